@@ -1,4 +1,12 @@
 //! The stage kinds: thin files that join the science below to the engine.
 
 pub mod context;
+pub mod registry;
 pub mod stage;
+
+use registry::Registry;
+
+/// The kinds that onsager ships. A kind is one file here and one line below.
+pub fn builtin() -> Registry {
+    Registry::empty()
+}

@@ -1,0 +1,148 @@
+//! The kinds that a pipeline may name, behind one object-safe face.
+
+use super::context::Context;
+use super::stage::{Inputs, Issue, Output, Stage, StageError};
+use serde::Serialize;
+use serde_json::Value;
+use std::marker::PhantomData;
+
+/// The object-safe face of a [`Stage`].
+pub trait Kind: Send + Sync {
+    fn name(&self) -> &'static str;
+    fn summary(&self) -> &'static str;
+    /// Whether the kernel level enters the key.
+    fn numeric(&self) -> bool;
+    /// The digest of everything that the kind is built from.
+    fn fingerprint(&self) -> &str;
+    fn inputs(&self) -> Inputs;
+    /// The JSON Schema of the parameters.
+    fn schema(&self) -> Value;
+    /// Parses parameters: fills in the defaults, then checks the values.
+    fn parse(&self, params: &Value) -> Result<Parsed, ParamError>;
+    /// Runs the kind with parameters that [`Kind::parse`] has made canonical.
+    fn run(&self, params: &Value, ctx: &Context) -> Result<(), StageError>;
+}
+
+/// Parameters that were understood.
+#[derive(Debug, Clone)]
+pub struct Parsed {
+    /// The parameters with their defaults filled in, fields in the order of the type: what enters the key.
+    pub canonical: Value,
+    pub outputs: Vec<Output>,
+    /// Values that were refused; the parameters are good when there are none.
+    pub issues: Vec<Issue>,
+}
+
+/// Parameters that do not have the types of the kind.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct ParamError {
+    /// The path to the value that does not fit: `layers[0].x`; empty for the whole.
+    pub field: String,
+    pub message: String,
+}
+
+/// The kinds known to a program.
+pub struct Registry {
+    kinds: Vec<Box<dyn Kind>>,
+}
+
+impl Registry {
+    /// No kinds yet.
+    pub fn empty() -> Registry {
+        Registry { kinds: Vec::new() }
+    }
+
+    /// Adds a kind; `fingerprint` names the version of its code, so change it whenever the results may change.
+    pub fn add<S: Stage>(&mut self, fingerprint: &str) -> &mut Registry {
+        self.kinds.retain(|kind| kind.name() != S::KIND);
+        self.kinds.push(Box::new(Entry::<S> { fingerprint: fingerprint.to_owned(), stage: PhantomData }));
+        self
+    }
+
+    /// The kind of this name.
+    pub fn get(&self, name: &str) -> Option<&dyn Kind> {
+        self.iter().find(|kind| kind.name() == name)
+    }
+
+    /// Every kind, in the order of registration.
+    pub fn iter(&self) -> impl Iterator<Item = &dyn Kind> {
+        self.kinds.iter().map(Box::as_ref)
+    }
+}
+
+struct Entry<S> {
+    fingerprint: String,
+    stage: PhantomData<S>,
+}
+
+impl<S: Stage> Kind for Entry<S> {
+    fn name(&self) -> &'static str {
+        S::KIND
+    }
+
+    fn summary(&self) -> &'static str {
+        S::SUMMARY
+    }
+
+    fn numeric(&self) -> bool {
+        S::NUMERIC
+    }
+
+    fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    fn inputs(&self) -> Inputs {
+        S::inputs()
+    }
+
+    fn schema(&self) -> Value {
+        schemars::schema_for!(S::Params).to_value()
+    }
+
+    fn parse(&self, params: &Value) -> Result<Parsed, ParamError> {
+        let typed: S::Params = typed(params)?;
+        let canonical = serde_json::to_value(&typed)
+            .map_err(|error| ParamError { field: String::new(), message: error.to_string() })?;
+        Ok(Parsed { canonical, outputs: S::outputs(&typed), issues: S::check(&typed) })
+    }
+
+    fn run(&self, params: &Value, ctx: &Context) -> Result<(), StageError> {
+        S::run(&typed(params)?, ctx)
+    }
+}
+
+fn typed<P: serde::de::DeserializeOwned>(params: &Value) -> Result<P, ParamError> {
+    serde_path_to_error::deserialize(params).map_err(|error| ParamError {
+        field: match error.path().to_string() {
+            path if path == "." => String::new(),
+            path => path,
+        },
+        message: error.inner().to_string(),
+    })
+}
+
+/// What `onsager kinds --json` prints of a kind.
+#[derive(Debug, Serialize)]
+pub struct Reference {
+    pub kind: &'static str,
+    pub summary: &'static str,
+    pub numeric: bool,
+    pub fingerprint: String,
+    pub inputs: Inputs,
+    pub params: Value,
+}
+
+impl Reference {
+    pub fn of(kind: &dyn Kind) -> Reference {
+        Reference {
+            kind: kind.name(),
+            summary: kind.summary(),
+            numeric: kind.numeric(),
+            fingerprint: kind.fingerprint().to_owned(),
+            inputs: kind.inputs(),
+            params: kind.schema(),
+        }
+    }
+}
