@@ -1,1 +1,14 @@
-//! (being written)
+//! The engine: keys, the life of a task, the scheduler, executors and workers.
+//!
+//! The scheduler ([`run`]) owns the graph and everything that a user sees; an executor ([`local`]) owns the processes. They
+//! talk by the messages of [`protocol`]; what happens is told by the events of [`events`].
+
+pub mod events;
+pub mod key;
+pub mod local;
+pub mod plan;
+pub mod protocol;
+pub mod resolve;
+pub mod run;
+pub mod state;
+pub mod worker;

@@ -44,6 +44,8 @@ pub struct Context {
     pub(crate) inputs: BTreeMap<String, Vec<Item>>,
     pub(crate) outputs: BTreeMap<String, PathBuf>,
     pub(crate) checkpoints: PathBuf,
+    pub(crate) root: PathBuf,
+    pub(crate) log: PathBuf,
     pub(crate) threads: usize,
     pub(crate) cancelled: Arc<AtomicBool>,
     pub(crate) reporter: Arc<dyn Reporter>,
@@ -90,6 +92,16 @@ impl Context {
     /// Every declared output's path, by name.
     pub fn outputs(&self) -> &BTreeMap<String, PathBuf> {
         &self.outputs
+    }
+
+    /// The project's root folder: where commands run.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The task's log, for what an external program prints; a stage's own words go through `tracing`.
+    pub fn log(&self) -> &Path {
+        &self.log
     }
 
     /// The number of threads granted. The stage runs inside a rayon pool of this size, so `par_iter` needs no more.

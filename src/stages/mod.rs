@@ -1,5 +1,6 @@
 //! The stage kinds: thin files that join the science below to the engine.
 
+pub mod command;
 pub mod context;
 pub mod registry;
 pub mod stage;

@@ -1,1 +1,123 @@
-//! (being written)
+//! The store: content-addressed objects, action records, checkpoints, run records, locks, and the view of the latest outputs.
+//!
+//! ```text
+//! artifacts/
+//!   .onsager/
+//!     objects/ab/cdef…      content, read-only, named by its SHA-256; a folder is an object that lists its files
+//!     actions/ab/cdef….json key → outputs, with everything that entered the key
+//!     checkpoints/<key>/    of unfinished tasks
+//!     runs/<id>.jsonl       one event log per run, and runs/<id>/ with a log per task
+//!     views/<pipeline>.jsonl what was put into the view last, per task: an index, appended to
+//!     locks/  work/         of running tasks
+//!     stat.jsonl            digests of external files by their stat data: an index, appended to
+//!   <pipeline>/<stage>/…    the view
+//! ```
+//!
+//! Everything is written to a temporary name, synced and renamed, or appended as one line, so a kill at any instruction
+//! leaves either the old state or the new.
+
+pub mod actions;
+pub mod digest;
+pub mod files;
+pub mod locks;
+pub mod log;
+pub mod objects;
+pub mod stat;
+pub mod view;
+
+use digest::Digest;
+use files::StoreError;
+use std::path::{Path, PathBuf};
+
+/// The places of a store; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    artifacts: PathBuf,
+    root: PathBuf,
+}
+
+impl Store {
+    /// Opens the store under this `artifacts` folder, making what is missing.
+    pub fn open(artifacts: &Path) -> Result<Store, StoreError> {
+        let store = Store::at(artifacts)?;
+        for folder in ["objects", "actions", "checkpoints", "runs", "views", "locks", "work"] {
+            files::create_folder(&store.root.join(folder))?;
+        }
+        Ok(store)
+    }
+
+    /// The store under this `artifacts` folder, which need not exist: for commands that only look.
+    pub fn at(artifacts: &Path) -> Result<Store, StoreError> {
+        let artifacts = std::path::absolute(artifacts).map_err(StoreError::io("find", artifacts))?;
+        Ok(Store { root: artifacts.join(".onsager"), artifacts })
+    }
+
+    /// The folder that holds the views and the store.
+    pub fn artifacts(&self) -> &Path {
+        &self.artifacts
+    }
+
+    pub fn objects(&self) -> objects::Objects {
+        objects::Objects::new(self.root.join("objects"))
+    }
+
+    pub fn actions(&self) -> actions::Actions {
+        actions::Actions::new(self.root.join("actions"))
+    }
+
+    /// The checkpoints of the task with this key.
+    pub fn checkpoints(&self, key: &Digest) -> PathBuf {
+        self.root.join("checkpoints").join(key.to_string())
+    }
+
+    /// The folder of run records.
+    pub fn runs(&self) -> PathBuf {
+        self.root.join("runs")
+    }
+
+    /// The folder of attempts' working folders.
+    pub fn work(&self) -> PathBuf {
+        self.root.join("work")
+    }
+
+    /// The lock of the task with this key, if no other run holds it.
+    pub fn try_lock(&self, key: &Digest) -> Result<Option<locks::Lock>, StoreError> {
+        locks::Lock::try_take(&self.root.join("locks").join(key.to_string()))
+    }
+
+    pub fn stat_cache(&self) -> Result<stat::StatCache, StoreError> {
+        stat::StatCache::open(&self.root.join("stat.jsonl"))
+    }
+
+    pub fn view(&self, pipeline: &str) -> Result<view::View, StoreError> {
+        view::View::open(self, pipeline, &self.root.join("views").join(format!("{pipeline}.jsonl")))
+    }
+
+    /// The working folder of a run, held until the lock is dropped.
+    pub fn start_work(&self, run: &str) -> Result<(PathBuf, locks::Lock), StoreError> {
+        // The lock first: a folder without its lock is taken for one that a killed run left behind.
+        let path = self.run_lock(run);
+        let lock = locks::Lock::try_take(&path)?.ok_or_else(|| StoreError::Damaged {
+            path: path.clone(),
+            message: "another run has the same name".into(),
+        })?;
+        let folder = self.work().join(run);
+        files::create_folder(&folder)?;
+        Ok((folder, lock))
+    }
+
+    /// Removes the working folders that killed runs left behind: those whose run no longer holds its lock.
+    pub fn sweep_work(&self) -> Result<(), StoreError> {
+        for folder in files::list(&self.work())? {
+            let run = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if let Some(_lock) = locks::Lock::try_take(&self.run_lock(&run))? {
+                files::remove(&folder)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn run_lock(&self, run: &str) -> PathBuf {
+        self.root.join("locks").join(format!("run-{run}"))
+    }
+}

@@ -1,0 +1,164 @@
+//! What the commands share: their common arguments, errors and output.
+
+use super::exit;
+use crate::engine::resolve::{EngineError, Resolver, upstream};
+use crate::kernel::{Level, LevelError};
+use crate::pipeline::diagnostics::Diagnostics;
+use crate::pipeline::graph::{Graph, SelectError};
+use crate::pipeline::load::load;
+use crate::pipeline::overrides::{Override, OverrideError};
+use crate::stages::registry::Registry;
+use crate::store::Store;
+use crate::store::files::StoreError;
+use clap::Args;
+use serde::Serialize;
+use std::fmt;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// The arguments of every command that takes a pipeline.
+#[derive(Args)]
+pub struct Common {
+    /// The pipeline's YAML file
+    pub pipeline: PathBuf,
+    /// Set a parameter of the pipeline, as if it were written in the file; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// The folder of the store and the outputs [default: `artifacts` in the project's root]
+    #[arg(long, value_name = "DIR")]
+    pub artifacts: Option<PathBuf>,
+    /// Pin the kernel level of numeric stages: portable, avx2 or avx512 [default: the machine's best]
+    #[arg(long, value_name = "LEVEL")]
+    pub kernel: Option<Level>,
+    /// Print one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Why a command did not do its work.
+#[derive(Debug)]
+pub enum CliError {
+    Pipeline(Diagnostics),
+    Override(OverrideError),
+    Select(SelectError),
+    Level(LevelError),
+    Engine(EngineError),
+    /// Something else that was asked for and is not there.
+    Request(String),
+}
+
+impl CliError {
+    pub fn code(&self) -> u8 {
+        match self {
+            CliError::Engine(_) => exit::FAILED,
+            _ => exit::WRONG,
+        }
+    }
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CliError::Pipeline(diagnostics) => write!(f, "{diagnostics}"),
+            CliError::Override(error) => writeln!(f, "error: {error}"),
+            CliError::Select(error) => writeln!(f, "error: {error}"),
+            CliError::Level(error) => writeln!(f, "error: {error}"),
+            CliError::Engine(error) => writeln!(f, "error: {error}"),
+            CliError::Request(message) => writeln!(f, "error: {message}"),
+        }
+    }
+}
+
+macro_rules! from {
+    ($($error:ty => $variant:ident),*) => {
+        $(impl From<$error> for CliError {
+            fn from(error: $error) -> CliError {
+                CliError::$variant(error.into())
+            }
+        })*
+    };
+}
+from!(Diagnostics => Pipeline, OverrideError => Override, SelectError => Select, LevelError => Level,
+      EngineError => Engine, StoreError => Engine);
+
+impl Common {
+    /// The expanded, validated pipeline.
+    pub fn graph(&self, registry: &Registry) -> Result<Graph, CliError> {
+        let overrides: Result<Vec<Override>, _> = self.set.iter().map(|text| text.parse()).collect();
+        Ok(load(&self.pipeline, &overrides?, registry)?)
+    }
+
+    /// Where the store is for this pipeline.
+    pub fn artifacts(&self, graph: &Graph) -> PathBuf {
+        self.artifacts.clone().unwrap_or_else(|| graph.root.join("artifacts"))
+    }
+
+    /// The kernel level asked for, else the machine's best.
+    pub fn level(&self) -> Result<Level, CliError> {
+        let level = self.kernel.unwrap_or_else(Level::detect);
+        level.check()?;
+        Ok(level)
+    }
+
+    pub fn resolver<'a>(
+        &self,
+        graph: &'a Graph,
+        registry: &'a Registry,
+        store: &'a Store,
+    ) -> Result<Resolver<'a>, CliError> {
+        Ok(Resolver::new(graph, registry, store, self.level()?)?)
+    }
+}
+
+/// The tasks named by these words with everything that they need; all tasks where there are no words.
+pub fn select(graph: &Graph, words: &[String]) -> Result<Vec<bool>, CliError> {
+    if words.is_empty() {
+        return Ok(vec![true; graph.tasks.len()]);
+    }
+    let mut selected = vec![false; graph.tasks.len()];
+    let mut open = named(graph, words)?;
+    while let Some(number) = open.pop() {
+        if !std::mem::replace(&mut selected[number], true) {
+            open.extend(upstream(&graph.tasks[number]));
+        }
+    }
+    Ok(selected)
+}
+
+/// The tasks named by these words.
+pub fn named(graph: &Graph, words: &[String]) -> Result<Vec<usize>, CliError> {
+    let mut found = Vec::new();
+    for word in words {
+        found.extend(graph.select(word)?);
+    }
+    Ok(found)
+}
+
+/// Prints to standard output; a reader that has gone away (`| head`) is no error.
+pub fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Prints one JSON document.
+pub fn print_json(value: &impl Serialize) {
+    // The values that commands print have string keys only, so this cannot fail.
+    if let Ok(text) = serde_json::to_string_pretty(value) {
+        print(&(text + "\n"));
+    }
+}
+
+/// A duration as a person reads it.
+pub fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 10.0 => format!("{s:.2} s"),
+        s if s < 120.0 => format!("{s:.1} s"),
+        s if s < 7200.0 => format!("{} min {} s", s as u64 / 60, s as u64 % 60),
+        s => format!("{} h {} min", s as u64 / 3600, s as u64 / 60 % 60),
+    }
+}
+
+/// One task or several.
+pub fn plural(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}

@@ -1,0 +1,60 @@
+//! `onsager explain`.
+
+use super::common::{self, CliError, Common};
+use super::{exit, plan as plan_command};
+use crate::engine::plan;
+use crate::stages::registry::Registry;
+use crate::store::Store;
+use clap::Args;
+use serde_json::{Map, Value, json};
+use std::collections::HashSet;
+
+/// Show everything that enters a task's key, its result, and why it would run
+///
+/// Example: onsager explain pipelines/quickstart.yaml law
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Explain {
+    #[command(flatten)]
+    common: Common,
+    /// The task, or a stage for all of its instances
+    #[arg(value_name = "TASK")]
+    task: String,
+}
+
+impl Explain {
+    pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
+        let graph = self.common.graph(registry)?;
+        let store = Store::at(&self.common.artifacts(&graph))?;
+        let mut resolver = self.common.resolver(&graph, registry, &store)?;
+        let words = [self.task.clone()];
+        let selected = common::select(&graph, &words)?;
+        let view = store.view(&graph.name)?;
+        let planned = plan::plan(&mut resolver, &store, &view, &selected, &HashSet::new())?;
+        let mut documents = Vec::new();
+        let mut text = String::new();
+        for number in common::named(&graph, &words)? {
+            let Some(task) = &planned[number] else { continue };
+            text += &plan_command::describe(task);
+            let key = task.key.map_or("not known until its inputs are made".into(), |key| key.to_string());
+            text += &format!("  key: {key}\n  made of:\n");
+            for (field, value) in &task.material {
+                text += &format!("    {field} = {value}\n");
+            }
+            if let Some(outputs) = &task.outputs {
+                text += "  outputs:\n";
+                for (name, content) in outputs {
+                    text += &format!("    {name} = {} ({} bytes)\n", content.digest, content.size);
+                }
+            }
+            let material: Map<String, Value> =
+                task.material.iter().map(|(field, value)| (field.clone(), json!(value))).collect();
+            documents.push(json!({
+                "task": task.task, "key": task.key, "verdict": task.verdict,
+                "material": material, "outputs": task.outputs,
+            }));
+        }
+        if self.common.json { common::print_json(&documents) } else { common::print(&text) }
+        Ok(exit::DONE)
+    }
+}

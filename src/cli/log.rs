@@ -1,0 +1,74 @@
+//! `onsager log`.
+
+use super::common::{self, CliError, Common};
+use super::exit;
+use crate::engine::events::{Event, Stamped};
+use crate::stages::registry::Registry;
+use crate::store::files::StoreError;
+use crate::store::{Store, files, log};
+use clap::Args;
+use serde_json::json;
+use std::fs;
+use std::path::PathBuf;
+
+/// Show the log of a task's latest execution
+///
+/// Example: onsager log pipelines/quickstart.yaml law
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Log {
+    #[command(flatten)]
+    common: Common,
+    /// The task
+    #[arg(value_name = "TASK")]
+    task: String,
+}
+
+impl Log {
+    pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
+        let graph = self.common.graph(registry)?;
+        let store = Store::at(&self.common.artifacts(&graph))?;
+        let mut documents = Vec::new();
+        let mut text = String::new();
+        let tasks = common::named(&graph, std::slice::from_ref(&self.task))?;
+        for number in &tasks {
+            let id = &graph.tasks[*number].id;
+            let Some((run, path)) = latest(&store, &graph.name, id)? else { continue };
+            let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
+            let content = String::from_utf8_lossy(&bytes).into_owned();
+            if tasks.len() > 1 {
+                text += &format!("==> {id} <==\n");
+            }
+            text += &content;
+            documents.push(json!({"task": id, "run": run, "path": path, "log": content}));
+        }
+        if documents.is_empty() {
+            return Err(CliError::Request(format!("`{}` has not been executed yet: there is no log", self.task)));
+        }
+        if self.common.json { common::print_json(&documents) } else { common::print(&text) }
+        Ok(exit::DONE)
+    }
+}
+
+/// The run that executed the task last, and its log.
+fn latest(store: &Store, pipeline: &str, task: &str) -> Result<Option<(String, PathBuf)>, CliError> {
+    let mut runs = files::list(&store.runs())?;
+    runs.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+    for path in runs.into_iter().rev() {
+        let lines: Vec<Stamped> = log::read_lines(&path)?;
+        let Some(Event::RunStarted { run, pipeline: of, .. }) = lines.first().map(|line| &line.event) else {
+            continue;
+        };
+        if of != pipeline {
+            continue;
+        }
+        let started = lines.iter().rev().find_map(|line| match &line.event {
+            Event::TaskStarted { task: started, log, .. } if started == task => Some(log.clone()),
+            _ => None,
+        });
+        if let Some(log) = started.filter(|log| log.exists()) {
+            return Ok(Some((run.clone(), log)));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,106 @@
+//! `onsager status`.
+
+use super::common::{self, CliError, Common};
+use super::exit;
+use crate::engine::events::{Event, Stamped};
+use crate::engine::plan::{self, Verdict};
+use crate::stages::registry::Registry;
+use crate::store::{Store, files, log};
+use clap::Args;
+use serde_json::json;
+use std::collections::{HashMap, HashSet};
+
+/// Show where each task of a pipeline stands, and how long it took
+///
+/// Example: onsager status pipelines/path-action.yaml
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Status {
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What the records of runs say of a task, the latest last.
+#[derive(Default)]
+struct Past {
+    seconds: Option<f64>,
+    failure: Option<String>,
+}
+
+impl Status {
+    pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
+        let graph = self.common.graph(registry)?;
+        let store = Store::at(&self.common.artifacts(&graph))?;
+        let mut resolver = self.common.resolver(&graph, registry, &store)?;
+        let view = store.view(&graph.name)?;
+        let selected = vec![true; graph.tasks.len()];
+        let planned = plan::plan(&mut resolver, &store, &view, &selected, &HashSet::new())?;
+        let (past, last) = history(&store, &graph.name)?;
+        let mut rows = Vec::new();
+        let mut documents = Vec::new();
+        for task in planned.into_iter().flatten() {
+            let past = past.get(&task.task);
+            let failure = past.and_then(|past| past.failure.clone());
+            let busy = match &task.key {
+                // Looking must not make the store's folders.
+                Some(key) if store.runs().exists() => store.try_lock(key)?.is_none(),
+                _ => false,
+            };
+            let state = match (&task.verdict, &failure) {
+                (_, _) if busy => "running",
+                (Verdict::Current | Verdict::Restore, _) => "done",
+                (_, Some(_)) => "failed",
+                (Verdict::Execute { .. }, None) => "to do",
+                (Verdict::Depends { .. }, None) => "waiting",
+            };
+            let seconds = past.and_then(|past| past.seconds).filter(|_| state == "done");
+            documents.push(json!({"task": task.task, "state": state, "seconds": seconds, "failure": failure}));
+            rows.push((state, task.task, seconds, failure.filter(|_| state == "failed")));
+        }
+        if self.common.json {
+            common::print_json(&json!({"pipeline": graph.name, "last_run": last, "tasks": documents}));
+            return Ok(exit::DONE);
+        }
+        let width = rows.iter().map(|(_, task, ..)| task.chars().count()).max().unwrap_or(0);
+        let mut text = String::new();
+        for (state, task, seconds, failure) in &rows {
+            let time = seconds.map(common::duration).unwrap_or_default();
+            let line = format!("{state:8} {task:width$}  {time:>12}  {}", failure.as_deref().unwrap_or(""));
+            text += line.trim_end();
+            text.push('\n');
+        }
+        let done = rows.iter().filter(|(state, ..)| *state == "done").count();
+        text += &format!("{} of {} done", done, common::plural(rows.len(), "task"));
+        text += &last.map_or("; never run\n".to_owned(), |run| format!("; last run {run}\n"));
+        common::print(&text);
+        Ok(exit::DONE)
+    }
+}
+
+/// What the records say of each task of a pipeline, and the name of its last run.
+fn history(store: &Store, pipeline: &str) -> Result<(HashMap<String, Past>, Option<String>), CliError> {
+    let mut past: HashMap<String, Past> = HashMap::new();
+    let mut last = None;
+    for path in files::list(&store.runs())? {
+        if path.extension().is_none_or(|extension| extension != "jsonl") {
+            continue;
+        }
+        let lines: Vec<Stamped> = log::read_lines(&path)?;
+        match lines.first().map(|line| &line.event) {
+            Some(Event::RunStarted { run, pipeline: of, .. }) if of == pipeline => last = Some(run.clone()),
+            _ => continue,
+        }
+        for line in lines {
+            match line.event {
+                Event::TaskFinished { task, seconds, .. } => {
+                    past.insert(task, Past { seconds: Some(seconds), failure: None });
+                }
+                Event::TaskFailed { task, message, .. } => {
+                    past.entry(task).or_default().failure = Some(message);
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok((past, last))
+}

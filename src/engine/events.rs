@@ -1,0 +1,135 @@
+//! What happens in a run, as it is written to the run's record and shown to the user.
+
+use crate::store::digest::Digest;
+use crate::store::files::StoreError;
+use crate::store::log::Log;
+use crate::store::objects::Content;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// A task's outputs: the name and content of each, in declared order.
+pub type RunOutputs = Vec<(String, Content)>;
+
+/// One line of a run's record, less its time.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    RunStarted {
+        run: String,
+        pipeline: String,
+        file: PathBuf,
+        version: String,
+        kernel: String,
+        tasks: usize,
+        jobs: usize,
+        threads: usize,
+        host: String,
+    },
+    TaskCached {
+        task: String,
+        key: Digest,
+        outputs: RunOutputs,
+    },
+    /// A result in the view had been deleted or edited, and was put back.
+    OutputRestored {
+        task: String,
+        path: PathBuf,
+        edited: bool,
+    },
+    TaskWaiting {
+        task: String,
+        key: Digest,
+    },
+    TaskStarted {
+        task: String,
+        key: Digest,
+        threads: usize,
+        log: PathBuf,
+    },
+    /// The task goes on from a checkpoint: the first `step` steps are not computed again.
+    TaskResumed {
+        task: String,
+        step: u64,
+    },
+    TaskProgress {
+        task: String,
+        done: u64,
+        total: u64,
+        unit: String,
+    },
+    TaskCheckpoint {
+        task: String,
+        step: u64,
+    },
+    TaskFinished {
+        task: String,
+        key: Digest,
+        seconds: f64,
+        outputs: RunOutputs,
+    },
+    /// A task that was forced gave other bytes than before.
+    TaskDiffers {
+        task: String,
+        output: String,
+    },
+    TaskFailed {
+        task: String,
+        message: String,
+        help: Option<String>,
+        log: Option<PathBuf>,
+    },
+    TaskInterrupted {
+        task: String,
+    },
+    TaskSkipped {
+        task: String,
+        because: Option<String>,
+    },
+    /// Ctrl-C was pressed: running tasks save their checkpoints.
+    Interrupting {
+        running: usize,
+    },
+    RunFinished {
+        executed: usize,
+        cached: usize,
+        failed: usize,
+        interrupted: bool,
+        seconds: f64,
+    },
+}
+
+/// A line of the record: the event and when it happened.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Stamped {
+    /// RFC 3339, UTC.
+    pub at: String,
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// Hears the events of a run; what the user sees.
+pub trait Observer {
+    fn event(&mut self, event: &Event);
+    /// Called a few times a second, so that bars move.
+    fn tick(&mut self) {}
+}
+
+/// The record of one run, appended to as it goes.
+pub struct Record {
+    log: Log,
+}
+
+impl Record {
+    pub fn create(path: &std::path::Path) -> Result<Record, StoreError> {
+        Ok(Record { log: Log::append_to(path)? })
+    }
+
+    /// Appends an event; what ends a task or the run is synced.
+    pub fn write(&mut self, event: &Event) -> Result<(), StoreError> {
+        self.log.append(&Stamped { at: jiff::Timestamp::now().to_string(), event: event.clone() })?;
+        match event {
+            Event::TaskFailed { .. } | Event::RunFinished { .. } => self.log.sync(),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The life of a task.
+
+use super::events::RunOutputs;
+use crate::store::digest::Digest;
+
+/// Where a task stands in a run. The transitions:
+///
+/// ```text
+///                    ┌──────────────────────────────► Skipped   (something it needs failed, or the run stops)
+///                    │
+///   Waiting ─────────┼─► Cached                                 (its key has a result)
+///      │  every      │
+///      │  input known└─► Ready ──► Running ──► Executed
+///      │                  ▲ │         │
+///      │                  │ ▼         ├──────► Failed           (an error, a crash, a time limit)
+///      └──────────────► Elsewhere     └──────► Interrupted      (Ctrl-C: its checkpoint is kept)
+///                   (another run has it)
+/// ```
+///
+/// A task in `Elsewhere` becomes `Cached` when the other run has finished it, and `Ready` when the other run gave it up.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TaskState {
+    /// Some of its inputs are not known yet.
+    Waiting { missing: usize },
+    /// Its key is known and has no result; it waits for threads and memory.
+    Ready { key: Digest },
+    /// Another run holds the lock of its key.
+    Elsewhere { key: Digest },
+    /// A worker computes it.
+    Running { key: Digest },
+    /// Its result was there.
+    Cached { key: Digest, outputs: RunOutputs },
+    /// It was computed in this run.
+    Executed { key: Digest, outputs: RunOutputs },
+    /// It went wrong.
+    Failed { message: String },
+    /// It was stopped on request.
+    Interrupted,
+    /// It was not tried.
+    Skipped,
+}
+
+impl TaskState {
+    /// The outputs, where there are any.
+    pub fn outputs(&self) -> Option<&RunOutputs> {
+        match self {
+            TaskState::Cached { outputs, .. } | TaskState::Executed { outputs, .. } => Some(outputs),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing more will happen to it in this run.
+    pub fn is_final(&self) -> bool {
+        !matches!(
+            self,
+            TaskState::Waiting { .. }
+                | TaskState::Ready { .. }
+                | TaskState::Elsewhere { .. }
+                | TaskState::Running { .. }
+        )
+    }
+}

@@ -1,0 +1,247 @@
+//! The worker process: reads assignments, computes them one after the other, and tells how it goes.
+
+use super::events::RunOutputs;
+use super::protocol::{Assignment, FromWorker, Outcome, ToWorker};
+use crate::stages::context::{Context, Reporter};
+use crate::stages::registry::Registry;
+use crate::stages::stage::StageError;
+use crate::store::Store;
+use crate::store::files::{self, StoreError};
+use crate::store::objects::{Content, Shape};
+use std::any::Any;
+use std::fs::File;
+use std::io::{self, BufRead, Write};
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The log of the task at hand, as a destination of `tracing`.
+#[derive(Clone, Default)]
+pub struct TaskLog(Arc<Mutex<Option<File>>>);
+
+impl TaskLog {
+    fn set(&self, file: Option<File>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = file;
+    }
+}
+
+impl Write for TaskLog {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(file) => file.write(bytes),
+            None => Ok(bytes.len()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Serves assignments until the coordinator closes the pipe; then ends at once, whatever is running: a worker never
+/// outlives its coordinator.
+pub fn serve(registry: &Registry, store: &Store, log: &TaskLog) -> io::Result<()> {
+    // Ctrl-C reaches the whole terminal group; only the coordinator decides what it means.
+    let ignored = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGINT, ignored)?;
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let (sender, assignments) = mpsc::channel();
+    let cancel = cancelled.clone();
+    std::thread::spawn(move || {
+        for line in io::stdin().lock().lines() {
+            match line.map(|line| serde_json::from_str(&line)) {
+                Ok(Ok(ToWorker::Run(assignment))) => {
+                    cancel.store(false, Ordering::Relaxed);
+                    if sender.send(assignment).is_err() {
+                        break;
+                    }
+                }
+                Ok(Ok(ToWorker::Cancel)) => cancel.store(true, Ordering::Relaxed),
+                Ok(Err(_)) | Err(_) => break,
+            }
+        }
+        std::process::exit(0);
+    });
+    panic::set_hook(Box::new(|info| tracing::error!("{info}")));
+    let channel = Arc::new(Channel::default());
+    for assignment in assignments {
+        let task_log = File::options().create(true).append(true).open(&assignment.log);
+        let outcome = match task_log {
+            Err(error) => failure(StoreError::io("write the log", &assignment.log)(error).into()),
+            Ok(file) => {
+                log.set(Some(file));
+                let outcome = attempt(registry, store, &assignment, &cancelled, &channel);
+                log.set(None);
+                outcome
+            }
+        };
+        channel.send(&FromWorker::Ended(outcome));
+    }
+    Ok(())
+}
+
+/// Computes one task.
+fn attempt(
+    registry: &Registry,
+    store: &Store,
+    assignment: &Assignment,
+    cancelled: &Arc<AtomicBool>,
+    channel: &Arc<Channel>,
+) -> Outcome {
+    let started = Instant::now();
+    tracing::info!(task = assignment.task, kind = assignment.kind, threads = assignment.threads, "started");
+    match compute(registry, store, assignment, cancelled, channel) {
+        Ok(outputs) => {
+            let seconds = started.elapsed().as_secs_f64();
+            tracing::info!(seconds, "finished");
+            Outcome::Done { outputs, seconds }
+        }
+        Err(StageError::Cancelled) => {
+            tracing::info!("interrupted");
+            Outcome::Interrupted
+        }
+        Err(error) => {
+            tracing::error!("{error}");
+            failure(error)
+        }
+    }
+}
+
+fn failure(error: StageError) -> Outcome {
+    let message = error.to_string();
+    match error {
+        StageError::Cancelled => Outcome::Interrupted,
+        StageError::Failed { help, .. } => Outcome::Failed { message, help },
+    }
+}
+
+fn compute(
+    registry: &Registry,
+    store: &Store,
+    assignment: &Assignment,
+    cancelled: &Arc<AtomicBool>,
+    channel: &Arc<Channel>,
+) -> Result<RunOutputs, StageError> {
+    let kind = registry
+        .get(&assignment.kind)
+        .ok_or_else(|| format!("the worker does not have the kind `{}`", assignment.kind))?;
+    let out = assignment.work.join("out");
+    files::create_folder(&out)?;
+    let mut context = Context {
+        inputs: Default::default(),
+        outputs: Default::default(),
+        checkpoints: assignment.checkpoints.clone(),
+        root: assignment.root.clone(),
+        log: assignment.log.clone(),
+        threads: assignment.threads,
+        cancelled: cancelled.clone(),
+        reporter: channel.clone(),
+    };
+    for (name, given) in &assignment.inputs {
+        for given in given {
+            if let Some(content) = &given.content {
+                lay_out(store, content, &given.item.path)?;
+            }
+        }
+        context.inputs.insert(name.clone(), given.iter().map(|given| given.item.clone()).collect());
+    }
+    for output in &assignment.outputs {
+        let path = out.join(&output.file);
+        if let Some(parent) = path.parent() {
+            files::create_folder(parent)?;
+        }
+        context.outputs.insert(output.name.clone(), path);
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(assignment.threads).build()?;
+    let run = AssertUnwindSafe(|| pool.install(|| kind.run(&assignment.params, &context)));
+    panic::catch_unwind(run).unwrap_or_else(|payload| Err(panic_message(payload.as_ref()).into()))?;
+    let mut outputs = Vec::new();
+    for output in &assignment.outputs {
+        let path = out.join(&output.file);
+        let shape = match std::fs::metadata(&path) {
+            Ok(data) if data.is_dir() => Shape::Folder,
+            Ok(_) => Shape::File,
+            Err(_) => {
+                return Err(StageError::with_help(
+                    format!("output `{}` (`{}`) was declared and not written", output.name, output.file),
+                    format!(
+                        "write it to `${{outputs.{}}}`, or remove it from the stage's outputs",
+                        output.name
+                    ),
+                ));
+            }
+        };
+        if output.folder && shape == Shape::File {
+            return Err(format!("output `{}` is declared as a folder and is a file", output.name).into());
+        }
+        outputs.push((output.name.clone(), store.objects().take(&path)?));
+    }
+    Ok(outputs)
+}
+
+/// Puts an input where the stage will read it: a file as a link to its object, a folder as a copy.
+fn lay_out(store: &Store, content: &Content, path: &Path) -> Result<(), StoreError> {
+    match content.shape {
+        Shape::Folder => store.objects().place(content, path),
+        Shape::File => {
+            if let Some(parent) = path.parent() {
+                files::create_folder(parent)?;
+            }
+            let object = store.objects().path(&content.digest);
+            std::os::unix::fs::symlink(&object, path).map_err(StoreError::io("link the input", path))
+        }
+    }
+}
+
+fn panic_message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+    format!("the stage panicked: {}", text.unwrap_or_else(|| "no message".into()))
+}
+
+/// The pipe to the coordinator.
+#[derive(Default)]
+struct Channel {
+    last_progress: Mutex<Option<Instant>>,
+}
+
+impl Channel {
+    fn send(&self, message: &FromWorker) {
+        let Ok(mut line) = serde_json::to_vec(message) else { return };
+        line.push(b'\n');
+        let mut out = io::stdout().lock();
+        if out.write_all(&line).and_then(|()| out.flush()).is_err() {
+            // The coordinator is gone: nothing that this process could still do is of use.
+            std::process::exit(0);
+        }
+    }
+}
+
+impl Reporter for Channel {
+    fn progress(&self, done: u64, total: u64, unit: &str) {
+        const INTERVAL: Duration = Duration::from_millis(100);
+        let mut last = self.last_progress.lock().unwrap_or_else(PoisonError::into_inner);
+        if done < total && last.is_some_and(|at| at.elapsed() < INTERVAL) {
+            return;
+        }
+        *last = Some(Instant::now());
+        drop(last);
+        self.send(&FromWorker::Progress { done, total, unit: unit.to_owned() });
+    }
+
+    fn checkpoint(&self, step: u64) {
+        tracing::info!(step, "checkpoint");
+        self.send(&FromWorker::Checkpoint { step });
+    }
+
+    fn resumed(&self, step: u64) {
+        tracing::info!(step, "resumed from a checkpoint");
+        self.send(&FromWorker::Resumed { step });
+    }
+}

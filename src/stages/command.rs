@@ -1,0 +1,144 @@
+//! `command`: any program as a stage.
+
+use super::context::Context;
+use super::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+/// Runs a shell command in the project's root folder. Its words `${inputs.NAME}` and `${outputs.NAME}` stand for paths; what
+/// it prints goes to the task's log; a status other than 0, or an output that was not written, is a failure.
+pub struct CommandStage;
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The command, given to `sh -e`. Written as the stage's own field `run`.
+    pub run: String,
+    /// The outputs: a name for each, and the file (or folder, with a slash at the end) that the command writes. Written as the
+    /// stage's own field `outputs`.
+    pub outputs: BTreeMap<String, String>,
+    /// Environment variables, besides those of the caller. Written as the stage's own field `env`.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+}
+
+/// How long a command may take to stop after it was asked to, before it is killed.
+const GRACE: Duration = Duration::from_secs(5);
+
+impl Stage for CommandStage {
+    type Params = Params;
+    const KIND: &'static str = "command";
+    const SUMMARY: &'static str = "Runs any program; `run`, `outputs` and `env` are fields of the stage.";
+
+    fn inputs() -> Inputs {
+        Inputs::any()
+    }
+
+    fn outputs(params: &Params) -> Vec<Output> {
+        let output = |(name, file): (&String, &String)| Output {
+            name: name.clone(),
+            file: file.trim_end_matches('/').to_owned(),
+            folder: file.ends_with('/'),
+            about: "written by the command".to_owned(),
+        };
+        params.outputs.iter().map(output).collect()
+    }
+
+    fn check(params: &Params) -> Vec<Issue> {
+        let mut checks = Checks::default();
+        checks.ensure(!params.run.trim().is_empty(), "run", || "is empty: give the command to run".into());
+        checks.0
+    }
+
+    fn run(params: &Params, ctx: &Context) -> Result<(), StageError> {
+        let script = fill_in(&params.run, ctx)?;
+        tracing::info!(command = script, "running");
+        let log = File::options().append(true).open(ctx.log())?;
+        let mut command = Command::new("sh");
+        command
+            .args(["-e", "-c", &script])
+            .current_dir(ctx.root())
+            .envs(&params.env)
+            .env("ONSAGER_THREADS", ctx.threads().to_string())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            // A group of its own, so that stopping reaches everything that the command started.
+            .process_group(0);
+        die_with_worker(&mut command);
+        let mut child = command.spawn()?;
+        let group = rustix::process::Pid::from_child(&child);
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || sender.send(child.wait()));
+        let mut cancelled = false;
+        loop {
+            let wait = if cancelled { GRACE } else { Duration::from_millis(50) };
+            match receiver.recv_timeout(wait) {
+                Ok(_) if cancelled => return Err(StageError::Cancelled),
+                Ok(status) => return judge(status?),
+                Err(RecvTimeoutError::Timeout) if cancelled => {
+                    // The group may be gone by now, which is what is wanted.
+                    let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+                }
+                Err(RecvTimeoutError::Timeout) if ctx.cancelled() => {
+                    cancelled = true;
+                    let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err("the command was lost".into()),
+            }
+        }
+    }
+}
+
+/// Lets the kernel kill the command when its worker dies.
+fn die_with_worker(command: &mut Command) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: between fork and exec only this one system call is made; it allocates nothing and takes no lock.
+    unsafe {
+        command.pre_exec(|| {
+            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+            Ok(())
+        });
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = command;
+}
+
+fn judge(status: ExitStatus) -> Result<(), StageError> {
+    if status.success() { Ok(()) } else { Err(format!("the command failed ({status})").into()) }
+}
+
+/// Puts quoted paths in the place of `${inputs.NAME}` and `${outputs.NAME}`.
+fn fill_in(run: &str, ctx: &Context) -> Result<String, StageError> {
+    let mut script = String::new();
+    let mut rest = run;
+    while let Some(start) = rest.find("${") {
+        let Some(length) = rest[start..].find('}') else { break };
+        let name = &rest[start + 2..start + length];
+        script.push_str(&rest[..start]);
+        if let Some(input) = name.strip_prefix("inputs.") {
+            let paths: Vec<String> = ctx.items(input).iter().map(|item| quote(&item.path)).collect();
+            script.push_str(&paths.join(" "));
+        } else if let Some(output) = name.strip_prefix("outputs.") {
+            script.push_str(&quote(ctx.output(output)?));
+        } else {
+            // A variable of the shell's own.
+            script.push_str(&rest[start..=start + length]);
+        }
+        rest = &rest[start + length + 1..];
+    }
+    script.push_str(rest);
+    Ok(script)
+}
+
+/// A path as one word of the shell.
+fn quote(path: &std::path::Path) -> String {
+    format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
+}

@@ -1,0 +1,136 @@
+//! SHA-256 digests, and the encoding that nothing can collide in by concatenation.
+
+use super::files::StoreError;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::str::FromStr;
+
+/// A SHA-256 digest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Digest {
+        Digest(Sha256::digest(bytes).into())
+    }
+
+    /// The digest of a file's content, and its size in bytes.
+    pub fn of_file(path: &Path) -> Result<(Digest, u64), StoreError> {
+        let mut file = File::open(path).map_err(StoreError::io("open", path))?;
+        let mut hash = Sha256::new();
+        let mut size = 0;
+        let mut buffer = vec![0; 1 << 18];
+        loop {
+            let n = file.read(&mut buffer).map_err(StoreError::io("read", path))?;
+            if n == 0 {
+                return Ok((Digest(hash.finalize().into()), size));
+            }
+            hash.update(&buffer[..n]);
+            size += n as u64;
+        }
+    }
+
+    /// The first twelve digits: enough for a person.
+    pub fn short(&self) -> String {
+        let mut text = self.to_string();
+        text.truncate(12);
+        text
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A text that is not 64 hexadecimal digits.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a SHA-256 digest of 64 hexadecimal digits")]
+pub struct NotADigest(String);
+
+impl FromStr for Digest {
+    type Err = NotADigest;
+    fn from_str(text: &str) -> Result<Digest, NotADigest> {
+        let wrong = || NotADigest(text.to_owned());
+        if text.len() != 64 || !text.is_ascii() {
+            return Err(wrong());
+        }
+        let mut bytes = [0; 32];
+        for (i, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).map_err(|_| wrong())?;
+        }
+        Ok(Digest(bytes))
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Hashes a sequence of tagged, length-prefixed fields.
+pub struct Encoder(Sha256);
+
+impl Encoder {
+    /// `domain` keeps the digests of different purposes apart.
+    pub fn new(domain: &str) -> Encoder {
+        let mut encoder = Encoder(Sha256::new());
+        encoder.field(b'D', domain.as_bytes());
+        encoder
+    }
+
+    /// Adds one field: its tag, its length, its bytes.
+    pub fn field(&mut self, tag: u8, bytes: &[u8]) {
+        self.0.update([tag]);
+        self.0.update((bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+    }
+
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_digest_round_trips() {
+        let digest = Digest::of(b"abc");
+        let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(digest.to_string(), text);
+        assert_eq!(text.parse::<Digest>().ok(), Some(digest));
+        assert!("ba78".parse::<Digest>().is_err());
+    }
+
+    #[test]
+    fn fields_do_not_collide_by_concatenation() {
+        let digest = |fields: &[&[u8]]| {
+            let mut encoder = Encoder::new("test");
+            fields.iter().for_each(|field| encoder.field(b'x', field));
+            encoder.finish()
+        };
+        assert_ne!(digest(&[b"ab", b"c"]), digest(&[b"a", b"bc"]));
+        assert_ne!(digest(&[b"ab"]), digest(&[b"ab", b""]));
+    }
+}

@@ -1,0 +1,108 @@
+//! Files written so that nothing is ever half there.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A failed operation on the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("cannot {action} `{}`: {source}{}", path.display(), advice(source))]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("`{}` is neither a file nor a folder", path.display())]
+    NotAFile { path: PathBuf },
+    #[error("object {digest} is missing from the store: run the pipeline again to make it anew")]
+    MissingObject { digest: String },
+    #[error("`{}` is damaged ({message}): remove it and run again", path.display())]
+    Damaged { path: PathBuf, message: String },
+}
+
+impl StoreError {
+    /// For `map_err`: what was being done to which path.
+    pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+        move |source| StoreError::Io { action, path: path.to_owned(), source }
+    }
+}
+
+/// What to do about an error that a person can mend.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; free some space, then give the same command again: finished work is kept"
+        }
+        io::ErrorKind::PermissionDenied => "; check who owns the folder, or choose another with `--artifacts`",
+        io::ErrorKind::ReadOnlyFilesystem => "; choose another folder with `--artifacts`",
+        _ => "",
+    }
+}
+
+/// Makes a folder and its parents.
+pub fn create_folder(path: &Path) -> Result<(), StoreError> {
+    fs::create_dir_all(path).map_err(StoreError::io("make the folder", path))
+}
+
+/// The paths in a folder in the order of their names; none where the folder does not exist.
+pub fn list(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(StoreError::io("read the folder", folder))?,
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        paths.push(entry.map_err(StoreError::io("read the folder", folder))?.path());
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// A name beside `path` that no other process or thread uses.
+pub fn temporary_beside(path: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}-{count}.tmp", std::process::id()));
+    path.with_file_name(name)
+}
+
+/// Writes a file whole or not at all.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    if let Some(parent) = path.parent() {
+        create_folder(parent)?;
+    }
+    let temporary = temporary_beside(path);
+    let written = (|| {
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_data()?;
+        fs::rename(&temporary, path)
+    })();
+    written.map_err(|error| {
+        // The temporary file is of no use to anyone; the first error is the one to tell.
+        let _ = fs::remove_file(&temporary);
+        StoreError::io("write", path)(error)
+    })
+}
+
+/// Copies a file: as a reflink where the file system can, else byte by byte.
+pub fn clone_file(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let source = File::open(from).map_err(StoreError::io("open", from))?;
+    let mut target = File::create(to).map_err(StoreError::io("write", to))?;
+    #[cfg(target_os = "linux")]
+    if rustix::fs::ioctl_ficlone(&target, &source).is_ok() {
+        return Ok(());
+    }
+    let mut source = source;
+    io::copy(&mut source, &mut target).map_err(StoreError::io("write", to))?;
+    Ok(())
+}
+
+/// Removes a file or a folder, if it is there.
+pub fn remove(path: &Path) -> Result<(), StoreError> {
+    let removed = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Ok(data) if data.is_dir() => fs::remove_dir_all(path),
+        _ => fs::remove_file(path),
+    };
+    removed.map_err(StoreError::io("remove", path))
+}

@@ -1,0 +1,47 @@
+//! Kernel locks: none outlives its process, so none ever needs to be cleared by hand.
+
+use super::files::StoreError;
+use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// A held lock; released, and its file removed, when it is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock, or gives `None` where another run holds it.
+    pub fn try_take(path: &Path) -> Result<Option<Lock>, StoreError> {
+        loop {
+            let opened = File::options().create(true).append(true).open(path);
+            let file = opened.map_err(StoreError::io("lock", path))?;
+            match file.try_lock() {
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", path)(error)),
+                Ok(()) => {}
+            }
+            // The holder before us removes the file while it holds the lock: then ours is on a file that nobody else
+            // can open any more.
+            let held = file.metadata().map_err(StoreError::io("lock", path))?;
+            match fs::metadata(path) {
+                Ok(data) if data.ino() == held.ino() && data.dev() == held.dev() => {
+                    return Ok(Some(Lock { path: path.to_owned(), _file: file }));
+                }
+                Ok(_) => continue,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(StoreError::io("lock", path)(error)),
+            }
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A lock file that stays is harmless: it holds nothing.
+        let _ = fs::remove_file(&self.path);
+    }
+}
