@@ -1,6 +1,7 @@
 //! The stage kinds: thin files that join the science below to the engine.
 
 pub mod context;
+pub mod fingerprints;
 pub mod registry;
 pub mod stage;
 
