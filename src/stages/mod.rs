@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod context;
+pub mod fingerprints;
 pub mod registry;
 pub mod stage;
 
