@@ -1,0 +1,200 @@
+//! The graph of tasks that a pipeline stands for.
+
+use super::matrix::normal;
+use super::reference::{self, ReferenceError};
+pub use super::resources::Resources;
+use super::sink::did_you_mean;
+use crate::stages::stage::Output;
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// A pipeline, expanded and checked.
+#[derive(Debug, Clone)]
+pub struct Graph {
+    pub name: String,
+    /// The file, as the user gave it.
+    pub file: PathBuf,
+    /// The project root, absolute: relative file inputs start there.
+    pub root: PathBuf,
+    /// The pipeline's parameters, with the `--set` values.
+    pub params: Vec<(String, Value)>,
+    /// Every task after those it depends on, otherwise in the order of declaration.
+    pub tasks: Vec<Task>,
+    /// The stages, in the order of declaration.
+    pub stages: Vec<StageInfo>,
+}
+
+/// One instance of a stage.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// `motion`, or `motion[system=free,diffusion=0.5]`.
+    pub id: String,
+    pub stage: String,
+    /// The coordinates in the matrix, in the order of the axes.
+    pub labels: Vec<(String, Value)>,
+    pub kind: String,
+    /// The parameters with their defaults, as the kind made them canonical.
+    pub params: Value,
+    /// The inputs in the order of declaration, each with its artifacts in the order of the pipeline.
+    pub inputs: Vec<(String, Vec<Source>)>,
+    pub outputs: Vec<Output>,
+    pub resources: Resources,
+}
+
+/// Where an input comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// An output of another task.
+    Artifact {
+        /// Its position in [`Graph::tasks`].
+        task: usize,
+        /// Its position in [`Task::outputs`].
+        output: usize,
+    },
+    /// A file or folder that no task makes.
+    File {
+        /// Absolute.
+        path: PathBuf,
+        /// As written in the pipeline.
+        name: String,
+    },
+}
+
+/// A stage with its tasks.
+#[derive(Debug, Clone)]
+pub struct StageInfo {
+    pub name: String,
+    pub kind: String,
+    pub description: Option<String>,
+    /// The axes of the matrix, empty without one.
+    pub axes: Vec<String>,
+    /// Positions in [`Graph::tasks`], ascending.
+    pub tasks: Vec<usize>,
+}
+
+/// A word that selects no task.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SelectError {
+    #[error("`{word}` is no task: {source}; write `stage` or `stage[axis=value]`")]
+    Unreadable { word: String, source: ReferenceError },
+    #[error("`{word}` is an output, not a task; write `{stage}`")]
+    Output { word: String, stage: String },
+    #[error("the pipeline has no stage `{stage}`{}", advice(.help))]
+    NoStage { stage: String, help: Option<String> },
+    #[error("stage `{stage}` has no axis `{axis}`{}", advice(.help))]
+    NoAxis { stage: String, axis: String, help: Option<String> },
+    #[error("`{word}` matches no instance of stage `{stage}`{}", advice(.help))]
+    NoInstance { word: String, stage: String, help: Option<String> },
+}
+
+fn advice(help: &Option<String>) -> String {
+    help.as_ref().map_or(String::new(), |help| format!("; {help}"))
+}
+
+impl Graph {
+    /// The tasks that a word selects, ascending: `motion` (every instance), `motion[system=free]`, or a task's id.
+    pub fn select(&self, word: &str) -> Result<Vec<usize>, SelectError> {
+        let reference = reference::parse(word)
+            .map_err(|source| SelectError::Unreadable { word: word.to_owned(), source })?;
+        let name = reference.stage;
+        if reference.output.is_some() {
+            return Err(SelectError::Output { word: word.to_owned(), stage: name });
+        }
+        let Some(stage) = self.stages.iter().find(|stage| stage.name == name) else {
+            let help = did_you_mean(&name, self.stages.iter().map(|stage| stage.name.as_str()), "there are");
+            return Err(SelectError::NoStage { stage: name, help });
+        };
+        if let Some((axis, _)) = reference.wanted.iter().find(|(axis, _)| !stage.axes.contains(axis)) {
+            let help = did_you_mean(axis, stage.axes.iter().map(String::as_str), "the axes are");
+            return Err(SelectError::NoAxis { stage: name, axis: axis.clone(), help });
+        }
+        let agrees = |task: &usize| {
+            let labels = &self.tasks[*task].labels;
+            reference.wanted.iter().all(|(axis, value)| {
+                labels.iter().any(|(name, label)| name == axis && normal(&label_text(label)) == *value)
+            })
+        };
+        let found: Vec<usize> = stage.tasks.iter().copied().filter(agrees).collect();
+        if found.is_empty() {
+            let ids = stage.tasks.iter().map(|&task| self.tasks[task].id.as_str());
+            let help = did_you_mean(word, ids, "the instances are");
+            return Err(SelectError::NoInstance { word: word.to_owned(), stage: name, help });
+        }
+        Ok(found)
+    }
+
+    /// The tasks that select any of the words; every task when there are no words.
+    pub fn select_all<S: AsRef<str>>(&self, words: &[S]) -> Result<Vec<usize>, SelectError> {
+        if words.is_empty() {
+            return Ok((0..self.tasks.len()).collect());
+        }
+        let mut found = Vec::new();
+        for word in words {
+            found.extend(self.select(word.as_ref())?);
+        }
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
+
+    /// The position of the task with this id.
+    pub fn find(&self, id: &str) -> Option<usize> {
+        self.tasks.iter().position(|task| task.id == id)
+    }
+
+    /// The tasks whose outputs a task takes, ascending, each once.
+    pub fn dependencies(&self, task: usize) -> Vec<usize> {
+        let mut found: Vec<usize> = self.tasks[task].dependencies().collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// For every task the tasks that take its outputs, ascending, each once.
+    pub fn dependents(&self) -> Vec<Vec<usize>> {
+        let mut dependents = vec![Vec::new(); self.tasks.len()];
+        for (at, task) in self.tasks.iter().enumerate() {
+            for dependency in task.dependencies() {
+                if dependents[dependency].last() != Some(&at) {
+                    dependents[dependency].push(at);
+                }
+            }
+        }
+        dependents
+    }
+
+    /// These tasks and everything that they depend on, ascending.
+    pub fn ancestors(&self, tasks: &[usize]) -> Vec<usize> {
+        let mut needed = vec![false; self.tasks.len()];
+        for &task in tasks {
+            needed[task] = true;
+        }
+        // Dependencies come first in the order, so one pass backwards meets each task before what it needs.
+        for at in (0..self.tasks.len()).rev() {
+            if needed[at] {
+                for dependency in self.tasks[at].dependencies() {
+                    needed[dependency] = true;
+                }
+            }
+        }
+        needed.iter().enumerate().filter(|(_, needed)| **needed).map(|(at, _)| at).collect()
+    }
+}
+
+impl Task {
+    /// The tasks whose outputs it takes, in the order of the inputs; a task may come several times.
+    pub fn dependencies(&self) -> impl Iterator<Item = usize> {
+        self.inputs.iter().flat_map(|(_, sources)| sources).filter_map(|source| match source {
+            Source::Artifact { task, .. } => Some(*task),
+            Source::File { .. } => None,
+        })
+    }
+}
+
+/// A label as it stands in a task's id.
+pub fn label_text(label: &Value) -> String {
+    match label {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

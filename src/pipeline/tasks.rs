@@ -1,0 +1,252 @@
+//! From stages to tasks: the instances of every matrix, each with its parameters parsed by the kind.
+
+use super::checks::{self, Site};
+use super::interpolate::{Files, Scope, plain};
+use super::matrix::{self, Instance};
+use super::node::{Entry, Node, Yaml, what_value};
+use super::resources::{self, Resources};
+use super::sink::{Sink, did_you_mean};
+use super::spec::{Spec, Stage};
+use crate::stages::registry::{Kind, Registry};
+use crate::stages::stage::Output;
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::{Component, Path};
+
+/// A pipeline beyond this is a mistake.
+const TASKS: usize = 2_000_000;
+
+/// A task before its inputs are resolved.
+#[derive(Debug)]
+pub struct Draft {
+    pub id: String,
+    /// Position in [`Spec::stages`].
+    pub stage: usize,
+    pub instance: Instance,
+    pub params: Value,
+    /// None when the parameters have errors, so that the outputs are not known.
+    pub outputs: Option<Vec<Output>>,
+    pub resources: Resources,
+}
+
+/// All tasks in the order of declaration.
+#[derive(Debug, Default)]
+pub struct Drafts {
+    pub tasks: Vec<Draft>,
+    /// The tasks of each stage; none when its matrix has errors.
+    pub stages: Vec<Option<Range<usize>>>,
+}
+
+/// The pipeline's parameters; each may use those before it.
+pub fn params(entries: &[Entry], sink: &Sink) -> Map<String, Value> {
+    let mut params = Map::new();
+    for entry in entries {
+        let mut sound = true;
+        let scope = Scope { params: &params, declared: entries, instance: None, files: None };
+        if let Some(value) = scope.value(&entry.value, sink, &mut sound)
+            && sound
+        {
+            params.insert(entry.key.clone(), value);
+        }
+    }
+    params
+}
+
+/// Expands every stage.
+pub fn expand(spec: &Spec, params: &Map<String, Value>, registry: &Registry, sink: &Sink) -> Drafts {
+    let kinds: HashMap<&str, &dyn Kind> = registry.iter().map(|kind| (kind.name(), kind)).collect();
+    let mut drafts = Drafts::default();
+    for (at, stage) in spec.stages.iter().enumerate() {
+        let kind = stage.kind.and_then(|(name, span)| {
+            let kind = kinds.get(name).copied();
+            if kind.is_none() {
+                let help = did_you_mean(name, registry.iter().map(Kind::name), "there are");
+                sink.add(Some(span), format!("there is no kind `{name}`"), help);
+            }
+            kind
+        });
+        let scope = Scope { params, declared: spec.params, instance: None, files: None };
+        let instances = match stage.matrix {
+            None => Some(vec![Instance::default()]),
+            Some(node) => matrix::expand(node, &scope, sink),
+        };
+        let Some(instances) = instances else {
+            drafts.stages.push(None);
+            continue;
+        };
+        if drafts.tasks.len() + instances.len() > TASKS {
+            sink.error(stage.span, format!("the pipeline has more than {TASKS} tasks"));
+            return drafts;
+        }
+        let start = drafts.tasks.len();
+        let parts = Parts::of(stage, sink);
+        for instance in instances {
+            let scope = Scope { instance: Some(&instance), ..scope };
+            let draft = parts.draft(at, kind, &scope, &instance, sink);
+            drafts.tasks.push(Draft { instance, ..draft });
+        }
+        drafts.stages.push(Some(start..drafts.tasks.len()));
+    }
+    drafts
+}
+
+/// What the instances of a stage share.
+struct Parts<'a> {
+    stage: &'a Stage<'a>,
+    inputs: Vec<&'a str>,
+    outputs: Vec<&'a str>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(stage: &'a Stage<'a>, sink: &Sink) -> Parts<'a> {
+        let declared =
+            |field| stage.node.get(field).and_then(|entry: &Entry| entry.value.entries()).unwrap_or_default();
+        if stage.is_command() {
+            for output in declared("outputs").iter().filter(|output| !matrix::is_name(&output.key)) {
+                sink.help(
+                    output.span,
+                    format!("`{}` cannot be the name of an output", output.key),
+                    "use letters, digits, `_` and `-`, starting with a letter",
+                );
+            }
+        }
+        Parts {
+            stage,
+            inputs: stage.inputs.iter().map(|input| input.name).collect(),
+            outputs: declared("outputs").iter().map(|output| output.key.as_str()).collect(),
+        }
+    }
+
+    fn draft(
+        &self,
+        at: usize,
+        kind: Option<&dyn Kind>,
+        scope: &Scope,
+        instance: &Instance,
+        sink: &Sink,
+    ) -> Draft {
+        let stage = self.stage;
+        let id = instance.id(stage.name);
+        let before = sink.count();
+        let mut sound = true;
+        let params = if stage.is_command() {
+            self.command(scope, sink, &mut sound)
+        } else {
+            match stage.params {
+                Some(Entry { value: node @ Node { value: Yaml::Map(_), .. }, .. }) => {
+                    scope.value(node, sink, &mut sound).unwrap_or(Value::Null)
+                }
+                _ => Value::Object(Map::new()),
+            }
+        };
+        let resources =
+            stage.resources.map_or_else(Resources::default, |node| resources::read(node, scope, sink));
+        let mut draft =
+            Draft { id, stage: at, instance: Instance::default(), params, outputs: None, resources };
+        let Some(kind) = kind else { return draft };
+        let site = match stage.params {
+            _ if stage.is_command() => Site { node: Some(stage.node), span: stage.span, task: &draft.id },
+            Some(params) => Site { node: Some(&params.value), span: params.span, task: &draft.id },
+            None => {
+                Site { node: None, span: stage.kind.map_or(stage.span, |(_, span)| span), task: &draft.id }
+            }
+        };
+        // Of a command with wrong fields everything is told; what its kind would say is the same again.
+        sound &= !stage.is_command() || sink.count() == before && self.complete();
+        if let Some(parsed) = checks::parse(kind, std::mem::take(&mut draft.params), sound, &site, sink)
+            && self.files(&parsed.outputs, sink)
+        {
+            draft.params = parsed.canonical;
+            draft.outputs = Some(parsed.outputs);
+        }
+        draft
+    }
+
+    /// Whether a command has the fields that it needs.
+    fn complete(&self) -> bool {
+        self.stage.node.get("run").is_some_and(|run| run.value.text().is_some()) && !self.outputs.is_empty()
+    }
+
+    /// The parameters of a command: `run`, `outputs` and `env`, in this order.
+    fn command(&self, scope: &Scope, sink: &Sink, sound: &mut bool) -> Value {
+        let mut params = Map::new();
+        if let Some(Entry { value: Node { value: Yaml::Text(run), span }, .. }) = self.stage.node.get("run") {
+            let files = Some(Files { inputs: &self.inputs, outputs: &self.outputs });
+            match (Scope { files, ..*scope }).text(run, *span, sink) {
+                Some(Value::String(run)) => _ = params.insert("run".to_owned(), Value::String(run)),
+                Some(other) => {
+                    sink.error(*span, format!("`run` must be text, but is {}", what_value(&other)));
+                    *sound = false;
+                }
+                None => *sound = false,
+            }
+        }
+        for field in ["outputs", "env"] {
+            let Some(Entry { value: Node { value: Yaml::Map(entries), .. }, .. }) =
+                self.stage.node.get(field)
+            else {
+                continue;
+            };
+            let mut map = Map::new();
+            for entry in entries {
+                let Some(value) = scope.value(&entry.value, sink, sound) else { continue };
+                match (plain(&value), &value) {
+                    (Some(text), Value::String(_)) => _ = map.insert(entry.key.clone(), Value::String(text)),
+                    (Some(text), Value::Number(_) | Value::Bool(_)) if field == "env" => {
+                        map.insert(entry.key.clone(), Value::String(text));
+                    }
+                    _ => {
+                        let span = if value.is_null() { entry.span } else { entry.value.span };
+                        let message =
+                            format!("`{field}.{}` must be text, but is {}", entry.key, what_value(&value));
+                        sink.error(span, message);
+                        *sound = false;
+                    }
+                }
+            }
+            params.insert(field.to_owned(), Value::Object(map));
+        }
+        Value::Object(params)
+    }
+
+    /// Checks where the outputs are written.
+    fn files(&self, outputs: &[Output], sink: &Sink) -> bool {
+        let declared = self.stage.node.get("outputs").filter(|_| self.stage.is_command());
+        let before = sink.count();
+        for (at, output) in outputs.iter().enumerate() {
+            let span = || match declared {
+                Some(entry) => entry.value.locate([output.name.as_str()]),
+                None => self.stage.kind.map_or(self.stage.span, |(_, span)| span),
+            };
+            let path = Path::new(&output.file);
+            let inside =
+                path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+            if !inside || path.file_name().is_none() || output.file.contains(['\0', '\n']) {
+                sink.help(
+                    span(),
+                    format!("output `{}` cannot be written to `{}`", output.name, output.file),
+                    "give a path inside the stage's folder, without `..`: `plot.png`",
+                );
+            } else if let Some(other) = outputs[..at].iter().find(|other| overlap(&other.file, &output.file))
+            {
+                sink.help(
+                    span(),
+                    format!("outputs `{}` and `{}` are written to the same place", other.name, output.name),
+                    "give each a file of its own",
+                );
+            }
+        }
+        sink.count() == before
+    }
+}
+
+/// Whether two paths are the same or one is inside the other.
+fn overlap(a: &str, b: &str) -> bool {
+    let normal = |path| {
+        let parts = Path::new(path).components().filter(|part| matches!(part, Component::Normal(_)));
+        parts.map(Component::as_os_str).collect::<Vec<_>>()
+    };
+    let (a, b) = (normal(a), normal(b));
+    a.iter().zip(&b).all(|(a, b)| a == b)
+}
