@@ -249,12 +249,8 @@ fn philox(mut counter: [u64; 4], key: [u32; 2]) -> [u64; 4] {
     for _ in 0..10 {
         let a = (counter[0] & LOW) * 0xD251_1F53;
         let b = (counter[2] & LOW) * 0xCD9E_8D57;
-        counter = [
-            b >> 32 ^ counter[1] ^ u64::from(k0),
-            b & LOW,
-            a >> 32 ^ counter[3] ^ u64::from(k1),
-            a & LOW,
-        ];
+        counter =
+            [b >> 32 ^ counter[1] ^ u64::from(k0), b & LOW, a >> 32 ^ counter[3] ^ u64::from(k1), a & LOW];
         k0 = k0.wrapping_add(0x9E37_79B9);
         k1 = k1.wrapping_add(0xBB67_AE85);
     }

@@ -9,10 +9,11 @@ use super::tubes::Tube;
 use crate::kernel::Level;
 use crate::random::{LANES, Streams};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// Particles whose paths went where.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counts {
     /// Particles simulated.
     pub particles: u64,

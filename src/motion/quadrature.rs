@@ -127,7 +127,8 @@ mod tests {
         let normal = |x: f64| 0.5 * libm::erfc(-x / std::f64::consts::SQRT_2);
         let width = 2.0;
         let quadrature = Quadrature::new(width);
-        let joint = |offsets: &[f64]| libm::exp(-quadrature.neg_ln_joint(&Tube { offsets: offsets.to_vec() }));
+        let joint =
+            |offsets: &[f64]| libm::exp(-quadrature.neg_ln_joint(&Tube { offsets: offsets.to_vec() }));
         assert!((joint(&[0.0, 0.7]) - (normal(1.7) - normal(-0.3))).abs() < 1e-13);
         let (n, first, second) = (20_000, 0.7, 0.2);
         let h = width / f64::from(n);
@@ -150,7 +151,8 @@ mod tests {
         let streams = Streams::new(2, "tubes");
         for width in [0.1, 0.25, 1.0, 4.0, 8.0] {
             let quadrature = Quadrature::new(width);
-            let finer = Quadrature { rule: GaussLegendre::new(2 * quadrature.rule.nodes.len()), ..quadrature };
+            let finer =
+                Quadrature { rule: GaussLegendre::new(2 * quadrature.rule.nodes.len()), ..quadrature };
             let quadrature = Quadrature::new(width);
             for index in 0..5 {
                 let tube = Tube::sample(&streams, index, 10);

@@ -17,8 +17,29 @@ impl Line {
     /// Fits points (x, y), with weights 1/variance or with equal ones. Nothing for fewer than three points, values that are
     /// not finite, or x that do not vary.
     pub fn fit(x: &[f64], y: &[f64], weights: Option<&[f64]>) -> Option<Line> {
+        if x.len() < 3 {
+            return None;
+        }
+        let (mut line, unit) = Line::through(x, y, weights)?;
+        line.slope_error = unit[0] * line.chi_squared.sqrt();
+        line.intercept_error = unit[1] * line.chi_squared.sqrt();
+        Some(line)
+    }
+
+    /// Fits points of known variances 1/`weights`. The errors follow from the variances alone, and are scaled up where the
+    /// points scatter more than those say. Nothing for fewer than two points, or x that do not vary.
+    pub fn fit_known(x: &[f64], y: &[f64], weights: &[f64]) -> Option<Line> {
+        let (mut line, unit) = Line::through(x, y, Some(weights))?;
+        let scale = line.chi_squared.max(1.0).sqrt();
+        line.slope_error = unit[0] * scale;
+        line.intercept_error = unit[1] * scale;
+        Some(line)
+    }
+
+    /// The line without errors, and what its errors would be for points of variance 1/weight.
+    fn through(x: &[f64], y: &[f64], weights: Option<&[f64]>) -> Option<(Line, [f64; 2])> {
         let n = x.len();
-        if n < 3 || y.len() != n || weights.is_some_and(|w| w.len() != n) {
+        if n < 2 || y.len() != n || weights.is_some_and(|w| w.len() != n) {
             return None;
         }
         let weight = |i: usize| weights.map_or(1.0, |w| w[i]);
@@ -33,20 +54,19 @@ impl Line {
             return None;
         }
         let slope = xy / xx;
-        let intercept = y_mean - slope * x_mean;
         let squares = sum(&|i| {
             let residual = y[i] - y_mean - slope * (x[i] - x_mean);
             residual * residual
         });
-        let chi_squared = squares / (n - 2) as f64;
-        Some(Line {
+        let line = Line {
             slope,
-            intercept,
-            slope_error: (chi_squared / xx).sqrt(),
-            intercept_error: (chi_squared * (1.0 / total + x_mean * x_mean / xx)).sqrt(),
-            chi_squared,
+            intercept: y_mean - slope * x_mean,
+            slope_error: 0.0,
+            intercept_error: 0.0,
+            chi_squared: if n > 2 { squares / (n - 2) as f64 } else { 0.0 },
             points: n,
-        })
+        };
+        Some((line, [(1.0 / xx).sqrt(), (1.0 / total + x_mean * x_mean / xx).sqrt()]))
     }
 
     /// The 95 % interval of the slope, by the t distribution of n − 2 degrees of freedom.
@@ -101,9 +121,8 @@ fn incomplete_beta(x: f64, a: f64, b: f64) -> f64 {
     if x > (a + 1.0) / (a + b + 2.0) {
         return 1.0 - incomplete_beta(1.0 - x, b, a);
     }
-    let ln_front = libm::lgamma(a + b) - libm::lgamma(a) - libm::lgamma(b)
-        + a * libm::log(x)
-        + b * libm::log1p(-x);
+    let ln_front =
+        libm::lgamma(a + b) - libm::lgamma(a) - libm::lgamma(b) + a * libm::log(x) + b * libm::log1p(-x);
     let tiny = |value: f64| if value.abs() < 1e-300 { 1e-300 } else { value };
     let mut c = 1.0;
     let mut d = 1.0 / tiny(1.0 - (a + b) * x / (a + 1.0));

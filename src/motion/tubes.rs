@@ -17,8 +17,7 @@ impl Tube {
     /// Sample path `index` of this family: `z_i = f_i + Σ_{n=1..4} a_n sin(n π i / N)`, a_n ~ N(0, (1.5 σ / n)²).
     pub fn sample(streams: &Streams, index: u64, steps: usize) -> Tube {
         let mut stream = streams.stream(index);
-        let amplitudes: [f64; MODES] =
-            std::array::from_fn(|n| AMPLITUDE * stream.normal() / (n + 1) as f64);
+        let amplitudes: [f64; MODES] = std::array::from_fn(|n| AMPLITUDE * stream.normal() / (n + 1) as f64);
         let offset = |i: usize| -> f64 {
             if i == 0 || i == steps {
                 return 0.0;
