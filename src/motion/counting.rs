@@ -94,7 +94,7 @@ impl Counter {
     /// Counts these particles, on all threads of the current pool.
     pub fn count(&self, particles: Range<u64>) -> Counts {
         let chunks = (particles.end.saturating_sub(particles.start)).div_ceil(CHUNK);
-        let (_, counts) = (0..chunks)
+        (0..chunks)
             .into_par_iter()
             .fold(
                 || (self.paths(), Counts::zero(self.tubes)),
@@ -104,11 +104,8 @@ impl Counter {
                     (paths, counts)
                 },
             )
-            .reduce(
-                || (self.paths(), Counts::zero(self.tubes)),
-                |(paths, left), (_, right)| (paths, left.merge(&right)),
-            );
-        counts
+            .map(|(_, counts)| counts)
+            .reduce(|| Counts::zero(self.tubes), |left, right| left.merge(&right))
     }
 
     fn paths(&self) -> Paths {

@@ -74,10 +74,6 @@ impl Line {
         let reach = student_quantile((self.points - 2) as f64) * self.slope_error;
         (self.slope - reach, self.slope + reach)
     }
-
-    pub fn at(&self, x: f64) -> f64 {
-        self.slope * x + self.intercept
-    }
 }
 
 /// Pearson's correlation; nothing where one of the two does not vary.

@@ -333,14 +333,23 @@ fn write_points(fits: &[Fit], ctx: &Context) -> Result<(), StageError> {
         let line = |action: &f64| fit.law.map_or(f64::NAN, |law| law.gamma.value * action + law.intercept);
         fit.sample.action.iter().map(line).collect()
     };
-    let residual = |fit: &Fit| -> Vec<f64> {
-        let sample = &fit.sample;
-        sample.neg_ln_p.iter().zip(&sample.action).map(|(p, action)| two_m_d(fit) * p - action).collect()
+    // What is predicted up to a constant gets the one that makes its mean that of the tubes used.
+    let shifted = |fit: &Fit, exponents: Vec<f64>| -> Vec<f64> {
+        let used: Vec<f64> = fit
+            .rows
+            .iter()
+            .zip(fit.sample.neg_ln_p.iter().zip(&exponents))
+            .filter_map(|(row, (value, exponent))| row.used.then_some(value - exponent))
+            .collect();
+        let shift = used.iter().sum::<f64>() / used.len() as f64;
+        exponents.into_iter().map(|exponent| exponent + shift).collect()
     };
-    // The residual's line against the deviation, of slope one, with the mean that the residuals have.
+    let predicted = |fit: &Fit| shifted(fit, fit.sample.predicted(two_m_d(fit)));
+    let predicted_line =
+        |fit: &Fit| shifted(fit, fit.sample.action.iter().map(|action| action / two_m_d(fit)).collect());
     let residual_predicted = |fit: &Fit| -> Vec<f64> {
-        let predicted = fit.sample.predicted(two_m_d(fit));
-        predicted.iter().zip(&fit.sample.action).map(|(p, action)| two_m_d(fit) * p - action).collect()
+        let line = predicted(fit).into_iter().zip(&fit.sample.action);
+        line.map(|(p, action)| two_m_d(fit) * p - action).collect()
     };
     let mut table = Columns::default();
     table
@@ -366,9 +375,9 @@ fn write_points(fits: &[Fit], ctx: &Context) -> Result<(), StageError> {
         .numbers("z_score", rows().map(|(_, row)| row.z_score))
         .flags("used", rows().map(|(_, row)| Some(row.used)))
         .numbers("fitted", of_sample(&fitted))
-        .numbers("predicted", of_sample(&|fit| fit.sample.predicted(two_m_d(fit))))
-        .numbers("predicted_line", of_sample(&|fit| fit.sample.predicted_line(two_m_d(fit))))
-        .numbers("residual", of_sample(&residual))
+        .numbers("predicted", of_sample(&predicted))
+        .numbers("predicted_line", of_sample(&predicted_line))
+        .numbers("residual", of_sample(&|fit| fit.sample.residual(two_m_d(fit))))
         .numbers("residual_predicted", of_sample(&residual_predicted));
     add_labels(&mut table, &rows().map(|(fit, _)| fit.labels.as_slice()).collect::<Vec<_>>());
     table.write(ctx.output("points")?)

@@ -3,6 +3,8 @@
 pub mod action_law;
 pub mod columns;
 pub mod context;
+#[cfg(test)]
+mod motion_tests;
 pub mod random_motion;
 pub mod registry;
 pub mod stage;

@@ -245,6 +245,9 @@ impl Stage for RandomMotion {
         checks.ensure((3..=10_000).contains(&p.tubes), "tubes", || {
             format!("must be from 3 to 10000, but is {}", p.tubes)
         });
+        checks.ensure(p.tubes.saturating_mul(p.steps) <= 1_000_000, "tubes", || {
+            format!("`tubes` times `steps` must be at most 1e6, but is {}", p.tubes.saturating_mul(p.steps))
+        });
         checks.ensure((1..=1_000_000_000_000).contains(&p.particles), "particles", || {
             format!("must be from 1 to 1e12, but is {}", p.particles)
         });
