@@ -104,7 +104,7 @@ impl Stream {
         let mut pairs = [[0.0; 2]; LANES];
         let mut rest = out;
         while self.word.is_none() && self.normal.is_none() && rest.len() >= 2 * LANES {
-            normal_blocks(self.key, self.index, self.block, &mut pairs);
+            normal_blocks(Level::current(), self.key, self.index, self.block, &mut pairs);
             self.block += LANES as u64;
             let (now, later) = rest.split_at_mut(2 * LANES);
             for (x, normal) in now.iter_mut().zip(pairs.as_flattened()) {
@@ -125,8 +125,8 @@ impl Stream {
     }
 }
 
-/// The pairs of normals of [`LANES`] blocks of one stream.
-fn normal_blocks(key: [u32; 2], index: u64, block: u64, out: &mut [[f64; 2]; LANES]) {
+/// The pairs of normals of [`LANES`] blocks of one stream, with the instructions of a level that this machine can run.
+fn normal_blocks(level: Level, key: [u32; 2], index: u64, block: u64, out: &mut [[f64; 2]; LANES]) {
     #[inline(always)]
     fn run(key: [u32; 2], index: u64, block: u64, out: &mut [[f64; 2]; LANES]) {
         for (i, pair) in out.iter_mut().enumerate() {
@@ -135,6 +135,7 @@ fn normal_blocks(key: [u32; 2], index: u64, block: u64, out: &mut [[f64; 2]; LAN
             *pair = [first, second];
         }
     }
+    debug_assert!(level.check().is_ok());
     #[cfg(target_arch = "x86_64")]
     {
         #[target_feature(enable = "avx2")]
@@ -145,8 +146,8 @@ fn normal_blocks(key: [u32; 2], index: u64, block: u64, out: &mut [[f64; 2]; LAN
         fn avx512(key: [u32; 2], index: u64, block: u64, out: &mut [[f64; 2]; LANES]) {
             run(key, index, block, out);
         }
-        match Level::current() {
-            // SAFETY: the current level is one that this machine was found to run.
+        match level {
+            // SAFETY: the caller gives a level that this machine was found to run.
             Level::Avx512 => return unsafe { avx512(key, index, block, out) },
             // SAFETY: as above.
             Level::Avx2 => return unsafe { avx2(key, index, block, out) },
@@ -293,6 +294,20 @@ mod tests {
         let (first, second) = box_muller(0, 0);
         assert!(first > 8.5 && second.is_finite());
         assert!(box_muller(u64::MAX, u64::MAX).0.abs() < 1e-7);
+    }
+
+    /// Every level that this machine can run gives the same bits.
+    #[test]
+    fn levels_agree() {
+        let stream = Streams::new(6, "levels").stream(3);
+        let pairs = |level| {
+            let mut pairs = [[0.0; 2]; LANES];
+            normal_blocks(level, stream.key, stream.index, 77, &mut pairs);
+            pairs.map(|pair| pair.map(f64::to_bits))
+        };
+        for level in [Level::Avx2, Level::Avx512].into_iter().filter(|level| level.check().is_ok()) {
+            assert_eq!(pairs(level), pairs(Level::Portable), "{level}");
+        }
     }
 
     /// Lanes over streams, lanes over blocks and one by one: the same bits.
