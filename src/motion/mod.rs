@@ -1,1 +1,15 @@
-//! (being written)
+//! Random motion of Hamiltonian systems: a particle of mass m in a potential, moving from a to b in N steps of δt around the
+//! path of least action, with a random displacement of variance σ² = 2 D δt in each step. The probability of a tube around
+//! a path, counted or computed exactly, against the path's action: −ln P = γ A + c with γ = 1/(2 m D).
+//!
+//! The displacement from the least-action path does not depend on the potential, so tubes, counting and quadrature work
+//! with offsets (x − f)/σ alone; the potential enters through the actions.
+
+pub mod action;
+pub mod counting;
+pub mod law;
+pub mod least_action_path;
+pub mod quadrature;
+pub mod regression;
+pub mod systems;
+pub mod tubes;
