@@ -1,17 +1,18 @@
 //! What the commands share: their common arguments, errors and output.
 
 use super::exit;
-use crate::engine::resolve::{EngineError, Resolver, upstream};
+use crate::engine::resolve::{EngineError, Resolver};
 use crate::kernel::{Level, LevelError};
 use crate::pipeline::diagnostics::Diagnostics;
 use crate::pipeline::graph::{Graph, SelectError};
 use crate::pipeline::load::load;
-use crate::pipeline::overrides::{Override, OverrideError};
+use crate::pipeline::overrides::Override;
 use crate::stages::registry::Registry;
 use crate::store::Store;
 use crate::store::files::StoreError;
 use clap::Args;
 use serde::Serialize;
+use std::collections::HashSet;
 use std::fmt;
 use std::io::Write;
 use std::path::PathBuf;
@@ -39,7 +40,6 @@ pub struct Common {
 #[derive(Debug)]
 pub enum CliError {
     Pipeline(Diagnostics),
-    Override(OverrideError),
     Select(SelectError),
     Level(LevelError),
     Engine(EngineError),
@@ -60,7 +60,6 @@ impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CliError::Pipeline(diagnostics) => write!(f, "{diagnostics}"),
-            CliError::Override(error) => writeln!(f, "error: {error}"),
             CliError::Select(error) => writeln!(f, "error: {error}"),
             CliError::Level(error) => writeln!(f, "error: {error}"),
             CliError::Engine(error) => writeln!(f, "error: {error}"),
@@ -78,14 +77,14 @@ macro_rules! from {
         })*
     };
 }
-from!(Diagnostics => Pipeline, OverrideError => Override, SelectError => Select, LevelError => Level,
+from!(Diagnostics => Pipeline, SelectError => Select, LevelError => Level,
       EngineError => Engine, StoreError => Engine);
 
 impl Common {
     /// The expanded, validated pipeline.
     pub fn graph(&self, registry: &Registry) -> Result<Graph, CliError> {
-        let overrides: Result<Vec<Override>, _> = self.set.iter().map(|text| text.parse()).collect();
-        Ok(load(&self.pipeline, &overrides?, registry)?)
+        let overrides: Result<Vec<Override>, String> = self.set.iter().map(|text| text.parse()).collect();
+        Ok(load(&self.pipeline, &overrides.map_err(CliError::Request)?, registry)?)
     }
 
     /// Where the store is for this pipeline.
@@ -110,28 +109,18 @@ impl Common {
     }
 }
 
-/// The tasks named by these words with everything that they need; all tasks where there are no words.
+/// Which tasks these words name, with everything that they need; all tasks where there are no words.
 pub fn select(graph: &Graph, words: &[String]) -> Result<Vec<bool>, CliError> {
-    if words.is_empty() {
-        return Ok(vec![true; graph.tasks.len()]);
-    }
     let mut selected = vec![false; graph.tasks.len()];
-    let mut open = named(graph, words)?;
-    while let Some(number) = open.pop() {
-        if !std::mem::replace(&mut selected[number], true) {
-            open.extend(upstream(&graph.tasks[number]));
-        }
+    for number in graph.ancestors(&graph.select_all(words)?) {
+        selected[number] = true;
     }
     Ok(selected)
 }
 
-/// The tasks named by these words.
-pub fn named(graph: &Graph, words: &[String]) -> Result<Vec<usize>, CliError> {
-    let mut found = Vec::new();
-    for word in words {
-        found.extend(graph.select(word)?);
-    }
-    Ok(found)
+/// The tasks of `--force`.
+pub fn forced(graph: &Graph, words: &[String]) -> Result<HashSet<usize>, CliError> {
+    if words.is_empty() { Ok(HashSet::new()) } else { Ok(graph.select_all(words)?.into_iter().collect()) }
 }
 
 /// Prints to standard output; a reader that has gone away (`| head`) is no error.

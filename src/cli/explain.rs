@@ -33,7 +33,7 @@ impl Explain {
         let planned = plan::plan(&mut resolver, &store, &view, &selected, &HashSet::new())?;
         let mut documents = Vec::new();
         let mut text = String::new();
-        for number in common::named(&graph, &words)? {
+        for number in graph.select_all(&words)? {
             let Some(task) = &planned[number] else { continue };
             text += &plan_command::describe(task);
             let key = task.key.map_or("not known until its inputs are made".into(), |key| key.to_string());

@@ -30,7 +30,7 @@ impl Log {
         let store = Store::at(&self.common.artifacts(&graph))?;
         let mut documents = Vec::new();
         let mut text = String::new();
-        let tasks = common::named(&graph, std::slice::from_ref(&self.task))?;
+        let tasks = graph.select(&self.task)?;
         for number in &tasks {
             let id = &graph.tasks[*number].id;
             let Some((run, path)) = latest(&store, &graph.name, id)? else { continue };

@@ -53,7 +53,7 @@ impl Run {
         let interrupts = Arc::new(AtomicUsize::new(0));
         let options = Options {
             selected: common::select(&graph, &self.tasks)?,
-            forced: common::named(&graph, &self.force)?.into_iter().collect(),
+            forced: common::forced(&graph, &self.force)?,
             jobs: self.jobs.map_or(cores, usize::from),
             threads: self.threads.map_or(cores, usize::from),
             keep_going: self.keep_going,

@@ -2,7 +2,7 @@
 
 use super::events::RunOutputs;
 use super::key::{self, Change};
-use super::resolve::{EngineError, Resolver, upstream};
+use super::resolve::{EngineError, Resolver};
 use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::view::View;
@@ -99,7 +99,8 @@ pub fn plan(
             (Some(_), Some(_)) => Verdict::Restore,
             (Some(_), None) => Verdict::Execute { reasons },
             (None, _) => {
-                let open = upstream(task)
+                let open = graph
+                    .dependencies(number)
                     .into_iter()
                     .filter(|up| planned[*up].as_ref().is_some_and(|up| up.outputs.is_none()));
                 let on = open.map(|up| graph.tasks[up].id.clone()).collect();

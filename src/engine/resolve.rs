@@ -197,19 +197,3 @@ pub fn instance(task: &Task) -> Option<String> {
 pub fn file_name(task: &Task) -> String {
     task.id.replace('/', "%2F")
 }
-
-/// The tasks that each task takes artifacts from, each once.
-pub fn upstream(task: &Task) -> Vec<usize> {
-    let mut found: Vec<usize> = task
-        .inputs
-        .iter()
-        .flat_map(|(_, sources)| sources)
-        .filter_map(|source| match source {
-            Source::Artifact { task, .. } => Some(*task),
-            Source::File { .. } => None,
-        })
-        .collect();
-    found.sort_unstable();
-    found.dedup();
-    found
-}

@@ -3,7 +3,7 @@
 use super::events::{Event, Observer, Record, RunOutputs};
 use super::local::Executor;
 use super::protocol::{FromWorker, Outcome, Report};
-use super::resolve::{self, EngineError, Resolver, upstream};
+use super::resolve::{self, EngineError, Resolver};
 use super::state::TaskState;
 use crate::kernel::Level;
 use crate::store::Store;
@@ -118,7 +118,7 @@ pub fn run(
         work: work.clone(),
         attempts: 0,
         states: Vec::new(),
-        dependents: vec![Vec::new(); graph.tasks.len()],
+        dependents: graph.dependents(),
         settled: Vec::new(),
         ready: BTreeSet::new(),
         elsewhere: BTreeSet::new(),
@@ -169,15 +169,13 @@ impl Scheduler<'_, '_> {
     }
 
     fn prepare(&mut self) {
-        for (number, task) in self.resolver.graph.tasks.iter().enumerate() {
+        let graph = self.resolver.graph;
+        for (number, _) in graph.tasks.iter().enumerate() {
             if !self.options.selected[number] {
                 self.states.push(None);
                 continue;
             }
-            let upstream = upstream(task);
-            for up in &upstream {
-                self.dependents[*up].push(number);
-            }
+            let upstream = graph.dependencies(number);
             if upstream.is_empty() {
                 self.settled.push(number);
             }
@@ -213,12 +211,12 @@ impl Scheduler<'_, '_> {
         for number in 0..self.states.len() {
             if self.states[number].as_ref().is_some_and(|state| !state.is_final()) {
                 self.states[number] = Some(TaskState::Skipped);
-                let task = &self.resolver.graph.tasks[number];
-                let failed = upstream(task).into_iter().find(|up| {
+                let graph = self.resolver.graph;
+                let failed = graph.dependencies(number).into_iter().find(|up| {
                     matches!(self.states[*up], Some(TaskState::Failed { .. } | TaskState::Skipped))
                 });
-                let because = failed.map(|up| self.resolver.graph.tasks[up].id.clone());
-                let task = task.id.clone();
+                let because = failed.map(|up| graph.tasks[up].id.clone());
+                let task = graph.tasks[number].id.clone();
                 self.tell(Event::TaskSkipped { task, because })?;
             }
         }
