@@ -96,6 +96,7 @@ impl Tree {
                 }
             }
         }
+        tree.remove_tests();
         Ok(tree)
     }
 
@@ -114,7 +115,9 @@ impl Tree {
         let mut source = Source { module: module.clone(), ..Source::default() };
         match text.parse::<TokenStream>() {
             Ok(tokens) => {
-                let tokens = tokens::strip(tokens);
+                let tokens: Vec<_> = tokens.into_iter().collect();
+                source.test_modules = tokens::test_modules(&tokens);
+                let tokens = tokens::strip(&tokens);
                 let mut hash = Sha256::new();
                 tokens::feed(&tokens, &mut hash);
                 source.digest = hex(hash);
@@ -134,15 +137,33 @@ impl Tree {
         Ok(())
     }
 
-    /// The stage kinds by name, each with its file: `random-motion` is in `src/stages/random_motion.rs`.
+    /// Takes out the files that are compiled for tests alone.
+    fn remove_tests(&mut self) {
+        let declared = self.sources.values().flat_map(|source| {
+            source
+                .test_modules
+                .iter()
+                .map(|child| [source.module.as_slice(), std::slice::from_ref(child)].concat())
+        });
+        let declared: Vec<Vec<String>> = declared.collect();
+        let for_tests = |module: &[String]| declared.iter().any(|tests| module.starts_with(tests));
+        self.modules.retain(|module, _| !for_tests(module));
+        self.sources.retain(|_, source| !for_tests(&source.module));
+    }
+
+    /// The stage kinds by name, each with its file: `random-motion` is in `src/stages/random_motion.rs`, which says
+    /// `impl Stage for`. Other files there help them.
     pub fn kinds(&self) -> BTreeMap<String, String> {
-        let kinds = self.modules.iter().filter(|(_, file)| !is_interface(file));
-        kinds
-            .filter_map(|(module, file)| match module.as_slice() {
-                [stages, kind] if stages == "stages" => Some((kind.replace('_', "-"), file.clone())),
-                _ => None,
-            })
-            .collect()
+        let is_kind = |file: &str| {
+            !is_interface(file) && self.sources[file].impls.iter().any(|names| names.contains("Stage"))
+        };
+        let named = self.modules.iter().filter_map(|(module, file)| match module.as_slice() {
+            [stages, kind] if stages == "stages" && is_kind(file) => {
+                Some((kind.replace('_', "-"), file.clone()))
+            }
+            _ => None,
+        });
+        named.collect()
     }
 
     /// Everything that this file is built from, itself included.

@@ -22,6 +22,8 @@ pub struct Source {
     pub defines: BTreeSet<String>,
     /// The names in the header of each `impl`.
     pub impls: Vec<BTreeSet<String>>,
+    /// The modules declared here for tests alone.
+    pub test_modules: Vec<String>,
     /// Whether there is anything but declarations of modules.
     pub has_code: bool,
 }
@@ -93,7 +95,9 @@ impl Scan<'_> {
                     _ => Vec::new(),
                 };
                 at += self.path(&tokens[at..], start);
-            } else if word.starts_with("include") && next.is_some_and(|mark| is_punct(mark, '!')) {
+            } else if matches!(word.as_str(), "include" | "include_str" | "include_bytes")
+                && next.is_some_and(|mark| is_punct(mark, '!'))
+            {
                 self.include(tokens.get(at + 1))?;
             } else {
                 let named = matches!(before.and_then(ident).as_deref(), Some("use" | "crate"));
@@ -119,7 +123,8 @@ impl Scan<'_> {
                 step(&mut prefix, word);
                 at += 3;
             } else if let Some((Delimiter::Brace, inner)) = group(part) {
-                for branch in inner.split(|token| is_punct(token, ',')) {
+                // A comma at the end has nothing behind it.
+                for branch in inner.split(|token| is_punct(token, ',')).filter(|branch| !branch.is_empty()) {
                     let mut longer = prefix.clone();
                     if let Some(word) = branch.first().and_then(ident) {
                         step(&mut longer, word);

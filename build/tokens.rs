@@ -1,29 +1,28 @@
 //! Rust tokens: what to leave out of a digest, how the rest enters it, and small questions about them.
 
-use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Spacing, TokenTree};
 use sha2::{Digest, Sha256};
 
 /// The tokens without documentation and without items for tests alone: `#[doc]`, which is what `///` stands for, and
 /// `#[cfg(test)]` with the item behind it.
-pub fn strip(tokens: TokenStream) -> Vec<TokenTree> {
-    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+pub fn strip(tokens: &[TokenTree]) -> Vec<TokenTree> {
     let mut kept = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
-        if let Some((attribute, after)) = attribute(&tokens, at) {
+        if let Some((attribute, after)) = attribute(tokens, at) {
             if attribute.first().and_then(ident).as_deref() == Some("doc") {
                 at = after;
                 continue;
             }
-            if let Some(end) = test_item(&tokens, at) {
+            if let Some(end) = test_item(tokens, at) {
                 at = end;
                 continue;
             }
         }
         kept.push(match token {
             TokenTree::Group(inner) => {
-                let stream = strip(inner.stream()).into_iter().collect();
-                TokenTree::Group(proc_macro2::Group::new(inner.delimiter(), stream))
+                let contents: Vec<TokenTree> = inner.stream().into_iter().collect();
+                TokenTree::Group(Group::new(inner.delimiter(), strip(&contents).into_iter().collect()))
             }
             other => other.clone(),
         });
@@ -73,7 +72,24 @@ fn test_item(tokens: &[TokenTree], mut at: usize) -> Option<usize> {
         return None;
     }
     let ends = |token: &TokenTree| is_brace(token) || is_punct(token, ';');
-    tokens[at..].iter().position(ends).map(|length| at + length + 1)
+    let end = at + tokens[at..].iter().position(ends)? + 1;
+    // The semicolon behind the braces of a `use`.
+    Some(end + usize::from(tokens.get(end).is_some_and(|token| is_punct(token, ';'))))
+}
+
+/// The modules that a file declares for tests alone: `#[cfg(test)] mod x;`.
+pub fn test_modules(tokens: &[TokenTree]) -> Vec<String> {
+    let mut found = Vec::new();
+    for at in 0..tokens.len() {
+        if let Some(end) = test_item(tokens, at)
+            && let [.., word, name, last] = &tokens[at..end]
+            && ident(word).as_deref() == Some("mod")
+            && is_punct(last, ';')
+        {
+            found.extend(ident(name));
+        }
+    }
+    found
 }
 
 /// Whether an attribute is `cfg(test)` and nothing wider.

@@ -26,7 +26,7 @@ pub struct Part {
 // `pub const FINGERPRINTS: &[Fingerprint]`, in the order of the kinds' names.
 include!(concat!(env!("OUT_DIR"), "/fingerprints.rs"));
 
-/// The fingerprint of the kind of this name; none when no file in `src/stages/` has the name.
+/// The fingerprint of the kind of this name; none when no file in `src/stages/` of that name has an `impl Stage for`.
 pub fn fingerprint(kind: &str) -> Option<&'static Fingerprint> {
     FINGERPRINTS.iter().find(|fingerprint| fingerprint.kind == kind)
 }
@@ -35,13 +35,13 @@ pub fn fingerprint(kind: &str) -> Option<&'static Fingerprint> {
 ///
 /// # Panics
 ///
-/// When no file in `src/stages/` has the kind's name, with `_` for `-`. This is a mistake in the registry, never a user's, and it
-/// shows at every start, so no release can hold it.
+/// When no file in `src/stages/` has the kind's name, with `_` for `-`, and an `impl Stage for`. This is a mistake in the registry,
+/// never a user's, and it shows at every start, so no release can hold it.
 pub fn of(kind: &str) -> &'static str {
     match fingerprint(kind) {
         Some(fingerprint) => fingerprint.digest,
         None => panic!(
-            "the stage kind `{kind}` has no file `src/stages/{}.rs` to take its fingerprint from",
+            "the stage kind `{kind}` has no fingerprint: put its `impl Stage for` into `src/stages/{}.rs`",
             kind.replace('-', "_")
         ),
     }
