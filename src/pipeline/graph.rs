@@ -75,8 +75,8 @@ pub struct StageInfo {
 /// A word that selects no task.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SelectError {
-    #[error("`{word}` is no task: {source}; write `stage` or `stage[axis=value]`")]
-    Unreadable { word: String, source: ReferenceError },
+    #[error("`{word}` is no task: {reason}; write `stage` or `stage[axis=value]`")]
+    Unreadable { word: String, reason: ReferenceError },
     #[error("`{word}` is an output, not a task; write `{stage}`")]
     Output { word: String, stage: String },
     #[error("the pipeline has no stage `{stage}`{}", advice(.help))]
@@ -95,7 +95,7 @@ impl Graph {
     /// The tasks that a word selects, ascending: `motion` (every instance), `motion[system=free]`, or a task's id.
     pub fn select(&self, word: &str) -> Result<Vec<usize>, SelectError> {
         let reference = reference::parse(word)
-            .map_err(|source| SelectError::Unreadable { word: word.to_owned(), source })?;
+            .map_err(|reason| SelectError::Unreadable { word: word.to_owned(), reason })?;
         let name = reference.stage;
         if reference.output.is_some() {
             return Err(SelectError::Output { word: word.to_owned(), stage: name });

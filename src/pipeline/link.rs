@@ -150,18 +150,22 @@ impl Linker<'_> {
         draft: &Draft,
         inputs: Option<&Inputs>,
     ) -> Vec<Source> {
-        let before = self.sink.count();
+        let mut sound = true;
         let mut sources = Vec::new();
         for reference in &input.references {
             match *reference {
-                spec::Reference::File(path, span) => sources.extend(self.file(path, span, draft)),
+                spec::Reference::File(path, span) => {
+                    let source = self.file(path, span, draft);
+                    sound &= source.is_some();
+                    sources.extend(source);
+                }
                 spec::Reference::Artifact(text, span) => {
-                    self.artifacts(text, span, input.name, draft, &mut sources);
+                    sound &= self.artifacts(text, span, input.name, draft, &mut sources).is_some();
                 }
             }
         }
         let one = inputs.is_some_and(|i| i.named.iter().any(|named| named.name == input.name && !named.many));
-        if one && sources.len() > 1 && self.sink.count() == before {
+        if one && sound && sources.len() > 1 {
             let kind = stage.kind.map_or("", |(kind, _)| kind);
             let message =
                 format!("input `{}` of kind `{kind}` takes one artifact, not {}", input.name, sources.len());

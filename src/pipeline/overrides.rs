@@ -54,7 +54,8 @@ pub fn apply(root: &mut Node, given: &Override, text: u32, sink: &Sink) {
             None => return,
         };
     }
-    let free = path[0] == "stages" && path.len() > 3;
+    let open = |field: &&str| matches!(*field, "params" | "resources" | "inputs" | "env");
+    let free = path[0] == "stages" && path.len() > 3 && path.get(2).is_some_and(open);
     if let Some(slot) = child(node, last, free, key, sink) {
         *slot = value;
     }
