@@ -89,7 +89,7 @@ mod tests {
         close(p.class_entropy(), 3f64.ln() - 2.0 * third * ln2);
         close(p.marginal()[0], 1.75 / 3.0);
         let even = Probabilities::from_logits(&[0.0, 0.0], 2);
-        let a = 1.75 / 3.0;
+        let a = 1.75f64 / 3.0;
         close(p.marginal_divergence(&even), a * (2.0 * a).ln() + (1.0 - a) * (2.0 - 2.0 * a).ln());
         close(p.marginal_divergence(&p), 0.0);
     }

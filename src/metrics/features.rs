@@ -37,7 +37,7 @@ impl Features {
     }
 
     /// The rows in order.
-    pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f64]> + Clone {
+    pub fn rows(&self) -> impl DoubleEndedIterator<Item = &[f64]> + Clone {
         self.values.chunks_exact(self.dimension)
     }
 

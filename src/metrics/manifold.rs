@@ -46,8 +46,8 @@ impl Manifold {
             .into_par_iter()
             .map(|j| {
                 let row = generated.row(j);
-                let held = |(x, &radius): &(&[f64], &f64)| squared_distance(row, x, f64::INFINITY) <= *radius;
-                self.rows.rows().zip(&self.radii).filter(held).count()
+                let balls = self.rows.rows().zip(&self.radii);
+                balls.filter(|(x, radius)| squared_distance(row, x, f64::INFINITY) <= **radius).count()
             })
             .collect();
         // Per reference row: whether it lies in a ball of the generated set, and whether its own ball holds one of its rows.

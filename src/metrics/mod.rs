@@ -2,11 +2,13 @@
 //! say which differences are noise.
 
 pub mod classifier_score;
+pub mod comparison;
 pub mod features;
 pub mod frechet;
 pub mod kernel_distance;
 pub mod linalg;
 pub mod manifold;
 pub mod nearest;
+pub mod quality;
 pub mod statistics;
 pub mod wasserstein;

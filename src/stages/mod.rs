@@ -1,12 +1,17 @@
 //! The stage kinds: thin files that join the science below to the engine.
 
 pub mod context;
+pub mod dataset;
 pub mod registry;
+pub mod sample_quality;
 pub mod stage;
 
 use registry::Registry;
 
 /// The kinds that onsager ships. A kind is one file here and one line below.
 pub fn builtin() -> Registry {
-    Registry::empty()
+    let mut registry = Registry::empty();
+    registry.add::<dataset::DatasetStage>("dev");
+    registry.add::<sample_quality::SampleQuality>("dev");
+    registry
 }
