@@ -78,7 +78,7 @@ impl Samples {
             return Err(wrong(format!("its tensor `x` is {:?} where F32 is needed", x.dtype())));
         }
         let shape = x.shape().to_vec();
-        if !(matches!(shape[..], [_, 1 | 3, 1.., 1..]) || matches!(shape[..], [_, 2])) {
+        if !(matches!(shape[..], [_, 1 | 3, h, w] if h > 0 && w > 0) || matches!(shape[..], [_, 2])) {
             let message = format!("its tensor `x` has shape {shape:?} where [N, 1 or 3, H, W] or [N, 2] is needed");
             return Err(wrong(message));
         }

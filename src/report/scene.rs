@@ -257,8 +257,8 @@ impl Scene {
                         Anchor::End => HPos::Right,
                     };
                     let mut style = (FontFamily::Name(FONT), text.size * device.scale * device.text_size, weight)
-                        .into_text_style(&(1, 1))
-                        .with_anchor::<RGBAColor>(Pos::new(anchor, VPos::Top));
+                        .into_text_style(&(1, 1));
+                    style.pos = Pos::new(anchor, VPos::Top);
                     style.color = plotters::style::Color::to_backend_color(&rgba(text.colour));
                     let rise = device.baseline * text.size;
                     let (x, y) = text.at;
