@@ -1,0 +1,439 @@
+//! Tables as polars frames: reading, joining, choosing rows, sorting and averaging.
+//!
+//! Nothing here is hot, so the work is done on plain [`Value`]s, in the order of the rows: results do not depend on threads.
+
+use super::error::ReportError;
+use super::expression::Expression;
+use super::interval::mean_interval;
+use polars::frame::DataFrame;
+use polars::prelude::{AnyValue, Column, IdxCa, IdxSize, IntoColumn, NamedFrom, Series};
+use polars::prelude::{ParquetReader, SerReader};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// A cell of a table, a label, or a value to compare with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Value {
+    Null,
+    Bool(bool),
+    Integer(i64),
+    Number(f64),
+    Text(String),
+}
+
+impl Value {
+    /// The value as a number; true and false are 1 and 0.
+    pub fn number(&self) -> Option<f64> {
+        match self {
+            Value::Bool(value) => Some(f64::from(u8::from(*value))),
+            Value::Integer(value) => Some(*value as f64),
+            Value::Number(value) => Some(*value),
+            Value::Null | Value::Text(_) => None,
+        }
+    }
+
+    /// Equality for people: 1 equals 1.0.
+    pub fn same(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::Integer(a), Value::Number(b)) | (Value::Number(b), Value::Integer(a)) => *a as f64 == *b,
+            _ => self == other,
+        }
+    }
+
+    /// An order of all values: nothing, then numbers, then texts.
+    fn order(&self, other: &Value) -> std::cmp::Ordering {
+        match (self, other) {
+            (Value::Text(a), Value::Text(b)) => a.cmp(b),
+            (Value::Text(_), _) => std::cmp::Ordering::Greater,
+            (_, Value::Text(_)) => std::cmp::Ordering::Less,
+            (a, b) => {
+                let key = |value: &Value| value.number().unwrap_or(f64::NEG_INFINITY);
+                key(a).total_cmp(&key(b))
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Value {
+    /// As a person would write it: nothing for a missing value, the shortest digits that give the number back.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Value::Null => Ok(()),
+            Value::Bool(value) => write!(f, "{value}"),
+            Value::Integer(value) => write!(f, "{value}"),
+            Value::Number(value) => write!(f, "{}", super::cells::plain(*value)),
+            Value::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+impl From<&serde_json::Value> for Value {
+    fn from(value: &serde_json::Value) -> Value {
+        match value {
+            serde_json::Value::Null => Value::Null,
+            serde_json::Value::Bool(value) => Value::Bool(*value),
+            serde_json::Value::Number(number) => match number.as_i64() {
+                Some(integer) => Value::Integer(integer),
+                None => number.as_f64().map_or(Value::Null, Value::Number),
+            },
+            serde_json::Value::String(text) => Value::Text(text.clone()),
+            other => Value::Text(other.to_string()),
+        }
+    }
+}
+
+impl From<&AnyValue<'_>> for Value {
+    fn from(value: &AnyValue<'_>) -> Value {
+        match value {
+            AnyValue::Null => Value::Null,
+            AnyValue::Boolean(value) => Value::Bool(*value),
+            AnyValue::String(text) => Value::Text((*text).to_owned()),
+            AnyValue::StringOwned(text) => Value::Text(text.to_string()),
+            AnyValue::Float32(value) => Value::Number(f64::from(*value)),
+            AnyValue::Float64(value) => Value::Number(*value),
+            AnyValue::UInt8(value) => Value::Integer(i64::from(*value)),
+            AnyValue::UInt16(value) => Value::Integer(i64::from(*value)),
+            AnyValue::UInt32(value) => Value::Integer(i64::from(*value)),
+            AnyValue::UInt64(value) => i64::try_from(*value).map_or(Value::Number(*value as f64), Value::Integer),
+            AnyValue::Int8(value) => Value::Integer(i64::from(*value)),
+            AnyValue::Int16(value) => Value::Integer(i64::from(*value)),
+            AnyValue::Int32(value) => Value::Integer(i64::from(*value)),
+            AnyValue::Int64(value) => Value::Integer(*value),
+            other => Value::Text(other.to_string()),
+        }
+    }
+}
+
+/// One value, or several.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    One(Value),
+    Many(Vec<Value>),
+}
+
+/// Which rows to keep: each column's value equals the given one, or is one of those given.
+pub type Filter = BTreeMap<String, OneOrMany>;
+
+/// Whether a row with this value passes.
+pub fn passes(wanted: &OneOrMany, value: &Value) -> bool {
+    match wanted {
+        OneOrMany::One(one) => one.same(value),
+        OneOrMany::Many(many) => many.iter().any(|one| one.same(value)),
+    }
+}
+
+/// Reads a table from a Parquet file, or from a CSV file with a header line (RFC 4180).
+pub fn load(path: &Path) -> Result<DataFrame, ReportError> {
+    let read = |source| ReportError::Read { path: path.into(), source };
+    let mut file = File::open(path).map_err(read)?;
+    let mut magic = Vec::new();
+    file.by_ref().take(4).read_to_end(&mut magic).map_err(read)?;
+    if magic == b"PAR1" {
+        let file = File::open(path).map_err(read)?;
+        return ParquetReader::new(file).finish().map_err(|source| ReportError::Table { path: path.into(), source });
+    }
+    let mut text = String::from_utf8_lossy(&magic).into_owned();
+    file.read_to_string(&mut text).map_err(read)?;
+    let records = csv_records(&text)
+        .map_err(|(line, message)| ReportError::Csv { path: path.into(), line, message: message.into() })?;
+    let mut rows = records.into_iter();
+    let Some((_, header)) = rows.next() else {
+        return Err(ReportError::Csv { path: path.into(), line: 1, message: "the table is empty".into() });
+    };
+    let mut columns: Vec<(String, Vec<Value>)> = header.into_iter().map(|name| (name, Vec::new())).collect();
+    for (line, row) in rows {
+        if row.len() != columns.len() {
+            let message = format!("{} fields where the header has {}", row.len(), columns.len());
+            return Err(ReportError::Csv { path: path.into(), line, message });
+        }
+        for (field, column) in row.into_iter().zip(&mut columns) {
+            column.1.push(typed(field));
+        }
+    }
+    from_columns(columns)
+}
+
+/// A CSV field as a number where it reads as one.
+fn typed(field: String) -> Value {
+    if field.is_empty() {
+        Value::Null
+    } else if let Ok(integer) = field.parse() {
+        Value::Integer(integer)
+    } else if let Ok(number) = field.parse() {
+        Value::Number(number)
+    } else {
+        match field.as_str() {
+            "true" => Value::Bool(true),
+            "false" => Value::Bool(false),
+            _ => Value::Text(field),
+        }
+    }
+}
+
+/// The records of a CSV text with the lines that they begin on; or the line and what is wrong with it.
+fn csv_records(text: &str) -> Result<Vec<(usize, Vec<String>)>, (usize, &'static str)> {
+    let mut records = Vec::new();
+    let mut chars = text.strip_prefix('\u{feff}').unwrap_or(text).chars().peekable();
+    let mut line = 1;
+    while chars.peek().is_some() {
+        let start = line;
+        let mut record = Vec::new();
+        loop {
+            let mut field = String::new();
+            if chars.next_if_eq(&'"').is_some() {
+                loop {
+                    match chars.next() {
+                        None => return Err((start, "a quoted field is not closed")),
+                        Some('"') if chars.next_if_eq(&'"').is_some() => field.push('"'),
+                        Some('"') => break,
+                        Some(c) => {
+                            line += usize::from(c == '\n');
+                            field.push(c);
+                        }
+                    }
+                }
+            }
+            while let Some(c) = chars.next_if(|c| !matches!(c, ',' | '\n' | '\r')) {
+                field.push(c);
+            }
+            record.push(field);
+            if chars.next_if_eq(&',').is_none() {
+                break;
+            }
+        }
+        chars.next_if_eq(&'\r');
+        chars.next_if_eq(&'\n');
+        line += 1;
+        if record != [""] {
+            records.push((start, record));
+        }
+    }
+    Ok(records)
+}
+
+/// A frame from named columns of equal length. A column of integers and numbers becomes numbers; one with a text, texts.
+pub fn from_columns(columns: Vec<(String, Vec<Value>)>) -> Result<DataFrame, ReportError> {
+    let columns: Vec<Column> = columns.iter().map(|(name, values)| column_of(name, values)).collect();
+    let height = columns.first().map_or(0, Column::len);
+    Ok(DataFrame::new(height, columns)?)
+}
+
+fn column_of(name: &str, values: &[Value]) -> Column {
+    let all = |test: fn(&Value) -> bool| values.iter().all(|value| matches!(value, Value::Null) || test(value));
+    let name = name.into();
+    if all(|value| matches!(value, Value::Integer(_))) && values.iter().any(|value| *value != Value::Null) {
+        let cells: Vec<_> =
+            values.iter().map(|value| if let Value::Integer(integer) = value { Some(*integer) } else { None }).collect();
+        Series::new(name, cells).into_column()
+    } else if all(|value| matches!(value, Value::Bool(_))) && values.iter().any(|value| *value != Value::Null) {
+        let cells: Vec<_> =
+            values.iter().map(|value| if let Value::Bool(bool) = value { Some(*bool) } else { None }).collect();
+        Series::new(name, cells).into_column()
+    } else if all(|value| !matches!(value, Value::Text(_))) {
+        let cells: Vec<Option<f64>> = values.iter().map(Value::number).collect();
+        Series::new(name, cells).into_column()
+    } else {
+        let cells: Vec<_> =
+            values.iter().map(|value| if *value == Value::Null { None } else { Some(value.to_string()) }).collect();
+        Series::new(name, cells).into_column()
+    }
+}
+
+/// The names of the columns.
+pub fn names(frame: &DataFrame) -> Vec<String> {
+    frame.get_column_names().iter().map(|name| name.to_string()).collect()
+}
+
+/// The values of a column. `table` names the table in the error, for example ``input `points` ``.
+pub fn values(frame: &DataFrame, column: &str, table: &str) -> Result<Vec<Value>, ReportError> {
+    let Ok(found) = frame.column(column) else {
+        return Err(ReportError::NoColumn { column: column.into(), table: table.into(), columns: names(frame) });
+    };
+    Ok(found.as_materialized_series().iter().map(|value| Value::from(&value)).collect())
+}
+
+/// The numbers of a column or of an expression over columns; None where a value is missing or not finite.
+pub fn numbers(frame: &DataFrame, expression: &str, table: &str) -> Result<Vec<Option<f64>>, ReportError> {
+    let expression = match frame.column(expression) {
+        Ok(_) => Expression::Column(expression.into()),
+        Err(_) => Expression::parse(expression)?,
+    };
+    let mut columns = BTreeMap::new();
+    for name in expression.columns() {
+        let cells = values(frame, name, table)?;
+        if let Some(Value::Text(text)) = cells.iter().find(|cell| matches!(cell, Value::Text(_))) {
+            return Err(ReportError::NotANumber { column: name.into(), text: text.clone() });
+        }
+        columns.insert(name, cells);
+    }
+    let row = |i: usize| expression.value(&mut |name| columns.get(name).and_then(|cells| cells[i].number()));
+    Ok((0..frame.height()).map(|i| row(i).filter(|value| value.is_finite())).collect())
+}
+
+/// The frame with these rows only, in this order.
+pub fn take(frame: &DataFrame, rows: &[usize]) -> Result<DataFrame, ReportError> {
+    let index = IdxCa::from_vec("row".into(), rows.iter().map(|&row| row as IdxSize).collect());
+    Ok(frame.take(&index)?)
+}
+
+/// The rows that pass the filter.
+pub fn filter(frame: &DataFrame, filter: &Filter, table: &str) -> Result<DataFrame, ReportError> {
+    let mut keep: Vec<usize> = (0..frame.height()).collect();
+    for (column, wanted) in filter {
+        let cells = values(frame, column, table)?;
+        keep.retain(|&row| passes(wanted, &cells[row]));
+    }
+    take(frame, &keep)
+}
+
+/// The rows in the order of the given columns (stable); a name with a leading `-` sorts downwards.
+pub fn sort(frame: &DataFrame, by: &[String], table: &str) -> Result<DataFrame, ReportError> {
+    let mut keys = Vec::new();
+    for name in by {
+        let (column, down) = name.strip_prefix('-').map_or((name.as_str(), false), |column| (column, true));
+        keys.push((values(frame, column, table)?, down));
+    }
+    let mut rows: Vec<usize> = (0..frame.height()).collect();
+    rows.sort_by(|&a, &b| {
+        let ordering = |(cells, down): &(Vec<Value>, bool)| {
+            let ordering = cells[a].order(&cells[b]);
+            if *down { ordering.reverse() } else { ordering }
+        };
+        keys.iter().map(ordering).find(|ordering| ordering.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
+    });
+    take(frame, &rows)
+}
+
+/// The tables one below the other, each with its labels as further columns (a column that a table has already is kept).
+/// A column that some table lacks is empty there.
+pub fn stack(parts: &[(DataFrame, Vec<(String, Value)>)]) -> Result<DataFrame, ReportError> {
+    let mut columns: Vec<(String, Vec<Value>)> = Vec::new();
+    let mut height = 0;
+    for (frame, labels) in parts {
+        let own = names(frame);
+        let mut add = |name: &str, cells: Vec<Value>| {
+            let index = columns.iter().position(|column| column.0 == name).unwrap_or_else(|| {
+                columns.push((name.into(), vec![Value::Null; height]));
+                columns.len() - 1
+            });
+            columns[index].1.extend(cells);
+        };
+        for (name, label) in labels.iter().filter(|(name, _)| !own.contains(name)) {
+            add(name, vec![label.clone(); frame.height()]);
+        }
+        for name in &own {
+            add(name, values(frame, name, "the table")?);
+        }
+        height += frame.height();
+        for column in &mut columns {
+            column.1.resize(height, Value::Null);
+        }
+    }
+    from_columns(columns)
+}
+
+/// The rows of each group of equal values in `by`, groups in the order of their first row.
+pub fn groups(frame: &DataFrame, by: &[String], table: &str) -> Result<Vec<(Vec<Value>, Vec<usize>)>, ReportError> {
+    let keys = by.iter().map(|column| values(frame, column, table)).collect::<Result<Vec<_>, _>>()?;
+    let mut groups: Vec<(Vec<Value>, Vec<usize>)> = Vec::new();
+    let mut index = BTreeMap::new();
+    for row in 0..frame.height() {
+        let key: Vec<Value> = keys.iter().map(|cells| cells[row].clone()).collect();
+        let text: Vec<String> = key.iter().map(|value| format!("{value:?}")).collect();
+        let at = *index.entry(text).or_insert_with(|| {
+            groups.push((key, Vec::new()));
+            groups.len() - 1
+        });
+        groups[at].1.push(row);
+    }
+    Ok(groups)
+}
+
+/// One row per group of `by`: the columns of `by`, then for each of `over` (columns or expressions) its mean and the ends of
+/// the 95% t-interval as `name`, `name_lower`, `name_upper`, and `n`, the number of rows averaged.
+pub fn average(frame: &DataFrame, by: &[String], over: &[String], table: &str) -> Result<DataFrame, ReportError> {
+    let groups = groups(frame, by, table)?;
+    let mut columns: Vec<(String, Vec<Value>)> = by
+        .iter()
+        .enumerate()
+        .map(|(i, name)| (name.clone(), groups.iter().map(|(key, _)| key[i].clone()).collect()))
+        .collect();
+    for name in over {
+        let cells = numbers(frame, name, table)?;
+        let (mut mean, mut lower, mut upper) = (Vec::new(), Vec::new(), Vec::new());
+        for (_, rows) in &groups {
+            let samples: Vec<f64> = rows.iter().filter_map(|&row| cells[row]).collect();
+            let interval = mean_interval(&samples);
+            let value = |x: Option<f64>| x.map_or(Value::Null, Value::Number);
+            mean.push(value(interval.map(|i| i.mean)));
+            lower.push(value(interval.and_then(|i| i.lower)));
+            upper.push(value(interval.and_then(|i| i.upper)));
+        }
+        columns.push((name.clone(), mean));
+        columns.push((format!("{name}_lower"), lower));
+        columns.push((format!("{name}_upper"), upper));
+    }
+    columns.push(("n".into(), groups.iter().map(|(_, rows)| Value::Integer(rows.len() as i64)).collect()));
+    from_columns(columns)
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// A frame from a CSV text.
+    pub fn csv(text: &str) -> DataFrame {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.csv");
+        std::fs::write(&path, text).unwrap();
+        load(&path).unwrap()
+    }
+
+    #[test]
+    fn csv_fields_may_be_quoted() {
+        let frame = csv("a,b,\"c,d\"\r\n1,\"x \"\"y\"\"\nz\",\r\n2,w,0.5\n");
+        assert_eq!(names(&frame), ["a", "b", "c,d"]);
+        assert_eq!(values(&frame, "b", "t").unwrap()[0], Value::Text("x \"y\"\nz".into()));
+        assert_eq!(values(&frame, "c,d", "t").unwrap(), [Value::Null, Value::Number(0.5)]);
+        let error = csv_records("a\n\"open").unwrap_err();
+        assert_eq!(error, (2, "a quoted field is not closed"));
+    }
+
+    #[test]
+    fn a_missing_column_is_named_with_its_neighbours() {
+        let error = values(&csv("action,gamma\n1,2\n"), "actoin", "input `points`").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "no column `actoin` in input `points`; it has `action` and `gamma`; did you mean `action`?"
+        );
+    }
+
+    #[test]
+    fn stacked_tables_carry_their_labels() {
+        let label = |value: &str| vec![("system".to_owned(), Value::Text(value.into()))];
+        let frame = stack(&[(csv("x\n1\n2\n"), label("free")), (csv("x,y\n3,0.5\n"), label("cubic"))]).unwrap();
+        assert_eq!(names(&frame), ["system", "x", "y"]);
+        assert_eq!(values(&frame, "y", "t").unwrap(), [Value::Null, Value::Null, Value::Number(0.5)]);
+        let only = filter(&frame, &Filter::from([("x".into(), OneOrMany::Many(vec![Value::Number(3.0)]))]), "t").unwrap();
+        assert_eq!(values(&only, "system", "t").unwrap(), [Value::Text("cubic".into())]);
+        let down = sort(&frame, &["-x".into()], "t").unwrap();
+        assert_eq!(numbers(&down, "1/x", "t").unwrap()[0], Some(1.0 / 3.0));
+    }
+
+    #[test]
+    fn averages_over_seeds() {
+        let frame = csv("model,seed,fd\na,0,1\na,1,3\nb,0,5\nb,1,\n");
+        let mean = average(&frame, &["model".into()], &["fd".into()], "t").unwrap();
+        assert_eq!(names(&mean), ["model", "fd", "fd_lower", "fd_upper", "n"]);
+        assert_eq!(numbers(&mean, "fd", "t").unwrap(), [Some(2.0), Some(5.0)]);
+        let upper = numbers(&mean, "fd_upper", "t").unwrap();
+        assert!((upper[0].unwrap() - 2.0 - 12.706_204_736_432_1).abs() < 1e-8, "t(0.975, 1) s/√2 with s = √2");
+        assert_eq!(upper[1], None);
+    }
+}
