@@ -6,4 +6,6 @@ pub mod model;
 pub mod objective;
 pub mod path_action;
 pub mod sampler;
+#[cfg(test)]
+mod sampler_tests;
 pub mod schedule;

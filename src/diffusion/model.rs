@@ -81,3 +81,45 @@ impl Denoiser for Model {
         Ok(raw::values(&self.predict(&x, t)?.detach())?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::adamw::AdamWConfig;
+    use crate::nn::mlp::MlpConfig;
+    use crate::nn::trainer::Trainer;
+
+    /// A model read back from its file predicts the same numbers; the file's bytes are those of another writing.
+    #[test]
+    fn file_round_trip() {
+        let config = ModelConfig {
+            data: "two points".into(),
+            shape: vec![2],
+            levels: None,
+            network: NetworkConfig::Mlp(MlpConfig { width: 8, layers: 2, embedding: 4 }),
+            schedule: ScheduleKind::Cosine,
+            timesteps: 10,
+            objective: Objective::default(),
+        };
+        let mut parameters = Parameters::random(4);
+        let model = Model::new(config, &mut parameters).unwrap();
+        for (_, var) in parameters.entries() {
+            var.set(&(var.as_tensor() + 0.1).unwrap()).unwrap();
+        }
+        let adamw = AdamWConfig { learning_rate: 0.1, warmup: 0, weight_decay: 0.0, clip: 0.0 };
+        let trainer = Trainer::new(parameters, adamw, 0.0).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let write = || {
+            let description = serde_json::to_string(&model.config).unwrap();
+            trainer.averaged(description).save(file.path()).unwrap();
+            std::fs::read(file.path()).unwrap()
+        };
+        assert!(write() == write());
+        let read = Model::load(file.path()).unwrap();
+        assert_eq!(read.config, model.config);
+        let (x, t) = ([0.5, -1.0, 2.0, 0.0], [3, 10]);
+        let noise = model.noise(&x, &t).unwrap();
+        assert!(noise.iter().all(|e| e.abs() > 1e-3));
+        assert_eq!(read.noise(&x, &t).unwrap(), noise);
+    }
+}

@@ -38,7 +38,13 @@ impl AdamW {
 
     /// The update number `step` (from 1) of all parameters. `decays` says which are subject to weight decay. Returns the
     /// gradient's norm before clipping.
-    pub fn update(&mut self, step: u64, values: &mut [Vec<f32>], gradients: &[Vec<f32>], decays: &[bool]) -> f64 {
+    pub fn update(
+        &mut self,
+        step: u64,
+        values: &mut [Vec<f32>],
+        gradients: &[Vec<f32>],
+        decays: &[bool],
+    ) -> f64 {
         let c = self.config;
         let norm = norm(gradients);
         let clip = if c.clip > 0.0 && norm > c.clip { c.clip / norm } else { 1.0 } as f32;

@@ -101,3 +101,42 @@ impl CustomOp3 for Conv3x3 {
         })?
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::gradient_check::check;
+    use super::*;
+    use candle_core::{Device, Var};
+
+    #[test]
+    fn gradients() {
+        check(&[&[2, 4, 5, 3], &[3, 3, 3, 2], &[2]], |a| conv3x3(&a[0], &a[1], &a[2]));
+        check(&[&[3, 3, 2, 2], &[3, 3, 2, 4], &[3, 4]], |a| conv3x3(&a[0], &a[1], &a[2]));
+    }
+
+    /// Values and gradients against candle's own convolution, which works on [n, c, h, w]; 9·5 terms of size one in f32
+    /// leave errors of a few 1e-6.
+    #[test]
+    fn against_candle() {
+        let shapes: [&[usize]; 3] = [&[2, 6, 5, 5], &[3, 3, 5, 40], &[40]];
+        let vars: Vec<Var> = shapes
+            .iter()
+            .map(|&s| Var::from_tensor(&Tensor::randn(0f32, 1.0, s, &Device::Cpu).unwrap()).unwrap())
+            .collect();
+        let ours = conv3x3(&vars[0], &vars[1], &vars[2]).unwrap();
+        let x = vars[0].permute((0, 3, 1, 2)).unwrap().contiguous().unwrap();
+        let w = vars[1].permute((3, 2, 0, 1)).unwrap().contiguous().unwrap();
+        let theirs = x.conv2d(&w, 1, 1, 1, 1).unwrap().permute((0, 2, 3, 1)).unwrap();
+        let theirs = theirs.broadcast_add(&vars[2]).unwrap().contiguous().unwrap();
+        let close = |a: &Tensor, b: &Tensor| {
+            let worst = (a - b).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap();
+            assert!(worst.to_scalar::<f32>().unwrap() < 1e-3, "{worst}");
+        };
+        close(&ours, &theirs);
+        let (a, b) = (ours.sqr().unwrap().mean_all().unwrap(), theirs.sqr().unwrap().mean_all().unwrap());
+        let (a, b) = (a.backward().unwrap(), b.backward().unwrap());
+        for var in &vars {
+            close(&a.get(var).unwrap().contiguous().unwrap(), &b.get(var).unwrap().contiguous().unwrap());
+        }
+    }
+}

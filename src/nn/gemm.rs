@@ -206,7 +206,8 @@ mod tests {
                 let c = multiply(level, Gather { data: &a, rows: &rows, cols: &cols }, &panels);
                 for i in 0..m {
                     for j in 0..n {
-                        let exact: f64 = (0..k).map(|l| f64::from(a[i * k + l]) * f64::from(b[l * n + j])).sum();
+                        let exact: f64 =
+                            (0..k).map(|l| f64::from(a[i * k + l]) * f64::from(b[l * n + j])).sum();
                         assert!((f64::from(c[i * n + j]) - exact).abs() < 1e-4, "{level} {m}x{k}x{n}");
                     }
                 }

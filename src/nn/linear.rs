@@ -62,7 +62,8 @@ impl CustomOp3 for Linear {
         let rows = x.elem_count() / inputs;
         raw::read(dy, |dy| {
             let dx = raw::gradient(x, || {
-                let transposed = raw::read(w, |w| Panels::pack_with(outputs, inputs, |k, j| w[j * outputs + k]))?;
+                let transposed =
+                    raw::read(w, |w| Panels::pack_with(outputs, inputs, |k, j| w[j * outputs + k]))?;
                 let a = Gather { data: dy, rows: &row_offsets(rows, outputs), cols: &first(outputs) };
                 Ok(multiply(Level::current(), a, &transposed))
             })?;
@@ -75,5 +76,27 @@ impl CustomOp3 for Linear {
             let db = raw::gradient(b, || Ok(bias_gradient(dy, b.elem_count() / outputs, outputs)))?;
             Ok((dx, dw, db))
         })?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::gradient_check::check;
+    use super::*;
+
+    #[test]
+    fn gradients() {
+        check(&[&[5, 7], &[7, 3], &[3]], |a| linear(&a[0], &a[1], &a[2]));
+        check(&[&[2, 3, 4, 5], &[5, 6], &[2, 6]], |a| linear(&a[0], &a[1], &a[2]));
+    }
+
+    /// A bias for each sample is added to all of its rows.
+    #[test]
+    fn bias_of_each_sample() {
+        let x = raw::tensor(vec![1.0; 4], (2, 2, 1)).unwrap();
+        let w = raw::tensor(vec![1.0, 2.0], (1, 2)).unwrap();
+        let b = raw::tensor(vec![0.0, 10.0, 20.0, 30.0], (2, 2)).unwrap();
+        let y = raw::values(&linear(&x, &w, &b).unwrap()).unwrap();
+        assert_eq!(y, [1.0, 12.0, 1.0, 12.0, 21.0, 32.0, 21.0, 32.0]);
     }
 }

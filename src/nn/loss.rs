@@ -62,7 +62,13 @@ impl CustomOp2 for Combine {
         raw::result(out, lx.shape().clone())
     }
 
-    fn bwd(&self, x: &Tensor, y: &Tensor, _out: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(
+        &self,
+        x: &Tensor,
+        y: &Tensor,
+        _out: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         Ok((
             raw::gradient(x, || raw::read(grad, |grad| scaled_rows(grad, &self.a)))?,
             raw::gradient(y, || raw::read(grad, |grad| scaled_rows(grad, &self.b)))?,
@@ -126,12 +132,37 @@ impl CustomOp1 for CrossEntropy {
             raw::read(x, |x| {
                 let mut out = Vec::with_capacity(x.len());
                 for (row, &label) in x.chunks_exact(classes).zip(&self.labels) {
-                    out.extend(softmax(row).iter().enumerate().map(|(class, p)| {
-                        (dy * (p - f64::from(u8::from(class == label as usize)))) as f32
-                    }));
+                    out.extend(
+                        softmax(row).iter().enumerate().map(|(class, p)| {
+                            (dy * (p - f64::from(u8::from(class == label as usize)))) as f32
+                        }),
+                    );
                 }
                 out
             })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::gradient_check::check;
+    use super::*;
+
+    #[test]
+    fn gradients() {
+        check(&[&[3, 4], &[3, 4]], |a| combine(&a[0], &[1.0, -2.0, 0.5], &a[1], &[0.0, 3.0, 1.0]));
+        check(&[&[3, 4]], |a| weighted_squares(&a[0], &[0.5, 0.0, 2.0]));
+        check(&[&[3, 4]], |a| cross_entropy(&a[0], &[0, 3, 1]));
+    }
+
+    /// Equal logits cost ln(classes); weighted squares are what they say.
+    #[test]
+    fn values() {
+        let zeros = raw::tensor(vec![0.0; 10], (2, 5)).unwrap();
+        let loss = raw::values(&cross_entropy(&zeros, &[1, 4]).unwrap()).unwrap();
+        assert!((f64::from(loss[0]) - 2.0 * 5f64.ln()).abs() < 1e-6);
+        let x = raw::tensor(vec![1.0, 2.0, 3.0, 4.0], (2, 2)).unwrap();
+        assert_eq!(raw::values(&weighted_squares(&x, &[2.0, 1.0]).unwrap()).unwrap(), [35.0]);
     }
 }

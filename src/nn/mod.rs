@@ -9,6 +9,8 @@ pub mod conv;
 pub mod ema;
 pub mod error;
 pub mod gemm;
+#[cfg(test)]
+pub(crate) mod gradient_check;
 pub mod linear;
 pub mod loss;
 pub mod mlp;

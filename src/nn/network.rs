@@ -40,7 +40,11 @@ impl NetworkConfig {
                 ensure(c.groups >= 1, "unet.groups", "must be at least 1".into());
                 let fits = c.channels >= 1 && c.channels % c.groups.max(1) == 0;
                 let groups = c.groups;
-                ensure(fits, "unet.channels", format!("must be a multiple of {groups} groups, but is {}", c.channels));
+                ensure(
+                    fits,
+                    "unet.channels",
+                    format!("must be a multiple of {groups} groups, but is {}", c.channels),
+                );
                 let levels = (1..=6).contains(&c.multipliers.len()) && c.multipliers.iter().all(|m| *m >= 1);
                 ensure(levels, "unet.multipliers", "must be one to six positive numbers".into());
                 ensure(c.blocks >= 1, "unet.blocks", "must be at least 1".into());

@@ -145,7 +145,13 @@ impl CustomOp1 for Silu {
 
 #[cfg(test)]
 mod tests {
+    use super::super::gradient_check::check;
     use super::*;
+
+    #[test]
+    fn silu_gradient() {
+        check(&[&[4, 5]], |a| silu(&a[0]));
+    }
 
     #[test]
     fn exp_is_accurate() {

@@ -36,9 +36,6 @@ pub fn tensor(data: Vec<f32>, shape: impl Into<Shape>) -> Result<Tensor> {
 }
 
 /// A tensor for a gradient, where one is wanted.
-pub fn gradient(
-    of: &Tensor,
-    compute: impl FnOnce() -> Result<Vec<f32>>,
-) -> Result<Option<Tensor>> {
+pub fn gradient(of: &Tensor, compute: impl FnOnce() -> Result<Vec<f32>>) -> Result<Option<Tensor>> {
     if of.track_op() { Ok(Some(tensor(compute()?, of.shape().clone())?)) } else { Ok(None) }
 }

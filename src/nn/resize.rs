@@ -229,3 +229,35 @@ impl CustomOp2 for Join {
         Ok((map(x, grad, part(0, *a))?, map(y, grad, part(*a, width))?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::gradient_check::check;
+    use super::*;
+
+    const SHAPE: ImageShape = ImageShape { channels: 2, height: 3, width: 5, multiple: 4 };
+
+    #[test]
+    fn gradients() {
+        check(&[&[2, 4, 6, 3]], |a| halve(&a[0]));
+        check(&[&[2, 2, 3, 3]], |a| double(&a[0]));
+        check(&[&[2, 2, 3, 3], &[2, 2, 3, 4]], |a| join(&a[0], &a[1]));
+        check(&[&[2, 30]], |a| SHAPE.enter(&a[0]));
+        check(&[&[2, 4, 8, 2]], |a| SHAPE.leave(&a[0]));
+        // One tensor used twice gets the sum of both gradients.
+        check(&[&[1, 2, 2, 3]], |a| join(&double(&a[0])?, &double(&a[0])?));
+    }
+
+    #[test]
+    fn values() {
+        let x = raw::tensor((0..8).map(|i| i as f32).collect(), (1, 2, 4, 1)).unwrap();
+        let half = halve(&x).unwrap();
+        assert_eq!(raw::values(&half).unwrap(), [2.5, 4.5]);
+        assert_eq!(raw::values(&double(&half).unwrap()).unwrap(), [2.5, 2.5, 4.5, 4.5, 2.5, 2.5, 4.5, 4.5]);
+        let rows: Vec<f32> = (0..60).map(|i| i as f32).collect();
+        let inside = SHAPE.enter(&raw::tensor(rows.clone(), (2, 30)).unwrap()).unwrap();
+        assert_eq!(inside.dims(), [2, 4, 8, 2]);
+        assert_eq!(raw::values(&inside).unwrap()[..4], [0.0, 15.0, 1.0, 16.0]);
+        assert_eq!(raw::values(&SHAPE.leave(&inside).unwrap()).unwrap(), rows);
+    }
+}

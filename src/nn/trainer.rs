@@ -147,3 +147,60 @@ impl Trainer {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::loss::weighted_squares;
+    use crate::nn::mlp::{Mlp, MlpConfig};
+    use crate::random::Streams;
+
+    fn start() -> (Mlp, Trainer) {
+        let mut p = Parameters::random(1);
+        let mlp = Mlp::new(&MlpConfig { width: 16, layers: 2, embedding: 4 }, &[2], &mut p).unwrap();
+        let config = AdamWConfig { learning_rate: 0.01, warmup: 5, weight_decay: 0.1, clip: 1.0 };
+        (mlp, Trainer::new(p, config, 0.9).unwrap())
+    }
+
+    fn run(mlp: &Mlp, trainer: &mut Trainer, steps: u64) {
+        while trainer.step() < steps {
+            let step = trainer.step();
+            let (_, gradients) = trainer
+                .gradient(4, |block| {
+                    let mut x = vec![0.0; 6];
+                    Streams::new(step, "trainer test").stream(block as u64).fill_normal(&mut x);
+                    let x = raw::tensor(x, (3, 2))?;
+                    let missed = (mlp.forward(&x, &[1.0, 2.0, 3.0])? - x)?;
+                    Ok(weighted_squares(&missed, &[1.0; 3])?)
+                })
+                .unwrap();
+            trainer.update(&gradients).unwrap();
+        }
+    }
+
+    fn bytes(trainer: &Trainer) -> Vec<u8> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        trainer.save(file.path(), "{}".into()).unwrap();
+        std::fs::read(file.path()).unwrap()
+    }
+
+    /// The same bytes for one thread and three, and after a stop and a resumption.
+    #[test]
+    fn threads_and_resumption_leave_no_trace() {
+        let pool = |n| rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap();
+        let (mlp, mut one) = start();
+        pool(1).install(|| run(&mlp, &mut one, 20));
+        let (mlp, mut three) = start();
+        pool(3).install(|| run(&mlp, &mut three, 20));
+        assert!(bytes(&one) == bytes(&three));
+
+        let (mlp, mut half) = start();
+        run(&mlp, &mut half, 9);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        half.save(file.path(), "\"note\"".into()).unwrap();
+        let (mlp, mut resumed) = start();
+        assert_eq!(resumed.resume(file.path(), 9).unwrap(), "\"note\"");
+        run(&mlp, &mut resumed, 20);
+        assert!(bytes(&one) == bytes(&resumed));
+    }
+}

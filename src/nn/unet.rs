@@ -127,7 +127,13 @@ struct Block {
 }
 
 impl Block {
-    fn new(p: &mut Parameters, name: &str, inputs: usize, outputs: usize, c: &UnetConfig) -> Result<Block, NnError> {
+    fn new(
+        p: &mut Parameters,
+        name: &str,
+        inputs: usize,
+        outputs: usize,
+        c: &UnetConfig,
+    ) -> Result<Block, NnError> {
         let at = |part: &str| format!("{name}.{part}");
         Ok(Block {
             norm1: Norm::new(p, &at("norm1"), inputs, c.groups)?,
@@ -234,5 +240,85 @@ impl Unet {
         }
         let h = conv3x3(&self.norm.forward(&h)?, &self.leave.w, &self.leave.b)?;
         Ok(self.image.leave(&h)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::raw;
+    use crate::random::Streams;
+
+    fn normal(count: usize) -> Vec<f32> {
+        let mut out = vec![0.0; count];
+        Streams::new(5, "unet test").stream(0).fill_normal(&mut out);
+        out
+    }
+
+    /// A small U-Net whose zero-initialised filters are made random, so that every path counts.
+    fn network(shape: &[usize]) -> (Unet, Parameters) {
+        let c = UnetConfig { channels: 4, multipliers: vec![1, 2], blocks: 1, groups: 2, embedding: 8 };
+        let mut p = Parameters::random(2);
+        let unet = Unet::new(&c, shape, &mut p).unwrap();
+        for (name, var) in p.entries() {
+            if name.ends_with("conv2.w") || name == "out.w" {
+                let values = normal(var.elem_count()).iter().map(|x| 0.2 * x).collect();
+                var.set(&raw::tensor(values, var.shape().clone()).unwrap()).unwrap();
+            }
+        }
+        (unet, p)
+    }
+
+    /// The gradient of the whole network in each of its parameters, along a random direction, against a central difference of
+    /// step 0.01 (relative truncation and rounding below 1 %).
+    #[test]
+    fn gradient_of_every_parameter() {
+        let (unet, p) = network(&[1, 7, 5]);
+        let x = raw::tensor(normal(70), (2, 35)).unwrap();
+        let times = [100.0, 900.0];
+        let value = || -> f64 {
+            let out = raw::values(&unet.forward(&x, &times).unwrap()).unwrap();
+            out.iter().zip(normal(70)).map(|(&y, w)| f64::from(y) * f64::from(w)).sum()
+        };
+        let out = unet.forward(&x, &times).unwrap();
+        let weighted = (out * raw::tensor(normal(70), (2, 35)).unwrap()).unwrap();
+        let gradients = weighted.sum_all().unwrap().backward().unwrap();
+        for (name, var) in p.entries() {
+            let gradient = raw::values(gradients.get(var).unwrap()).unwrap();
+            let before = raw::values(var).unwrap();
+            let size = gradient.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>().sqrt();
+            let moved = |sign: f32| {
+                let direction = gradient.iter().map(|g| g / size.max(1e-12) as f32);
+                let values = before.iter().zip(direction).map(|(x, d)| x + sign * 0.01 * d).collect();
+                var.set(&raw::tensor(values, var.shape().clone()).unwrap()).unwrap();
+                value()
+            };
+            let slope = (moved(1.0) - moved(-1.0)) / 0.02;
+            moved(0.0);
+            assert!((slope - size).abs() < 0.01 * size + 2e-3, "{name}: {size}, differences give {slope}");
+        }
+    }
+
+    /// A sample's result does not depend on those computed with it.
+    #[test]
+    fn samples_are_independent() {
+        let (unet, _) = network(&[1, 8, 8]);
+        let x = normal(3 * 64);
+        let times = [1.0, 500.0, 1000.0];
+        let all =
+            raw::values(&unet.forward(&raw::tensor(x.clone(), (3, 64)).unwrap(), &times).unwrap()).unwrap();
+        for i in 0..3 {
+            let one = raw::tensor(x[i * 64..][..64].to_vec(), (1, 64)).unwrap();
+            let one = raw::values(&unet.forward(&one, &times[i..=i]).unwrap()).unwrap();
+            assert_eq!(one, all[i * 64..][..64]);
+        }
+    }
+
+    /// The default network on 8×8 images stays within 150,000 parameters.
+    #[test]
+    fn default_size() {
+        let mut p = Parameters::random(0);
+        Unet::new(&UnetConfig::default(), &[1, 8, 8], &mut p).unwrap();
+        assert!((100_000..150_000).contains(&p.count()), "{}", p.count());
     }
 }

@@ -38,8 +38,10 @@ impl Weights {
         let mut tensors = BTreeMap::new();
         for (name, view) in file.iter() {
             if view.dtype() == Dtype::F32 {
-                let values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-                tensors.insert(name.into(), Weight { shape: view.shape().to_vec(), values: values.collect() });
+                let values =
+                    view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+                tensors
+                    .insert(name.into(), Weight { shape: view.shape().to_vec(), values: values.collect() });
             }
         }
         Ok(Weights { tensors, description })
