@@ -1,0 +1,29 @@
+//! What can go wrong with networks and their files.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a network cannot be built, read, written or evaluated.
+#[derive(Debug, thiserror::Error)]
+pub enum NnError {
+    #[error("a tensor operation failed")]
+    Tensor(#[from] candle_core::Error),
+    #[error("cannot read `{}`", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("cannot write `{}`", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("`{}` is not a safetensors file", path.display())]
+    Format { path: PathBuf, source: safetensors::SafeTensorError },
+    #[error("cannot encode weights")]
+    Encode(#[source] safetensors::SafeTensorError),
+    #[error("`{}` does not describe a model: give the file that a `train` or `classifier` stage wrote", path.display())]
+    Description { path: PathBuf, source: Option<serde_json::Error> },
+    #[error("the model file has no weight `{name}`: it belongs to another network, train it again")]
+    MissingWeight { name: String },
+    #[error("weight `{name}` has shape {found:?} where {expected:?} is needed: train the model again")]
+    WeightShape { name: String, found: Vec<usize>, expected: Vec<usize> },
+    #[error("{what} has shape {found:?} where {expected} is needed")]
+    Shape { what: &'static str, found: Vec<usize>, expected: String },
+    #[error("the loss is not finite after {step} steps: lower the learning rate or clip the gradient")]
+    Diverged { step: u64 },
+}

@@ -1,0 +1,95 @@
+//! The choice of a network.
+
+use super::error::NnError;
+use super::mlp::{Mlp, MlpConfig};
+use super::parameters::Parameters;
+use super::unet::{Unet, UnetConfig};
+use candle_core::Tensor;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A network and its size.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum NetworkConfig {
+    /// A U-Net, for images.
+    Unet(UnetConfig),
+    /// A multilayer perceptron, for points.
+    Mlp(MlpConfig),
+}
+
+impl Default for NetworkConfig {
+    fn default() -> NetworkConfig {
+        NetworkConfig::Unet(UnetConfig::default())
+    }
+}
+
+impl NetworkConfig {
+    /// What is wrong with the sizes, as (field, message).
+    pub fn issues(&self) -> Vec<(&'static str, String)> {
+        let mut found = Vec::new();
+        let mut ensure = |holds: bool, field, message: String| {
+            if !holds {
+                found.push((field, message));
+            }
+        };
+        match self {
+            NetworkConfig::Unet(c) => {
+                let even = c.embedding >= 2 && c.embedding % 2 == 0;
+                ensure(even, "unet.embedding", format!("must be even and positive, but is {}", c.embedding));
+                ensure(c.groups >= 1, "unet.groups", "must be at least 1".into());
+                let fits = c.channels >= 1 && c.channels % c.groups.max(1) == 0;
+                let groups = c.groups;
+                ensure(
+                    fits,
+                    "unet.channels",
+                    format!("must be a multiple of {groups} groups, but is {}", c.channels),
+                );
+                let levels = (1..=6).contains(&c.multipliers.len()) && c.multipliers.iter().all(|m| *m >= 1);
+                ensure(levels, "unet.multipliers", "must be one to six positive numbers".into());
+                ensure(c.blocks >= 1, "unet.blocks", "must be at least 1".into());
+            }
+            NetworkConfig::Mlp(c) => {
+                let even = c.embedding >= 2 && c.embedding % 2 == 0;
+                ensure(even, "mlp.embedding", format!("must be even and positive, but is {}", c.embedding));
+                ensure(c.width >= 1, "mlp.width", "must be at least 1".into());
+                ensure(c.layers >= 1, "mlp.layers", "must be at least 1".into());
+            }
+        }
+        found
+    }
+}
+
+/// A network that predicts noise.
+#[derive(Debug)]
+pub enum Network {
+    Unet(Box<Unet>),
+    Mlp(Mlp),
+}
+
+impl Network {
+    /// The network for data of `shape` (one sample's), asking `p` for its parameters.
+    pub fn new(config: &NetworkConfig, shape: &[usize], p: &mut Parameters) -> Result<Network, NnError> {
+        Ok(match config {
+            NetworkConfig::Unet(c) => Network::Unet(Box::new(Unet::new(c, shape, p)?)),
+            NetworkConfig::Mlp(c) => Network::Mlp(Mlp::new(c, shape, p)?),
+        })
+    }
+
+    /// The noise in x [n, d] at these times (0 to 1000), as [n, d].
+    pub fn forward(&self, x: &Tensor, times: &[f32]) -> Result<Tensor, NnError> {
+        match self {
+            Network::Unet(network) => network.forward(x, times),
+            Network::Mlp(network) => network.forward(x, times),
+        }
+    }
+}
+
+/// The number of samples that are computed together: about 1,024 pixels, so that activations stay in cache. It depends on
+/// the data's shape alone, because it fixes the order in which gradients are added.
+pub fn block_size(shape: &[usize]) -> usize {
+    match shape {
+        [_, height, width] => (1024 / (height * width).max(1)).max(1),
+        _ => 128,
+    }
+}

@@ -1,0 +1,166 @@
+//! Loops over single numbers: SiLU, biases, and the exponential they share.
+//!
+//! They are compiled once for each kernel level and use no fused operation, so every level gives the same bits.
+
+use super::raw;
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+
+/// Compiles a function for each kernel level and calls the one of this process.
+macro_rules! vectorised {
+    ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $body:block) => {
+        $(#[$doc])*
+        $vis fn $name($($arg: $type),*) {
+            #[inline(always)]
+            fn body($($arg: $type),*) $body
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx512f")]
+                fn avx512($($arg: $type),*) {
+                    body($($arg),*)
+                }
+                #[target_feature(enable = "avx2")]
+                fn avx2($($arg: $type),*) {
+                    body($($arg),*)
+                }
+                match $crate::kernel::Level::current() {
+                    // SAFETY: `Level::current` is at most what the machine can run.
+                    $crate::kernel::Level::Avx512 => return unsafe { avx512($($arg),*) },
+                    // SAFETY: as above.
+                    $crate::kernel::Level::Avx2 => return unsafe { avx2($($arg),*) },
+                    $crate::kernel::Level::Portable => {}
+                }
+            }
+            body($($arg),*)
+        }
+    };
+}
+pub(crate) use vectorised;
+
+/// e^x to about 2 units in the last place, saturating beyond ±87 (Cephes `expf`: Cody–Waite reduction, degree 5).
+#[inline(always)]
+pub fn exp(x: f32) -> f32 {
+    // Adding 1.5·2^23 rounds to an integer in every vector unit alike.
+    const ROUND: f32 = 12_582_912.0;
+    let x = x.clamp(-87.0, 87.0);
+    let n = (x * std::f32::consts::LOG2_E + ROUND) - ROUND;
+    let r = x - n * 0.693_359_4 - n * -2.121_944_4e-4;
+    let mut p = 1.987_569_1e-4;
+    p = p * r + 1.398_199_9e-3;
+    p = p * r + 8.333_452e-3;
+    p = p * r + 4.166_579_6e-2;
+    p = p * r + 1.666_666_5e-1;
+    p = p * r + 0.5;
+    let power = f32::from_bits((((n + ROUND).to_bits() & 0xff).wrapping_add(127) & 0xff) << 23);
+    (p * r * r + r + 1.0) * power
+}
+
+/// 1/(1 + e^−x).
+#[inline(always)]
+pub fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
+vectorised! {
+    fn silu_values(x: &[f32], out: &mut [f32]) {
+        for (out, &x) in out.iter_mut().zip(x) {
+            *out = x * sigmoid(x);
+        }
+    }
+}
+
+vectorised! {
+    fn silu_gradient(x: &[f32], dy: &[f32], out: &mut [f32]) {
+        for ((out, &x), &dy) in out.iter_mut().zip(x).zip(dy) {
+            let s = sigmoid(x);
+            *out = dy * (s * (1.0 + x * (1.0 - s)));
+        }
+    }
+}
+
+vectorised! {
+    /// Adds a bias to rows of `width` numbers: one row of it to all, or row g to the g-th of equal runs of rows.
+    pub fn add_bias(rows: &mut [f32], bias: &[f32], width: usize) {
+        let run = rows.len() / (bias.len() / width);
+        for (rows, bias) in rows.chunks_exact_mut(run).zip(bias.chunks_exact(width)) {
+            for row in rows.chunks_exact_mut(width) {
+                for (x, b) in row.iter_mut().zip(bias) {
+                    *x += b;
+                }
+            }
+        }
+    }
+}
+
+vectorised! {
+    fn sum_rows(rows: &[f32], width: usize, out: &mut [f32]) {
+        let run = rows.len() / (out.len() / width);
+        for (rows, sum) in rows.chunks_exact(run).zip(out.chunks_exact_mut(width)) {
+            for row in rows.chunks_exact(width) {
+                for (s, x) in sum.iter_mut().zip(row) {
+                    *s += x;
+                }
+            }
+        }
+    }
+}
+
+/// The gradient of [`add_bias`] for a bias of `groups` rows: the sums of each run of rows.
+pub fn bias_gradient(rows: &[f32], groups: usize, width: usize) -> Vec<f32> {
+    let mut out = vec![0.0; groups * width];
+    sum_rows(rows, width, &mut out);
+    out
+}
+
+/// x · sigmoid(x), element by element (Elfwing 2017; 'swish').
+pub fn silu(x: &Tensor) -> Result<Tensor> {
+    x.apply_op1(Silu)
+}
+
+struct Silu;
+
+impl CustomOp1 for Silu {
+    fn name(&self) -> &'static str {
+        "silu"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let x = raw::slice(x, layout)?;
+        let mut y = vec![0.0; x.len()];
+        silu_values(x, &mut y);
+        raw::result(y, layout.shape().clone())
+    }
+
+    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        raw::gradient(x, || {
+            raw::read(x, |x| {
+                raw::read(dy, |dy| {
+                    let mut dx = vec![0.0; x.len()];
+                    silu_gradient(x, dy, &mut dx);
+                    dx
+                })
+            })?
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::gradient_check::check;
+    use super::*;
+
+    #[test]
+    fn silu_gradient() {
+        check(&[&[4, 5]], |a| silu(&a[0]));
+    }
+
+    #[test]
+    fn exp_is_accurate() {
+        let mut worst = 0.0f64;
+        for i in -86_000..=86_000 {
+            let x = i as f32 * 1e-3;
+            worst = worst.max((f64::from(exp(x)) / f64::from(x).exp() - 1.0).abs());
+        }
+        assert!(worst < 2.5 * f64::from(f32::EPSILON), "{worst}");
+        assert!(exp(-1000.0) > 0.0 && exp(1000.0).is_finite());
+    }
+}

@@ -1,0 +1,19 @@
+//! The sinusoidal embedding of time (Vaswani 2017; Ho 2020).
+
+use super::error::NnError;
+use super::raw;
+use candle_core::Tensor;
+
+/// cos and sin of `time`·10000^(−i/half) for i below half = `width`/2: [n, width]. Times run from 0 to 1000, whatever
+/// the number of steps. `width` is even.
+pub fn time_embedding(times: &[f32], width: usize) -> Result<Tensor, NnError> {
+    let half = width / 2;
+    let frequencies: Vec<f64> =
+        (0..half).map(|i| libm::exp(-libm::log(10_000.0) * i as f64 / half as f64)).collect();
+    let mut out = Vec::with_capacity(times.len() * width);
+    for &time in times {
+        out.extend(frequencies.iter().map(|f| libm::cos(f * f64::from(time)) as f32));
+        out.extend(frequencies.iter().map(|f| libm::sin(f * f64::from(time)) as f32));
+    }
+    Ok(raw::tensor(out, (times.len(), 2 * half))?)
+}
