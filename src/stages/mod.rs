@@ -1,15 +1,23 @@
 //! The stage kinds: thin files that join the science below to the engine.
 
 pub mod action_law;
+pub mod classifier;
 pub mod columns;
 pub mod command;
 pub mod context;
+pub mod dataset;
+pub mod figure;
 pub mod fingerprints;
 #[cfg(test)]
 mod motion_tests;
 pub mod random_motion;
 pub mod registry;
+pub mod report;
+pub mod sample;
+pub mod sample_quality;
 pub mod stage;
+pub mod table;
+pub mod train;
 
 use fingerprints::of;
 use registry::Registry;
@@ -17,8 +25,16 @@ use registry::Registry;
 /// The kinds that onsager ships. A kind is one file here and one line below.
 pub fn builtin() -> Registry {
     let mut registry = Registry::empty();
+    registry.add::<dataset::DatasetStage>(of("dataset"));
     registry.add::<random_motion::RandomMotion>(of("random-motion"));
     registry.add::<action_law::ActionLaw>(of("action-law"));
+    registry.add::<train::Train>(of("train"));
+    registry.add::<sample::Sample>(of("sample"));
+    registry.add::<classifier::Classifier>(of("classifier"));
+    registry.add::<sample_quality::SampleQuality>(of("sample-quality"));
+    registry.add::<figure::FigureStage>(of("figure"));
+    registry.add::<table::TableStage>(of("table"));
+    registry.add::<report::ReportStage>(of("report"));
     registry.add::<command::CommandStage>(of("command"));
     registry
 }
