@@ -85,35 +85,38 @@ fn fields(root: &Value, schema: &Value, depth: usize) -> String {
         for line in about.lines().filter(|line| !line.trim().is_empty()) {
             text += &format!("{indent}    {}\n", line.trim());
         }
-        text += &variants(root, target, depth + 1);
+        text += &nested(root, target, depth + 1);
     }
-    for part in schema["allOf"].as_array().into_iter().flatten() {
-        text += &fields(root, part, depth);
+    text + &choices(root, schema, depth)
+}
+
+/// How deep nested fields are shown; a type that holds itself would go on for ever.
+const DEEPEST: usize = 6;
+
+/// What there is to say of the parts of a value.
+fn nested(root: &Value, schema: &Value, depth: usize) -> String {
+    if depth > DEEPEST {
+        String::new()
+    } else if schema["properties"].is_object() {
+        fields(root, schema, depth)
+    } else if schema["items"].is_object() {
+        nested(root, resolve(root, &schema["items"]), depth)
+    } else {
+        choices(root, schema, depth)
     }
-    text + &variants(root, schema, depth)
 }
 
 /// The documented choices of an enum, and the fields of those that have any.
-fn variants(root: &Value, schema: &Value, depth: usize) -> String {
+fn choices(root: &Value, schema: &Value, depth: usize) -> String {
     let indent = "  ".repeat(depth);
     let mut text = String::new();
-    if schema["type"] == "object" && depth > 1 && schema["properties"].is_object() {
-        return fields(root, schema, depth);
-    }
-    if schema["type"] == "array" {
-        let item = resolve(root, &schema["items"]);
-        return if item["properties"].is_object() { fields(root, item, depth) } else { variants(root, item, depth) };
-    }
     for choice in schema["oneOf"].as_array().or(schema["anyOf"].as_array()).into_iter().flatten() {
         let choice = resolve(root, choice);
         let about = choice["description"].as_str().unwrap_or("").replace('\n', " ");
         if let Some(name) = choice["const"].as_str() {
             text += &format!("{indent}- {name}: {about}\n");
-        } else if choice["properties"].is_object() {
-            if !about.is_empty() {
-                text += &format!("{indent}- {about}\n");
-            }
-            text += &fields(root, choice, depth + 1);
+        } else {
+            text += &nested(root, choice, depth);
         }
     }
     text
