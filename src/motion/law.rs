@@ -41,6 +41,11 @@ pub struct Law {
     pub r: f64,
     /// The same with A_H.
     pub r_hamiltonian: f64,
+    /// The slope of −ln P against the corrected action A + deviation: the law without the potential's curvature, so that
+    /// only the width's bias is left in it; equal to γ for a linear potential.
+    pub gamma_corrected: Estimate,
+    /// The correlation between ln P and the corrected action.
+    pub r_corrected: f64,
     /// Squared residuals per degree of freedom, weighted where counted.
     pub chi_squared: f64,
     /// The slope of the residual 2mD (−ln P) − A against the predicted deviation, 1 for narrow tubes; nothing for a linear
@@ -62,12 +67,15 @@ impl Law {
         let residual = sample.residual(two_m_d);
         let curved = sample.deviation.iter().any(|&deviation| deviation != 0.0);
         let residual_line = if curved { Line::fit(&sample.deviation, &residual, weights) } else { None };
+        let corrected = sample.corrected();
         Some(Law {
             gamma: slope_of(&line),
             gamma_error: line.slope_error,
             intercept: line.intercept,
             r: -pearson(&sample.action, &sample.neg_ln_p)?,
             r_hamiltonian: -pearson(&sample.action_hamiltonian, &sample.neg_ln_p)?,
+            gamma_corrected: slope_of(&Line::fit(&corrected, &sample.neg_ln_p, weights)?),
+            r_corrected: -pearson(&corrected, &sample.neg_ln_p)?,
             chi_squared: line.chi_squared,
             residual_slope: residual_line.as_ref().map(slope_of),
             residual_r: residual_line.and_then(|_| pearson(&sample.deviation, &residual)),
@@ -77,9 +85,9 @@ impl Law {
 }
 
 impl Sample {
-    /// −ln P of each tube as predicted for narrow tubes, (A + deviation)/(2mD), up to a constant.
-    pub fn predicted(&self, two_m_d: f64) -> Vec<f64> {
-        self.action.iter().zip(&self.deviation).map(|(a, deviation)| (a + deviation) / two_m_d).collect()
+    /// A + deviation of each tube: 2mD (−ln P) of narrow tubes, up to a constant.
+    pub fn corrected(&self) -> Vec<f64> {
+        self.action.iter().zip(&self.deviation).map(|(a, deviation)| a + deviation).collect()
     }
 
     /// The residual 2mD (−ln P) − A of each tube, an action.
@@ -189,9 +197,10 @@ mod tests {
             let (sample, law) = exact(system, 1.0, 1.0, 0.05);
             let slope = law.residual_slope.unwrap().value;
             assert!((slope - 1.0).abs() < 0.03, "{system:?}: {slope}");
-            assert!(law.r < -0.98, "{law:?}");
+            assert!(law.r < -0.98 && law.r_corrected < -0.9999, "{law:?}");
+            assert!((2.0 * law.gamma_corrected.value - 1.0).abs() < 1e-3, "{law:?}");
             let gaps: Vec<f64> =
-                sample.predicted(2.0).iter().zip(&sample.neg_ln_p).map(|(p, value)| value - p).collect();
+                sample.corrected().iter().zip(&sample.neg_ln_p).map(|(a, value)| value - 0.5 * a).collect();
             assert!(gaps.iter().all(|gap| (gap - gaps[0]).abs() < 0.01), "{system:?}: {gaps:?}");
         }
     }

@@ -310,6 +310,10 @@ fn write_fit(fits: &[Fit], ctx: &Context) -> Result<(), StageError> {
         .numbers("intercept", law(&|_, law| law.intercept))
         .numbers("r", law(&|_, law| law.r))
         .numbers("r_hamiltonian", law(&|_, law| law.r_hamiltonian))
+        .numbers("gamma_corrected_2md", law(&|fit, law| law.gamma_corrected.value * two_m_d(fit)))
+        .numbers("gamma_corrected_2md_lower", law(&|fit, law| law.gamma_corrected.lower * two_m_d(fit)))
+        .numbers("gamma_corrected_2md_upper", law(&|fit, law| law.gamma_corrected.upper * two_m_d(fit)))
+        .numbers("r_corrected", law(&|_, law| law.r_corrected))
         .numbers("chi_squared", law(&|_, law| law.chi_squared))
         .numbers("residual_slope", residual(&|slope| slope.value))
         .numbers("residual_slope_lower", residual(&|slope| slope.lower))
@@ -344,7 +348,8 @@ fn write_points(fits: &[Fit], ctx: &Context) -> Result<(), StageError> {
         let shift = used.iter().sum::<f64>() / used.len() as f64;
         exponents.into_iter().map(|exponent| exponent + shift).collect()
     };
-    let predicted = |fit: &Fit| shifted(fit, fit.sample.predicted(two_m_d(fit)));
+    let predicted =
+        |fit: &Fit| shifted(fit, fit.sample.corrected().iter().map(|action| action / two_m_d(fit)).collect());
     let predicted_line =
         |fit: &Fit| shifted(fit, fit.sample.action.iter().map(|action| action / two_m_d(fit)).collect());
     let residual_predicted = |fit: &Fit| -> Vec<f64> {
@@ -368,6 +373,7 @@ fn write_points(fits: &[Fit], ctx: &Context) -> Result<(), StageError> {
         .numbers("action_hamiltonian", of_sample(&|fit| fit.sample.action_hamiltonian.clone()))
         .numbers("kinetic", rows().map(|(_, row)| Some(row.kinetic)))
         .numbers("deviation", of_sample(&|fit| fit.sample.deviation.clone()))
+        .numbers("action_corrected", of_sample(&|fit| fit.sample.corrected()))
         .integers("count", rows().map(|(_, row)| row.count.map(|count| count as i64)))
         .numbers("neg_ln_p", of_sample(&|fit| fit.sample.neg_ln_p.clone()))
         .numbers("neg_ln_p_lower", rows().map(|(_, row)| row.lower))
