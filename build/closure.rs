@@ -222,12 +222,27 @@ impl Tree {
         let away = |source: &Source, names: &BTreeSet<String>| {
             names.is_disjoint(&source.defines) && !names.is_disjoint(defines)
         };
-        self.sources
-            .iter()
-            .filter(move |(name, source)| {
-                *name != file && source.impls.iter().any(|names| away(source, names))
-            })
+        let has_one = move |source: &Source| source.impls.iter().any(|names| away(source, names));
+        let others = self.sources.iter().filter(move |(name, _)| *name != file);
+        // A thing of the same name may be another's.
+        others
+            .filter(move |(name, source)| has_one(source) && self.reaches(name, file))
             .map(|(name, _)| name.clone())
+    }
+
+    /// Whether paths lead from one file to another.
+    fn reaches(&self, from: &str, to: &str) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut waiting = vec![from.to_owned()];
+        while let Some(name) = waiting.pop() {
+            if name == to {
+                return true;
+            }
+            if seen.insert(name.clone()) {
+                waiting.extend(self.sources[&name].paths.iter().flat_map(|path| self.resolve(path)));
+            }
+        }
+        false
     }
 }
 

@@ -129,7 +129,10 @@ fn an_impl_away_from_its_type_and_trait_enters() {
     let from = ("src/from.rs", "impl<'a> From<&'a crate::nn::layers::Conv> for f64 {}");
     let own = ("src/own.rs", "struct Own(crate::nn::layers::Conv); impl From<Conv> for Own {}");
     let arm = ("src/arm.rs", "fn f() -> impl Into<Conv> { 1 }");
-    let found = reached("use crate::nn::layers::make;", &[extra, from, own, arm]);
+    // Another's type of the same name.
+    let namesake = ("src/other/more.rs", "use super::convs::Conv; impl Conv { fn stop(&self) {} }");
+    let convs = ("src/other/convs.rs", "pub struct Conv;");
+    let found = reached("use crate::nn::layers::make;", &[extra, from, own, arm, namesake, convs]);
     assert_eq!(found, [from.0, extra.0, "src/nn/layers.rs"]);
 }
 
@@ -507,7 +510,9 @@ fn every_import_of_a_listed_file_is_understood() {
             let first = path.split(|letter| !is_word(letter)).next().unwrap();
             let known = ["std", "core", "alloc", "crate", "super", "self"].contains(&first)
                 || dependencies.contains_key(first)
-                || ["mod", "enum", "struct"].iter().any(|item| text.contains(&format!("{item} {first}")));
+                || ["mod", "enum", "struct", "macro_rules!"]
+                    .iter()
+                    .any(|item| text.contains(&format!("{item} {first}")));
             assert!(
                 known,
                 "`{}` imports `{path}`: neither a module nor a dependency of that name",
