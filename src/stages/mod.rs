@@ -1,6 +1,8 @@
 //! The stage kinds: thin files that join the science below to the engine.
 
 pub mod context;
+#[cfg(test)]
+mod data_tests;
 pub mod dataset;
 pub mod registry;
 pub mod sample_quality;
