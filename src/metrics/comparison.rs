@@ -122,8 +122,7 @@ pub fn summarise(measurements: &[Measurement], over: &[usize], baseline: &[(usiz
             labels[axis] = Value::Null;
         }
         let next = groups.len();
-        let group =
-            *index.entry((m.set.name(), labels_key(&labels), m.features, m.metric)).or_insert(next);
+        let group = *index.entry((m.set.name(), labels_key(&labels), m.features, m.metric)).or_insert(next);
         if group == next {
             groups.push((labels, Vec::new()));
         }
@@ -136,7 +135,9 @@ pub fn summarise(measurements: &[Measurement], over: &[usize], baseline: &[(usiz
     }
     let mut summaries: Vec<Summary> = groups
         .into_iter()
-        .filter_map(|(labels, members)| summary(labels, &members.into_iter().map(|(_, m)| m).collect::<Vec<_>>()))
+        .filter_map(|(labels, members)| {
+            summary(labels, &members.into_iter().map(|(_, m)| m).collect::<Vec<_>>())
+        })
         .collect();
     for i in 0..summaries.len() {
         let found = place(&summaries, &summaries[i]);
@@ -218,8 +219,8 @@ fn versus(summaries: &[Summary], i: usize, baseline: &[(usize, Value)]) -> Optio
     }
     let difference = of.mean - base.mean;
     let known = of.basis != Basis::None && base.basis != Basis::None;
-    let p_value = known
-        .then(|| welch_p_value(difference, [of.error, base.error], [of.degrees, base.degrees]));
+    let p_value =
+        known.then(|| welch_p_value(difference, [of.error, base.error], [of.degrees, base.degrees]));
     Some(Versus { difference, p_value })
 }
 

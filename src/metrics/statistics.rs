@@ -321,7 +321,11 @@ mod tests {
         }
         for x in [0.05f64, 0.4, 0.93] {
             close(incomplete_beta(3.5, 1.0, x), x.powf(3.5), 1e-14);
-            close(log_beta(x, 99.99) - log_beta(x, 100.01), x * (100.0f64 / 99.99 * 100.01 / 100.0).ln(), 1e-6);
+            close(
+                log_beta(x, 99.99) - log_beta(x, 100.01),
+                x * (100.0f64 / 99.99 * 100.01 / 100.0).ln(),
+                1e-6,
+            );
             close(incomplete_beta(40.0, 7.0, x), 1.0 - incomplete_beta(7.0, 40.0, 1.0 - x), 1e-13);
         }
     }

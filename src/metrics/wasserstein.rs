@@ -10,10 +10,24 @@ pub fn wasserstein_squared(a: &Features, b: &Features) -> Option<f64> {
     if a.count() != b.count() || a.count() == 0 {
         return None;
     }
-    let cost = |i: usize, j: usize| squared_distance(a.row(i), b.row(j), f64::INFINITY);
-    let partner = assignment(a.count(), cost);
-    let total: f64 = partner.iter().enumerate().map(|(i, &j)| cost(i, j)).sum();
-    Some(total / a.count() as f64)
+    if a.dimension() != 2 {
+        let cost = |i: usize, j: usize| squared_distance(a.row(i), b.row(j), f64::INFINITY);
+        return Some(least_mean(a.count(), cost));
+    }
+    // The plane is the usual case, and a distance there is cheaper than a look into a matrix of them.
+    let pairs = |set: &Features| set.rows().map(|row| [row[0], row[1]]).collect::<Vec<_>>();
+    let (a, b) = (pairs(a), pairs(b));
+    let cost = |i: usize, j: usize| {
+        let (x, y) = (a[i][0] - b[j][0], a[i][1] - b[j][1]);
+        x * x + y * y
+    };
+    Some(least_mean(a.len(), cost))
+}
+
+/// The mean cost of the cheapest assignment.
+fn least_mean(n: usize, cost: impl Fn(usize, usize) -> f64) -> f64 {
+    let partner = assignment(n, &cost);
+    partner.iter().enumerate().map(|(i, &j)| cost(i, j)).sum::<f64>() / n as f64
 }
 
 /// The squared sliced distance: the mean over `directions` random directions of the squared distance between the

@@ -77,7 +77,11 @@ impl Stage for DatasetStage {
         vec![
             Output::file("train", "train.safetensors", "the training items: x, and y if labelled"),
             Output::file("test", "test.safetensors", "the test items: x, and y if labelled"),
-            Output::file("info", "info.json", "shapes, counts, grey levels, classes, source, licence, digests"),
+            Output::file(
+                "info",
+                "info.json",
+                "shapes, counts, grey levels, classes, source, licence, digests",
+            ),
         ]
     }
 
@@ -89,7 +93,10 @@ impl Stage for DatasetStage {
         let (train, test) = (p.train.unwrap_or(1), p.test.unwrap_or(digits::TEST));
         if p.name == Name::Digits {
             checks.ensure(train.saturating_add(test) <= digits::COUNT, "train", || {
-                format!("with {test} test images must be at most {}, but is {train}", digits::COUNT.saturating_sub(test))
+                format!(
+                    "with {test} test images must be at most {}, but is {train}",
+                    digits::COUNT.saturating_sub(test)
+                )
             });
         }
         checks.0
@@ -122,7 +129,8 @@ fn from_idx(p: &Params, ctx: &Context, set: &'static IdxSet) -> Result<Split, St
 }
 
 fn from_toy(p: &Params, toy: Toy) -> Result<Split, StageError> {
-    let source = Source { citation: toy.definition(), licence: "none needed: drawn by onsager", files: Vec::new() };
+    let source =
+        Source { citation: toy.definition(), licence: "none needed: drawn by onsager", files: Vec::new() };
     limited(p, toy.draw(p.seed, "train", p.points), toy.draw(p.seed, "test", p.points), source)
 }
 
@@ -149,7 +157,10 @@ fn limited(p: &Params, train: Dataset, test: Dataset, source: Source) -> Result<
             Some(limit) if limit == count => Ok(set),
             Some(limit) if limit > count => {
                 let message = format!("`{field}` is {limit}, but `{}` has {count} such items", set.name);
-                Err(StageError::with_help(message, format!("set `{field}` to at most {count}, or leave it out")))
+                Err(StageError::with_help(
+                    message,
+                    format!("set `{field}` to at most {count}, or leave it out"),
+                ))
             }
             Some(limit) => {
                 let mut order: Vec<usize> = (0..count).collect();

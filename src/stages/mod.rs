@@ -5,6 +5,8 @@ pub mod classifier;
 pub mod columns;
 pub mod command;
 pub mod context;
+#[cfg(test)]
+mod data_tests;
 pub mod dataset;
 pub mod figure;
 pub mod fingerprints;

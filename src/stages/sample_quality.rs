@@ -70,8 +70,23 @@ impl Default for Params {
 
 /// The columns of the tables, which labels must not be named after.
 const COLUMNS: [&str; 17] = [
-    "set", "replicate", "features", "metric", "value", "standard_error", "mean", "lower", "upper", "n", "basis",
-    "fraction", "difference", "p_value", "within_noise", "baseline", "count",
+    "set",
+    "replicate",
+    "features",
+    "metric",
+    "value",
+    "standard_error",
+    "mean",
+    "lower",
+    "upper",
+    "n",
+    "basis",
+    "fraction",
+    "difference",
+    "p_value",
+    "within_noise",
+    "baseline",
+    "count",
 ];
 
 /// See [`Params`].
@@ -80,8 +95,7 @@ pub struct SampleQuality;
 impl Stage for SampleQuality {
     type Params = Params;
     const KIND: &'static str = "sample-quality";
-    const SUMMARY: &'static str =
-        "Compares samples with real data: distances, overlap, a classifier's view, memorisation; with floor and ceiling.";
+    const SUMMARY: &'static str = "Compares samples with real data: distances, overlap, a classifier's view, memorisation; with floor and ceiling.";
     const NUMERIC: bool = true;
 
     fn inputs() -> Inputs {
@@ -89,7 +103,8 @@ impl Stage for SampleQuality {
             Input::many("samples", "sample files; their labels tell them apart"),
             Input::one("train", "the training items: for memorisation, and for the floor"),
             Input::one("test", "real items that no model has seen: the reference"),
-            Input::one("classifier", "a classifier whose penultimate layer gives features (images only)").optional(),
+            Input::one("classifier", "a classifier whose penultimate layer gives features (images only)")
+                .optional(),
         ])
     }
 
@@ -109,7 +124,9 @@ impl Stage for SampleQuality {
             format!("must be more than `k` = {} and at least 2, but is {}", p.k, p.count.unwrap_or(0))
         });
         for axis in p.over.iter().filter(|axis| p.baseline.contains_key(*axis)) {
-            checks.ensure(false, "baseline", || format!("`{axis}` is averaged over (`over`), so it marks nothing"));
+            checks.ensure(false, "baseline", || {
+                format!("`{axis}` is averaged over (`over`), so it marks nothing")
+            });
         }
         checks.0
     }
@@ -122,7 +139,10 @@ impl Stage for SampleQuality {
         for (axis, value) in &p.baseline {
             let Some(position) = position(axis) else {
                 let help = format!("the samples have the labels {}", listed(&axes));
-                return Err(StageError::with_help(format!("`baseline` names `{axis}`, which is no label"), help));
+                return Err(StageError::with_help(
+                    format!("`baseline` names `{axis}`, which is no label"),
+                    help,
+                ));
             };
             baseline.push((position, value.clone()));
         }
@@ -178,7 +198,12 @@ struct Bench {
     view: &'static str,
 }
 
-fn measure(p: &Params, ctx: &Context, items: &[Item], axes: &[String]) -> Result<Vec<Measurement>, StageError> {
+fn measure(
+    p: &Params,
+    ctx: &Context,
+    items: &[Item],
+    axes: &[String],
+) -> Result<Vec<Measurement>, StageError> {
     let train = load(ctx.input("train")?, None)?;
     let test = load(ctx.input("test")?, Some(&train))?;
     let samples: Vec<Dataset> =
@@ -194,7 +219,8 @@ fn measure(p: &Params, ctx: &Context, items: &[Item], axes: &[String]) -> Result
     };
     let view = if train.is_images() { "pixels" } else { "points" };
     // The subsets of the test items: the first is the reference, all are controls of memorisation.
-    let unseen: Vec<Dataset> = parts(&test, "quality test subsets").iter().map(|part| test.select(part)).collect();
+    let unseen: Vec<Dataset> =
+        parts(&test, "quality test subsets").iter().map(|part| test.select(part)).collect();
     let settings = Settings { k: p.k, blocks: p.subsets, directions: p.directions, seed: p.seed };
     let reference = Reference::new(prepare(&unseen[0], view, classifier.as_ref())?, settings);
     let training = Features::from_f32(&train.x, train.size());
@@ -263,7 +289,10 @@ fn load(item: &Item, like: Option<&Dataset>) -> Result<Dataset, StageError> {
         return Err(StageError::with_help(
             format!(
                 "the items of `{}` ({}) have shape {:?}, but those of `train` {:?}",
-                item.name, described(item), &set.shape[1..], &like.shape[1..]
+                item.name,
+                described(item),
+                &set.shape[1..],
+                &like.shape[1..]
             ),
             "compare samples with the data set that their model was trained on",
         ));
@@ -287,7 +316,9 @@ fn count(p: &Params, samples: &[Dataset], train: &Dataset, test: &Dataset) -> Re
     };
     if count > most || count <= p.k || count < 2 {
         let holds = format!(
-            "the smallest sample set holds {smallest} items, `test` {} and `train` {}", test.count(), train.count()
+            "the smallest sample set holds {smallest} items, `test` {} and `train` {}",
+            test.count(),
+            train.count()
         );
         let message = format!("sets of {count} items cannot be compared with `k` = {}: {holds}", p.k);
         return Err(StageError::with_help(message, "draw more samples, or set `count` and `k` lower"));
@@ -318,9 +349,10 @@ fn noise(p: &Params, index: u64, like: &Dataset) -> Dataset {
     let bounds: Vec<(f32, f32)> = (0..size)
         .map(|j| match like.is_images() {
             true => (-1.0, 1.0),
-            false => like.x[j..].iter().step_by(size).fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &v| {
-                (low.min(v), high.max(v))
-            }),
+            false => like.x[j..]
+                .iter()
+                .step_by(size)
+                .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v))),
         })
         .collect();
     let mut draw = |(low, high): (f32, f32)| match p.noise {
@@ -367,12 +399,7 @@ fn write_measurements(path: &Path, axes: &[String], rows: &[Measurement]) -> Res
     write_table(path, rows.len(), columns)
 }
 
-fn write_summaries(
-    path: &Path,
-    axes: &[String],
-    kept: &[usize],
-    rows: &[Summary],
-) -> Result<(), StageError> {
+fn write_summaries(path: &Path, axes: &[String], kept: &[usize], rows: &[Summary]) -> Result<(), StageError> {
     let numbers = |name: &str, value: &dyn Fn(&Summary) -> Option<f64>| {
         Column::new(name.into(), rows.iter().map(value).collect::<Vec<_>>())
     };
