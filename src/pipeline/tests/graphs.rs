@@ -62,7 +62,8 @@ fn tasks_come_after_what_they_need_and_otherwise_as_declared() {
     );
     assert_eq!(graph.name, "path-action");
     assert_eq!(graph.params[1], ("particles".to_owned(), json!(20_000_000)));
-    let stages: Vec<_> = graph.stages.iter().map(|s| (s.name.as_str(), s.axes.len(), s.tasks.clone())).collect();
+    let stages: Vec<_> =
+        graph.stages.iter().map(|s| (s.name.as_str(), s.axes.len(), s.tasks.clone())).collect();
     assert_eq!(stages, [("law", 0, vec![4]), ("motion", 2, vec![0, 1, 2, 3]), ("plot", 0, vec![5])]);
     assert_eq!(graph.stages[0].description.as_deref(), Some("The law."));
 }
@@ -70,9 +71,13 @@ fn tasks_come_after_what_they_need_and_otherwise_as_declared() {
 #[test]
 fn parameters_are_canonical_and_keep_their_types() {
     let graph = load(PIPELINE);
-    let expected = json!({"system": "free", "diffusion": 0.5, "particles": 20_000_000, "layers": [], "seed": 7});
+    let expected =
+        json!({"system": "free", "diffusion": 0.5, "particles": 20_000_000, "layers": [], "seed": 7});
     assert_eq!(graph.tasks[0].params.to_string(), expected.to_string());
-    assert_eq!(graph.tasks[0].labels, [("system".to_owned(), json!("free")), ("diffusion".to_owned(), json!(0.5))]);
+    assert_eq!(
+        graph.tasks[0].labels,
+        [("system".to_owned(), json!("free")), ("diffusion".to_owned(), json!(0.5))]
+    );
     assert_eq!(graph.tasks[0].resources.threads, 2);
     assert_eq!(graph.tasks[0].resources.memory, Some(1 << 30));
     assert_eq!(graph.tasks[0].resources.time, Some(Duration::from_secs(5400)));
@@ -92,7 +97,10 @@ fn a_command_keeps_its_files_for_itself() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     assert_eq!(
         graph.tasks[5].inputs[1],
-        ("script".to_owned(), vec![Source::File { path: root.join("Cargo.toml"), name: "Cargo.toml".to_owned() }])
+        (
+            "script".to_owned(),
+            vec![Source::File { path: root.join("Cargo.toml"), name: "Cargo.toml".to_owned() }]
+        )
     );
 }
 
@@ -122,7 +130,10 @@ stages:
   free-fit: {kind: fit, inputs: {tubes: m.paths}}
 "#,
     );
-    assert_eq!(given(&graph, "some", "tubes"), ["m[system=free,seed=2].tubes", "m[system=harmonic,seed=2].tubes"]);
+    assert_eq!(
+        given(&graph, "some", "tubes"),
+        ["m[system=free,seed=2].tubes", "m[system=harmonic,seed=2].tubes"]
+    );
     assert_eq!(
         given(&graph, "one", "tubes"),
         ["m[system=free,seed=1].tubes", "m[system=free,seed=2].tubes", "m[system=harmonic,seed=1].paths"]
@@ -256,7 +267,8 @@ fn twenty_thousand_stages() {
             0 => String::new(),
             _ => format!(", inputs: {{a: s{}, b: s{}}}", stage - 1, stage / 2),
         };
-        text += &format!("  s{stage}: {{kind: command{inputs}, run: cat > out, outputs: {{out: out.txt}}}}\n");
+        text +=
+            &format!("  s{stage}: {{kind: command{inputs}, run: cat > out, outputs: {{out: out.txt}}}}\n");
     }
     let graph = load(&text);
     assert_eq!(graph.tasks.len(), 20_000);

@@ -126,7 +126,8 @@ impl Stage for Command {
     }
 
     fn outputs(params: &CommandParams) -> Vec<Output> {
-        let output = |(name, file): (&String, &serde_json::Value)| Output::file(name, file.as_str().unwrap_or(""), "");
+        let output =
+            |(name, file): (&String, &serde_json::Value)| Output::file(name, file.as_str().unwrap_or(""), "");
         params.outputs.iter().map(output).collect()
     }
 
