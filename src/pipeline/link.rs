@@ -326,7 +326,7 @@ impl Linker<'_> {
             }
         }
         if coordinates.is_empty() {
-            return Some(self.lookup(at, &[], ""));
+            return Some(Rc::new(range.collect()));
         }
         coordinates.sort_unstable();
         let axes: Vec<&str> = coordinates.iter().map(|(axis, _)| *axis).collect();

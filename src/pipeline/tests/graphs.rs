@@ -274,3 +274,41 @@ fn twenty_thousand_stages() {
     assert_eq!(graph.tasks.len(), 20_000);
     assert_eq!(graph.ancestors(&[19_999]).len(), 20_000);
 }
+
+/// `2e7` counts particles, `2.5e-3` and `1.0` are floats, `007`, `yes` and quoted numbers are text.
+#[test]
+fn numbers_are_what_they_look_like() {
+    let graph = load(
+        "name: x\nparams: {a: 2e7, b: 2.5e-3, c: 1.0, d: 007, e: yes, f: '1', g: 1_000, h: -3, i: 1e300}\nstages: {m: {kind: motion, params: {system: free}}}\n",
+    );
+    let values: Vec<String> = graph.params.iter().map(|(_, value)| value.to_string()).collect();
+    assert_eq!(values, ["20000000", "0.0025", "1.0", "\"007\"", "\"yes\"", "\"1\"", "1000", "-3", "1e+300"]);
+}
+
+#[test]
+fn diagnostics_serialise_for_programs() {
+    let errors = load_with("name: x\nstages: {m: {kind: motoin}}\n", &[]).unwrap_err();
+    assert_eq!(
+        serde_json::to_value(&errors.all).unwrap(),
+        json!([{
+            "message": "there is no kind `motoin`",
+            "file": "pipelines/test.yaml",
+            "line": 2,
+            "column": 20,
+            "help": "did you mean `motion`?",
+        }])
+    );
+}
+
+#[test]
+fn memory_and_time_have_units() {
+    use super::super::resources::{memory, time};
+    let bytes = ["1GiB", "1.5 KiB", "2GB", "512mb", "10B", "1", "GiB", "-1GiB", "1e3B", "0B", "1..2GB"];
+    let expected = [Some(1 << 30), Some(1536), Some(2_000_000_000), Some(512_000_000), Some(10)];
+    assert_eq!(bytes.map(memory)[..5], expected);
+    assert!(bytes[5..].iter().all(|text| memory(text).is_none()));
+    let times = ["90s", "1h30m", "1.5h", "2d", "1 h 1 s", "", "5", "h", "0s", "3w", "-1s"];
+    let expected = [90, 5400, 5400, 172_800, 3601].map(|seconds| Some(Duration::from_secs(seconds)));
+    assert_eq!(times.map(time)[..5], expected);
+    assert!(times[5..].iter().all(|text| time(text).is_none()));
+}

@@ -1,8 +1,10 @@
 //! Tests of the whole way from text to graph, with small kinds of their own.
 
-mod errors;
+mod fields;
 mod fuzz;
 mod graphs;
+mod references;
+mod values;
 
 use super::diagnostics::Diagnostics;
 use super::graph::Graph;
