@@ -65,9 +65,9 @@ impl Site<'_> {
         if message.starts_with("unknown parameter") {
             span = key_span(node, &path).unwrap_or(span);
         }
-        let written = sink.text(span);
+        let written = sink.text(span).trim_matches(['"', '\'']);
         let help = help.or_else(|| {
-            (written.contains("${")).then(|| format!("the value comes from {written} in `{}`", self.task))
+            (written.contains("${")).then(|| format!("the value comes from `{written}` in `{}`", self.task))
         });
         sink.add(Some(span), message, help);
     }

@@ -91,7 +91,7 @@ impl fmt::Display for Diagnostic {
             }
             let (text, before, width) = window(place);
             writeln!(f, "{:gutter$} |", "")?;
-            writeln!(f, "{number} | {text}")?;
+            writeln!(f, "{}", format!("{number} | {text}").trim_end())?;
             writeln!(f, "{:gutter$} | {before}{}", "", "^".repeat(width))?;
         }
         if let Some(help) = &self.help {

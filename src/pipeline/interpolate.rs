@@ -84,7 +84,8 @@ impl Scope<'_> {
             }
             out.push_str(&rest[..at]);
             let Some(end) = rest[at..].find('}') else {
-                let place = sink.narrow(span, "${");
+                let place = sink.narrow(span, &rest[at..]);
+                let place = Span { end: place.end.min(place.start + 2), ..place };
                 sink.help(place, "`${` is not closed", "write `${params.name}`, or `$${` for a literal `${`");
                 return None;
             };

@@ -85,10 +85,12 @@ pub fn order(spec: &Spec, drafts: &Drafts, linked: &Linked, sink: &Sink) -> Opti
         let input = linked[cycle[0]].iter().position(|(_, sources)| sources.iter().any(waits));
         let stage = &spec.stages[stages[0]];
         let span = input.and_then(|at| stage.inputs.get(at)).map_or(stage.span, input_span);
-        let mut names: Vec<String> =
-            cycle.iter().map(|&task| format!("`{}`", drafts.tasks[task].id)).collect();
-        names.push(names[0].clone());
-        let message = format!("tasks wait for each other: {}", names.join(" waits for "));
+        let needs = |(at, &task): (usize, &usize)| {
+            let next = cycle[(at + 1) % cycle.len()];
+            format!("`{}` needs `{}`", drafts.tasks[task].id, drafts.tasks[next].id)
+        };
+        let needs: Vec<String> = cycle.iter().enumerate().map(needs).collect();
+        let message = format!("cycle: {}", needs.join(", "));
         sink.help(span, message, "remove one of these inputs");
     }
     None
@@ -169,21 +171,24 @@ impl Linker<'_> {
             let kind = stage.kind.map_or("", |(kind, _)| kind);
             let message =
                 format!("input `{}` of kind `{kind}` takes one artifact, not {}", input.name, sources.len());
-            self.sink.help(input_span(input), message, self.choice(input, &sources));
+            self.sink.help(input_span(input), message, self.choice(input, &sources, draft));
         }
         sources
     }
 
     /// How to choose one artifact.
-    fn choice(&self, input: &spec::Input, sources: &[Source]) -> String {
+    fn choice(&self, input: &spec::Input, sources: &[Source], own: &Draft) -> String {
         match (input.references.as_slice(), sources.first()) {
             ([_], Some(Source::Artifact { task, .. })) => {
                 let draft = &self.drafts.tasks[*task];
                 let stage = self.spec.stages[draft.stage].name;
-                format!(
-                    "choose one, like `{}`, or the one that agrees with this stage's matrix, `{stage}[matching]`",
-                    draft.id
-                )
+                let shared = own.instance.coordinates.iter().any(|c| draft.instance.get(&c.axis).is_some());
+                match shared {
+                    true => {
+                        format!("choose the one that agrees with this stage's matrix: `{stage}[matching]`")
+                    }
+                    false => format!("choose one, like `{}`", draft.id),
+                }
             }
             _ => "give it a single reference".to_owned(),
         }
@@ -321,7 +326,7 @@ impl Linker<'_> {
             }
         }
         if coordinates.is_empty() {
-            return Some(self.lookup(at, &[], ""));
+            return Some(Rc::new(range.collect()));
         }
         coordinates.sort_unstable();
         let axes: Vec<&str> = coordinates.iter().map(|(axis, _)| *axis).collect();

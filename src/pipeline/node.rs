@@ -65,8 +65,7 @@ impl Node {
                 Some(node)
             }
             Err(error) => {
-                let at = error.location().and_then(|location| location.span().byte_offset()).unwrap_or(0);
-                let start = skip + (at as u32).min(source.len() as u32);
+                let start = skip + error.location().map_or(0, |location| offset(source, &location));
                 sink.error(Span { text, start, end: start }, syntax_message(&error));
                 None
             }
@@ -200,6 +199,18 @@ impl<'de> Deserialize<'de> for Node {
         let spanned = Spanned::<Yaml>::deserialize(deserializer)?;
         Ok(Node { span: span(spanned.defined), value: spanned.value })
     }
+}
+
+/// The byte at which the line and column of a location stand.
+fn offset(source: &str, location: &serde_yaml::Location) -> u32 {
+    let line = location.line().saturating_sub(1) as usize;
+    let start = match line {
+        0 => 0,
+        _ => source.match_indices('\n').nth(line - 1).map_or(source.len(), |(at, _)| at + 1),
+    };
+    let text = source[start..].lines().next().unwrap_or_default();
+    let column = location.column().saturating_sub(1) as usize;
+    (start + text.char_indices().nth(column).map_or(text.len(), |(at, _)| at)) as u32
 }
 
 /// The bytes of a location; [`Node::settle`] moves them to their text.

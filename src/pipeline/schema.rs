@@ -13,10 +13,8 @@ pub fn pipeline(registry: &Registry) -> Value {
     for kind in registry.iter() {
         branches.push(branch(kind, &mut definitions));
     }
-    let kinds: Vec<Value> = registry
-        .iter()
-        .map(|kind| json!({"const": kind.name(), "description": kind.summary()}))
-        .collect();
+    let kinds: Vec<Value> =
+        registry.iter().map(|kind| json!({"const": kind.name(), "description": kind.summary()})).collect();
     let mut stage = stage(kinds);
     if !branches.is_empty() {
         stage["allOf"] = Value::Array(branches);
@@ -212,7 +210,8 @@ fn inputs_schema(inputs: &Inputs) -> Value {
         let schema = json!({"description": input.about, "$ref": "#/$defs/input"});
         properties.insert(input.name.to_owned(), schema);
     }
-    let required: Vec<&str> = inputs.named.iter().filter(|input| input.required).map(|input| input.name).collect();
+    let required: Vec<&str> =
+        inputs.named.iter().filter(|input| input.required).map(|input| input.name).collect();
     let mut schema = json!({"properties": properties});
     if !required.is_empty() {
         schema["required"] = json!(required);

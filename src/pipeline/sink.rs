@@ -146,6 +146,7 @@ pub fn did_you_mean<'a>(
     match nearest(word, &candidates) {
         Some(near) => Some(format!("did you mean `{near}`?")),
         None if candidates.is_empty() => None,
+        None if candidates.len() == 1 => Some(format!("there is only `{}`", candidates[0])),
         None => Some(format!("{all} {}", list(&candidates))),
     }
 }
@@ -154,7 +155,11 @@ pub fn did_you_mean<'a>(
 fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let plain = |text: &str| text.to_lowercase().replace('_', "-");
     let word = plain(word);
-    let far = word.chars().count().max(3) / 3;
+    let far = match word.chars().count() {
+        0 | 1 => 0,
+        2 => 1,
+        n => n / 3,
+    };
     candidates
         .iter()
         .map(|candidate| (strsim::osa_distance(&word, &plain(candidate)), *candidate))

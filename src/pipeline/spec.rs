@@ -251,7 +251,9 @@ fn read_reference<'a>(node: &'a Node, input: &Entry, sink: &Sink) -> Option<Refe
         unknown(entry, &["file"], "an input", sink);
     }
     let Some(file) = node.get("file") else {
-        sink.help(node.span, format!("input `{}` has no `file`", input.key), "write `{file: path}`");
+        if entries.is_empty() {
+            sink.help(node.span, format!("input `{}` is empty", input.key), "write `{file: path}`");
+        }
         return None;
     };
     text(file, sink).map(|path| Reference::File(path, file.value.span))

@@ -154,9 +154,11 @@ impl<'a> Parts<'a> {
         };
         // Of a command with wrong fields everything is told; what its kind would say is the same again.
         sound &= !stage.is_command() || sink.count() == before && self.complete();
-        if let Some(parsed) = checks::parse(kind, std::mem::take(&mut draft.params), sound, &site, sink)
-            && self.files(&parsed.outputs, sink)
-        {
+        if let Some(parsed) = checks::parse(kind, std::mem::take(&mut draft.params), sound, &site, sink) {
+            if !stage.is_command() {
+                let files = parsed.outputs.iter().map(|output| (output.name.as_str(), output.file.as_str()));
+                self.files(files.collect(), sink);
+            }
             draft.params = parsed.canonical;
             draft.outputs = Some(parsed.outputs);
         }
@@ -205,34 +207,37 @@ impl<'a> Parts<'a> {
                     }
                 }
             }
+            if field == "outputs" {
+                let files = map.iter().filter_map(|(name, file)| Some((name.as_str(), file.as_str()?)));
+                *sound &= self.files(files.collect(), sink);
+            }
             params.insert(field.to_owned(), Value::Object(map));
         }
         Value::Object(params)
     }
 
-    /// Checks where the outputs are written.
-    fn files(&self, outputs: &[Output], sink: &Sink) -> bool {
+    /// Checks where the outputs, as names and files, are written.
+    fn files(&self, outputs: Vec<(&str, &str)>, sink: &Sink) -> bool {
         let declared = self.stage.node.get("outputs").filter(|_| self.stage.is_command());
         let before = sink.count();
-        for (at, output) in outputs.iter().enumerate() {
+        for (at, &(name, file)) in outputs.iter().enumerate() {
             let span = || match declared {
-                Some(entry) => entry.value.locate([output.name.as_str()]),
+                Some(entry) => entry.value.locate([name]),
                 None => self.stage.kind.map_or(self.stage.span, |(_, span)| span),
             };
-            let path = Path::new(&output.file);
+            let path = Path::new(file);
             let inside =
                 path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-            if !inside || path.file_name().is_none() || output.file.contains(['\0', '\n']) {
+            if !inside || path.file_name().is_none() || file.contains(['\0', '\n']) {
                 sink.help(
                     span(),
-                    format!("output `{}` cannot be written to `{}`", output.name, output.file),
+                    format!("output `{name}` cannot be written to `{file}`"),
                     "give a path inside the stage's folder, without `..`: `plot.png`",
                 );
-            } else if let Some(other) = outputs[..at].iter().find(|other| overlap(&other.file, &output.file))
-            {
+            } else if let Some((other, _)) = outputs[..at].iter().find(|(_, other)| overlap(other, file)) {
                 sink.help(
                     span(),
-                    format!("outputs `{}` and `{}` are written to the same place", other.name, output.name),
+                    format!("outputs `{other}` and `{name}` are written to the same place"),
                     "give each a file of its own",
                 );
             }

@@ -62,7 +62,8 @@ fn tasks_come_after_what_they_need_and_otherwise_as_declared() {
     );
     assert_eq!(graph.name, "path-action");
     assert_eq!(graph.params[1], ("particles".to_owned(), json!(20_000_000)));
-    let stages: Vec<_> = graph.stages.iter().map(|s| (s.name.as_str(), s.axes.len(), s.tasks.clone())).collect();
+    let stages: Vec<_> =
+        graph.stages.iter().map(|s| (s.name.as_str(), s.axes.len(), s.tasks.clone())).collect();
     assert_eq!(stages, [("law", 0, vec![4]), ("motion", 2, vec![0, 1, 2, 3]), ("plot", 0, vec![5])]);
     assert_eq!(graph.stages[0].description.as_deref(), Some("The law."));
 }
@@ -70,9 +71,13 @@ fn tasks_come_after_what_they_need_and_otherwise_as_declared() {
 #[test]
 fn parameters_are_canonical_and_keep_their_types() {
     let graph = load(PIPELINE);
-    let expected = json!({"system": "free", "diffusion": 0.5, "particles": 20_000_000, "layers": [], "seed": 7});
+    let expected =
+        json!({"system": "free", "diffusion": 0.5, "particles": 20_000_000, "layers": [], "seed": 7});
     assert_eq!(graph.tasks[0].params.to_string(), expected.to_string());
-    assert_eq!(graph.tasks[0].labels, [("system".to_owned(), json!("free")), ("diffusion".to_owned(), json!(0.5))]);
+    assert_eq!(
+        graph.tasks[0].labels,
+        [("system".to_owned(), json!("free")), ("diffusion".to_owned(), json!(0.5))]
+    );
     assert_eq!(graph.tasks[0].resources.threads, 2);
     assert_eq!(graph.tasks[0].resources.memory, Some(1 << 30));
     assert_eq!(graph.tasks[0].resources.time, Some(Duration::from_secs(5400)));
@@ -92,7 +97,10 @@ fn a_command_keeps_its_files_for_itself() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     assert_eq!(
         graph.tasks[5].inputs[1],
-        ("script".to_owned(), vec![Source::File { path: root.join("Cargo.toml"), name: "Cargo.toml".to_owned() }])
+        (
+            "script".to_owned(),
+            vec![Source::File { path: root.join("Cargo.toml"), name: "Cargo.toml".to_owned() }]
+        )
     );
 }
 
@@ -122,7 +130,10 @@ stages:
   free-fit: {kind: fit, inputs: {tubes: m.paths}}
 "#,
     );
-    assert_eq!(given(&graph, "some", "tubes"), ["m[system=free,seed=2].tubes", "m[system=harmonic,seed=2].tubes"]);
+    assert_eq!(
+        given(&graph, "some", "tubes"),
+        ["m[system=free,seed=2].tubes", "m[system=harmonic,seed=2].tubes"]
+    );
     assert_eq!(
         given(&graph, "one", "tubes"),
         ["m[system=free,seed=1].tubes", "m[system=free,seed=2].tubes", "m[system=harmonic,seed=1].paths"]
@@ -256,9 +267,48 @@ fn twenty_thousand_stages() {
             0 => String::new(),
             _ => format!(", inputs: {{a: s{}, b: s{}}}", stage - 1, stage / 2),
         };
-        text += &format!("  s{stage}: {{kind: command{inputs}, run: cat > out, outputs: {{out: out.txt}}}}\n");
+        text +=
+            &format!("  s{stage}: {{kind: command{inputs}, run: cat > out, outputs: {{out: out.txt}}}}\n");
     }
     let graph = load(&text);
     assert_eq!(graph.tasks.len(), 20_000);
     assert_eq!(graph.ancestors(&[19_999]).len(), 20_000);
+}
+
+/// `2e7` counts particles, `2.5e-3` and `1.0` are floats, `007`, `yes` and quoted numbers are text.
+#[test]
+fn numbers_are_what_they_look_like() {
+    let graph = load(
+        "name: x\nparams: {a: 2e7, b: 2.5e-3, c: 1.0, d: 007, e: yes, f: '1', g: 1_000, h: -3, i: 1e300}\nstages: {m: {kind: motion, params: {system: free}}}\n",
+    );
+    let values: Vec<String> = graph.params.iter().map(|(_, value)| value.to_string()).collect();
+    assert_eq!(values, ["20000000", "0.0025", "1.0", "\"007\"", "\"yes\"", "\"1\"", "1000", "-3", "1e+300"]);
+}
+
+#[test]
+fn diagnostics_serialise_for_programs() {
+    let errors = load_with("name: x\nstages: {m: {kind: motoin}}\n", &[]).unwrap_err();
+    assert_eq!(
+        serde_json::to_value(&errors.all).unwrap(),
+        json!([{
+            "message": "there is no kind `motoin`",
+            "file": "pipelines/test.yaml",
+            "line": 2,
+            "column": 20,
+            "help": "did you mean `motion`?",
+        }])
+    );
+}
+
+#[test]
+fn memory_and_time_have_units() {
+    use super::super::resources::{memory, time};
+    let bytes = ["1GiB", "1.5 KiB", "2GB", "512mb", "10B", "1", "GiB", "-1GiB", "1e3B", "0B", "1..2GB"];
+    let expected = [Some(1 << 30), Some(1536), Some(2_000_000_000), Some(512_000_000), Some(10)];
+    assert_eq!(bytes.map(memory)[..5], expected);
+    assert!(bytes[5..].iter().all(|text| memory(text).is_none()));
+    let times = ["90s", "1h30m", "1.5h", "2d", "1 h 1 s", "", "5", "h", "0s", "3w", "-1s"];
+    let expected = [90, 5400, 5400, 172_800, 3601].map(|seconds| Some(Duration::from_secs(seconds)));
+    assert_eq!(times.map(time)[..5], expected);
+    assert!(times[5..].iter().all(|text| time(text).is_none()));
 }

@@ -1,8 +1,10 @@
 //! Tests of the whole way from text to graph, with small kinds of their own.
 
-mod errors;
+mod fields;
 mod fuzz;
 mod graphs;
+mod references;
+mod values;
 
 use super::diagnostics::Diagnostics;
 use super::graph::Graph;
@@ -126,7 +128,8 @@ impl Stage for Command {
     }
 
     fn outputs(params: &CommandParams) -> Vec<Output> {
-        let output = |(name, file): (&String, &serde_json::Value)| Output::file(name, file.as_str().unwrap_or(""), "");
+        let output =
+            |(name, file): (&String, &serde_json::Value)| Output::file(name, file.as_str().unwrap_or(""), "");
         params.outputs.iter().map(output).collect()
     }
 
