@@ -1,0 +1,165 @@
+//! What is executed again, and what is not.
+
+mod common;
+
+use common::{Project, last_line};
+use std::fs::{self, File};
+use std::time::SystemTime;
+
+/// a reads a file and keeps its first word; b and c follow.
+const CHAIN: &str = "\
+name: chain
+params: {mark: '1'}
+stages:
+  a:
+    kind: command
+    inputs: {source: {file: source.txt}}
+    run: cut -d' ' -f1 ${inputs.source} > ${outputs.text}
+    outputs: {text: a.txt}
+  b:
+    kind: command
+    inputs: {text: a.text}
+    run: echo \"$(cat ${inputs.text}) ${params.mark}\" > ${outputs.text}
+    outputs: {text: b.txt}
+  c:
+    kind: command
+    inputs: {text: b.text}
+    run: cat ${inputs.text} ${inputs.text} > ${outputs.text}
+    outputs: {text: c.txt}
+";
+
+fn chain() -> Project {
+    let project = Project::new(CHAIN);
+    project.write("source.txt", "one two\n");
+    assert_eq!(project.executed(&[]), ["a", "b", "c"]);
+    assert_eq!(project.read("artifacts/chain/c/c.txt"), "one 1\none 1\n");
+    project
+}
+
+#[test]
+fn a_second_run_executes_nothing() {
+    let project = chain();
+    let ran = project.run(&[]);
+    assert_eq!(last_line(&ran.stdout), "3 tasks: 0 executed, 3 cached, 0 failed");
+    assert_eq!(ran.status, 0);
+}
+
+#[test]
+fn a_touched_input_executes_nothing() {
+    let project = chain();
+    File::options()
+        .append(true)
+        .open(project.path("source.txt"))
+        .and_then(|file| file.set_modified(SystemTime::now()))
+        .expect("touched");
+    assert!(project.executed(&[]).is_empty());
+}
+
+#[test]
+fn a_change_that_leaves_the_output_the_same_stops_there() {
+    let project = chain();
+    project.write("source.txt", "one three\n");
+    assert_eq!(project.executed(&[]), ["a"]);
+    project.write("source.txt", "four\n");
+    assert_eq!(project.executed(&[]), ["a", "b", "c"]);
+    project.write("source.txt", "one two\n");
+    assert!(project.executed(&[]).is_empty());
+    assert_eq!(project.read("artifacts/chain/c/c.txt"), "one 1\none 1\n");
+}
+
+#[test]
+fn an_edited_command_with_the_same_output_stops_there() {
+    let project = chain();
+    project.write("pipeline.yaml", &CHAIN.replace("cut -d' ' -f1", "cut -d ' ' -f 1"));
+    assert_eq!(project.executed(&[]), ["a"]);
+}
+
+#[test]
+fn a_changed_parameter_runs_what_depends_on_it_and_going_back_runs_nothing() {
+    let project = chain();
+    let planned = project.onsager(&["plan", "pipeline.yaml", "--set", "mark=2"]);
+    assert_eq!(
+        planned.stdout,
+        "b: execute\n    \
+         params.run: echo \"$(cat ${inputs.text}) 1\" > ${outputs.text} → echo \"$(cat ${inputs.text}) 2\" > ${outputs.text}\n\
+         c: execute, unless b gives the same bytes as before\n\
+         3 tasks: 1 to execute, 1 if what they need changes, 1 cached\n"
+    );
+    assert_eq!(project.executed(&["--set", "mark=2"]), ["b", "c"]);
+    assert_eq!(project.read("artifacts/chain/c/c.txt"), "one 2\none 2\n");
+    assert!(project.executed(&[]).is_empty());
+    assert_eq!(project.read("artifacts/chain/c/c.txt"), "one 1\none 1\n");
+}
+
+#[test]
+fn deleted_and_edited_outputs_are_restored() {
+    let project = chain();
+    fs::remove_file(project.path("artifacts/chain/a/a.txt")).expect("removed");
+    let ran = project.run(&[]);
+    assert!(ran.stderr.contains("a.txt` from the store: it had been removed"), "{}", ran.stderr);
+    assert_eq!(last_line(&ran.stdout), "3 tasks: 0 executed, 3 cached, 0 failed");
+    assert_eq!(project.read("artifacts/chain/a/a.txt"), "one\n");
+
+    project.write("artifacts/chain/b/b.txt", "edited by hand\n");
+    let ran = project.run(&[]);
+    assert!(ran.stderr.contains("b.txt` from the store: it had been edited"), "{}", ran.stderr);
+    assert_eq!(last_line(&ran.stdout), "3 tasks: 0 executed, 3 cached, 0 failed");
+    assert_eq!(project.read("artifacts/chain/b/b.txt"), "one 1\n");
+}
+
+#[test]
+fn a_lost_object_is_made_again() {
+    let project = chain();
+    let objects = project.path("artifacts/.onsager/objects");
+    fs::remove_dir_all(&objects).expect("removed");
+    fs::create_dir(&objects).expect("made");
+    assert_eq!(project.executed(&[]), ["a", "b", "c"]);
+    assert_eq!(project.read("artifacts/chain/c/c.txt"), "one 1\none 1\n");
+}
+
+#[test]
+fn a_forced_task_tells_whether_it_is_reproducible() {
+    let project = Project::new(
+        "\
+name: dice
+stages:
+  roll:
+    kind: command
+    run: date +%N > ${outputs.text}
+    outputs: {text: roll.txt}
+  fixed:
+    kind: command
+    run: echo 6 > ${outputs.text}
+    outputs: {text: fixed.txt}
+",
+    );
+    assert_eq!(project.executed(&[]), ["roll", "fixed"]);
+    let ran = project.run(&["--force", "roll", "--force", "fixed"]);
+    assert!(ran.stderr.contains("roll: output `text` has other bytes than before"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("fixed: output"), "{}", ran.stderr);
+    assert_eq!(last_line(&ran.stdout), "2 tasks: 2 executed, 0 cached, 0 failed");
+}
+
+#[test]
+fn two_runs_at_once_execute_each_task_once() {
+    let project = Project::new(
+        "\
+name: shared
+stages:
+  slow:
+    kind: command
+    matrix: {n: [1, 2, 3, 4]}
+    run: sleep 0.3; echo ${matrix.n} >> counted.txt; echo ${matrix.n} > ${outputs.text}
+    outputs: {text: out.txt}
+",
+    );
+    let first = project.spawn(&[]);
+    let second = project.spawn(&[]);
+    for child in [first, second] {
+        let ran = common::ran(child.wait_with_output().expect("it ends"));
+        assert_eq!(ran.status, 0, "{}", ran.stderr);
+    }
+    let mut counted: Vec<String> = project.read("counted.txt").lines().map(str::to_owned).collect();
+    counted.sort();
+    assert_eq!(counted, ["1", "2", "3", "4"]);
+}
