@@ -25,11 +25,15 @@ pub enum ReportError {
     NoInput { input: String, inputs: Vec<String> },
     #[error("{what} needs `{field}`; add it")]
     Missing { what: String, field: &'static str },
-    #[error("two rows have {key}, so the cell under `{column}` is not unique; add a column to `rows`, or average first")]
+    #[error(
+        "two rows have {key}, so the cell under `{column}` is not unique; add a column to `rows`, or average first"
+    )]
     PivotConflict { key: String, column: String },
     #[error("nothing to draw: {reason}")]
     Empty { reason: String },
-    #[error("the {axis} axis is logarithmic but has the value {value}; use a linear scale, or filter it out with `where`")]
+    #[error(
+        "the {axis} axis is logarithmic but has the value {value}; use a linear scale, or filter it out with `where`"
+    )]
     NotPositive { axis: &'static str, value: f64 },
     #[error("cannot read the samples `{}`: {message}", path.display())]
     Samples { path: PathBuf, message: String },

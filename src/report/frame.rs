@@ -99,7 +99,9 @@ impl From<&AnyValue<'_>> for Value {
             AnyValue::UInt8(value) => Value::Integer(i64::from(*value)),
             AnyValue::UInt16(value) => Value::Integer(i64::from(*value)),
             AnyValue::UInt32(value) => Value::Integer(i64::from(*value)),
-            AnyValue::UInt64(value) => i64::try_from(*value).map_or(Value::Number(*value as f64), Value::Integer),
+            AnyValue::UInt64(value) => {
+                i64::try_from(*value).map_or(Value::Number(*value as f64), Value::Integer)
+            }
             AnyValue::Int8(value) => Value::Integer(i64::from(*value)),
             AnyValue::Int16(value) => Value::Integer(i64::from(*value)),
             AnyValue::Int32(value) => Value::Integer(i64::from(*value)),
@@ -136,12 +138,17 @@ pub fn load(path: &Path) -> Result<DataFrame, ReportError> {
     file.by_ref().take(4).read_to_end(&mut magic).map_err(read)?;
     if magic == b"PAR1" {
         let file = File::open(path).map_err(read)?;
-        return ParquetReader::new(file).finish().map_err(|source| ReportError::Table { path: path.into(), source });
+        return ParquetReader::new(file)
+            .finish()
+            .map_err(|source| ReportError::Table { path: path.into(), source });
     }
     let mut text = String::from_utf8_lossy(&magic).into_owned();
     file.read_to_string(&mut text).map_err(read)?;
-    let records = csv_records(&text)
-        .map_err(|(line, message)| ReportError::Csv { path: path.into(), line, message: message.into() })?;
+    let records = csv_records(&text).map_err(|(line, message)| ReportError::Csv {
+        path: path.into(),
+        line,
+        message: message.into(),
+    })?;
     let mut rows = records.into_iter();
     let Some((_, header)) = rows.next() else {
         return Err(ReportError::Csv { path: path.into(), line: 1, message: "the table is empty".into() });
@@ -225,22 +232,30 @@ pub fn from_columns(columns: Vec<(String, Vec<Value>)>) -> Result<DataFrame, Rep
 }
 
 fn column_of(name: &str, values: &[Value]) -> Column {
-    let all = |test: fn(&Value) -> bool| values.iter().all(|value| matches!(value, Value::Null) || test(value));
+    let all =
+        |test: fn(&Value) -> bool| values.iter().all(|value| matches!(value, Value::Null) || test(value));
     let name = name.into();
     if all(|value| matches!(value, Value::Integer(_))) && values.iter().any(|value| *value != Value::Null) {
-        let cells: Vec<_> =
-            values.iter().map(|value| if let Value::Integer(integer) = value { Some(*integer) } else { None }).collect();
+        let cells: Vec<_> = values
+            .iter()
+            .map(|value| if let Value::Integer(integer) = value { Some(*integer) } else { None })
+            .collect();
         Series::new(name, cells).into_column()
-    } else if all(|value| matches!(value, Value::Bool(_))) && values.iter().any(|value| *value != Value::Null) {
-        let cells: Vec<_> =
-            values.iter().map(|value| if let Value::Bool(bool) = value { Some(*bool) } else { None }).collect();
+    } else if all(|value| matches!(value, Value::Bool(_))) && values.iter().any(|value| *value != Value::Null)
+    {
+        let cells: Vec<_> = values
+            .iter()
+            .map(|value| if let Value::Bool(bool) = value { Some(*bool) } else { None })
+            .collect();
         Series::new(name, cells).into_column()
     } else if all(|value| !matches!(value, Value::Text(_))) {
         let cells: Vec<Option<f64>> = values.iter().map(Value::number).collect();
         Series::new(name, cells).into_column()
     } else {
-        let cells: Vec<_> =
-            values.iter().map(|value| if *value == Value::Null { None } else { Some(value.to_string()) }).collect();
+        let cells: Vec<_> = values
+            .iter()
+            .map(|value| if *value == Value::Null { None } else { Some(value.to_string()) })
+            .collect();
         Series::new(name, cells).into_column()
     }
 }
@@ -253,7 +268,11 @@ pub fn names(frame: &DataFrame) -> Vec<String> {
 /// The values of a column. `table` names the table in the error, for example ``input `points` ``.
 pub fn values(frame: &DataFrame, column: &str, table: &str) -> Result<Vec<Value>, ReportError> {
     let Ok(found) = frame.column(column) else {
-        return Err(ReportError::NoColumn { column: column.into(), table: table.into(), columns: names(frame) });
+        return Err(ReportError::NoColumn {
+            column: column.into(),
+            table: table.into(),
+            columns: names(frame),
+        });
     };
     Ok(found.as_materialized_series().iter().map(|value| Value::from(&value)).collect())
 }
@@ -339,7 +358,11 @@ pub fn stack(parts: &[(DataFrame, Vec<(String, Value)>)]) -> Result<DataFrame, R
 }
 
 /// The rows of each group of equal values in `by`, groups in the order of their first row.
-pub fn groups(frame: &DataFrame, by: &[String], table: &str) -> Result<Vec<(Vec<Value>, Vec<usize>)>, ReportError> {
+pub fn groups(
+    frame: &DataFrame,
+    by: &[String],
+    table: &str,
+) -> Result<Vec<(Vec<Value>, Vec<usize>)>, ReportError> {
     let keys = by.iter().map(|column| values(frame, column, table)).collect::<Result<Vec<_>, _>>()?;
     let mut groups: Vec<(Vec<Value>, Vec<usize>)> = Vec::new();
     let mut index = BTreeMap::new();
@@ -357,7 +380,12 @@ pub fn groups(frame: &DataFrame, by: &[String], table: &str) -> Result<Vec<(Vec<
 
 /// One row per group of `by`: the columns of `by`, then for each of `over` (columns or expressions) its mean and the ends of
 /// the 95% t-interval as `name`, `name_lower`, `name_upper`, and `n`, the number of rows averaged.
-pub fn average(frame: &DataFrame, by: &[String], over: &[String], table: &str) -> Result<DataFrame, ReportError> {
+pub fn average(
+    frame: &DataFrame,
+    by: &[String],
+    over: &[String],
+    table: &str,
+) -> Result<DataFrame, ReportError> {
     let groups = groups(frame, by, table)?;
     let mut columns: Vec<(String, Vec<Value>)> = by
         .iter()
@@ -381,6 +409,12 @@ pub fn average(frame: &DataFrame, by: &[String], over: &[String], table: &str) -
     }
     columns.push(("n".into(), groups.iter().map(|(_, rows)| Value::Integer(rows.len() as i64)).collect()));
     from_columns(columns)
+}
+
+/// A short text for an error or a caption: `system = free, diffusion = 0.5`.
+pub fn coordinates(labels: &[(String, Value)]) -> String {
+    let show = |value: &Value| value.number().map_or_else(|| value.to_string(), super::cells::plain);
+    labels.iter().map(|(name, value)| format!("{name} = {}", show(value))).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -417,10 +451,13 @@ pub mod tests {
     #[test]
     fn stacked_tables_carry_their_labels() {
         let label = |value: &str| vec![("system".to_owned(), Value::Text(value.into()))];
-        let frame = stack(&[(csv("x\n1\n2\n"), label("free")), (csv("x,y\n3,0.5\n"), label("cubic"))]).unwrap();
+        let frame =
+            stack(&[(csv("x\n1\n2\n"), label("free")), (csv("x,y\n3,0.5\n"), label("cubic"))]).unwrap();
         assert_eq!(names(&frame), ["system", "x", "y"]);
         assert_eq!(values(&frame, "y", "t").unwrap(), [Value::Null, Value::Null, Value::Number(0.5)]);
-        let only = filter(&frame, &Filter::from([("x".into(), OneOrMany::Many(vec![Value::Number(3.0)]))]), "t").unwrap();
+        let only =
+            filter(&frame, &Filter::from([("x".into(), OneOrMany::Many(vec![Value::Number(3.0)]))]), "t")
+                .unwrap();
         assert_eq!(values(&only, "system", "t").unwrap(), [Value::Text("cubic".into())]);
         let down = sort(&frame, &["-x".into()], "t").unwrap();
         assert_eq!(numbers(&down, "1/x", "t").unwrap()[0], Some(1.0 / 3.0));
@@ -433,7 +470,10 @@ pub mod tests {
         assert_eq!(names(&mean), ["model", "fd", "fd_lower", "fd_upper", "n"]);
         assert_eq!(numbers(&mean, "fd", "t").unwrap(), [Some(2.0), Some(5.0)]);
         let upper = numbers(&mean, "fd_upper", "t").unwrap();
-        assert!((upper[0].unwrap() - 2.0 - 12.706_204_736_432_1).abs() < 1e-8, "t(0.975, 1) s/√2 with s = √2");
+        assert!(
+            (upper[0].unwrap() - 2.0 - 12.706_204_736_432_1).abs() < 1e-8,
+            "t(0.975, 1) s/√2 with s = √2"
+        );
         assert_eq!(upper[1], None);
     }
 }

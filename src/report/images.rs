@@ -79,7 +79,8 @@ impl Samples {
         }
         let shape = x.shape().to_vec();
         if !(matches!(shape[..], [_, 1 | 3, h, w] if h > 0 && w > 0) || matches!(shape[..], [_, 2])) {
-            let message = format!("its tensor `x` has shape {shape:?} where [N, 1 or 3, H, W] or [N, 2] is needed");
+            let message =
+                format!("its tensor `x` has shape {shape:?} where [N, 1 or 3, H, W] or [N, 2] is needed");
             return Err(wrong(message));
         }
         let words = |data: &[u8]| data.chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]).collect::<Vec<_>>();
@@ -119,20 +120,29 @@ impl Samples {
 
 /// Fills `{axis}` in a row's title with the coordinates of the artifact.
 pub fn fill_label(template: &str, labels: &[(String, Value)]) -> String {
-    labels.iter().fold(template.to_owned(), |text, (axis, value)| text.replace(&format!("{{{axis}}}"), &value.to_string()))
+    labels.iter().fold(template.to_owned(), |text, (axis, value)| {
+        text.replace(&format!("{{{axis}}}"), &value.to_string())
+    })
 }
 
 const LABEL: f64 = 8.0;
 const GAP: f64 = 1.2;
 
 /// The grid on a page `width` millimetres wide; `sources` holds each row's samples in the order of `spec.rows`.
-pub fn scene(spec: &ImageSpec, sources: &[(ImageRow, Samples)], width: f64, title: Option<&str>) -> Result<Scene, ReportError> {
+pub fn scene(
+    spec: &ImageSpec,
+    sources: &[(ImageRow, Samples)],
+    width: f64,
+    title: Option<&str>,
+) -> Result<Scene, ReportError> {
     let Some((_, first)) = sources.first() else {
         return Err(ReportError::Empty { reason: "the grid has no row".into() });
     };
     let points = first.shape.len() == 2;
     if let Some((row, _)) = sources.iter().find(|(_, samples)| (samples.shape.len() == 2) != points) {
-        return Err(ReportError::Draw { message: format!("input `{}` mixes points with images in one grid", row.input) });
+        return Err(ReportError::Draw {
+            message: format!("input `{}` mixes points with images in one grid", row.input),
+        });
     }
     let top = title.map_or(3.0, |_| 19.0);
     let width = width * MM;
@@ -144,7 +154,8 @@ pub fn scene(spec: &ImageSpec, sources: &[(ImageRow, Samples)], width: f64, titl
 }
 
 fn grid(spec: &ImageSpec, sources: &[(ImageRow, Samples)], width: f64, top: f64) -> Scene {
-    let lines_of: Vec<Vec<String>> = sources.iter().map(|(_, s)| super::layout::wrap_text(&s.label, 0.25 * width, LABEL)).collect();
+    let lines_of: Vec<Vec<String>> =
+        sources.iter().map(|(_, s)| super::layout::wrap_text(&s.label, 0.25 * width, LABEL)).collect();
     let label = lines_of.iter().flatten().map(|line| text_width(line, LABEL, false)).fold(0.0, f64::max);
     let left = if label > 0.0 { label + 8.0 } else { 2.0 };
     let columns = spec.columns.max(1);
@@ -162,7 +173,13 @@ fn grid(spec: &ImageSpec, sources: &[(ImageRow, Samples)], width: f64, top: f64)
         for (k, &i) in shown.iter().enumerate() {
             let at = (left + cell * (k % columns) as f64, y + height * (k / columns) as f64);
             let size = (cell - GAP, height - GAP);
-            scene.shapes.push(Shape::Picture(Picture { at, size, columns: samples.shape[3], rows: samples.shape[2], rgb: samples.rgb(i) }));
+            scene.shapes.push(Shape::Picture(Picture {
+                at,
+                size,
+                columns: samples.shape[3],
+                rows: samples.shape[2],
+                rgb: samples.rgb(i),
+            }));
         }
         y += block + 3.0;
     }
@@ -175,10 +192,17 @@ fn scatter(spec: &ImageSpec, sources: &[(ImageRow, Samples)], width: f64, top: f
     let columns = spec.columns.clamp(1, sources.len()).min(((width / 90.0) as usize).max(1));
     let side = width / columns as f64 - 6.0;
     // The ranges hold all but a thousandth of the points on either side, so that one stray point does not shrink the rest.
-    let mut values: Vec<f32> =
-        sources.iter().flat_map(|(_, samples)| &samples.x).copied().filter(|v| v.is_finite()).map(f32::abs).collect();
+    let mut values: Vec<f32> = sources
+        .iter()
+        .flat_map(|(_, samples)| &samples.x)
+        .copied()
+        .filter(|v| v.is_finite())
+        .map(f32::abs)
+        .collect();
     values.sort_unstable_by(f32::total_cmp);
-    let reach = values.get(values.len().saturating_sub(1 + values.len() / 1000)).map_or(1.0, |&v| 1.05 * f64::from(v).max(1e-6));
+    let reach = values
+        .get(values.len().saturating_sub(1 + values.len() / 1000))
+        .map_or(1.0, |&v| 1.05 * f64::from(v).max(1e-6));
     let mut scene = Scene::new(width, 0.0);
     let header = if sources.iter().any(|(_, samples)| !samples.label.is_empty()) { LABEL + 5.0 } else { 3.0 };
     let rows = sources.len().div_ceil(columns);
@@ -193,7 +217,11 @@ fn scatter(spec: &ImageSpec, sources: &[(ImageRow, Samples)], width: f64, top: f
             let (u, v) = (place(samples.x[2 * i]), place(samples.x[2 * i + 1]));
             if (0.0..=1.0).contains(&u) && (0.0..=1.0).contains(&v) {
                 let centre = (left + side * u, y + side * (1.0 - v));
-                scene.shapes.push(Shape::Disc { centre, radius: 0.75, colour: super::figure::PALETTE[0].fade(0.55) });
+                scene.shapes.push(Shape::Disc {
+                    centre,
+                    radius: 0.75,
+                    colour: super::figure::PALETTE[0].fade(0.55),
+                });
             }
         }
     }

@@ -4,17 +4,20 @@
 //!   such as `1/diffusion`; [`interval`] holds Student's t.
 //! - [`tables`] makes a table for print from a frame, and [`cells`] and [`render`] write it as CSV, Markdown, LaTeX, HTML and
 //!   Parquet.
-//! - [`plot`] is the description of a figure over named frames; [`figure`] is the figure itself (panels of marks in data
+//! - [`plot`] is the description of a figure over named frames, from which [`compose`] makes the [`figure`] itself (panels of marks in data
 //!   coordinates), which [`axis`], [`layout`] and [`marks`] turn into a [`scene`] of shapes on paper, which is written as SVG and PNG.
 //! - [`images`] draws grids of images and scatters of points.
 //! - [`html`] and [`markup`] make one self-contained page.
 
 pub mod axis;
 pub mod cells;
+pub mod compose;
 pub mod error;
 pub mod expression;
 pub mod figure;
 pub mod frame;
+#[cfg(test)]
+mod gallery;
 pub mod html;
 pub mod images;
 pub mod interval;

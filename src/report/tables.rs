@@ -177,8 +177,10 @@ impl Table {
         let compete = competitors(&data, &spec.compete)?;
         for column in &columns {
             let cells = column_cells(&data, column, spec)?;
-            for ((cell, mark), (row, marks)) in
-                cells.iter().zip(ranks(&cells, column.best, &compete)).zip(table.rows.iter_mut().zip(&mut table.marks))
+            for ((cell, mark), (row, marks)) in cells
+                .iter()
+                .zip(ranks(&cells, column.best, &compete))
+                .zip(table.rows.iter_mut().zip(&mut table.marks))
             {
                 row.push(cell.clone());
                 marks.push(mark);
@@ -221,7 +223,8 @@ fn column_cells(data: &DataFrame, column: &ColumnSpec, spec: &TableSpec) -> Resu
             })
             .collect());
     }
-    if !has(name) && super::expression::Expression::parse(name).is_ok_and(|e| e.columns() != [name.as_str()]) {
+    if !has(name) && super::expression::Expression::parse(name).is_ok_and(|e| e.columns() != [name.as_str()])
+    {
         let cells = frame::numbers(data, name, "the table")?;
         return Ok(cells.into_iter().map(|cell| cell.map_or(Cell::Empty, Cell::Number)).collect());
     }
@@ -290,7 +293,8 @@ fn pivot(data: &DataFrame, p: &Pivot) -> Result<DataFrame, ReportError> {
     for (i, name) in p.rows.iter().enumerate() {
         columns.push((name.clone(), rows.iter().map(|(key, _)| key[i].clone()).collect()));
     }
-    let sources = parts.iter().map(|(_, name)| frame::values(data, name, table)).collect::<Result<Vec<_>, _>>()?;
+    let sources =
+        parts.iter().map(|(_, name)| frame::values(data, name, table)).collect::<Result<Vec<_>, _>>()?;
     for (head, members) in &heads {
         let head = head[0].to_string();
         for ((suffix, _), source) in parts.iter().zip(&sources) {

@@ -15,7 +15,8 @@ impl Stage for FigureStage {
     type Params = Plot;
 
     const KIND: &'static str = "figure";
-    const SUMMARY: &'static str = "Draws columns of tables, or grids of images, as an SVG and a PNG that are fit to print.";
+    const SUMMARY: &'static str =
+        "Draws columns of tables, or grids of images, as an SVG and a PNG that are fit to print.";
 
     fn inputs() -> Inputs {
         Inputs::any()
@@ -31,7 +32,9 @@ impl Stage for FigureStage {
     fn check(plot: &Plot) -> Vec<Issue> {
         let mut checks = Checks::default();
         let mut between = |field: &str, value: f64, low: f64, high: f64| {
-            checks.ensure((low..=high).contains(&value), field, || format!("must be from {low} to {high}, but is {value}"));
+            checks.ensure((low..=high).contains(&value), field, || {
+                format!("must be from {low} to {high}, but is {value}")
+            });
         };
         between("width", plot.width, 30.0, 400.0);
         if let Some(height) = plot.height {
@@ -73,7 +76,11 @@ impl Stage for FigureStage {
                 MarkKind::Histogram => need(mark.x.is_some(), "mark", "a histogram needs `x`"),
                 MarkKind::Band => {
                     let ends = mark.average || (mark.lower.is_some() && mark.upper.is_some());
-                    need(mark.x.is_some() && ends, "mark", "a band needs `x`, and `lower` and `upper` or `average: true`");
+                    need(
+                        mark.x.is_some() && ends,
+                        "mark",
+                        "a band needs `x`, and `lower` and `upper` or `average: true`",
+                    );
                 }
                 _ => need(mark.x.is_some() && mark.y.is_some(), "mark", "this mark needs `x` and `y`"),
             }
