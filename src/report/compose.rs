@@ -12,6 +12,7 @@ impl Plot {
     pub fn figure(&self, frames: &Frames) -> Result<Figure, ReportError> {
         let mut build = Build { plot: self, panels: Vec::new(), categories: Vec::new(), series: Vec::new() };
         build.categories.clone_from(&self.x.order);
+        self.find_panel_column(frames)?;
         for (index, mark) in self.marks.iter().enumerate() {
             build.mark(index, mark, frames)?;
         }
@@ -66,6 +67,22 @@ impl Plot {
             legend: self.legend,
             share: (self.x.share, self.y.share),
         })
+    }
+
+    /// Refuses a panel column that no input has.
+    fn find_panel_column(&self, frames: &Frames) -> Result<(), ReportError> {
+        let Some(panel) = &self.panel else { return Ok(()) };
+        let mut inputs = self.marks.iter().filter_map(|mark| mark.input.as_ref());
+        let first = inputs.clone().find_map(|input| Some((input, frames.get(input)?)));
+        match first {
+            Some((input, data))
+                if !inputs.any(|i| frames.get(i).is_some_and(|data| data.column(panel).is_ok())) =>
+            {
+                let table = format!("input `{input}`");
+                Err(ReportError::NoColumn { column: panel.clone(), table, columns: frame::names(data) })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What to print for a value.
@@ -251,9 +268,9 @@ impl Build<'_> {
             (None, _) => return Err(ReportError::Missing { what: "the mark".into(), field: "y" }),
         };
         let mut data: Vec<Datum> = Vec::new();
-        for i in 0..x.len() {
+        for (i, (x, y)) in x.into_iter().zip(y).enumerate() {
             let interval = ends.as_ref().and_then(|(lower, upper)| Some((lower[i]?, upper[i]?)));
-            if let (Some(x), Some(y)) = (x[i], y[i]) {
+            if let (Some(x), Some(y)) = (x, y) {
                 data.push(Datum { x, y, interval });
             }
         }

@@ -15,6 +15,8 @@ pub enum ReportError {
     Frame(#[from] polars::error::PolarsError),
     #[error("`{}`, line {line}: {message}", path.display())]
     Csv { path: PathBuf, line: usize, message: String },
+    #[error("cannot read the JSON of `{}`: {message}", path.display())]
+    Json { path: PathBuf, message: String },
     #[error("no column `{column}` in {table}; it has {}{}", list(columns), nearest(column, columns))]
     NoColumn { column: String, table: String, columns: Vec<String> },
     #[error("column `{column}` holds the text `{text}` where numbers are needed")]

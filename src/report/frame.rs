@@ -1,4 +1,4 @@
-//! Tables as polars frames: reading, joining, choosing rows, sorting and averaging.
+//! Tables as polars frames: joining, choosing rows, sorting and averaging.
 //!
 //! Nothing here is hot, so the work is done on plain [`Value`]s, in the order of the rows: results do not depend on threads.
 
@@ -7,13 +7,9 @@ use super::expression::Expression;
 use super::interval::mean_interval;
 use polars::frame::DataFrame;
 use polars::prelude::{AnyValue, Column, IdxCa, IdxSize, IntoColumn, NamedFrom, Series};
-use polars::prelude::{ParquetReader, SerReader};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
 
 /// A cell of a table, a label, or a value to compare with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -128,100 +124,6 @@ pub fn passes(wanted: &OneOrMany, value: &Value) -> bool {
         OneOrMany::One(one) => one.same(value),
         OneOrMany::Many(many) => many.iter().any(|one| one.same(value)),
     }
-}
-
-/// Reads a table from a Parquet file, or from a CSV file with a header line (RFC 4180).
-pub fn load(path: &Path) -> Result<DataFrame, ReportError> {
-    let read = |source| ReportError::Read { path: path.into(), source };
-    let mut file = File::open(path).map_err(read)?;
-    let mut magic = Vec::new();
-    file.by_ref().take(4).read_to_end(&mut magic).map_err(read)?;
-    if magic == b"PAR1" {
-        let file = File::open(path).map_err(read)?;
-        return ParquetReader::new(file)
-            .finish()
-            .map_err(|source| ReportError::Table { path: path.into(), source });
-    }
-    let mut text = String::from_utf8_lossy(&magic).into_owned();
-    file.read_to_string(&mut text).map_err(read)?;
-    let records = csv_records(&text).map_err(|(line, message)| ReportError::Csv {
-        path: path.into(),
-        line,
-        message: message.into(),
-    })?;
-    let mut rows = records.into_iter();
-    let Some((_, header)) = rows.next() else {
-        return Err(ReportError::Csv { path: path.into(), line: 1, message: "the table is empty".into() });
-    };
-    let mut columns: Vec<(String, Vec<Value>)> = header.into_iter().map(|name| (name, Vec::new())).collect();
-    for (line, row) in rows {
-        if row.len() != columns.len() {
-            let message = format!("{} fields where the header has {}", row.len(), columns.len());
-            return Err(ReportError::Csv { path: path.into(), line, message });
-        }
-        for (field, column) in row.into_iter().zip(&mut columns) {
-            column.1.push(typed(field));
-        }
-    }
-    from_columns(columns)
-}
-
-/// A CSV field as a number where it reads as one.
-fn typed(field: String) -> Value {
-    if field.is_empty() {
-        Value::Null
-    } else if let Ok(integer) = field.parse() {
-        Value::Integer(integer)
-    } else if let Ok(number) = field.parse() {
-        Value::Number(number)
-    } else {
-        match field.as_str() {
-            "true" => Value::Bool(true),
-            "false" => Value::Bool(false),
-            _ => Value::Text(field),
-        }
-    }
-}
-
-/// The records of a CSV text with the lines that they begin on; or the line and what is wrong with it.
-fn csv_records(text: &str) -> Result<Vec<(usize, Vec<String>)>, (usize, &'static str)> {
-    let mut records = Vec::new();
-    let mut chars = text.strip_prefix('\u{feff}').unwrap_or(text).chars().peekable();
-    let mut line = 1;
-    while chars.peek().is_some() {
-        let start = line;
-        let mut record = Vec::new();
-        loop {
-            let mut field = String::new();
-            if chars.next_if_eq(&'"').is_some() {
-                loop {
-                    match chars.next() {
-                        None => return Err((start, "a quoted field is not closed")),
-                        Some('"') if chars.next_if_eq(&'"').is_some() => field.push('"'),
-                        Some('"') => break,
-                        Some(c) => {
-                            line += usize::from(c == '\n');
-                            field.push(c);
-                        }
-                    }
-                }
-            }
-            while let Some(c) = chars.next_if(|c| !matches!(c, ',' | '\n' | '\r')) {
-                field.push(c);
-            }
-            record.push(field);
-            if chars.next_if_eq(&',').is_none() {
-                break;
-            }
-        }
-        chars.next_if_eq(&'\r');
-        chars.next_if_eq(&'\n');
-        line += 1;
-        if record != [""] {
-            records.push((start, record));
-        }
-    }
-    Ok(records)
 }
 
 /// A frame from named columns of equal length. A column of integers and numbers becomes numbers; one with a text, texts.
@@ -426,17 +328,7 @@ pub mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("table.csv");
         std::fs::write(&path, text).unwrap();
-        load(&path).unwrap()
-    }
-
-    #[test]
-    fn csv_fields_may_be_quoted() {
-        let frame = csv("a,b,\"c,d\"\r\n1,\"x \"\"y\"\"\nz\",\r\n2,w,0.5\n");
-        assert_eq!(names(&frame), ["a", "b", "c,d"]);
-        assert_eq!(values(&frame, "b", "t").unwrap()[0], Value::Text("x \"y\"\nz".into()));
-        assert_eq!(values(&frame, "c,d", "t").unwrap(), [Value::Null, Value::Number(0.5)]);
-        let error = csv_records("a\n\"open").unwrap_err();
-        assert_eq!(error, (2, "a quoted field is not closed"));
+        crate::report::read::load(&path).unwrap()
     }
 
     #[test]

@@ -276,6 +276,10 @@ fn what_cannot_be_drawn_says_why() {
         "no column `z` in input `points`; it has `x`, `y` and `name`"
     );
     assert_eq!(
+        error(serde_json::json!({"panel": "nam", "marks": [mark("points", "y")]})),
+        "no column `nam` in input `points`; it has `x`, `y` and `name`; did you mean `name`?"
+    );
+    assert_eq!(
         error(serde_json::json!({"marks": [mark("points", "name")]})),
         "column `name` holds the text `a` where numbers are needed"
     );

@@ -122,6 +122,7 @@ pub enum MarkKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MarkSpec {
+    /// What is drawn.
     pub mark: MarkKind,
     /// The input with the rows; every artifact of it is joined, with its coordinates as columns. A rule of constants needs none.
     #[serde(default)]

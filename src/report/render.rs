@@ -3,6 +3,7 @@
 use super::cells::{Cell, Style, latex_text};
 use super::error::ReportError;
 use super::frame::{self, Value};
+use super::read;
 use super::tables::{Head, Mark, Table};
 use polars::frame::DataFrame;
 use polars::prelude::{
@@ -167,7 +168,7 @@ impl Table {
 
     /// Reads a table for print: with its headings, when [`Table::save_parquet`] has written it, else every column plainly.
     pub fn load(path: &Path) -> Result<Table, ReportError> {
-        let data = frame::load(path)?;
+        let data = read::load(path)?;
         let spec = super::tables::TableSpec::default();
         let Some(found) = presentation(path)? else { return Table::of(&data, &spec) };
         let columns = found.heads.iter().map(|head| super::tables::ColumnSpec {

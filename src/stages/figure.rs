@@ -5,6 +5,7 @@ use super::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use crate::report::frame;
 use crate::report::images::{self, Samples};
 use crate::report::plot::{Frames, MarkKind, Plot};
+use crate::report::read;
 use polars::frame::DataFrame;
 use std::fs;
 
@@ -141,7 +142,7 @@ pub fn labels(item: &Item) -> Vec<(String, frame::Value)> {
 pub fn joined(items: &[Item]) -> Result<DataFrame, StageError> {
     let mut parts = Vec::new();
     for item in items {
-        parts.push((frame::load(&item.path)?, labels(item)));
+        parts.push((read::load(&item.path)?, labels(item)));
     }
     Ok(frame::stack(&parts)?)
 }
