@@ -231,8 +231,14 @@ fn grids_of_images_and_points() {
         x: (0..n).flat_map(&mut image).collect(),
         y: Some((0..n as u32).map(|i| i % 10).rev().collect()),
     };
-    let row =
-        |lines: usize| ImageRow { input: "x".into(), label: String::new(), lines, start: 0, by_class: true };
+    let row = |lines: usize| ImageRow {
+        input: "x".into(),
+        filter: Default::default(),
+        label: String::new(),
+        lines,
+        start: 0,
+        by_class: true,
+    };
     let spec = images::ImageSpec { rows: vec![], columns: 20, points: 2000 };
     let sources = [
         (row(2), samples("real digits", 60)),

@@ -1,7 +1,7 @@
 //! Grids of images, and scatters of points, from safetensors files with a tensor `x`.
 
 use super::error::ReportError;
-use super::frame::Value;
+use super::frame::{Filter, Value, passes};
 use super::layout::MM;
 use super::scene::{Anchor, Colour, Pen, Picture, Scene, Shape, text_width};
 use safetensors::{Dtype, SafeTensors};
@@ -30,6 +30,9 @@ pub struct ImageSpec {
 pub struct ImageRow {
     /// An input with a dataset or samples.
     pub input: String,
+    /// Which of the input's artifacts to show: a value, or a list of values, per coordinate.
+    #[serde(default, rename = "where")]
+    pub filter: Filter,
     /// The title of the row; `{axis}` stands for a coordinate of the artifact, as in `DDPM, seed {seed}`.
     #[serde(default)]
     pub label: String,
@@ -54,6 +57,15 @@ fn thousand() -> usize {
 
 fn one() -> usize {
     1
+}
+
+impl ImageRow {
+    /// Whether an artifact with these coordinates is shown; one without the coordinate is not.
+    pub fn shows(&self, labels: &[(String, Value)]) -> bool {
+        let passes =
+            |(axis, wanted)| labels.iter().any(|(name, value)| name == axis && passes(wanted, value));
+        self.filter.iter().all(passes)
+    }
 }
 
 /// The samples of one row.
@@ -227,4 +239,47 @@ fn scatter(spec: &ImageSpec, sources: &[(ImageRow, Samples)], width: f64, top: f
     }
     scene.height = top + rows as f64 * (side + header + 4.0);
     scene
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use safetensors::tensor::TensorView;
+
+    fn save(path: &Path, shape: Vec<usize>, x: &[f32], y: &[u32]) {
+        let x: Vec<u8> = x.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let y: Vec<u8> = y.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let n = shape[0];
+        let tensors = [
+            ("x", TensorView::new(Dtype::F32, shape, &x).unwrap()),
+            ("y", TensorView::new(Dtype::U32, vec![n], &y).unwrap()),
+        ];
+        safetensors::serialize_to_file(tensors, None, path).unwrap();
+    }
+
+    #[test]
+    fn samples_are_read_and_chosen_by_class() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.safetensors");
+        save(&path, vec![4, 1, 1, 2], &[-1.0, 1.0, 0.0, 0.0, 0.0, 0.0, -3.0, 3.0], &[1, 0, 1, 0]);
+        let samples = Samples::load(&path, "real".into()).unwrap();
+        assert_eq!(
+            (samples.rgb(0), samples.rgb(3)),
+            (vec![0, 0, 0, 255, 255, 255], vec![0, 0, 0, 255, 255, 255])
+        );
+        let text = r#"{"input": "x", "by_class": true, "where": {"seed": [0, 1]}}"#;
+        let row: ImageRow = serde_json::from_str(text).unwrap();
+        assert_eq!(samples.choose(&row, 3), [1, 0, 3]);
+        assert_eq!(samples.choose(&ImageRow { by_class: false, start: 2, ..row.clone() }, 3), [2, 3]);
+        let seed = |seed: i64| vec![("seed".to_owned(), Value::Integer(seed))];
+        assert!(row.shows(&seed(1)) && !row.shows(&seed(2)) && !row.shows(&[]));
+        assert_eq!(fill_label("DDPM, seed {seed}", &seed(2)), "DDPM, seed 2");
+
+        save(&path, vec![4, 2, 1], &[0.0; 8], &[0; 4]);
+        let error = Samples::load(&path, String::new()).unwrap_err().to_string();
+        assert!(
+            error.ends_with("its tensor `x` has shape [4, 2, 1] where [N, 1 or 3, H, W] or [N, 2] is needed"),
+            "{error}"
+        );
+    }
 }

@@ -98,7 +98,7 @@ impl Stage for FigureStage {
             Some(spec) => {
                 let mut sources = Vec::new();
                 for row in &spec.rows {
-                    for item in required(ctx, &row.input)? {
+                    for item in required(ctx, &row.input)?.iter().filter(|item| row.shows(&labels(item))) {
                         let label = images::fill_label(&row.label, &labels(item));
                         sources.push((row.clone(), Samples::load(&item.path, label)?));
                     }
