@@ -10,6 +10,7 @@ use polars::prelude::{
     KeyValueMetadata, ParquetCompression, ParquetReader, ParquetWriter, SerReader, StatisticsOptions,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
@@ -24,6 +25,7 @@ struct Presentation {
     marks: Vec<Vec<Mark>>,
     caption: String,
     label: String,
+    names: BTreeMap<String, String>,
 }
 
 const NOTE: &str = "† within noise: the 95% interval overlaps that of the best value in the column.";
@@ -69,7 +71,7 @@ impl Table {
         out.push_str(&format!("| {} |\n", rules.collect::<Vec<_>>().join(" | ")));
         for (row, marks) in self.rows.iter().zip(&self.marks) {
             let cells = row.iter().zip(marks).zip(&self.heads).map(|((cell, mark), head)| {
-                let text = escape(cell.show(head.digits, Style::Unicode));
+                let text = escape(self.show(cell, head, Style::Unicode));
                 match mark {
                     Mark::None => text,
                     Mark::Best => format!("**{text}**"),
@@ -101,7 +103,7 @@ impl Table {
         ));
         for (row, marks) in self.rows.iter().zip(&self.marks) {
             let cells = row.iter().zip(marks).zip(&self.heads).map(|((cell, mark), head)| {
-                let text = cell.show(head.digits, Style::Latex);
+                let text = self.show(cell, head, Style::Latex);
                 match mark {
                     Mark::None => text,
                     Mark::Best if text.starts_with('$') => {
@@ -137,7 +139,7 @@ impl Table {
         for (row, marks) in self.rows.iter().zip(&self.marks) {
             out.push_str("<tr>");
             for (i, ((cell, mark), head)) in row.iter().zip(marks).zip(&self.heads).enumerate() {
-                let text = escape(&cell.show(head.digits, Style::Unicode));
+                let text = escape(&self.show(cell, head, Style::Unicode));
                 let text = match mark {
                     Mark::None => text,
                     Mark::Best => format!("<b>{text}</b>"),
@@ -161,6 +163,7 @@ impl Table {
             marks: self.marks.clone(),
             caption: self.caption.clone(),
             label: self.label.clone(),
+            names: self.names.clone(),
         };
         let text = serde_json::to_string(&presentation).unwrap_or_default();
         save(&mut self.frame()?, path, vec![(PRESENTATION.into(), text)])
@@ -182,7 +185,17 @@ impl Table {
         }
         table.caption = found.caption;
         table.label = found.label;
+        table.names = found.names;
         Ok(table)
+    }
+
+    fn show(&self, cell: &Cell, head: &Head, style: Style) -> String {
+        match cell {
+            Cell::Text(text) => {
+                Cell::Text(self.names.get(text).unwrap_or(text).clone()).show(head.digits, style)
+            }
+            cell => cell.show(head.digits, style),
+        }
     }
 
     fn numeric(&self, column: usize) -> bool {
@@ -357,7 +370,7 @@ mod tests {
         let again = Table::load(&path).unwrap();
         assert_eq!(again.markdown(), table.markdown());
         let text = table.csv().unwrap();
-        assert!(text.starts_with("model,fd,fd_lower,fd_upper,100*recall\nDDPM,1.1,-0.17"), "{text}");
+        assert!(text.starts_with("model,fd,fd_lower,fd_upper,100*recall\nddpm,1.1,-0.17"), "{text}");
         assert_eq!(again.csv().unwrap(), text);
     }
 
