@@ -41,9 +41,15 @@ pub struct Tick {
 }
 
 /// The range that shows all values: those of the data, widened by a twentieth, to the chosen ends where there are any.
-pub fn range(scale: Scale, values: impl Iterator<Item = f64>, min: Option<f64>, max: Option<f64>) -> (f64, f64) {
+pub fn range(
+    scale: Scale,
+    values: impl Iterator<Item = f64>,
+    min: Option<f64>,
+    max: Option<f64>,
+) -> (f64, f64) {
     let even = values.map(|value| scale.even(value)).filter(|value| value.is_finite());
-    let (low, high) = even.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+    let (low, high) =
+        even.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
     let (low, high) = match (low <= high, min, max) {
         (true, ..) => (low, high),
         (false, Some(min), _) => (scale.even(min), scale.even(min)),
@@ -53,7 +59,11 @@ pub fn range(scale: Scale, values: impl Iterator<Item = f64>, min: Option<f64>, 
     let (low, high) = if high - low > 1e-12 * low.abs().max(high.abs()) {
         (low, high)
     } else {
-        let half = if scale == Scale::Log { 0.5 } else { (0.1 * low.abs()).max(0.5 * f64::from(u8::from(low == 0.0))) };
+        let half = if scale == Scale::Log {
+            0.5
+        } else {
+            (0.1 * low.abs()).max(0.5 * f64::from(u8::from(low == 0.0)))
+        };
         (low - half, high + half)
     };
     let margin = 0.05 * (high - low);
@@ -93,7 +103,11 @@ fn linear(low: f64, high: f64, target: usize) -> Vec<Tick> {
         }
         let digits = (f64::from(exponent) - power).max(0.0) as usize;
         let mantissa = format!("{:.digits$}", value / libm::pow(10.0, f64::from(exponent)));
-        let short = if mantissa.contains('.') { mantissa.trim_end_matches('0').trim_end_matches('.') } else { &mantissa };
+        let short = if mantissa.contains('.') {
+            mantissa.trim_end_matches('0').trim_end_matches('.')
+        } else {
+            &mantissa
+        };
         power_of_ten(short, exponent)
     };
     let first = libm::ceil(low / size - 1e-9) as i64;
@@ -107,10 +121,11 @@ fn log(low: f64, high: f64, target: usize) -> Vec<Tick> {
     let decade = |k: i32| libm::pow(10.0, f64::from(k));
     let decades = (first..=last).filter(|&k| inside(decade(k))).count();
     let thin = decades.div_ceil(target).max(1) as i32;
-    // With one decade or none inside, some of the ticks between are labelled too.
+    // With few decades inside, some of the ticks between are labelled too.
     let named: &[i32] = match decades {
-        0 => &[1, 2, 3, 4, 5, 6, 8],
-        1 => &[1, 2, 5],
+        0 if target >= 5 => &[1, 2, 3, 4, 5, 6, 8],
+        0 | 1 => &[1, 2, 5],
+        2 if target >= 5 => &[1, 2, 5],
         _ => &[1],
     };
     let mut out = Vec::new();
@@ -145,7 +160,11 @@ mod tests {
     use super::*;
 
     fn labels(scale: Scale, low: f64, high: f64) -> Vec<String> {
-        ticks(scale, low, high, 5).into_iter().map(|tick| tick.label).filter(|label| !label.is_empty()).collect()
+        ticks(scale, low, high, 5)
+            .into_iter()
+            .map(|tick| tick.label)
+            .filter(|label| !label.is_empty())
+            .collect()
     }
 
     #[test]

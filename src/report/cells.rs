@@ -8,7 +8,11 @@ pub enum Cell {
     Integer(i64),
     Number(f64),
     /// A value with the ends of its confidence interval.
-    Interval { value: f64, lower: f64, upper: f64 },
+    Interval {
+        value: f64,
+        lower: f64,
+        upper: f64,
+    },
 }
 
 /// The typographic conventions of a format.
@@ -23,7 +27,11 @@ pub enum Style {
 /// The shortest digits that give the number back; powers of ten outside 1e-5 … 1e16.
 pub fn plain(value: f64) -> String {
     let size = value.abs();
-    if size != 0.0 && size.is_finite() && !(1e-5..1e16).contains(&size) { format!("{value:e}") } else { format!("{value}") }
+    if size != 0.0 && size.is_finite() && !(1e-5..1e16).contains(&size) {
+        format!("{value:e}")
+    } else {
+        format!("{value}")
+    }
 }
 
 /// The number rounded to `digits` significant digits, as people write it: `0.0123`, `−4.50`, `1.2×10⁻⁷`.
@@ -178,7 +186,11 @@ pub fn latex_text(text: &str) -> String {
             '√' => out.push_str("$\\surd$"),
             '°' => out.push_str("$^\\circ$"),
             '†' => out.push_str("$^\\dagger$"),
-            c => match (LETTERS.split_whitespace().find(|entry| entry.starts_with(c) && !c.is_ascii()), digit(SUPERSCRIPTS), digit(SUBSCRIPTS)) {
+            c => match (
+                LETTERS.split_whitespace().find(|entry| entry.starts_with(c) && !c.is_ascii()),
+                digit(SUPERSCRIPTS),
+                digit(SUBSCRIPTS),
+            ) {
                 (Some(entry), ..) => out.push_str(&format!("$\\{}$", &entry[c.len_utf8()..])),
                 (_, Some(d), _) => out.push_str(&format!("$^{{{d}}}$")),
                 (_, _, Some(d)) => out.push_str(&format!("$_{{{d}}}$")),

@@ -15,6 +15,8 @@ pub enum ReportError {
     Frame(#[from] polars::error::PolarsError),
     #[error("`{}`, line {line}: {message}", path.display())]
     Csv { path: PathBuf, line: usize, message: String },
+    #[error("cannot read the JSON of `{}`: {message}", path.display())]
+    Json { path: PathBuf, message: String },
     #[error("no column `{column}` in {table}; it has {}{}", list(columns), nearest(column, columns))]
     NoColumn { column: String, table: String, columns: Vec<String> },
     #[error("column `{column}` holds the text `{text}` where numbers are needed")]
@@ -25,11 +27,15 @@ pub enum ReportError {
     NoInput { input: String, inputs: Vec<String> },
     #[error("{what} needs `{field}`; add it")]
     Missing { what: String, field: &'static str },
-    #[error("two rows have {key}, so the cell under `{column}` is not unique; add a column to `rows`, or average first")]
+    #[error(
+        "two rows have {key}, so the cell under `{column}` is not unique; add a column to `rows`, or average first"
+    )]
     PivotConflict { key: String, column: String },
     #[error("nothing to draw: {reason}")]
     Empty { reason: String },
-    #[error("the {axis} axis is logarithmic but has the value {value}; use a linear scale, or filter it out with `where`")]
+    #[error(
+        "the {axis} axis is logarithmic but has the value {value}; use a linear scale, or filter it out with `where`"
+    )]
     NotPositive { axis: &'static str, value: f64 },
     #[error("cannot read the samples `{}`: {message}", path.display())]
     Samples { path: PathBuf, message: String },

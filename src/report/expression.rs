@@ -101,7 +101,10 @@ struct Parser<'a> {
 
 impl Parser<'_> {
     fn wrong(&mut self, message: &str) -> ReportError {
-        let at = self.rest.peek().map_or(self.text.chars().count(), |&(byte, _)| self.text[..byte].chars().count());
+        let at = self
+            .rest
+            .peek()
+            .map_or(self.text.chars().count(), |&(byte, _)| self.text[..byte].chars().count());
         ReportError::Expression { text: self.text.into(), message: message.into(), at: at + 1 }
     }
 
@@ -166,9 +169,13 @@ impl Parser<'_> {
         match self.rest.peek().map(|&(_, c)| c) {
             Some(c) if c.is_ascii_digit() || c == '.' => {
                 let word = self.word(|last, c| {
-                    c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E') || (matches!(last, 'e' | 'E') && "+-".contains(c))
+                    c.is_ascii_digit()
+                        || matches!(c, '.' | 'e' | 'E')
+                        || (matches!(last, 'e' | 'E') && "+-".contains(c))
                 });
-                word.parse().map(Expression::Number).map_err(|_| self.wrong(&format!("`{word}` is not a number")))
+                word.parse()
+                    .map(Expression::Number)
+                    .map_err(|_| self.wrong(&format!("`{word}` is not a number")))
             }
             Some(c) if c.is_alphabetic() || c == '_' => {
                 let word = self.word(|_, c| c.is_alphanumeric() || c == '_');
@@ -187,7 +194,11 @@ impl Parser<'_> {
                     }
                 };
                 let inner = self.sum()?;
-                if self.take(')') { Ok(Expression::Call(function, Box::new(inner))) } else { Err(self.wrong("a `)` was expected")) }
+                if self.take(')') {
+                    Ok(Expression::Call(function, Box::new(inner)))
+                } else {
+                    Err(self.wrong("a `)` was expected"))
+                }
             }
             _ => Err(self.wrong("a number or a column was expected")),
         }
@@ -217,6 +228,10 @@ mod tests {
     fn errors_say_where() {
         let message = Expression::parse("1/(d").unwrap_err().to_string();
         assert_eq!(message, "cannot understand the expression `1/(d`: a `)` was expected at character 5");
-        assert!(Expression::parse("a b").is_err() && Expression::parse("").is_err() && Expression::parse("sin(x)").is_err());
+        assert!(
+            Expression::parse("a b").is_err()
+                && Expression::parse("").is_err()
+                && Expression::parse("sin(x)").is_err()
+        );
     }
 }

@@ -79,10 +79,13 @@ pub enum Geometry {
     Steps,
     /// The area between `lower` and `upper`.
     Band,
-    /// Bars from zero, each as wide as its `x` to the next.
+    /// Bars from zero, each from its `x` to the next; the last datum only ends the bar before it.
     Bars,
     /// y = slope · x + intercept across the panel.
-    Slope { slope: f64, intercept: f64 },
+    Slope {
+        slope: f64,
+        intercept: f64,
+    },
     /// x = constant.
     Vertical(f64),
     /// y = constant.

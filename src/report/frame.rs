@@ -1,4 +1,4 @@
-//! Tables as polars frames: reading, joining, choosing rows, sorting and averaging.
+//! Tables as polars frames: joining, choosing rows, sorting and averaging.
 //!
 //! Nothing here is hot, so the work is done on plain [`Value`]s, in the order of the rows: results do not depend on threads.
 
@@ -7,13 +7,9 @@ use super::expression::Expression;
 use super::interval::mean_interval;
 use polars::frame::DataFrame;
 use polars::prelude::{AnyValue, Column, IdxCa, IdxSize, IntoColumn, NamedFrom, Series};
-use polars::prelude::{ParquetReader, SerReader};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
 
 /// A cell of a table, a label, or a value to compare with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -99,7 +95,9 @@ impl From<&AnyValue<'_>> for Value {
             AnyValue::UInt8(value) => Value::Integer(i64::from(*value)),
             AnyValue::UInt16(value) => Value::Integer(i64::from(*value)),
             AnyValue::UInt32(value) => Value::Integer(i64::from(*value)),
-            AnyValue::UInt64(value) => i64::try_from(*value).map_or(Value::Number(*value as f64), Value::Integer),
+            AnyValue::UInt64(value) => {
+                i64::try_from(*value).map_or(Value::Number(*value as f64), Value::Integer)
+            }
             AnyValue::Int8(value) => Value::Integer(i64::from(*value)),
             AnyValue::Int16(value) => Value::Integer(i64::from(*value)),
             AnyValue::Int32(value) => Value::Integer(i64::from(*value)),
@@ -128,95 +126,6 @@ pub fn passes(wanted: &OneOrMany, value: &Value) -> bool {
     }
 }
 
-/// Reads a table from a Parquet file, or from a CSV file with a header line (RFC 4180).
-pub fn load(path: &Path) -> Result<DataFrame, ReportError> {
-    let read = |source| ReportError::Read { path: path.into(), source };
-    let mut file = File::open(path).map_err(read)?;
-    let mut magic = Vec::new();
-    file.by_ref().take(4).read_to_end(&mut magic).map_err(read)?;
-    if magic == b"PAR1" {
-        let file = File::open(path).map_err(read)?;
-        return ParquetReader::new(file).finish().map_err(|source| ReportError::Table { path: path.into(), source });
-    }
-    let mut text = String::from_utf8_lossy(&magic).into_owned();
-    file.read_to_string(&mut text).map_err(read)?;
-    let records = csv_records(&text)
-        .map_err(|(line, message)| ReportError::Csv { path: path.into(), line, message: message.into() })?;
-    let mut rows = records.into_iter();
-    let Some((_, header)) = rows.next() else {
-        return Err(ReportError::Csv { path: path.into(), line: 1, message: "the table is empty".into() });
-    };
-    let mut columns: Vec<(String, Vec<Value>)> = header.into_iter().map(|name| (name, Vec::new())).collect();
-    for (line, row) in rows {
-        if row.len() != columns.len() {
-            let message = format!("{} fields where the header has {}", row.len(), columns.len());
-            return Err(ReportError::Csv { path: path.into(), line, message });
-        }
-        for (field, column) in row.into_iter().zip(&mut columns) {
-            column.1.push(typed(field));
-        }
-    }
-    from_columns(columns)
-}
-
-/// A CSV field as a number where it reads as one.
-fn typed(field: String) -> Value {
-    if field.is_empty() {
-        Value::Null
-    } else if let Ok(integer) = field.parse() {
-        Value::Integer(integer)
-    } else if let Ok(number) = field.parse() {
-        Value::Number(number)
-    } else {
-        match field.as_str() {
-            "true" => Value::Bool(true),
-            "false" => Value::Bool(false),
-            _ => Value::Text(field),
-        }
-    }
-}
-
-/// The records of a CSV text with the lines that they begin on; or the line and what is wrong with it.
-fn csv_records(text: &str) -> Result<Vec<(usize, Vec<String>)>, (usize, &'static str)> {
-    let mut records = Vec::new();
-    let mut chars = text.strip_prefix('\u{feff}').unwrap_or(text).chars().peekable();
-    let mut line = 1;
-    while chars.peek().is_some() {
-        let start = line;
-        let mut record = Vec::new();
-        loop {
-            let mut field = String::new();
-            if chars.next_if_eq(&'"').is_some() {
-                loop {
-                    match chars.next() {
-                        None => return Err((start, "a quoted field is not closed")),
-                        Some('"') if chars.next_if_eq(&'"').is_some() => field.push('"'),
-                        Some('"') => break,
-                        Some(c) => {
-                            line += usize::from(c == '\n');
-                            field.push(c);
-                        }
-                    }
-                }
-            }
-            while let Some(c) = chars.next_if(|c| !matches!(c, ',' | '\n' | '\r')) {
-                field.push(c);
-            }
-            record.push(field);
-            if chars.next_if_eq(&',').is_none() {
-                break;
-            }
-        }
-        chars.next_if_eq(&'\r');
-        chars.next_if_eq(&'\n');
-        line += 1;
-        if record != [""] {
-            records.push((start, record));
-        }
-    }
-    Ok(records)
-}
-
 /// A frame from named columns of equal length. A column of integers and numbers becomes numbers; one with a text, texts.
 pub fn from_columns(columns: Vec<(String, Vec<Value>)>) -> Result<DataFrame, ReportError> {
     let columns: Vec<Column> = columns.iter().map(|(name, values)| column_of(name, values)).collect();
@@ -225,22 +134,30 @@ pub fn from_columns(columns: Vec<(String, Vec<Value>)>) -> Result<DataFrame, Rep
 }
 
 fn column_of(name: &str, values: &[Value]) -> Column {
-    let all = |test: fn(&Value) -> bool| values.iter().all(|value| matches!(value, Value::Null) || test(value));
+    let all =
+        |test: fn(&Value) -> bool| values.iter().all(|value| matches!(value, Value::Null) || test(value));
     let name = name.into();
     if all(|value| matches!(value, Value::Integer(_))) && values.iter().any(|value| *value != Value::Null) {
-        let cells: Vec<_> =
-            values.iter().map(|value| if let Value::Integer(integer) = value { Some(*integer) } else { None }).collect();
+        let cells: Vec<_> = values
+            .iter()
+            .map(|value| if let Value::Integer(integer) = value { Some(*integer) } else { None })
+            .collect();
         Series::new(name, cells).into_column()
-    } else if all(|value| matches!(value, Value::Bool(_))) && values.iter().any(|value| *value != Value::Null) {
-        let cells: Vec<_> =
-            values.iter().map(|value| if let Value::Bool(bool) = value { Some(*bool) } else { None }).collect();
+    } else if all(|value| matches!(value, Value::Bool(_))) && values.iter().any(|value| *value != Value::Null)
+    {
+        let cells: Vec<_> = values
+            .iter()
+            .map(|value| if let Value::Bool(bool) = value { Some(*bool) } else { None })
+            .collect();
         Series::new(name, cells).into_column()
     } else if all(|value| !matches!(value, Value::Text(_))) {
         let cells: Vec<Option<f64>> = values.iter().map(Value::number).collect();
         Series::new(name, cells).into_column()
     } else {
-        let cells: Vec<_> =
-            values.iter().map(|value| if *value == Value::Null { None } else { Some(value.to_string()) }).collect();
+        let cells: Vec<_> = values
+            .iter()
+            .map(|value| if *value == Value::Null { None } else { Some(value.to_string()) })
+            .collect();
         Series::new(name, cells).into_column()
     }
 }
@@ -253,7 +170,11 @@ pub fn names(frame: &DataFrame) -> Vec<String> {
 /// The values of a column. `table` names the table in the error, for example ``input `points` ``.
 pub fn values(frame: &DataFrame, column: &str, table: &str) -> Result<Vec<Value>, ReportError> {
     let Ok(found) = frame.column(column) else {
-        return Err(ReportError::NoColumn { column: column.into(), table: table.into(), columns: names(frame) });
+        return Err(ReportError::NoColumn {
+            column: column.into(),
+            table: table.into(),
+            columns: names(frame),
+        });
     };
     Ok(found.as_materialized_series().iter().map(|value| Value::from(&value)).collect())
 }
@@ -339,7 +260,11 @@ pub fn stack(parts: &[(DataFrame, Vec<(String, Value)>)]) -> Result<DataFrame, R
 }
 
 /// The rows of each group of equal values in `by`, groups in the order of their first row.
-pub fn groups(frame: &DataFrame, by: &[String], table: &str) -> Result<Vec<(Vec<Value>, Vec<usize>)>, ReportError> {
+pub fn groups(
+    frame: &DataFrame,
+    by: &[String],
+    table: &str,
+) -> Result<Vec<(Vec<Value>, Vec<usize>)>, ReportError> {
     let keys = by.iter().map(|column| values(frame, column, table)).collect::<Result<Vec<_>, _>>()?;
     let mut groups: Vec<(Vec<Value>, Vec<usize>)> = Vec::new();
     let mut index = BTreeMap::new();
@@ -357,7 +282,12 @@ pub fn groups(frame: &DataFrame, by: &[String], table: &str) -> Result<Vec<(Vec<
 
 /// One row per group of `by`: the columns of `by`, then for each of `over` (columns or expressions) its mean and the ends of
 /// the 95% t-interval as `name`, `name_lower`, `name_upper`, and `n`, the number of rows averaged.
-pub fn average(frame: &DataFrame, by: &[String], over: &[String], table: &str) -> Result<DataFrame, ReportError> {
+pub fn average(
+    frame: &DataFrame,
+    by: &[String],
+    over: &[String],
+    table: &str,
+) -> Result<DataFrame, ReportError> {
     let groups = groups(frame, by, table)?;
     let mut columns: Vec<(String, Vec<Value>)> = by
         .iter()
@@ -383,6 +313,12 @@ pub fn average(frame: &DataFrame, by: &[String], over: &[String], table: &str) -
     from_columns(columns)
 }
 
+/// A short text for an error or a caption: `system = free, diffusion = 0.5`.
+pub fn coordinates(labels: &[(String, Value)]) -> String {
+    let show = |value: &Value| value.number().map_or_else(|| value.to_string(), super::cells::plain);
+    labels.iter().map(|(name, value)| format!("{name} = {}", show(value))).collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 pub mod tests {
     use super::*;
@@ -392,17 +328,7 @@ pub mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("table.csv");
         std::fs::write(&path, text).unwrap();
-        load(&path).unwrap()
-    }
-
-    #[test]
-    fn csv_fields_may_be_quoted() {
-        let frame = csv("a,b,\"c,d\"\r\n1,\"x \"\"y\"\"\nz\",\r\n2,w,0.5\n");
-        assert_eq!(names(&frame), ["a", "b", "c,d"]);
-        assert_eq!(values(&frame, "b", "t").unwrap()[0], Value::Text("x \"y\"\nz".into()));
-        assert_eq!(values(&frame, "c,d", "t").unwrap(), [Value::Null, Value::Number(0.5)]);
-        let error = csv_records("a\n\"open").unwrap_err();
-        assert_eq!(error, (2, "a quoted field is not closed"));
+        crate::report::read::load(&path).unwrap()
     }
 
     #[test]
@@ -417,10 +343,13 @@ pub mod tests {
     #[test]
     fn stacked_tables_carry_their_labels() {
         let label = |value: &str| vec![("system".to_owned(), Value::Text(value.into()))];
-        let frame = stack(&[(csv("x\n1\n2\n"), label("free")), (csv("x,y\n3,0.5\n"), label("cubic"))]).unwrap();
+        let frame =
+            stack(&[(csv("x\n1\n2\n"), label("free")), (csv("x,y\n3,0.5\n"), label("cubic"))]).unwrap();
         assert_eq!(names(&frame), ["system", "x", "y"]);
         assert_eq!(values(&frame, "y", "t").unwrap(), [Value::Null, Value::Null, Value::Number(0.5)]);
-        let only = filter(&frame, &Filter::from([("x".into(), OneOrMany::Many(vec![Value::Number(3.0)]))]), "t").unwrap();
+        let only =
+            filter(&frame, &Filter::from([("x".into(), OneOrMany::Many(vec![Value::Number(3.0)]))]), "t")
+                .unwrap();
         assert_eq!(values(&only, "system", "t").unwrap(), [Value::Text("cubic".into())]);
         let down = sort(&frame, &["-x".into()], "t").unwrap();
         assert_eq!(numbers(&down, "1/x", "t").unwrap()[0], Some(1.0 / 3.0));
@@ -433,7 +362,10 @@ pub mod tests {
         assert_eq!(names(&mean), ["model", "fd", "fd_lower", "fd_upper", "n"]);
         assert_eq!(numbers(&mean, "fd", "t").unwrap(), [Some(2.0), Some(5.0)]);
         let upper = numbers(&mean, "fd_upper", "t").unwrap();
-        assert!((upper[0].unwrap() - 2.0 - 12.706_204_736_432_1).abs() < 1e-8, "t(0.975, 1) s/√2 with s = √2");
+        assert!(
+            (upper[0].unwrap() - 2.0 - 12.706_204_736_432_1).abs() < 1e-8,
+            "t(0.975, 1) s/√2 with s = √2"
+        );
         assert_eq!(upper[1], None);
     }
 }

@@ -58,16 +58,23 @@ impl Image {
     /// The element, with `about` for those who cannot see it.
     fn html(&self, about: &str) -> String {
         let embed = |kind: &str, bytes: &[u8]| {
-            format!("<img alt=\"{}\" src=\"data:image/{kind};base64,{}\">", escape(about), STANDARD.encode(bytes))
+            format!(
+                "<img alt=\"{}\" src=\"data:image/{kind};base64,{}\">",
+                escape(about),
+                STANDARD.encode(bytes)
+            )
         };
         match self {
             Image::Png(bytes) => embed("png", bytes),
             Image::Svg(svg) => {
                 // What could run or load something stays an image, where a browser does neither.
                 let low = svg.to_ascii_lowercase();
-                let active = ["<script", "<foreignobject", "href=\"http", "url(http", "@import", " onload", "<style"];
+                let active =
+                    ["<script", "<foreignobject", "href=\"http", "url(http", "@import", " onload", "<style"];
                 match low.find("<svg") {
-                    Some(at) if svg.len() <= INLINE_LIMIT && !active.iter().any(|part| low.contains(part)) => {
+                    Some(at)
+                        if svg.len() <= INLINE_LIMIT && !active.iter().any(|part| low.contains(part)) =>
+                    {
                         let label = format!("<svg role=\"img\" aria-label=\"{}\"", escape(about));
                         svg[at..].replacen("<svg", &label, 1)
                     }
@@ -96,11 +103,16 @@ impl Page {
             };
             numbers.entry(name.clone()).or_insert(number);
         }
-        let refer = |name: &str| numbers.get(name).map(|number| format!("<a href=\"#{}\">{number}</a>", anchor(number)));
+        let refer = |name: &str| {
+            numbers.get(name).map(|number| format!("<a href=\"#{}\">{number}</a>", anchor(number)))
+        };
 
         let mut body = format!("<header>\n<h1>{}</h1>\n", inline(&self.title, &refer));
         if !self.authors.is_empty() {
-            body.push_str(&format!("<p class=\"authors\">{}</p>\n", inline(&self.authors.join(", "), &refer)));
+            body.push_str(&format!(
+                "<p class=\"authors\">{}</p>\n",
+                inline(&self.authors.join(", "), &refer)
+            ));
         }
         if !self.summary.is_empty() {
             body.push_str(&format!("<div class=\"summary\">\n{}</div>\n", blocks(&self.summary, &refer)));
@@ -110,7 +122,11 @@ impl Page {
         if named.len() > 1 {
             body.push_str("<nav>\n<h2>Contents</h2>\n<ol>\n");
             for (i, section) in named.iter().enumerate() {
-                body.push_str(&format!("<li><a href=\"#section-{}\">{}</a></li>\n", i + 1, inline(&section.heading, &refer)));
+                body.push_str(&format!(
+                    "<li><a href=\"#section-{}\">{}</a></li>\n",
+                    i + 1,
+                    inline(&section.heading, &refer)
+                ));
             }
             body.push_str("</ol>\n</nav>\n");
         }
@@ -120,18 +136,27 @@ impl Page {
             body.push_str("<section>\n");
             if !section.heading.is_empty() {
                 heading += 1;
-                body.push_str(&format!("<h2 id=\"section-{heading}\">{}</h2>\n", inline(&section.heading, &refer)));
+                body.push_str(&format!(
+                    "<h2 id=\"section-{heading}\">{}</h2>\n",
+                    inline(&section.heading, &refer)
+                ));
             }
             body.push_str(&blocks(&section.text, &refer));
             for block in &section.blocks {
-                let caption = |number: &str, text: &str| format!("<figcaption><b>{number}.</b> {}</figcaption>\n", inline(text, &refer));
+                let caption = |number: &str, text: &str| {
+                    format!("<figcaption><b>{number}.</b> {}</figcaption>\n", inline(text, &refer))
+                };
                 match block {
                     Block::Figure { image, caption: text, .. } => {
                         figure += 1;
                         let number = format!("Figure {figure}");
-                        let about = if text.is_empty() { number.clone() } else { format!("{number}. {text}") };
+                        let about =
+                            if text.is_empty() { number.clone() } else { format!("{number}. {text}") };
                         let (id, image) = (anchor(&number), image.html(&about));
-                        body.push_str(&format!("<figure id=\"{id}\">\n<div class=\"plate\">{image}</div>\n{}</figure>\n", caption(&number, text)));
+                        body.push_str(&format!(
+                            "<figure id=\"{id}\">\n<div class=\"plate\">{image}</div>\n{}</figure>\n",
+                            caption(&number, text)
+                        ));
                     }
                     Block::Table { name, table: data, caption: text } => {
                         table += 1;
@@ -193,10 +218,17 @@ mod tests {
             text: "See {law}.".into(),
             blocks: vec![figure(svg), figure(bad)],
         };
-        let page = Page { title: "A & B".into(), sections: vec![section("One"), section("Two")], ..Page::default() };
+        let page =
+            Page { title: "A & B".into(), sections: vec![section("One"), section("Two")], ..Page::default() };
         let html = page.html().unwrap();
-        assert!(html.contains("<title>A &amp; B</title>") && html.contains("See <a href=\"#figure-1\">Figure 1</a>."));
-        assert!(html.contains("<b>Figure 2.</b> The <em>law</em>.") && html.contains("<a href=\"#section-2\">Two</a>"));
+        assert!(
+            html.contains("<title>A &amp; B</title>")
+                && html.contains("See <a href=\"#figure-1\">Figure 1</a>.")
+        );
+        assert!(
+            html.contains("<b>Figure 2.</b> The <em>law</em>.")
+                && html.contains("<a href=\"#section-2\">Two</a>")
+        );
         assert!(!html.contains("<script") && !html.contains("src=\"http") && !html.contains("<link"));
         assert_eq!(html, page.html().unwrap());
         assert!(Image::from_bytes(b"a,b\n1,2\n".to_vec()).is_none());

@@ -1,7 +1,7 @@
 //! Grids of images, and scatters of points, from safetensors files with a tensor `x`.
 
 use super::error::ReportError;
-use super::frame::Value;
+use super::frame::{Filter, Value, passes};
 use super::layout::MM;
 use super::scene::{Anchor, Colour, Pen, Picture, Scene, Shape, text_width};
 use safetensors::{Dtype, SafeTensors};
@@ -30,6 +30,9 @@ pub struct ImageSpec {
 pub struct ImageRow {
     /// An input with a dataset or samples.
     pub input: String,
+    /// Which of the input's artifacts to show: a value, or a list of values, per coordinate.
+    #[serde(default, rename = "where")]
+    pub filter: Filter,
     /// The title of the row; `{axis}` stands for a coordinate of the artifact, as in `DDPM, seed {seed}`.
     #[serde(default)]
     pub label: String,
@@ -56,6 +59,15 @@ fn one() -> usize {
     1
 }
 
+impl ImageRow {
+    /// Whether an artifact with these coordinates is shown; one without the coordinate is not.
+    pub fn shows(&self, labels: &[(String, Value)]) -> bool {
+        let passes =
+            |(axis, wanted)| labels.iter().any(|(name, value)| name == axis && passes(wanted, value));
+        self.filter.iter().all(passes)
+    }
+}
+
 /// The samples of one row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Samples {
@@ -79,7 +91,8 @@ impl Samples {
         }
         let shape = x.shape().to_vec();
         if !(matches!(shape[..], [_, 1 | 3, h, w] if h > 0 && w > 0) || matches!(shape[..], [_, 2])) {
-            let message = format!("its tensor `x` has shape {shape:?} where [N, 1 or 3, H, W] or [N, 2] is needed");
+            let message =
+                format!("its tensor `x` has shape {shape:?} where [N, 1 or 3, H, W] or [N, 2] is needed");
             return Err(wrong(message));
         }
         let words = |data: &[u8]| data.chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]).collect::<Vec<_>>();
@@ -119,20 +132,29 @@ impl Samples {
 
 /// Fills `{axis}` in a row's title with the coordinates of the artifact.
 pub fn fill_label(template: &str, labels: &[(String, Value)]) -> String {
-    labels.iter().fold(template.to_owned(), |text, (axis, value)| text.replace(&format!("{{{axis}}}"), &value.to_string()))
+    labels.iter().fold(template.to_owned(), |text, (axis, value)| {
+        text.replace(&format!("{{{axis}}}"), &value.to_string())
+    })
 }
 
 const LABEL: f64 = 8.0;
 const GAP: f64 = 1.2;
 
 /// The grid on a page `width` millimetres wide; `sources` holds each row's samples in the order of `spec.rows`.
-pub fn scene(spec: &ImageSpec, sources: &[(ImageRow, Samples)], width: f64, title: Option<&str>) -> Result<Scene, ReportError> {
+pub fn scene(
+    spec: &ImageSpec,
+    sources: &[(ImageRow, Samples)],
+    width: f64,
+    title: Option<&str>,
+) -> Result<Scene, ReportError> {
     let Some((_, first)) = sources.first() else {
         return Err(ReportError::Empty { reason: "the grid has no row".into() });
     };
     let points = first.shape.len() == 2;
     if let Some((row, _)) = sources.iter().find(|(_, samples)| (samples.shape.len() == 2) != points) {
-        return Err(ReportError::Draw { message: format!("input `{}` mixes points with images in one grid", row.input) });
+        return Err(ReportError::Draw {
+            message: format!("input `{}` mixes points with images in one grid", row.input),
+        });
     }
     let top = title.map_or(3.0, |_| 19.0);
     let width = width * MM;
@@ -144,7 +166,8 @@ pub fn scene(spec: &ImageSpec, sources: &[(ImageRow, Samples)], width: f64, titl
 }
 
 fn grid(spec: &ImageSpec, sources: &[(ImageRow, Samples)], width: f64, top: f64) -> Scene {
-    let lines_of: Vec<Vec<String>> = sources.iter().map(|(_, s)| super::layout::wrap_text(&s.label, 0.25 * width, LABEL)).collect();
+    let lines_of: Vec<Vec<String>> =
+        sources.iter().map(|(_, s)| super::layout::wrap_text(&s.label, 0.25 * width, LABEL)).collect();
     let label = lines_of.iter().flatten().map(|line| text_width(line, LABEL, false)).fold(0.0, f64::max);
     let left = if label > 0.0 { label + 8.0 } else { 2.0 };
     let columns = spec.columns.max(1);
@@ -162,7 +185,13 @@ fn grid(spec: &ImageSpec, sources: &[(ImageRow, Samples)], width: f64, top: f64)
         for (k, &i) in shown.iter().enumerate() {
             let at = (left + cell * (k % columns) as f64, y + height * (k / columns) as f64);
             let size = (cell - GAP, height - GAP);
-            scene.shapes.push(Shape::Picture(Picture { at, size, columns: samples.shape[3], rows: samples.shape[2], rgb: samples.rgb(i) }));
+            scene.shapes.push(Shape::Picture(Picture {
+                at,
+                size,
+                columns: samples.shape[3],
+                rows: samples.shape[2],
+                rgb: samples.rgb(i),
+            }));
         }
         y += block + 3.0;
     }
@@ -175,10 +204,17 @@ fn scatter(spec: &ImageSpec, sources: &[(ImageRow, Samples)], width: f64, top: f
     let columns = spec.columns.clamp(1, sources.len()).min(((width / 90.0) as usize).max(1));
     let side = width / columns as f64 - 6.0;
     // The ranges hold all but a thousandth of the points on either side, so that one stray point does not shrink the rest.
-    let mut values: Vec<f32> =
-        sources.iter().flat_map(|(_, samples)| &samples.x).copied().filter(|v| v.is_finite()).map(f32::abs).collect();
+    let mut values: Vec<f32> = sources
+        .iter()
+        .flat_map(|(_, samples)| &samples.x)
+        .copied()
+        .filter(|v| v.is_finite())
+        .map(f32::abs)
+        .collect();
     values.sort_unstable_by(f32::total_cmp);
-    let reach = values.get(values.len().saturating_sub(1 + values.len() / 1000)).map_or(1.0, |&v| 1.05 * f64::from(v).max(1e-6));
+    let reach = values
+        .get(values.len().saturating_sub(1 + values.len() / 1000))
+        .map_or(1.0, |&v| 1.05 * f64::from(v).max(1e-6));
     let mut scene = Scene::new(width, 0.0);
     let header = if sources.iter().any(|(_, samples)| !samples.label.is_empty()) { LABEL + 5.0 } else { 3.0 };
     let rows = sources.len().div_ceil(columns);
@@ -193,10 +229,57 @@ fn scatter(spec: &ImageSpec, sources: &[(ImageRow, Samples)], width: f64, top: f
             let (u, v) = (place(samples.x[2 * i]), place(samples.x[2 * i + 1]));
             if (0.0..=1.0).contains(&u) && (0.0..=1.0).contains(&v) {
                 let centre = (left + side * u, y + side * (1.0 - v));
-                scene.shapes.push(Shape::Disc { centre, radius: 0.75, colour: super::figure::PALETTE[0].fade(0.55) });
+                scene.shapes.push(Shape::Disc {
+                    centre,
+                    radius: 0.75,
+                    colour: super::figure::PALETTE[0].fade(0.55),
+                });
             }
         }
     }
     scene.height = top + rows as f64 * (side + header + 4.0);
     scene
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use safetensors::tensor::TensorView;
+
+    fn save(path: &Path, shape: Vec<usize>, x: &[f32], y: &[u32]) {
+        let x: Vec<u8> = x.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let y: Vec<u8> = y.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let n = shape[0];
+        let tensors = [
+            ("x", TensorView::new(Dtype::F32, shape, &x).unwrap()),
+            ("y", TensorView::new(Dtype::U32, vec![n], &y).unwrap()),
+        ];
+        safetensors::serialize_to_file(tensors, None, path).unwrap();
+    }
+
+    #[test]
+    fn samples_are_read_and_chosen_by_class() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.safetensors");
+        save(&path, vec![4, 1, 1, 2], &[-1.0, 1.0, 0.0, 0.0, 0.0, 0.0, -3.0, 3.0], &[1, 0, 1, 0]);
+        let samples = Samples::load(&path, "real".into()).unwrap();
+        assert_eq!(
+            (samples.rgb(0), samples.rgb(3)),
+            (vec![0, 0, 0, 255, 255, 255], vec![0, 0, 0, 255, 255, 255])
+        );
+        let text = r#"{"input": "x", "by_class": true, "where": {"seed": [0, 1]}}"#;
+        let row: ImageRow = serde_json::from_str(text).unwrap();
+        assert_eq!(samples.choose(&row, 3), [1, 0, 3]);
+        assert_eq!(samples.choose(&ImageRow { by_class: false, start: 2, ..row.clone() }, 3), [2, 3]);
+        let seed = |seed: i64| vec![("seed".to_owned(), Value::Integer(seed))];
+        assert!(row.shows(&seed(1)) && !row.shows(&seed(2)) && !row.shows(&[]));
+        assert_eq!(fill_label("DDPM, seed {seed}", &seed(2)), "DDPM, seed 2");
+
+        save(&path, vec![4, 2, 1], &[0.0; 8], &[0; 4]);
+        let error = Samples::load(&path, String::new()).unwrap_err().to_string();
+        assert!(
+            error.ends_with("its tensor `x` has shape [4, 2, 1] where [N, 1 or 3, H, W] or [N, 2] is needed"),
+            "{error}"
+        );
+    }
 }

@@ -37,7 +37,8 @@ impl Frame<'_> {
     /// Room below the axis for the labels of the x ticks.
     fn tick_height(&self) -> f64 {
         let lines = self.categories.iter().map(Vec::len).max().unwrap_or(1).max(1);
-        let longest = self.categories.iter().flatten().map(|line| text_width(line, TICK, false)).fold(0.0, f64::max);
+        let longest =
+            self.categories.iter().flatten().map(|line| text_width(line, TICK, false)).fold(0.0, f64::max);
         TICK_LENGTH + 2.0 + if self.upright { longest } else { TICK * 1.15 * lines as f64 }
     }
 }
@@ -56,7 +57,8 @@ impl Figure {
         let ranges = self.ranges()?;
 
         let entries = marks::legend(&self.panels);
-        let legend = if self.legend == LegendPlace::None || entries.is_empty() { None } else { Some(self.legend) };
+        let legend =
+            if self.legend == LegendPlace::None || entries.is_empty() { None } else { Some(self.legend) };
         let side = match legend {
             Some(LegendPlace::Right) => 14.0 + marks::legend_width(&entries, LABEL),
             _ => 0.0,
@@ -70,23 +72,37 @@ impl Figure {
         let right = 8.0;
         for _ in 0..2 {
             let height = self.height.map_or(plot * self.aspect, |height| {
-                (height * MM / rows as f64 - 34.0 - if legend.is_some() { 16.0 } else { 0.0 } / rows as f64).max(30.0)
+                (height * MM / rows as f64 - 34.0 - if legend.is_some() { 16.0 } else { 0.0 } / rows as f64)
+                    .max(30.0)
             });
-            frames = self.panels.iter().zip(&ranges).map(|(panel, r)| frame(panel, *r, plot, height)).collect::<Vec<_>>();
+            frames = self
+                .panels
+                .iter()
+                .zip(&ranges)
+                .map(|(panel, r)| frame(panel, *r, plot, height))
+                .collect::<Vec<_>>();
             for (column, margin) in margins.iter_mut().enumerate() {
-                let ticks = frames.iter().skip(column).step_by(columns).map(Frame::tick_width).fold(0.0, f64::max);
+                let ticks =
+                    frames.iter().skip(column).step_by(columns).map(Frame::tick_width).fold(0.0, f64::max);
                 let label = if (column == 0 || !same_y) && self.has_y_label() { LABEL + 5.0 } else { 0.0 };
                 *margin = label + ticks + TICK_LENGTH + 3.0 + if column > 0 { 5.0 } else { 0.0 };
             }
             plot = (width - side - margins.iter().sum::<f64>() - right * columns as f64) / columns as f64;
             if plot < 20.0 {
                 return Err(ReportError::Draw {
-                    message: format!("{columns} panels in a row do not fit in {} mm; widen it or set `columns`", self.width),
+                    message: format!(
+                        "{columns} panels in a row do not fit in {} mm; widen it or set `columns`",
+                        self.width
+                    ),
                 });
             }
         }
 
-        let above = if self.panels.iter().any(|panel| !panel.title.is_empty()) { LABEL + 5.0 } else { 5.0 };
+        let titles: Vec<_> = self.panels.iter().map(|panel| title_lines(&panel.title, plot)).collect();
+        let above: Vec<f64> = titles
+            .chunks(columns)
+            .map(|row| 5.0 + 1.25 * LABEL * row.iter().map(Vec::len).max().unwrap_or(0) as f64)
+            .collect();
         let top = self.title.as_ref().map_or(2.0, |_| TITLE + 8.0);
         let same_x = self.panels.iter().all(|panel| panel.x.label == self.panels[0].x.label);
         // A panel carries the x label when none below it does.
@@ -103,7 +119,7 @@ impl Figure {
             Some(LegendPlace::Below) => marks::legend_height(&entries, width, LABEL) + 4.0,
             _ => 0.0,
         };
-        let fixed = top + rows as f64 * above + below.iter().sum::<f64>() + legend_height;
+        let fixed = top + above.iter().sum::<f64>() + below.iter().sum::<f64>() + legend_height;
         let plot_height = match self.height {
             Some(height) => ((height * MM - fixed) / rows as f64).max(20.0),
             None => plot * self.aspect,
@@ -116,7 +132,7 @@ impl Figure {
         }
         let mut y = top;
         for (row, below) in below.iter().enumerate() {
-            y += above;
+            y += above[row];
             let mut x = 0.0;
             for (column, margin) in margins.iter().enumerate() {
                 x += margin;
@@ -133,6 +149,7 @@ impl Figure {
                     };
                     let y_label = column == 0 || !same_y;
                     draw_panel(&mut scene, frame, &view, labelled(i), y_label.then_some(x - margin + LABEL));
+                    draw_title(&mut scene, &titles[i], &view);
                 }
                 x += plot + right;
             }
@@ -140,7 +157,13 @@ impl Figure {
         }
         match legend {
             Some(LegendPlace::Right) => {
-                marks::draw_legend(&mut scene, &entries, (width - side + 10.0, top + above + 4.0), 0.0, LABEL);
+                marks::draw_legend(
+                    &mut scene,
+                    &entries,
+                    (width - side + 10.0, top + above[0] + 4.0),
+                    0.0,
+                    LABEL,
+                );
             }
             Some(_) => marks::draw_legend(&mut scene, &entries, (0.0, y + 2.0), width, LABEL),
             None => {}
@@ -158,8 +181,10 @@ impl Figure {
         let mut out = Vec::new();
         for panel in &self.panels {
             let near = |share: bool| if share { &self.panels[..] } else { std::slice::from_ref(panel) };
-            let xs: Vec<f64> = near(self.share.0).iter().flat_map(|panel| &panel.layers).flat_map(x_extent).collect();
-            let ys: Vec<f64> = near(self.share.1).iter().flat_map(|panel| &panel.layers).flat_map(y_extent).collect();
+            let xs: Vec<f64> =
+                near(self.share.0).iter().flat_map(|panel| &panel.layers).flat_map(x_extent).collect();
+            let ys: Vec<f64> =
+                near(self.share.1).iter().flat_map(|panel| &panel.layers).flat_map(y_extent).collect();
             positive("x", panel.x.scale, &xs)?;
             positive("y", panel.y.scale, &ys)?;
             let x = if panel.x.categories.is_empty() {
@@ -206,24 +231,25 @@ fn y_extent(layer: &Layer) -> Vec<f64> {
 
 fn frame<'a>(panel: &'a Panel, (x, y): ((f64, f64), (f64, f64)), width: f64, height: f64) -> Frame<'a> {
     let (categories, upright) = wrap_categories(&panel.x, width);
-    let x_ticks = if panel.x.categories.is_empty() { x_ticks(&panel.x, x, width) } else { Vec::new() };
-    let y_ticks = ticks(panel.y.scale, y.0, y.1, ((height / 24.0) as usize).clamp(2, 8));
+    let x_ticks = if panel.x.categories.is_empty() {
+        fitting_ticks(panel.x.scale, x, width, |tick| text_width(&tick.label, TICK, false))
+    } else {
+        Vec::new()
+    };
+    let y_ticks = fitting_ticks(panel.y.scale, y, height, |_| 1.4 * TICK);
     Frame { panel, x, y, x_ticks, y_ticks, categories, upright }
 }
 
-/// As many ticks as fit without their labels touching.
-fn x_ticks(axis: &Axis, (low, high): (f64, f64), width: f64) -> Vec<Tick> {
-    let place = |value: f64| {
-        let even = |v| axis.scale.even(v);
-        (even(value) - even(low)) / (even(high) - even(low)) * width
-    };
+/// As many ticks as fit on `length` points without their labels touching, each label taking up `extent` points.
+fn fitting_ticks(scale: Scale, (low, high): (f64, f64), length: f64, extent: fn(&Tick) -> f64) -> Vec<Tick> {
+    let start = scale.even(low);
+    let place = |value: f64| (scale.even(value) - start) / (scale.even(high) - start) * length;
     let mut found = Vec::new();
     for target in (2..=8).rev() {
-        found = ticks(axis.scale, low, high, target);
+        found = ticks(scale, low, high, target);
         let labelled: Vec<_> = found.iter().filter(|tick| !tick.label.is_empty()).collect();
         let fits = labelled.windows(2).all(|pair| {
-            let half = |tick: &Tick| 0.5 * text_width(&tick.label, TICK, false);
-            place(pair[1].value) - place(pair[0].value) > half(pair[0]) + half(pair[1]) + 6.0
+            place(pair[1].value) - place(pair[0].value) > 0.5 * (extent(pair[0]) + extent(pair[1])) + 6.0
         });
         if fits {
             break;
@@ -237,12 +263,20 @@ fn wrap_categories(axis: &Axis, width: f64) -> (Vec<Vec<String>>, bool) {
     let slot = width / (axis.categories.len() as f64 + 0.2) - 3.0;
     let wrapped: Vec<_> = axis.categories.iter().map(|name| wrap_text(name, slot, TICK)).collect();
     let fits = wrapped.iter().flatten().all(|line| text_width(line, TICK, false) <= slot);
-    if fits { (wrapped, false) } else { (axis.categories.iter().map(|name| vec![name.clone()]).collect(), true) }
+    if fits {
+        (wrapped, false)
+    } else {
+        (axis.categories.iter().map(|name| vec![name.clone()]).collect(), true)
+    }
 }
 
 /// Breaks a text at its spaces into lines no wider than `width`, where it can.
 pub fn wrap_text(text: &str, width: f64, size: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
+    // `K = 4` stays together.
+    let text = [" = ", " < ", " > ", " ± "]
+        .iter()
+        .fold(text.to_owned(), |text, sign| text.replace(sign, &sign.replace(' ', "\u{a0}")));
     for word in text.split(' ') {
         match lines.last_mut() {
             Some(line) if text_width(&format!("{line} {word}"), size, false) <= width => {
@@ -301,14 +335,34 @@ fn draw_panel(scene: &mut Scene, frame: &Frame, view: &View, x_label: bool, y_la
             scene.text((view.left - TICK_LENGTH - 2.0, y + 0.36 * TICK), &tick.label, TICK, Anchor::End);
         }
     }
-    if !panel.title.is_empty() {
-        scene.text((middle, view.top - 4.0), &panel.title, LABEL, Anchor::Middle).bold = true;
-    }
+    // A label longer than its axis is set smaller rather than clipped.
+    let fit =
+        |text: &str, length: f64| LABEL * (length / text_width(text, LABEL, false).max(1.0)).clamp(0.6, 1.0);
     if x_label {
-        scene.text((middle, bottom + frame.tick_height() + GAP + LABEL), &panel.x.label, LABEL, Anchor::Middle);
+        let size = fit(&panel.x.label, view.width + 8.0);
+        scene.text(
+            (middle, bottom + frame.tick_height() + GAP + LABEL),
+            &panel.x.label,
+            size,
+            Anchor::Middle,
+        );
     }
     if let Some(x) = y_label {
-        let text = scene.text((x, view.top + 0.5 * view.height), &panel.y.label, LABEL, Anchor::Middle);
+        let size = fit(&panel.y.label, view.height + 8.0);
+        let text = scene.text((x, view.top + 0.5 * view.height), &panel.y.label, size, Anchor::Middle);
         text.vertical = true;
+    }
+}
+
+/// A panel's title in lines that stay above it.
+fn title_lines(title: &str, plot: f64) -> Vec<String> {
+    // Bold text is about a tenth wider.
+    if title.is_empty() { Vec::new() } else { wrap_text(title, (plot + 20.0) / 1.12, LABEL) }
+}
+
+fn draw_title(scene: &mut Scene, lines: &[String], view: &View) {
+    for (i, line) in lines.iter().rev().enumerate() {
+        let at = (view.left + 0.5 * view.width, view.top - 4.0 - 1.25 * LABEL * i as f64);
+        scene.text(at, line, LABEL, Anchor::Middle).bold = true;
     }
 }

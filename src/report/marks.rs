@@ -25,7 +25,8 @@ impl View {
     /// The place of a y value, in points from the top.
     pub fn y(&self, value: f64) -> f64 {
         let even = |v| self.scales.1.even(v);
-        self.top + self.height - (even(value) - even(self.y.0)) / (even(self.y.1) - even(self.y.0)) * self.height
+        self.top + self.height
+            - (even(value) - even(self.y.0)) / (even(self.y.1) - even(self.y.0)) * self.height
     }
 
     fn inside(&self, (x, y): Point) -> bool {
@@ -110,7 +111,8 @@ pub fn draw_layer(scene: &mut Scene, view: &View, layer: &Layer) {
             view.polyline(scene, &points, &pen);
         }
         Geometry::Band => {
-            let ends = layer.data.iter().filter_map(|datum| datum.interval.map(|(low, high)| (datum.x, low, high)));
+            let ends =
+                layer.data.iter().filter_map(|datum| datum.interval.map(|(low, high)| (datum.x, low, high)));
             let ends: Vec<_> = ends.collect();
             let clamp = |y: f64| view.y(y).clamp(view.top, view.top + view.height);
             let over = ends.iter().map(|&(x, _, high)| (view.x(x), clamp(high)));
@@ -122,15 +124,23 @@ pub fn draw_layer(scene: &mut Scene, view: &View, layer: &Layer) {
             }
         }
         Geometry::Bars => {
+            // One outline for all bars, so that no seams show between them.
             let clamp_x = |x: f64| view.x(x).clamp(view.left, view.left + view.width);
             let clamp_y = |y: f64| view.y(y).clamp(view.top, view.top + view.height);
-            let widths = layer.data.windows(2).map(|pair| pair[1].x - pair[0].x);
-            let last = layer.data.len().checked_sub(2).map_or(1.0, |i| layer.data[i + 1].x - layer.data[i].x);
-            for (datum, width) in layer.data.iter().zip(widths.chain([last])) {
-                let (left, right) = (clamp_x(datum.x), clamp_x(datum.x + width));
-                let (top, base) = (clamp_y(datum.y), clamp_y(view.y.0.max(0.0)));
-                let corners = vec![(left, base), (left, top), (right, top), (right, base)];
-                scene.shapes.push(Shape::Area(corners, layer.colour.fade(0.5)));
+            let base = if view.scales.1 == Scale::Linear { clamp_y(0.0) } else { view.top + view.height };
+            let steps = layer.data.windows(2).flat_map(|pair| {
+                let top = clamp_y(pair[0].y);
+                [(clamp_x(pair[0].x), top), (clamp_x(pair[1].x), top)]
+            });
+            let steps: Vec<Point> = steps.collect();
+            if let (Some(first), Some(last)) = (steps.first(), steps.last()) {
+                let outline: Vec<Point> = [(first.0, base)]
+                    .into_iter()
+                    .chain(steps.iter().copied())
+                    .chain([(last.0, base)])
+                    .collect();
+                scene.shapes.push(Shape::Area(outline.clone(), layer.colour.fade(0.35)));
+                scene.line(outline, Pen::solid(0.7, layer.colour));
             }
         }
         Geometry::Slope { slope, intercept } => {
@@ -227,17 +237,23 @@ pub fn legend(panels: &[Panel]) -> Vec<Entry<'_>> {
     entries
 }
 
+/// The length of a line's key.
 const KEY: f64 = 18.0;
 const SPACE: f64 = 4.0;
 const BETWEEN: f64 = 14.0;
 
+/// A key of markers alone needs less room.
+fn key_width(entry: &Entry) -> f64 {
+    if entry.layers.iter().all(|layer| layer.geometry == Geometry::Points) { 0.4 * KEY } else { KEY }
+}
+
 fn entry_width(entry: &Entry, size: f64) -> f64 {
-    KEY + SPACE + text_width(entry.label, size, false)
+    key_width(entry) + SPACE + text_width(entry.label, size, false)
 }
 
 /// The width of a legend of one column.
 pub fn legend_width(entries: &[Entry], size: f64) -> f64 {
-    entries.iter().map(|entry| entry_width(entry, size)).fold(0.0, f64::max) + 2.0
+    entries.iter().map(|entry| KEY + SPACE + text_width(entry.label, size, false)).fold(0.0, f64::max) + 2.0
 }
 
 /// The entries in lines no wider than `width`; a line each when there is no width.
@@ -270,22 +286,23 @@ pub fn draw_legend(scene: &mut Scene, entries: &[Entry], at: Point, width: f64, 
         let mut x = at.0 + if width > 0.0 { 0.5 * (width - total) } else { 0.0 };
         let y = at.1 + 1.5 * size * row as f64;
         for entry in line {
+            let key = if width > 0.0 { key_width(entry) } else { KEY };
             for layer in &entry.layers {
-                draw_key(scene, layer, (x, y + 0.6 * size));
+                draw_key(scene, layer, (x, y + 0.6 * size), key);
             }
-            scene.text((x + KEY + SPACE, y + 0.95 * size), entry.label, size, Anchor::Start);
+            scene.text((x + key + SPACE, y + 0.95 * size), entry.label, size, Anchor::Start);
             x += entry_width(entry, size) + BETWEEN;
         }
     }
 }
 
-fn draw_key(scene: &mut Scene, layer: &Layer, (x, y): Point) {
+fn draw_key(scene: &mut Scene, layer: &Layer, (x, y): Point, width: f64) {
     let pen = Pen { width: 1.1, colour: layer.colour, dashes: layer.line.dashes() };
-    let middle = (x + 0.5 * KEY, y);
+    let middle = (x + 0.5 * width, y);
     match layer.geometry {
         Geometry::Points | Geometry::LinePoints => {
             if layer.geometry == Geometry::LinePoints {
-                scene.line(vec![(x, y), (x + KEY, y)], Pen { width: 0.9, ..pen });
+                scene.line(vec![(x, y), (x + width, y)], Pen { width: 0.9, ..pen });
             }
             if layer.data.len() <= 40 && layer.data.iter().any(|datum| datum.interval.is_some()) {
                 scene.line(vec![(middle.0, y - 4.0), (middle.0, y + 4.0)], Pen::solid(0.7, layer.colour));
@@ -293,12 +310,21 @@ fn draw_key(scene: &mut Scene, layer: &Layer, (x, y): Point) {
             draw_marker(scene, middle, layer.marker, 2.3, layer.colour);
         }
         Geometry::Band | Geometry::Bars => {
-            let opacity = if layer.geometry == Geometry::Band { 0.22 } else { 0.5 };
-            let corners = vec![(x + 1.0, y - 3.0), (x + KEY - 1.0, y - 3.0), (x + KEY - 1.0, y + 3.0), (x + 1.0, y + 3.0)];
+            let opacity = if layer.geometry == Geometry::Band { 0.22 } else { 0.35 };
+            let corners = vec![
+                (x + 1.0, y - 3.0),
+                (x + width - 1.0, y - 3.0),
+                (x + width - 1.0, y + 3.0),
+                (x + 1.0, y + 3.0),
+            ];
             scene.shapes.push(Shape::Area(corners, layer.colour.fade(opacity)));
         }
-        Geometry::Line | Geometry::Steps | Geometry::Slope { .. } | Geometry::Vertical(_) | Geometry::Horizontal(_) => {
-            scene.line(vec![(x, y), (x + KEY, y)], pen);
+        Geometry::Line
+        | Geometry::Steps
+        | Geometry::Slope { .. }
+        | Geometry::Vertical(_)
+        | Geometry::Horizontal(_) => {
+            scene.line(vec![(x, y), (x + width, y)], pen);
         }
     }
 }

@@ -19,13 +19,15 @@ pub fn blocks(text: &str, refer: &dyn Fn(&str) -> Option<String>) -> String {
     let mut items: Vec<String> = Vec::new();
     let close = |out: &mut String, list: &mut Option<&str>, items: &mut Vec<String>| {
         if let Some(tag) = list.take() {
-            let rows: String = items.drain(..).map(|item| format!("<li>{}</li>\n", inline(&item, refer))).collect();
+            let rows: String =
+                items.drain(..).map(|item| format!("<li>{}</li>\n", inline(&item, refer))).collect();
             out.push_str(&format!("<{tag}>\n{rows}</{tag}>\n"));
         }
     };
     for line in text.lines() {
         let trimmed = line.trim();
-        let numbered = trimmed.split_once(". ").filter(|(n, _)| !n.is_empty() && n.chars().all(|c| c.is_ascii_digit()));
+        let numbered =
+            trimmed.split_once(". ").filter(|(n, _)| !n.is_empty() && n.chars().all(|c| c.is_ascii_digit()));
         let item = trimmed.strip_prefix("- ").or_else(|| trimmed.strip_prefix("* ")).map(|rest| ("ul", rest));
         match item.or(numbered.filter(|_| paragraph.is_empty()).map(|(_, rest)| ("ol", rest))) {
             Some((tag, rest)) => {
@@ -86,7 +88,8 @@ pub fn inline(text: &str, refer: &dyn Fn(&str) -> Option<String>) -> String {
         } else if here.starts_with('[') {
             span("[", ")").and_then(|(body, n)| {
                 let (label, address) = body.split_once("](")?;
-                let safe = ["https://", "http://", "mailto:", "#"].iter().any(|start| address.starts_with(start));
+                let safe =
+                    ["https://", "http://", "mailto:", "#"].iter().any(|start| address.starts_with(start));
                 safe.then(|| (format!("<a href=\"{}\">{}</a>", escape(address), inline(label, refer)), n))
             })
         } else if here.starts_with('{') {
@@ -113,14 +116,59 @@ pub fn inline(text: &str, refer: &dyn Fn(&str) -> Option<String>) -> String {
 /// Simple mathematics: `\gamma`, `x_i`, `x_{t-1}`, `e^{-A}`; letters are set in italics.
 fn math(text: &str) -> String {
     const COMMANDS: &[(&str, &str)] = &[
-        ("alpha", "α"), ("beta", "β"), ("gamma", "γ"), ("delta", "δ"), ("epsilon", "ε"), ("varepsilon", "ε"),
-        ("theta", "θ"), ("kappa", "κ"), ("lambda", "λ"), ("mu", "μ"), ("nu", "ν"), ("pi", "π"), ("rho", "ρ"),
-        ("sigma", "σ"), ("tau", "τ"), ("phi", "φ"), ("chi", "χ"), ("psi", "ψ"), ("omega", "ω"), ("Gamma", "Γ"),
-        ("Delta", "Δ"), ("Theta", "Θ"), ("Lambda", "Λ"), ("Sigma", "Σ"), ("Phi", "Φ"), ("Psi", "Ψ"), ("Omega", "Ω"),
-        ("hbar", "ħ"), ("ell", "ℓ"), ("nabla", "∇"), ("partial", "∂"), ("infty", "∞"), ("int", "∫"), ("sum", "Σ"),
-        ("prod", "Π"), ("sqrt", "√"), ("cdot", "·"), ("times", "×"), ("pm", "±"), ("le", "≤"), ("ge", "≥"), ("ne", "≠"),
-        ("approx", "≈"), ("sim", "∼"), ("propto", "∝"), ("to", "→"), ("in", "∈"), ("ll", "≪"), ("gg", "≫"),
-        ("ln", "<span class=\"rm\">ln</span> "), ("exp", "<span class=\"rm\">exp</span> "), ("quad", "&emsp;"), (",", "&thinsp;"),
+        ("alpha", "α"),
+        ("beta", "β"),
+        ("gamma", "γ"),
+        ("delta", "δ"),
+        ("epsilon", "ε"),
+        ("varepsilon", "ε"),
+        ("theta", "θ"),
+        ("kappa", "κ"),
+        ("lambda", "λ"),
+        ("mu", "μ"),
+        ("nu", "ν"),
+        ("pi", "π"),
+        ("rho", "ρ"),
+        ("sigma", "σ"),
+        ("tau", "τ"),
+        ("phi", "φ"),
+        ("chi", "χ"),
+        ("psi", "ψ"),
+        ("omega", "ω"),
+        ("Gamma", "Γ"),
+        ("Delta", "Δ"),
+        ("Theta", "Θ"),
+        ("Lambda", "Λ"),
+        ("Sigma", "Σ"),
+        ("Phi", "Φ"),
+        ("Psi", "Ψ"),
+        ("Omega", "Ω"),
+        ("hbar", "ħ"),
+        ("ell", "ℓ"),
+        ("nabla", "∇"),
+        ("partial", "∂"),
+        ("infty", "∞"),
+        ("int", "∫"),
+        ("sum", "Σ"),
+        ("prod", "Π"),
+        ("sqrt", "√"),
+        ("cdot", "·"),
+        ("times", "×"),
+        ("pm", "±"),
+        ("le", "≤"),
+        ("ge", "≥"),
+        ("ne", "≠"),
+        ("approx", "≈"),
+        ("sim", "∼"),
+        ("propto", "∝"),
+        ("to", "→"),
+        ("in", "∈"),
+        ("ll", "≪"),
+        ("gg", "≫"),
+        ("ln", "<span class=\"rm\">ln</span> "),
+        ("exp", "<span class=\"rm\">exp</span> "),
+        ("quad", "&emsp;"),
+        (",", "&thinsp;"),
     ];
     let mut out = String::new();
     let mut chars = text.chars().peekable();
@@ -188,7 +236,10 @@ mod tests {
             "<p>A <strong>bold</strong> and <em>slanted</em> <code>a&lt;b</code> &amp; <a href=\"#law\">Figure 1</a>, \
              {other}.</p>\n<ul>\n<li>one</li>\n<li>two more</li>\n</ul>\n"
         );
-        assert_eq!(html("[x](https://a.b/?c&d) [y](javascript:z)"), "<p><a href=\"https://a.b/?c&amp;d\">x</a> [y](javascript:z)</p>\n");
+        assert_eq!(
+            html("[x](https://a.b/?c&d) [y](javascript:z)"),
+            "<p><a href=\"https://a.b/?c&amp;d\">x</a> [y](javascript:z)</p>\n"
+        );
         assert_eq!(html("2 * 3 * 4 \\*"), "<p>2 * 3 * 4 *</p>\n");
     }
 

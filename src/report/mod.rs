@@ -1,20 +1,24 @@
 //! Publication figures, tables and pages from Parquet and CSV tables, as a library of its own.
 //!
-//! - [`frame`] reads tables into polars frames and joins, filters, sorts and averages them; [`expression`] computes columns
-//!   such as `1/diffusion`; [`interval`] holds Student's t.
-//! - [`tables`] makes a table for print from a frame, and [`cells`] and [`render`] write it as CSV, Markdown, LaTeX, HTML and
-//!   Parquet.
-//! - [`plot`] is the description of a figure over named frames; [`figure`] is the figure itself (panels of marks in data
-//!   coordinates), which [`axis`], [`layout`] and [`marks`] turn into a [`scene`] of shapes on paper, which is written as SVG and PNG.
+//! - [`read`] reads tables into polars frames, which [`frame`] joins, filters, sorts and averages; [`expression`]
+//!   computes columns such as `1/diffusion`; [`interval`] holds Student's t.
+//! - [`tables`] makes a table for print from a frame; [`cells`] and [`render`] write it as CSV, Markdown, LaTeX, HTML
+//!   and Parquet.
+//! - [`plot`] is the description of a figure over named frames, from which [`compose`] makes the [`figure`] itself
+//!   (panels of marks in data coordinates); [`axis`], [`layout`] and [`marks`] turn it into a [`scene`] of shapes on
+//!   paper, which is written as SVG and PNG.
 //! - [`images`] draws grids of images and scatters of points.
 //! - [`html`] and [`markup`] make one self-contained page.
 
 pub mod axis;
 pub mod cells;
+pub mod compose;
 pub mod error;
 pub mod expression;
 pub mod figure;
 pub mod frame;
+#[cfg(test)]
+mod gallery;
 pub mod html;
 pub mod images;
 pub mod interval;
@@ -22,6 +26,7 @@ pub mod layout;
 pub mod marks;
 pub mod markup;
 pub mod plot;
+pub mod read;
 pub mod render;
 pub mod scene;
 pub mod tables;

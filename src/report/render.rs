@@ -3,10 +3,14 @@
 use super::cells::{Cell, Style, latex_text};
 use super::error::ReportError;
 use super::frame::{self, Value};
+use super::read;
 use super::tables::{Head, Mark, Table};
 use polars::frame::DataFrame;
-use polars::prelude::{KeyValueMetadata, ParquetCompression, ParquetReader, ParquetWriter, SerReader, StatisticsOptions};
+use polars::prelude::{
+    KeyValueMetadata, ParquetCompression, ParquetReader, ParquetWriter, SerReader, StatisticsOptions,
+};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
@@ -21,6 +25,7 @@ struct Presentation {
     marks: Vec<Vec<Mark>>,
     caption: String,
     label: String,
+    names: BTreeMap<String, String>,
 }
 
 const NOTE: &str = "† within noise: the 95% interval overlaps that of the best value in the column.";
@@ -66,7 +71,7 @@ impl Table {
         out.push_str(&format!("| {} |\n", rules.collect::<Vec<_>>().join(" | ")));
         for (row, marks) in self.rows.iter().zip(&self.marks) {
             let cells = row.iter().zip(marks).zip(&self.heads).map(|((cell, mark), head)| {
-                let text = escape(cell.show(head.digits, Style::Unicode));
+                let text = escape(self.show(cell, head, Style::Unicode));
                 match mark {
                     Mark::None => text,
                     Mark::Best => format!("**{text}**"),
@@ -92,13 +97,18 @@ impl Table {
         if !self.label.is_empty() {
             out.push_str(&format!("  \\label{{{}}}\n", self.label));
         }
-        out.push_str(&format!("  \\begin{{tabular}}{{{align}}}\n    \\toprule\n    {} \\\\\n    \\midrule\n", heads.join(" & ")));
+        out.push_str(&format!(
+            "  \\begin{{tabular}}{{{align}}}\n    \\toprule\n    {} \\\\\n    \\midrule\n",
+            heads.join(" & ")
+        ));
         for (row, marks) in self.rows.iter().zip(&self.marks) {
             let cells = row.iter().zip(marks).zip(&self.heads).map(|((cell, mark), head)| {
-                let text = cell.show(head.digits, Style::Latex);
+                let text = self.show(cell, head, Style::Latex);
                 match mark {
                     Mark::None => text,
-                    Mark::Best if text.starts_with('$') => format!("$\\boldsymbol{{{}}}$", text.trim_matches('$')),
+                    Mark::Best if text.starts_with('$') => {
+                        format!("$\\boldsymbol{{{}}}$", text.trim_matches('$'))
+                    }
                     Mark::Best => format!("\\textbf{{{text}}}"),
                     Mark::WithinNoise => format!("{text}$^\\dagger$"),
                 }
@@ -119,14 +129,17 @@ impl Table {
         let class = |i: usize| if self.numeric(i) { " class=\"n\"" } else { "" };
         let mut out = String::from("<table>\n<thead><tr>");
         for (i, head) in self.heads.iter().enumerate() {
-            let unit = head.unit.as_ref().map_or(String::new(), |unit| format!(" <small>({})</small>", escape(unit)));
+            let unit = head
+                .unit
+                .as_ref()
+                .map_or(String::new(), |unit| format!(" <small>({})</small>", escape(unit)));
             out.push_str(&format!("<th scope=\"col\"{}>{}{unit}</th>", class(i), escape(&head.title)));
         }
         out.push_str("</tr></thead>\n<tbody>\n");
         for (row, marks) in self.rows.iter().zip(&self.marks) {
             out.push_str("<tr>");
             for (i, ((cell, mark), head)) in row.iter().zip(marks).zip(&self.heads).enumerate() {
-                let text = escape(&cell.show(head.digits, Style::Unicode));
+                let text = escape(&self.show(cell, head, Style::Unicode));
                 let text = match mark {
                     Mark::None => text,
                     Mark::Best => format!("<b>{text}</b>"),
@@ -150,6 +163,7 @@ impl Table {
             marks: self.marks.clone(),
             caption: self.caption.clone(),
             label: self.label.clone(),
+            names: self.names.clone(),
         };
         let text = serde_json::to_string(&presentation).unwrap_or_default();
         save(&mut self.frame()?, path, vec![(PRESENTATION.into(), text)])
@@ -157,7 +171,7 @@ impl Table {
 
     /// Reads a table for print: with its headings, when [`Table::save_parquet`] has written it, else every column plainly.
     pub fn load(path: &Path) -> Result<Table, ReportError> {
-        let data = frame::load(path)?;
+        let data = read::load(path)?;
         let spec = super::tables::TableSpec::default();
         let Some(found) = presentation(path)? else { return Table::of(&data, &spec) };
         let columns = found.heads.iter().map(|head| super::tables::ColumnSpec {
@@ -171,7 +185,17 @@ impl Table {
         }
         table.caption = found.caption;
         table.label = found.label;
+        table.names = found.names;
         Ok(table)
+    }
+
+    fn show(&self, cell: &Cell, head: &Head, style: Style) -> String {
+        match cell {
+            Cell::Text(text) => {
+                Cell::Text(self.names.get(text).unwrap_or(text).clone()).show(head.digits, style)
+            }
+            cell => cell.show(head.digits, style),
+        }
     }
 
     fn numeric(&self, column: usize) -> bool {
@@ -193,16 +217,25 @@ pub fn save(data: &mut DataFrame, path: &Path, metadata: Vec<(String, String)>) 
         .with_statistics(StatisticsOptions::empty())
         .with_row_group_size(Some(rows))
         .set_parallel(false)
-        .with_key_value_metadata(if metadata.is_empty() { None } else { Some(KeyValueMetadata::from_static(metadata)) });
+        .with_key_value_metadata(if metadata.is_empty() {
+            None
+        } else {
+            Some(KeyValueMetadata::from_static(metadata))
+        });
     writer.finish(data).map(|_| ()).map_err(|source| ReportError::Table { path: path.into(), source })
 }
 
 /// A frame as CSV text with full precision.
 pub fn csv(data: &DataFrame) -> Result<String, ReportError> {
     let names = frame::names(data);
-    let columns = names.iter().map(|name| frame::values(data, name, "the table")).collect::<Result<Vec<_>, _>>()?;
+    let columns =
+        names.iter().map(|name| frame::values(data, name, "the table")).collect::<Result<Vec<_>, _>>()?;
     let quote = |text: String| {
-        if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+        if text.contains([',', '"', '\n', '\r']) {
+            format!("\"{}\"", text.replace('"', "\"\""))
+        } else {
+            text
+        }
     };
     let mut out = names.into_iter().map(quote).collect::<Vec<_>>().join(",");
     out.push('\n');
@@ -218,11 +251,15 @@ fn presentation(path: &Path) -> Result<Option<Presentation>, ReportError> {
     let read = |source| ReportError::Read { path: path.into(), source };
     let mut magic = [0; 4];
     let mut file = File::open(path).map_err(read)?;
-    if fs::metadata(path).map_err(read)?.len() < 12 || file.read_exact(&mut magic).is_err() || &magic != b"PAR1" {
+    if fs::metadata(path).map_err(read)?.len() < 12
+        || file.read_exact(&mut magic).is_err()
+        || &magic != b"PAR1"
+    {
         return Ok(None);
     }
     let mut reader = ParquetReader::new(File::open(path).map_err(read)?);
-    let metadata = reader.get_metadata().map_err(|source| ReportError::Table { path: path.into(), source })?;
+    let metadata =
+        reader.get_metadata().map_err(|source| ReportError::Table { path: path.into(), source })?;
     let pairs = metadata.key_value_metadata().iter().flatten();
     let text = pairs.filter(|pair| pair.key == PRESENTATION).find_map(|pair| pair.value.as_ref());
     Ok(text.and_then(|text| serde_json::from_str(text).ok()))
@@ -266,7 +303,11 @@ mod tests {
             }),
             columns: vec![
                 ColumnSpec { title: Some(text("Model")), ..ColumnSpec::named("model") },
-                ColumnSpec { title: Some(text("Fréchet distance")), best: Some(Best::Lower), ..ColumnSpec::named("fd") },
+                ColumnSpec {
+                    title: Some(text("Fréchet distance")),
+                    best: Some(Best::Lower),
+                    ..ColumnSpec::named("fd")
+                },
                 ColumnSpec { unit: Some(text("%")), digits: 2, ..ColumnSpec::named("100*recall") },
             ],
             names: [(text("ddpm"), text("DDPM")), (text("action"), text("least action"))].into(),
@@ -301,9 +342,13 @@ mod tests {
 
     #[test]
     fn overlapping_intervals_are_within_noise() {
-        let rows = frame_of("m,v,v_lower,v_upper\na,1,0.9,1.1\nb,1.05,0.95,1.15\nc,2,1.9,2.1\nfloor,0,0,0.1\n");
+        let rows =
+            frame_of("m,v,v_lower,v_upper\na,1,0.9,1.1\nb,1.05,0.95,1.15\nc,2,1.9,2.1\nfloor,0,0,0.1\n");
         let spec = TableSpec {
-            columns: vec![ColumnSpec::named("m"), ColumnSpec { best: Some(Best::Lower), ..ColumnSpec::named("v") }],
+            columns: vec![
+                ColumnSpec::named("m"),
+                ColumnSpec { best: Some(Best::Lower), ..ColumnSpec::named("v") },
+            ],
             compete: serde_json::from_str(r#"{"m": ["a", "b", "c"]}"#).unwrap(),
             ..TableSpec::default()
         };
@@ -325,14 +370,21 @@ mod tests {
         let again = Table::load(&path).unwrap();
         assert_eq!(again.markdown(), table.markdown());
         let text = table.csv().unwrap();
-        assert!(text.starts_with("model,fd,fd_lower,fd_upper,100*recall\nDDPM,1.1,-0.17"), "{text}");
+        assert!(text.starts_with("model,fd,fd_lower,fd_upper,100*recall\nddpm,1.1,-0.17"), "{text}");
         assert_eq!(again.csv().unwrap(), text);
     }
 
     #[test]
     fn a_pivot_refuses_two_values_for_a_cell() {
-        let p = Pivot { rows: vec!["model".into()], columns: "metric".into(), value: "value".into(), lower: None, upper: None };
-        let error = Table::of(&frame_of(QUALITY), &TableSpec { pivot: Some(p), ..TableSpec::default() }).unwrap_err();
+        let p = Pivot {
+            rows: vec!["model".into()],
+            columns: "metric".into(),
+            value: "value".into(),
+            lower: None,
+            upper: None,
+        };
+        let error =
+            Table::of(&frame_of(QUALITY), &TableSpec { pivot: Some(p), ..TableSpec::default() }).unwrap_err();
         assert_eq!(
             error.to_string(),
             "two rows have `model` = `ddpm`, so the cell under `fd` is not unique; add a column to `rows`, or average first"

@@ -6,7 +6,9 @@
 use super::error::ReportError;
 use plotters::backend::{BitMapBackend, DrawingBackend, SVGBackend};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{FontFamily, FontStyle, FontTransform, IntoTextStyle, RGBAColor, ShapeStyle, register_font};
+use plotters::style::{
+    FontFamily, FontStyle, FontTransform, IntoTextStyle, RGBAColor, ShapeStyle, register_font,
+};
 use std::sync::Once;
 
 /// The font, with what to fall back on where an SVG is shown without it (Verdana has nearly the same widths).
@@ -199,9 +201,13 @@ impl Scene {
         let (width, height) = (pixels(self.width), pixels(self.height));
         let mut fine = vec![255; width * height * n * n * 3];
         {
-            let mut backend = BitMapBackend::with_buffer(&mut fine, ((width * n) as u32, (height * n) as u32));
+            let mut backend =
+                BitMapBackend::with_buffer(&mut fine, ((width * n) as u32, (height * n) as u32));
             let scale = resolution / 72.0 * n as f64;
-            self.paint(&mut backend, Device { scale, text_size: LINE_HEIGHT, baseline: 0.5 * LINE_HEIGHT, vector: false })?;
+            self.paint(
+                &mut backend,
+                Device { scale, text_size: LINE_HEIGHT, baseline: 0.5 * LINE_HEIGHT, vector: false },
+            )?;
             backend.present().map_err(drawing)?;
         }
         let mut coarse = Vec::with_capacity(width * height * 3);
@@ -256,8 +262,9 @@ impl Scene {
                         Anchor::Middle => HPos::Center,
                         Anchor::End => HPos::Right,
                     };
-                    let mut style = (FontFamily::Name(FONT), text.size * device.scale * device.text_size, weight)
-                        .into_text_style(&(1, 1));
+                    let mut style =
+                        (FontFamily::Name(FONT), text.size * device.scale * device.text_size, weight)
+                            .into_text_style(&(1, 1));
                     style.pos = Pos::new(anchor, VPos::Top);
                     style.color = plotters::style::Color::to_backend_color(&rgba(text.colour));
                     let rise = device.baseline * text.size;
@@ -279,8 +286,11 @@ impl Scene {
                                 picture.at.1 + picture.size.1 * row as f64 / picture.rows as f64,
                             ))
                         };
-                        let style = ShapeStyle::from(rgba(Colour(pixel[0], pixel[1], pixel[2], 1.0))).filled();
-                        backend.draw_rect(corner(column, row), corner(column + 1, row + 1), &style, true).map_err(drawing)?;
+                        let style =
+                            ShapeStyle::from(rgba(Colour(pixel[0], pixel[1], pixel[2], 1.0))).filled();
+                        backend
+                            .draw_rect(corner(column, row), corner(column + 1, row + 1), &style, true)
+                            .map_err(drawing)?;
                     }
                 }
                 // Embedded as images when the rest is written.
@@ -305,7 +315,12 @@ impl Picture {
 }
 
 /// RGB bytes as a PNG file.
-pub fn encode_png(rgb: &[u8], width: usize, height: usize, resolution: Option<f64>) -> Result<Vec<u8>, ReportError> {
+pub fn encode_png(
+    rgb: &[u8],
+    width: usize,
+    height: usize,
+    resolution: Option<f64>,
+) -> Result<Vec<u8>, ReportError> {
     let mut out = Vec::new();
     let mut encoder = png::Encoder::new(&mut out, width as u32, height as u32);
     encoder.set_color(png::ColorType::Rgb);
@@ -322,7 +337,11 @@ pub fn encode_png(rgb: &[u8], width: usize, height: usize, resolution: Option<f6
 }
 
 /// A thick line on a bitmap: a bar for each segment and a disc on each joint, which no sharp turn can break.
-fn stroke<B: DrawingBackend>(backend: &mut B, points: &[(i32, i32)], style: &ShapeStyle) -> Result<(), ReportError> {
+fn stroke<B: DrawingBackend>(
+    backend: &mut B,
+    points: &[(i32, i32)],
+    style: &ShapeStyle,
+) -> Result<(), ReportError> {
     let radius = style.stroke_width / 2;
     let disc = style.filled();
     for (i, pair) in points.windows(2).enumerate() {

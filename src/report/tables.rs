@@ -32,7 +32,7 @@ pub struct TableSpec {
     /// exist is printed as one cell with its interval.
     #[serde(default)]
     pub columns: Vec<ColumnSpec>,
-    /// What to print in place of a text or a column's name: `{free: Free particle}`.
+    /// What to print in place of a text or a column's name: `{free: Free particle}`; CSV and Parquet keep the original.
     #[serde(default)]
     pub names: BTreeMap<String, String>,
     /// The rows that compete for a column's `best` (floors and ceilings should not): a value or list of values per column.
@@ -130,6 +130,8 @@ pub struct Table {
     pub marks: Vec<Vec<Mark>>,
     pub caption: String,
     pub label: String,
+    /// What is printed in place of a text; data files keep the text itself.
+    pub names: BTreeMap<String, String>,
 }
 
 /// The head of a column.
@@ -173,12 +175,15 @@ impl Table {
             marks: vec![Vec::new(); data.height()],
             caption: spec.caption.clone(),
             label: spec.label.clone(),
+            names: spec.names.clone(),
         };
         let compete = competitors(&data, &spec.compete)?;
         for column in &columns {
-            let cells = column_cells(&data, column, spec)?;
-            for ((cell, mark), (row, marks)) in
-                cells.iter().zip(ranks(&cells, column.best, &compete)).zip(table.rows.iter_mut().zip(&mut table.marks))
+            let cells = column_cells(&data, column)?;
+            for ((cell, mark), (row, marks)) in cells
+                .iter()
+                .zip(ranks(&cells, column.best, &compete))
+                .zip(table.rows.iter_mut().zip(&mut table.marks))
             {
                 row.push(cell.clone());
                 marks.push(mark);
@@ -205,7 +210,7 @@ fn every_column(data: &DataFrame) -> Vec<ColumnSpec> {
     names.iter().filter(|name| !is_end(name)).map(|name| ColumnSpec::named(name)).collect()
 }
 
-fn column_cells(data: &DataFrame, column: &ColumnSpec, spec: &TableSpec) -> Result<Vec<Cell>, ReportError> {
+fn column_cells(data: &DataFrame, column: &ColumnSpec) -> Result<Vec<Cell>, ReportError> {
     let name = &column.column;
     let has = |end: &String| data.column(end).is_ok();
     let end = |given: &Option<String>, suffix| given.clone().or(Some(format!("{name}_{suffix}")).filter(has));
@@ -221,7 +226,8 @@ fn column_cells(data: &DataFrame, column: &ColumnSpec, spec: &TableSpec) -> Resu
             })
             .collect());
     }
-    if !has(name) && super::expression::Expression::parse(name).is_ok_and(|e| e.columns() != [name.as_str()]) {
+    if !has(name) && super::expression::Expression::parse(name).is_ok_and(|e| e.columns() != [name.as_str()])
+    {
         let cells = frame::numbers(data, name, "the table")?;
         return Ok(cells.into_iter().map(|cell| cell.map_or(Cell::Empty, Cell::Number)).collect());
     }
@@ -233,7 +239,7 @@ fn column_cells(data: &DataFrame, column: &ColumnSpec, spec: &TableSpec) -> Resu
             Value::Bool(value) => Cell::Text(if value { "yes".into() } else { "no".into() }),
             Value::Integer(value) => Cell::Integer(value),
             Value::Number(value) => Cell::Number(value),
-            Value::Text(text) => Cell::Text(spec.names.get(&text).cloned().unwrap_or(text)),
+            Value::Text(text) => Cell::Text(text),
         })
         .collect())
 }
@@ -290,7 +296,8 @@ fn pivot(data: &DataFrame, p: &Pivot) -> Result<DataFrame, ReportError> {
     for (i, name) in p.rows.iter().enumerate() {
         columns.push((name.clone(), rows.iter().map(|(key, _)| key[i].clone()).collect()));
     }
-    let sources = parts.iter().map(|(_, name)| frame::values(data, name, table)).collect::<Result<Vec<_>, _>>()?;
+    let sources =
+        parts.iter().map(|(_, name)| frame::values(data, name, table)).collect::<Result<Vec<_>, _>>()?;
     for (head, members) in &heads {
         let head = head[0].to_string();
         for ((suffix, _), source) in parts.iter().zip(&sources) {

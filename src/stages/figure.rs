@@ -5,6 +5,7 @@ use super::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use crate::report::frame;
 use crate::report::images::{self, Samples};
 use crate::report::plot::{Frames, MarkKind, Plot};
+use crate::report::read;
 use polars::frame::DataFrame;
 use std::fs;
 
@@ -15,7 +16,8 @@ impl Stage for FigureStage {
     type Params = Plot;
 
     const KIND: &'static str = "figure";
-    const SUMMARY: &'static str = "Draws columns of tables, or grids of images, as an SVG and a PNG that are fit to print.";
+    const SUMMARY: &'static str =
+        "Draws columns of tables, or grids of images, as an SVG and a PNG that are fit to print.";
 
     fn inputs() -> Inputs {
         Inputs::any()
@@ -31,7 +33,9 @@ impl Stage for FigureStage {
     fn check(plot: &Plot) -> Vec<Issue> {
         let mut checks = Checks::default();
         let mut between = |field: &str, value: f64, low: f64, high: f64| {
-            checks.ensure((low..=high).contains(&value), field, || format!("must be from {low} to {high}, but is {value}"));
+            checks.ensure((low..=high).contains(&value), field, || {
+                format!("must be from {low} to {high}, but is {value}")
+            });
         };
         between("width", plot.width, 30.0, 400.0);
         if let Some(height) = plot.height {
@@ -73,7 +77,11 @@ impl Stage for FigureStage {
                 MarkKind::Histogram => need(mark.x.is_some(), "mark", "a histogram needs `x`"),
                 MarkKind::Band => {
                     let ends = mark.average || (mark.lower.is_some() && mark.upper.is_some());
-                    need(mark.x.is_some() && ends, "mark", "a band needs `x`, and `lower` and `upper` or `average: true`");
+                    need(
+                        mark.x.is_some() && ends,
+                        "mark",
+                        "a band needs `x`, and `lower` and `upper` or `average: true`",
+                    );
                 }
                 _ => need(mark.x.is_some() && mark.y.is_some(), "mark", "this mark needs `x` and `y`"),
             }
@@ -90,7 +98,7 @@ impl Stage for FigureStage {
             Some(spec) => {
                 let mut sources = Vec::new();
                 for row in &spec.rows {
-                    for item in required(ctx, &row.input)? {
+                    for item in required(ctx, &row.input)?.iter().filter(|item| row.shows(&labels(item))) {
                         let label = images::fill_label(&row.label, &labels(item));
                         sources.push((row.clone(), Samples::load(&item.path, label)?));
                     }
@@ -134,7 +142,7 @@ pub fn labels(item: &Item) -> Vec<(String, frame::Value)> {
 pub fn joined(items: &[Item]) -> Result<DataFrame, StageError> {
     let mut parts = Vec::new();
     for item in items {
-        parts.push((frame::load(&item.path)?, labels(item)));
+        parts.push((read::load(&item.path)?, labels(item)));
     }
     Ok(frame::stack(&parts)?)
 }

@@ -14,7 +14,8 @@ impl Stage for TableStage {
     type Params = TableSpec;
 
     const KIND: &'static str = "table";
-    const SUMMARY: &'static str = "Joins, averages and pivots tables, and writes them as Parquet, CSV, Markdown and LaTeX.";
+    const SUMMARY: &'static str =
+        "Joins, averages and pivots tables, and writes them as Parquet, CSV, Markdown and LaTeX.";
 
     fn inputs() -> Inputs {
         Inputs::any()
@@ -22,7 +23,11 @@ impl Stage for TableStage {
 
     fn outputs(_: &TableSpec) -> Vec<Output> {
         vec![
-            Output::file("parquet", "table.parquet", "the columns with full precision, and their headings as metadata"),
+            Output::file(
+                "parquet",
+                "table.parquet",
+                "the columns with full precision, and their headings as metadata",
+            ),
             Output::file("csv", "table.csv", "the columns with full precision"),
             Output::file("markdown", "table.md", "the table for people"),
             Output::file("latex", "table.tex", "the table for a paper, with the rules of booktabs"),
@@ -38,7 +43,9 @@ impl Stage for TableStage {
             });
         }
         if let Some(average) = &spec.average {
-            checks.ensure(!average.values.is_empty(), "average.values", || "must name at least one column".into());
+            checks.ensure(!average.values.is_empty(), "average.values", || {
+                "must name at least one column".into()
+            });
         }
         if let Some(pivot) = &spec.pivot {
             checks.ensure(!pivot.rows.is_empty(), "pivot.rows", || "must name at least one column".into());
@@ -47,7 +54,8 @@ impl Stage for TableStage {
     }
 
     fn run(spec: &TableSpec, ctx: &Context) -> Result<(), StageError> {
-        let names = if spec.inputs.is_empty() { ctx.inputs().keys().cloned().collect() } else { spec.inputs.clone() };
+        let names =
+            if spec.inputs.is_empty() { ctx.inputs().keys().cloned().collect() } else { spec.inputs.clone() };
         let mut parts = Vec::new();
         for name in &names {
             parts.push((joined(required(ctx, name)?)?, Vec::new()));
