@@ -126,6 +126,13 @@ fn is_rule(layer: &Layer) -> bool {
     matches!(layer.geometry, Geometry::Slope { .. } | Geometry::Vertical(_) | Geometry::Horizontal(_))
 }
 
+/// What tells a series apart, and its text in the legend.
+#[derive(Clone)]
+struct Series {
+    key: String,
+    label: String,
+}
+
 struct Build<'a> {
     plot: &'a Plot,
     /// The panels by key (None for marks of all panels), in the order of appearance; layers with the index of their mark.
@@ -162,7 +169,10 @@ impl Build<'_> {
                 Some(_) => (Some(key[0].to_string()), &key[1..]),
                 None => (None, &key[..]),
             };
-            let name = (!series.is_empty()).then(|| self.series_label(mark, &series, values));
+            let name = (!series.is_empty()).then(|| Series {
+                key: format!("{series:?} {}", values.iter().map(Value::to_string).collect::<Vec<_>>().join("\0")),
+                label: self.series_label(mark, &series, values),
+            });
             if mark.mark == MarkKind::Rule {
                 let mut rules: Vec<Geometry> = Vec::new();
                 for row in 0..group.height() {
@@ -220,14 +230,17 @@ impl Build<'_> {
         &mut self,
         mark: &MarkSpec,
         index: usize,
-        series: Option<String>,
+        series: Option<Series>,
         geometry: Geometry,
         data: Vec<Datum>,
     ) -> Layer {
-        let label = series.clone().or_else(|| mark.label.clone());
         let rule = mark.mark == MarkKind::Rule && series.is_none();
-        // Marks of one label share a colour: a line and its band, points and their line.
-        let key = label.clone().unwrap_or_else(|| format!("mark {index}"));
+        // Marks of one series share a colour, whatever their labels: points and their line, a line and its band.
+        let (label, key) = match (series, &mark.label) {
+            (Some(series), _) => (Some(series.label), series.key),
+            (None, Some(label)) => (Some(label.clone()), label.clone()),
+            (None, None) => (None, format!("mark {index}")),
+        };
         let number = if rule || mark.colour.is_some() {
             None
         } else {
