@@ -1,5 +1,6 @@
 //! The stage kinds: thin files that join the science below to the engine.
 
+pub mod choice;
 pub mod classifier;
 pub mod context;
 pub mod registry;
