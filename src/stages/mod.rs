@@ -7,6 +7,8 @@ pub mod registry;
 pub mod sample;
 pub mod stage;
 pub mod train;
+#[cfg(test)]
+mod train_tests;
 
 use registry::Registry;
 
