@@ -46,16 +46,14 @@ impl Model {
 
     /// Reads a model that a `train` stage wrote.
     pub fn load(path: &Path) -> Result<Model, NnError> {
-        Model::from_weights(Weights::load(path)?).map_err(|error| match error {
-            NnError::Description { source, .. } => NnError::Description { path: path.into(), source },
-            error => error,
-        })
+        let weights = Weights::load(path)?;
+        let config = serde_json::from_str(&weights.description)
+            .map_err(|source| NnError::Description { path: path.into(), source: Some(source) })?;
+        Model::with_weights(config, weights)
     }
 
-    /// The model of weights whose description is a [`ModelConfig`].
-    pub fn from_weights(weights: Weights) -> Result<Model, NnError> {
-        let config = serde_json::from_str(&weights.description)
-            .map_err(|source| NnError::Description { path: "weights".into(), source: Some(source) })?;
+    /// The model of this description with fixed weights.
+    pub fn with_weights(config: ModelConfig, weights: Weights) -> Result<Model, NnError> {
         Model::new(config, &mut Parameters::from_weights(weights))
     }
 

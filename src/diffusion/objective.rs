@@ -17,13 +17,13 @@ use crate::nn::raw;
 use crate::random::Stream;
 use candle_core::Tensor;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 /// A training objective.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Objective {
-    /// E ‖ε − ε_θ(x_t, t)‖² (Ho 2020, eq. 14). `objective: simple` means the same.
+    /// E ‖ε − ε_θ(x_t, t)‖² (Ho 2020, eq. 14).
     Simple(Simple),
     /// The action of path segments and of the model's own mean path.
     PathAction(PathAction),
@@ -74,42 +74,6 @@ pub enum Target {
     /// Its mean μ̃(x_s, x_0) given both ends (Rao–Blackwell): ε* is the noise of x_s; the same gradient, less noisy.
     #[default]
     Mean,
-}
-
-impl<'de> Deserialize<'de> for Objective {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Objective, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "kebab-case")]
-        enum Named {
-            Simple(Simple),
-            PathAction(PathAction),
-        }
-        struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Objective;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("`simple`, `path-action`, or a map with one of them")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Objective, E> {
-                match name {
-                    "simple" => Ok(Objective::default()),
-                    "path-action" => Ok(Objective::PathAction(PathAction::default())),
-                    _ => Err(E::unknown_variant(name, &["simple", "path-action"])),
-                }
-            }
-
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Objective, A::Error> {
-                let named = Named::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
-                Ok(match named {
-                    Named::Simple(p) => Objective::Simple(p),
-                    Named::PathAction(p) => Objective::PathAction(p),
-                })
-            }
-        }
-        deserializer.deserialize_any(Visitor)
-    }
 }
 
 impl Default for Objective {
@@ -444,15 +408,5 @@ mod tests {
         let slope = (loss(p, 0.4 + h, &x0, &schedule, 9) - loss(p, 0.4 - h, &x0, &schedule, 9))
             / (2.0 * f64::from(h));
         assert!((f64::from(gradient) - slope).abs() < 1e-3 * (1.0 + slope.abs()), "{gradient}, {slope}");
-    }
-
-    #[test]
-    fn written_as_a_name_or_a_map() {
-        let read = |text| serde_json::from_str::<Objective>(text);
-        assert_eq!(read("\"simple\"").unwrap(), Objective::Simple(Simple {}));
-        assert_eq!(read("{\"simple\": {}}").unwrap(), Objective::Simple(Simple {}));
-        let p = PathAction { k: 4, lambda: 0.5, ..PathAction::default() };
-        assert_eq!(read("{\"path-action\": {\"k\": 4, \"lambda\": 0.5}}").unwrap(), Objective::PathAction(p));
-        assert!(read("{\"path-action\": {\"kk\": 4}}").is_err() && read("\"vlb\"").is_err());
     }
 }

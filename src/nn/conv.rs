@@ -81,8 +81,8 @@ impl CustomOp3 for Conv3x3 {
             // The gradient of the images is the correlation of dy with the filters turned by 180° and transposed.
             let dx = raw::gradient(x, || {
                 let turned = raw::read(w, |w| {
-                    Panels::pack_with(9 * outputs, inputs, |k, j| {
-                        w[((8 - k / outputs) * inputs + j) * outputs + k % outputs]
+                    Panels::pack_strided(w, 9 * outputs, inputs, outputs, |k| {
+                        (8 - k / outputs) * inputs * outputs + k % outputs
                     })
                 })?;
                 let p = Patches::of(dy, [n, h, width, outputs]);

@@ -4,7 +4,9 @@
 /// random beginning is soon forgotten.
 pub fn update(average: &mut [Vec<f32>], values: &[Vec<f32>], decay: f64, step: u64) {
     let keep = decay.min((1.0 + step as f64) / (10.0 + step as f64)) as f32;
-    for (average, values) in average.iter_mut().flatten().zip(values.iter().flatten()) {
-        *average = keep * *average + (1.0 - keep) * values;
+    for (average, values) in average.iter_mut().zip(values) {
+        for (average, x) in average.iter_mut().zip(values) {
+            *average = keep * *average + (1.0 - keep) * x;
+        }
     }
 }

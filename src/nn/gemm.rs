@@ -42,14 +42,21 @@ impl Panels {
         panels
     }
 
-    /// Packs the matrix whose element (k, j) is `at(k, j)`.
-    pub fn pack_with(k: usize, n: usize, at: impl Fn(usize, usize) -> f32) -> Panels {
+    /// Packs the matrix whose element (k, j) is `data[start(k) + j · stride]`.
+    pub fn pack_strided(
+        data: &[f32],
+        k: usize,
+        n: usize,
+        stride: usize,
+        start: impl Fn(usize) -> usize,
+    ) -> Panels {
         let mut panels = Panels::zeros(k, n);
         for (p, panel) in panels.data.chunks_exact_mut(k.max(1) * PANEL).enumerate() {
-            let first = p * PANEL;
+            let width = PANEL.min(n - p * PANEL);
             for (row, out) in panel.chunks_exact_mut(PANEL).enumerate() {
-                for (j, x) in out.iter_mut().enumerate().take(n - first) {
-                    *x = at(row, first + j);
+                let from = data[start(row) + p * PANEL * stride..].iter().step_by(stride);
+                for (out, x) in out[..width].iter_mut().zip(from) {
+                    *out = *x;
                 }
             }
         }
@@ -75,6 +82,9 @@ pub fn multiply(level: Level, a: Gather<'_>, b: &Panels) -> Vec<f32> {
     assert!(last(a.rows) + last(a.cols) < a.data.len());
     match level {
         // SAFETY: `Level::current` is at most what the machine can run, and a pinned level was checked.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 if b.n <= 16 => unsafe { x86::avx512_narrow(a, b, &mut c) },
+        // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Level::Avx512 => unsafe { x86::avx512(a, b, &mut c) },
         // SAFETY: as above.
@@ -174,6 +184,8 @@ mod x86 {
 
     kernel!(avx512, "avx512f", 8 x 2 of 16,
         _mm512_setzero_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_storeu_ps);
+    kernel!(avx512_narrow, "avx512f", 8 x 1 of 16,
+        _mm512_setzero_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_storeu_ps);
     kernel!(avx2, "avx2,fma", 6 x 2 of 8,
         _mm256_setzero_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_storeu_ps);
 }
@@ -222,7 +234,7 @@ mod tests {
     #[test]
     fn transpose_by_tables() {
         let a = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
-        let panels = Panels::pack_with(2, 1, |k, _| [10.0, 1.0][k]);
+        let panels = Panels::pack_strided(&[10.0, 1.0], 2, 1, 1, |k| k);
         let c = multiply(Level::current(), Gather { data: &a, rows: &[0, 1, 2], cols: &[0, 3] }, &panels);
         assert_eq!(c, [14.0, 25.0, 36.0]);
     }

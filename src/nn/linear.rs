@@ -62,8 +62,7 @@ impl CustomOp3 for Linear {
         let rows = x.elem_count() / inputs;
         raw::read(dy, |dy| {
             let dx = raw::gradient(x, || {
-                let transposed =
-                    raw::read(w, |w| Panels::pack_with(outputs, inputs, |k, j| w[j * outputs + k]))?;
+                let transposed = raw::read(w, |w| Panels::pack_strided(w, outputs, inputs, outputs, |k| k))?;
                 let a = Gather { data: dy, rows: &row_offsets(rows, outputs), cols: &first(outputs) };
                 Ok(multiply(Level::current(), a, &transposed))
             })?;

@@ -85,11 +85,11 @@ impl Network {
     }
 }
 
-/// The number of samples that are computed together: about 1,024 pixels, so that activations stay in cache. It depends on
+/// The number of samples that are computed together: about 512 pixels, so that activations stay in cache. It depends on
 /// the data's shape alone, because it fixes the order in which gradients are added.
 pub fn block_size(shape: &[usize]) -> usize {
     match shape {
-        [_, height, width] => (1024 / (height * width).max(1)).max(1),
+        [_, height, width] => (512 / (height * width).max(1)).max(1),
         _ => 128,
     }
 }

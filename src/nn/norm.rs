@@ -17,40 +17,66 @@ struct GroupNormSilu {
     groups: usize,
 }
 
-/// Adds the rows of `x` (or of x·y where y is given) channel by channel.
+/// Several pixels are taken as one row of about this length, so that the loops over it fill vector registers.
+const ROW: usize = 128;
+
+/// A vector of one number for each channel, repeated to the length of a row.
+fn row_of(channels: usize, repeats: usize) -> Vec<f32> {
+    vec![0.0; channels * repeats]
+}
+
+fn repeats(channels: usize) -> usize {
+    (ROW / channels).max(1)
+}
+
+fn repeat(numbers: &[f32]) -> Vec<f32> {
+    numbers.repeat(repeats(numbers.len()))
+}
+
+/// Adds up the repeats of each channel, in order, into the first of them.
 #[inline(always)]
-fn channel_sums(x: &[f32], channels: usize, out: &mut [f32]) {
-    out.fill(0.0);
-    for row in x.chunks_exact(channels) {
-        for (s, x) in out.iter_mut().zip(row) {
+fn fold_repeats(row: &mut [f32], channels: usize) {
+    let (first, rest) = row.split_at_mut(channels);
+    for part in rest.chunks_exact(channels) {
+        for (s, x) in first.iter_mut().zip(part) {
             *s += x;
         }
     }
 }
 
-/// Replaces each number by the sum over its group, times `scale`.
+/// Replaces the number of each channel by the sum over its group of `size` channels times `scale`, in every repeat.
 #[inline(always)]
-fn sum_groups(numbers: &mut [f32], size: usize, scale: f32) {
-    for group in numbers.chunks_exact_mut(size) {
+fn sum_groups(row: &mut [f32], channels: usize, size: usize, scale: f32) {
+    let (first, rest) = row.split_at_mut(channels);
+    for group in first.chunks_exact_mut(size) {
         let sum: f32 = group.iter().fold(0.0, |sum, x| sum + x);
         group.fill(sum * scale);
     }
+    for part in rest.chunks_exact_mut(channels) {
+        part.copy_from_slice(first);
+    }
 }
 
-/// The mean and 1/√(var + ε) of each channel's group in one sample.
+/// The mean and 1/√(var + ε) of each channel's group in one sample, as rows.
 #[inline(always)]
-fn statistics(x: &[f32], size: usize, mean: &mut [f32], inverse: &mut [f32]) {
-    let channels = mean.len();
+fn statistics(x: &[f32], channels: usize, size: usize, mean: &mut [f32], inverse: &mut [f32]) {
     let scale = 1.0 / (x.len() / channels * size) as f32;
-    channel_sums(x, channels, mean);
-    sum_groups(mean, size, scale);
+    mean.fill(0.0);
+    for row in x.chunks(mean.len()) {
+        for (s, x) in mean.iter_mut().zip(row) {
+            *s += x;
+        }
+    }
+    fold_repeats(mean, channels);
+    sum_groups(mean, channels, size, scale);
     inverse.fill(0.0);
-    for row in x.chunks_exact(channels) {
+    for row in x.chunks(mean.len()) {
         for ((s, x), m) in inverse.iter_mut().zip(row).zip(mean.iter()) {
             *s += (x - m) * (x - m);
         }
     }
-    sum_groups(inverse, size, scale);
+    fold_repeats(inverse, channels);
+    sum_groups(inverse, channels, size, scale);
     for s in inverse {
         *s = 1.0 / (*s + EPSILON).sqrt();
     }
@@ -59,14 +85,18 @@ fn statistics(x: &[f32], size: usize, mean: &mut [f32], inverse: &mut [f32]) {
 vectorised! {
     fn forward(x: &[f32], gamma: &[f32], beta: &[f32], samples: usize, groups: usize, y: &mut [f32]) {
         let channels = gamma.len();
-        let (mut mean, mut inverse) = (vec![0.0; channels], vec![0.0; channels]);
+        let (gamma, beta) = (repeat(gamma), repeat(beta));
+        let (mut mean, mut inverse) = (gamma.clone(), gamma.clone());
         let sample = x.len() / samples;
         for (x, y) in x.chunks_exact(sample).zip(y.chunks_exact_mut(sample)) {
-            statistics(x, channels / groups, &mut mean, &mut inverse);
-            for (x, y) in x.chunks_exact(channels).zip(y.chunks_exact_mut(channels)) {
-                for c in 0..channels {
-                    let z = (x[c] - mean[c]) * inverse[c] * gamma[c] + beta[c];
-                    y[c] = z * sigmoid(z);
+            statistics(x, channels, channels / groups, &mut mean, &mut inverse);
+            for (x, y) in x.chunks(mean.len()).zip(y.chunks_mut(mean.len())) {
+                let n = x.len();
+                let (y, mean, inverse, gamma, beta) =
+                    (&mut y[..n], &mean[..n], &inverse[..n], &gamma[..n], &beta[..n]);
+                for i in 0..n {
+                    let z = (x[i] - mean[i]) * inverse[i] * gamma[i] + beta[i];
+                    y[i] = z * sigmoid(z);
                 }
             }
         }
@@ -89,50 +119,54 @@ struct Backward<'a> {
 vectorised! {
     fn backward(b: Backward<'_>) {
         let channels = b.gamma.len();
+        let size = channels / b.groups;
         let sample = b.x.len() / b.samples;
-        let size = b.groups_size();
         let scale = 1.0 / (sample / channels * size) as f32;
-        let zeros = || vec![0.0f32; channels];
+        let (gamma, beta) = (repeat(b.gamma), repeat(b.beta));
+        let zeros = || row_of(channels, repeats(channels));
         let (mut mean, mut inverse, mut sum_dz, mut sum_dz_xhat) = (zeros(), zeros(), zeros(), zeros());
+        let row = gamma.len();
         let samples = b.x.chunks_exact(sample).zip(b.dy.chunks_exact(sample)).zip(b.dx.chunks_exact_mut(sample));
         for ((x, dy), dx) in samples {
-            statistics(x, size, &mut mean, &mut inverse);
+            statistics(x, channels, size, &mut mean, &mut inverse);
             sum_dz.fill(0.0);
             sum_dz_xhat.fill(0.0);
             // First dz = dL/d(γ x̂ + β) into dx, with its sums.
-            let rows = x.chunks_exact(channels).zip(dy.chunks_exact(channels)).zip(dx.chunks_exact_mut(channels));
-            for ((x, dy), dx) in rows {
-                for c in 0..channels {
-                    let xhat = (x[c] - mean[c]) * inverse[c];
-                    let z = xhat * b.gamma[c] + b.beta[c];
+            for ((x, dy), dx) in x.chunks(row).zip(dy.chunks(row)).zip(dx.chunks_mut(row)) {
+                let n = x.len();
+                let (dy, dx) = (&dy[..n], &mut dx[..n]);
+                let (mean, inverse, gamma, beta) = (&mean[..n], &inverse[..n], &gamma[..n], &beta[..n]);
+                let (sum_dz, sum_dz_xhat) = (&mut sum_dz[..n], &mut sum_dz_xhat[..n]);
+                for i in 0..n {
+                    let xhat = (x[i] - mean[i]) * inverse[i];
+                    let z = xhat * gamma[i] + beta[i];
                     let s = sigmoid(z);
-                    let dz = dy[c] * (s * (1.0 + z * (1.0 - s)));
-                    sum_dz[c] += dz;
-                    sum_dz_xhat[c] += dz * xhat;
-                    dx[c] = dz;
+                    let dz = dy[i] * (s * (1.0 + z * (1.0 - s)));
+                    sum_dz[i] += dz;
+                    sum_dz_xhat[i] += dz * xhat;
+                    dx[i] = dz;
                 }
             }
+            fold_repeats(&mut sum_dz, channels);
+            fold_repeats(&mut sum_dz_xhat, channels);
             for c in 0..channels {
                 b.dbeta[c] += sum_dz[c];
                 b.dgamma[c] += sum_dz_xhat[c];
-                sum_dz[c] *= b.gamma[c];
-                sum_dz_xhat[c] *= b.gamma[c];
+                sum_dz[c] *= gamma[c];
+                sum_dz_xhat[c] *= gamma[c];
             }
-            sum_groups(&mut sum_dz, size, scale);
-            sum_groups(&mut sum_dz_xhat, size, scale);
-            for (x, dx) in x.chunks_exact(channels).zip(dx.chunks_exact_mut(channels)) {
-                for c in 0..channels {
-                    let xhat = (x[c] - mean[c]) * inverse[c];
-                    dx[c] = inverse[c] * (dx[c] * b.gamma[c] - sum_dz[c] - xhat * sum_dz_xhat[c]);
+            sum_groups(&mut sum_dz, channels, size, scale);
+            sum_groups(&mut sum_dz_xhat, channels, size, scale);
+            for (x, dx) in x.chunks(row).zip(dx.chunks_mut(row)) {
+                let n = x.len();
+                let (dx, mean, inverse, gamma) = (&mut dx[..n], &mean[..n], &inverse[..n], &gamma[..n]);
+                let (sum_dz, sum_dz_xhat) = (&sum_dz[..n], &sum_dz_xhat[..n]);
+                for i in 0..n {
+                    let xhat = (x[i] - mean[i]) * inverse[i];
+                    dx[i] = inverse[i] * (dx[i] * gamma[i] - sum_dz[i] - xhat * sum_dz_xhat[i]);
                 }
             }
         }
-    }
-}
-
-impl Backward<'_> {
-    fn groups_size(&self) -> usize {
-        self.gamma.len() / self.groups
     }
 }
 

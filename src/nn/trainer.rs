@@ -69,8 +69,10 @@ impl Trainer {
         };
         for (loss, gradients) in parts {
             total += f64::from(loss);
-            for (sum, x) in sum.iter_mut().flatten().zip(gradients.iter().flatten()) {
-                *sum += x;
+            for (sum, gradient) in sum.iter_mut().zip(gradients) {
+                for (sum, x) in sum.iter_mut().zip(gradient) {
+                    *sum += x;
+                }
             }
         }
         Ok((total, sum))

@@ -92,7 +92,11 @@ impl Stage for Classifier {
 
     fn outputs(_: &Params) -> Vec<Output> {
         vec![
-            Output::file("model", "model.safetensors", "the averaged weights, with the classifier's description"),
+            Output::file(
+                "model",
+                "model.safetensors",
+                "the averaged weights, with the classifier's description",
+            ),
             Output::file("accuracy", "accuracy.json", "accuracy on both sets"),
         ]
     }
@@ -111,7 +115,9 @@ impl Stage for Classifier {
         checks.ensure(p.weight_decay >= 0.0 && p.weight_decay.is_finite(), "weight_decay", || {
             format!("must be 0 or more, but is {}", p.weight_decay)
         });
-        checks.ensure((0.0..1.0).contains(&p.ema), "ema", || format!("must be from 0 to below 1, but is {}", p.ema));
+        checks.ensure((0.0..1.0).contains(&p.ema), "ema", || {
+            format!("must be from 0 to below 1, but is {}", p.ema)
+        });
         checks.ensure(p.noise >= 0.0 && p.noise.is_finite(), "noise", || {
             format!("must be 0 or more, but is {}", p.noise)
         });

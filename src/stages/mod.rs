@@ -1,6 +1,7 @@
 //! The stage kinds: thin files that join the science below to the engine.
 
 pub mod action_law;
+pub mod choice;
 pub mod classifier;
 pub mod columns;
 pub mod command;
@@ -20,6 +21,8 @@ pub mod sample_quality;
 pub mod stage;
 pub mod table;
 pub mod train;
+#[cfg(test)]
+mod train_tests;
 
 use fingerprints::of;
 use registry::Registry;

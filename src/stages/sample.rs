@@ -22,6 +22,8 @@ pub struct Params {
     /// Number of samples.
     pub count: usize,
     /// `ancestral` or `ddim`.
+    #[serde(deserialize_with = "super::choice::read")]
+    #[schemars(schema_with = "super::choice::schema::<Sampler>")]
     pub sampler: Sampler,
     /// Number of sampling steps, 1 to the model's T; T if left out.
     pub steps: Option<usize>,
@@ -35,7 +37,14 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Params {
-        Params { count: 1000, sampler: Sampler::default(), steps: None, seed: 0, batch: 16, clip_denoised: None }
+        Params {
+            count: 1000,
+            sampler: Sampler::default(),
+            steps: None,
+            seed: 0,
+            batch: 16,
+            clip_denoised: None,
+        }
     }
 }
 
@@ -90,7 +99,10 @@ impl Stage for Sample {
         let steps = p.steps.unwrap_or(timesteps);
         if steps > timesteps {
             let help = format!("give {timesteps} or less, or train with a larger `timesteps`");
-            return Err(StageError::with_help(format!("{steps} sampling steps of a model of {timesteps}"), help));
+            return Err(StageError::with_help(
+                format!("{steps} sampling steps of a model of {timesteps}"),
+                help,
+            ));
         }
         let images = model.config.shape.len() == 3;
         let clip = p.clip_denoised.unwrap_or(images);

@@ -27,12 +27,16 @@ pub struct Train;
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
     /// The network that predicts the noise: `unet` for images, `mlp` for points.
+    #[serde(deserialize_with = "super::choice::read")]
+    #[schemars(schema_with = "super::choice::schema::<NetworkConfig>")]
     pub network: NetworkConfig,
     /// The noise schedule.
     pub schedule: ScheduleKind,
     /// T, the number of diffusion steps, 1 to 10,000.
     pub timesteps: usize,
     /// What the network is trained on: `simple`, or `path-action` with K and λ.
+    #[serde(deserialize_with = "super::choice::read")]
+    #[schemars(schema_with = "super::choice::schema::<Objective>")]
     pub objective: Objective,
     /// Number of optimiser steps.
     pub steps: u64,
@@ -164,7 +168,9 @@ impl Stage for Train {
         checks.ensure(p.weight_decay >= 0.0 && p.weight_decay.is_finite(), "weight_decay", || {
             format!("must be 0 or more, but is {}", p.weight_decay)
         });
-        checks.ensure((0.0..1.0).contains(&p.ema), "ema", || format!("must be from 0 to below 1, but is {}", p.ema));
+        checks.ensure((0.0..1.0).contains(&p.ema), "ema", || {
+            format!("must be from 0 to below 1, but is {}", p.ema)
+        });
         checks.ensure(p.clip >= 0.0, "clip", || format!("must be 0 or more, but is {}", p.clip));
         checks.ensure(p.checkpoint_every >= 1, "checkpoint_every", || "must be at least 1".into());
         checks.ensure(p.validate_every >= 1, "validate_every", || "must be at least 1".into());
@@ -182,7 +188,9 @@ impl Stage for Train {
                 let validation = Dataset::load(&item.path)?;
                 if validation.shape[1..] != data.shape[1..] {
                     let (found, wanted) = (&validation.shape[1..], &data.shape[1..]);
-                    return Err(format!("`validation` has samples of shape {found:?}, `data` of {wanted:?}").into());
+                    return Err(
+                        format!("`validation` has samples of shape {found:?}, `data` of {wanted:?}").into()
+                    );
                 }
                 Some(validation)
             }
@@ -311,9 +319,7 @@ impl Order {
 /// The `simple` loss of the averaged weights, per number of a sample: the i-th sample at a step t in the i-th of equal
 /// parts of 1 … T and with noise that depends on i alone, so models and seeds are compared on the same draws.
 fn validation_loss(trainer: &Trainer, model: &Model, data: &Dataset) -> Result<f64, NnError> {
-    let averaged = Model::from_weights(trainer.averaged(serde_json::to_string(&model.config).map_err(
-        |source| NnError::Description { path: "weights".into(), source: Some(source) },
-    )?))?;
+    let averaged = Model::with_weights(model.config.clone(), trainer.averaged(String::new()))?;
     let (count, size) = (data.count(), data.size());
     let streams = Streams::new(0, "validation noise");
     let indices: Vec<usize> = (0..count).collect();
