@@ -57,7 +57,8 @@ fn status_plan_and_explain_agree() {
 fn every_kind_has_a_reference() {
     let project = Project::new("");
     let kinds = json(&project, &["kinds", "--json"]);
-    let all: Vec<String> = kinds.as_array().into_iter().flatten().map(|kind| kind["kind"].to_string()).collect();
+    let all: Vec<String> =
+        kinds.as_array().into_iter().flatten().map(|kind| kind["kind"].to_string()).collect();
     assert_eq!(all.len(), 11);
     for kind in kinds.as_array().into_iter().flatten() {
         let name = kind["kind"].as_str().expect("a name");
@@ -75,8 +76,13 @@ fn the_shipped_pipelines_are_right() {
         let file = repository().join(format!("pipelines/{name}.yaml"));
         let project = Project::new("");
         let artifacts = project.path("artifacts");
-        let arguments =
-            ["plan", file.to_str().expect("a path"), "--artifacts", artifacts.to_str().expect("a path"), "--json"];
+        let arguments = [
+            "plan",
+            file.to_str().expect("a path"),
+            "--artifacts",
+            artifacts.to_str().expect("a path"),
+            "--json",
+        ];
         assert_eq!(json(&project, &arguments)["pipeline"], name);
     }
 }

@@ -95,7 +95,10 @@ fn no_step_twice(events: &[Value]) {
             "task-progress" | "task-checkpoint" => {
                 let done = event["done"].as_u64().or(event["step"].as_u64()).expect("a step");
                 let before = checkpoints.get(&task).copied().unwrap_or(0);
-                assert!(fresh.get(&task) == Some(&false) || before == 0, "{task} began again after {before} steps");
+                assert!(
+                    fresh.get(&task) == Some(&false) || before == 0,
+                    "{task} began again after {before} steps"
+                );
                 assert!(done >= before, "{task}: step {done} after the checkpoint at {before}");
                 if event["event"] == "task-checkpoint" {
                     checkpoints.insert(task, done);
@@ -111,9 +114,14 @@ fn no_step_twice(events: &[Value]) {
 
 #[test]
 fn ctrl_c_saves_a_checkpoint_and_the_next_run_goes_on() {
-    let project = Project::new(&SMALL.replace("steps: 60", "steps: 100000").replace("checkpoint_every: 5", "checkpoint_every: 100000"));
+    let project = Project::new(
+        &SMALL
+            .replace("steps: 60", "steps: 100000")
+            .replace("checkpoint_every: 5", "checkpoint_every: 100000"),
+    );
     let mut child = project.spawn(&["train"]);
-    while !project.events().iter().any(|event| event["event"] == "task-progress" && event["task"] == "train") {
+    while !project.events().iter().any(|event| event["event"] == "task-progress" && event["task"] == "train")
+    {
         assert!(child.try_wait().expect("a child").is_none(), "it ended early");
         sleep(Duration::from_millis(20));
     }
@@ -133,7 +141,8 @@ fn ctrl_c_saves_a_checkpoint_and_the_next_run_goes_on() {
     rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT)
         .expect("a signal");
     assert_eq!(common::ran(child.wait_with_output().expect("it ends")).status, 130);
-    let resumed = project.events().into_iter().find(|event| event["event"] == "task-resumed").expect("resumed");
+    let resumed =
+        project.events().into_iter().find(|event| event["event"] == "task-resumed").expect("resumed");
     assert_eq!(resumed["step"].as_u64(), Some(step));
 }
 

@@ -59,7 +59,7 @@ impl CliError {
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CliError::Pipeline(diagnostics) => write!(f, "{diagnostics}"),
+            CliError::Pipeline(diagnostics) => writeln!(f, "{diagnostics}"),
             CliError::Select(error) => writeln!(f, "error: {error}"),
             CliError::Level(error) => writeln!(f, "error: {error}"),
             CliError::Engine(error) => writeln!(f, "error: {error}"),

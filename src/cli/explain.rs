@@ -54,7 +54,11 @@ impl Explain {
                 "material": material, "outputs": task.outputs,
             }));
         }
-        if self.common.json { common::print_json(&documents) } else { common::print(&text) }
+        if self.common.json {
+            common::print_json(&documents)
+        } else {
+            common::print(&text)
+        }
         Ok(exit::DONE)
     }
 }

@@ -133,7 +133,11 @@ fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
 fn type_of(root: &Value, schema: &Value) -> String {
     let schema = resolve(root, schema);
     if let Some(choices) = schema["enum"].as_array() {
-        return choices.iter().map(|choice| choice.to_string().replace('"', "")).collect::<Vec<_>>().join(" | ");
+        return choices
+            .iter()
+            .map(|choice| choice.to_string().replace('"', ""))
+            .collect::<Vec<_>>()
+            .join(" | ");
     }
     if let Some(choices) = schema["oneOf"].as_array().or(schema["anyOf"].as_array()) {
         let mut names: Vec<String> = choices

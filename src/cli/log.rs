@@ -43,9 +43,16 @@ impl Log {
             documents.push(json!({"task": id, "run": run, "path": path, "log": content}));
         }
         if documents.is_empty() {
-            return Err(CliError::Request(format!("`{}` has not been executed yet: there is no log", self.task)));
+            return Err(CliError::Request(format!(
+                "`{}` has not been executed yet: there is no log",
+                self.task
+            )));
         }
-        if self.common.json { common::print_json(&documents) } else { common::print(&text) }
+        if self.common.json {
+            common::print_json(&documents)
+        } else {
+            common::print(&text)
+        }
         Ok(exit::DONE)
     }
 }

@@ -127,8 +127,7 @@ fn exit_code(summary: &Summary) -> u8 {
 /// Counts Ctrl-C (and a polite kill) from now on.
 fn listen(interrupts: Arc<AtomicUsize>) -> Result<(), CliError> {
     use signal_hook::consts::{SIGINT, SIGTERM};
-    let mut signals =
-        signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(EngineError::Signals)?;
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(EngineError::Signals)?;
     std::thread::spawn(move || {
         for _ in signals.forever() {
             interrupts.fetch_add(1, Ordering::Relaxed);

@@ -54,7 +54,8 @@ impl Status {
                 (Verdict::Depends { .. }, None) => "waiting",
             };
             let seconds = past.and_then(|past| past.seconds).filter(|_| state == "done");
-            documents.push(json!({"task": task.task, "state": state, "seconds": seconds, "failure": failure}));
+            documents
+                .push(json!({"task": task.task, "state": state, "seconds": seconds, "failure": failure}));
             rows.push((state, task.task, seconds, failure.filter(|_| state == "failed")));
         }
         if self.common.json {

@@ -28,7 +28,11 @@ impl Worker {
             .with_env_filter(filter)
             .with_ansi(false)
             .with_writer(move || writer.clone());
-        if self.log_format == "json" { subscriber.json().init() } else { subscriber.init() }
+        if self.log_format == "json" {
+            subscriber.json().init()
+        } else {
+            subscriber.init()
+        }
         let store = Store::at(&self.artifacts)?;
         worker::serve(registry, &store, &log).map_err(EngineError::Worker)?;
         Ok(exit::DONE)

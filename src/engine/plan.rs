@@ -86,7 +86,9 @@ pub fn plan(
         match shown {
             None => reasons.push(Reason::New),
             Some(shown) if Some(shown.key) == key && reasons.is_empty() => reasons.push(Reason::Missing),
-            Some(shown) => reasons.extend(key::changes(&shown.material, &lines).into_iter().map(Reason::Changed)),
+            Some(shown) => {
+                reasons.extend(key::changes(&shown.material, &lines).into_iter().map(Reason::Changed))
+            }
         }
         if let Some(key) = &key
             && result.is_none()

@@ -69,8 +69,14 @@ pub enum FromWorker {
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// The outputs are objects of the store.
-    Done { outputs: RunOutputs, seconds: f64 },
-    Failed { message: String, help: Option<String> },
+    Done {
+        outputs: RunOutputs,
+        seconds: f64,
+    },
+    Failed {
+        message: String,
+        help: Option<String>,
+    },
     Interrupted,
 }
 

@@ -52,10 +52,9 @@ impl<'a> Resolver<'a> {
 
     /// The kind of a task.
     pub fn kind(&self, task: &Task) -> Result<&'a dyn Kind, EngineError> {
-        self.registry.get(&task.kind).ok_or_else(|| EngineError::UnknownKind {
-            task: task.id.clone(),
-            kind: task.kind.clone(),
-        })
+        self.registry
+            .get(&task.kind)
+            .ok_or_else(|| EngineError::UnknownKind { task: task.id.clone(), kind: task.kind.clone() })
     }
 
     /// Everything that enters the key of a task, given the outputs that are known so far.

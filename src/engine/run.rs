@@ -140,7 +140,14 @@ pub fn run(
         host: fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),
     })?;
     scheduler.prepare();
-    scheduler.drive()?;
+    if let Err(error) = scheduler.drive() {
+        // What the attempts wrote is of no use any more, and on a full disk its space is.
+        for number in scheduler.running.keys() {
+            scheduler.executor.kill(*number);
+        }
+        let _ = files::remove(&work);
+        return Err(error);
+    }
     let mut summary = Summary {
         run: run.to_owned(),
         states: std::mem::take(&mut scheduler.states),
@@ -148,9 +155,8 @@ pub fn run(
         seconds: started.elapsed().as_secs_f64(),
     };
     // An interrupt that came too late to stop anything changed nothing.
-    summary.interrupted &= summary
-        .count(|state| matches!(state, TaskState::Interrupted | TaskState::Skipped))
-        > 0;
+    summary.interrupted &=
+        summary.count(|state| matches!(state, TaskState::Interrupted | TaskState::Skipped)) > 0;
     scheduler.tell(Event::RunFinished {
         executed: summary.count(|state| matches!(state, TaskState::Executed { .. })),
         cached: summary.count(|state| matches!(state, TaskState::Cached { .. })),
@@ -261,7 +267,8 @@ impl Scheduler<'_, '_> {
             if used_threads + threads > self.options.threads || used_memory + memory > self.memory {
                 continue;
             }
-            let (Some(TaskState::Ready { key }) | Some(TaskState::Elsewhere { key })) = self.states[number] else {
+            let (Some(TaskState::Ready { key }) | Some(TaskState::Elsewhere { key })) = self.states[number]
+            else {
                 continue;
             };
             let Some(lock) = self.store.try_lock(&key)? else {
@@ -390,7 +397,10 @@ impl Scheduler<'_, '_> {
                 let (message, help) = match (running.timed_out, task.resources.time) {
                     (true, Some(limit)) => (
                         format!("the time limit of {} s was reached", limit.as_secs()),
-                        Some("raise `resources: {time: …}`; a stage with checkpoints goes on from the last".to_owned()),
+                        Some(
+                            "raise `resources: {time: …}`; a stage with checkpoints goes on from the last"
+                                .to_owned(),
+                        ),
                     ),
                     _ => (message, help),
                 };

@@ -170,7 +170,10 @@ impl Build<'_> {
                 None => (None, &key[..]),
             };
             let name = (!series.is_empty()).then(|| Series {
-                key: format!("{series:?} {}", values.iter().map(Value::to_string).collect::<Vec<_>>().join("\0")),
+                key: format!(
+                    "{series:?} {}",
+                    values.iter().map(Value::to_string).collect::<Vec<_>>().join("\0")
+                ),
                 label: self.series_label(mark, &series, values),
             });
             if mark.mark == MarkKind::Rule {

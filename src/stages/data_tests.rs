@@ -45,6 +45,8 @@ fn run(
         inputs: inputs.iter().map(|(name, items)| ((*name).to_owned(), items.clone())).collect(),
         outputs: outputs.clone(),
         checkpoints: folder.join("checkpoints"),
+        root: PathBuf::new(),
+        log: PathBuf::new(),
         threads: 1,
         cancelled: Arc::new(AtomicBool::new(false)),
         reporter: Arc::new(Silent),

@@ -7,7 +7,7 @@ use super::random_motion::{Params, RandomMotion, SystemName, Units};
 use super::stage::{Stage, StageError};
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -38,6 +38,8 @@ fn context(folder: &Path, outputs: &[&str], after: u64) -> (Context, Arc<Interru
         inputs: BTreeMap::new(),
         outputs: outputs.iter().map(|name| ((*name).to_owned(), folder.join(name))).collect(),
         checkpoints: folder.join("checkpoints"),
+        root: PathBuf::new(),
+        log: PathBuf::new(),
         threads: 2,
         cancelled: flag,
         reporter: reporter.clone(),

@@ -212,6 +212,8 @@ mod tests {
             inputs: given,
             outputs,
             checkpoints: folder.join("checkpoints"),
+            root: PathBuf::new(),
+            log: PathBuf::new(),
             threads: 1,
             cancelled: Arc::new(AtomicBool::new(false)),
             reporter: Arc::new(Silent),

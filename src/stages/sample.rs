@@ -1,5 +1,6 @@
 //! The `sample` kind.
 
+use super::choice;
 use super::context::Context;
 use super::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
 use crate::data::dataset::Dataset;
@@ -22,8 +23,8 @@ pub struct Params {
     /// Number of samples.
     pub count: usize,
     /// `ancestral` or `ddim`.
-    #[serde(deserialize_with = "super::choice::read")]
-    #[schemars(schema_with = "super::choice::schema::<Sampler>")]
+    #[serde(deserialize_with = "choice::read")]
+    #[schemars(schema_with = "choice::schema::<Sampler>")]
     pub sampler: Sampler,
     /// Number of sampling steps, 1 to the model's T; T if left out.
     pub steps: Option<usize>,

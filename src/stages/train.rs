@@ -1,5 +1,6 @@
 //! The `train` kind.
 
+use super::choice;
 use super::context::Context;
 use super::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
 use crate::data::dataset::Dataset;
@@ -27,16 +28,16 @@ pub struct Train;
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
     /// The network that predicts the noise: `unet` for images, `mlp` for points.
-    #[serde(deserialize_with = "super::choice::read")]
-    #[schemars(schema_with = "super::choice::schema::<NetworkConfig>")]
+    #[serde(deserialize_with = "choice::read")]
+    #[schemars(schema_with = "choice::schema::<NetworkConfig>")]
     pub network: NetworkConfig,
     /// The noise schedule.
     pub schedule: ScheduleKind,
     /// T, the number of diffusion steps, 1 to 10,000.
     pub timesteps: usize,
     /// What the network is trained on: `simple`, or `path-action` with K and λ.
-    #[serde(deserialize_with = "super::choice::read")]
-    #[schemars(schema_with = "super::choice::schema::<Objective>")]
+    #[serde(deserialize_with = "choice::read")]
+    #[schemars(schema_with = "choice::schema::<Objective>")]
     pub objective: Objective,
     /// Number of optimiser steps.
     pub steps: u64,

@@ -54,6 +54,8 @@ fn run(
         inputs: inputs.iter().map(|(name, path)| ((*name).to_owned(), vec![item(path)])).collect(),
         outputs: parsed.outputs.iter().map(|o| (o.name.clone(), folder.join(&o.file))).collect(),
         checkpoints: folder.join("checkpoints"),
+        root: PathBuf::new(),
+        log: PathBuf::new(),
         threads: 1,
         cancelled,
         reporter: interrupter.clone(),

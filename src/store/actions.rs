@@ -55,8 +55,11 @@ impl Actions {
     /// Keeps a record.
     pub fn put(&self, action: &Action) -> Result<(), StoreError> {
         let path = self.path(&action.key);
-        let bytes = serde_json::to_vec(action)
-            .map_err(|error| StoreError::Io { action: "write", path: path.clone(), source: error.into() })?;
+        let bytes = serde_json::to_vec(action).map_err(|error| StoreError::Io {
+            action: "write",
+            path: path.clone(),
+            source: error.into(),
+        })?;
         files::write_atomic(&path, &bytes)
     }
 }

@@ -31,7 +31,9 @@ fn advice(error: &io::Error) -> &'static str {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "; free some space, then give the same command again: finished work is kept"
         }
-        io::ErrorKind::PermissionDenied => "; check who owns the folder, or choose another with `--artifacts`",
+        io::ErrorKind::PermissionDenied => {
+            "; check who owns the folder, or choose another with `--artifacts`"
+        }
         io::ErrorKind::ReadOnlyFilesystem => "; choose another folder with `--artifacts`",
         _ => "",
     }

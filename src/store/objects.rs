@@ -109,7 +109,8 @@ impl Objects {
                 return Err(StoreError::NotAFile { path: found.path().to_owned() });
             }
             let (digest, size) = Digest::of_file(found.path())?;
-            let mode = found.metadata().map_err(io::Error::from).map_err(StoreError::io("read", found.path()))?;
+            let mode =
+                found.metadata().map_err(io::Error::from).map_err(StoreError::io("read", found.path()))?;
             let relative = found.path().strip_prefix(path).unwrap_or(found.path());
             entries.push(Entry {
                 path: relative.to_string_lossy().into_owned(),

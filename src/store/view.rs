@@ -59,8 +59,7 @@ impl View {
     pub(super) fn open(store: &Store, pipeline: &str, path: &Path) -> Result<View, StoreError> {
         let lines: Vec<Shown> = log::read_lines(path)?;
         let count = lines.len();
-        let shown: HashMap<String, Shown> =
-            lines.into_iter().map(|line| (line.task.clone(), line)).collect();
+        let shown: HashMap<String, Shown> = lines.into_iter().map(|line| (line.task.clone(), line)).collect();
         let view = View {
             artifacts: store.artifacts().to_owned(),
             pipeline: pipeline.to_owned(),
@@ -111,7 +110,8 @@ impl View {
         self.shown.get(task).is_some_and(|shown| {
             shown.key == *key
                 && shown.outputs.iter().all(|output| {
-                    stat::signature(&self.artifacts.join(&output.path)).is_ok_and(|now| now == output.signature)
+                    stat::signature(&self.artifacts.join(&output.path))
+                        .is_ok_and(|now| now == output.signature)
                 })
         })
     }
