@@ -5,12 +5,15 @@ use super::context::Context;
 use super::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
 use crate::data::dataset::Dataset;
 use crate::diffusion::model::Model;
-use crate::diffusion::sampler::{Batch, Sampler, sample};
+use crate::diffusion::sampler::{Batch, Denoiser, Sampler, Step, sample};
 use crate::nn::error::NnError;
+use crate::nn::weights::{Weight, Weights};
 use crate::random::Streams;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Samples a trained model.
@@ -49,6 +52,9 @@ impl Default for Params {
     }
 }
 
+/// Samples between checkpoints.
+const CHECKPOINT_EVERY: usize = 256;
+
 /// Why sampling stopped early.
 enum Stop {
     Cancelled,
@@ -58,7 +64,7 @@ enum Stop {
 /// A model whose evaluation can be interrupted.
 struct Interruptible<'a>(&'a Model);
 
-impl crate::diffusion::sampler::Denoiser for Interruptible<'_> {
+impl Denoiser for Interruptible<'_> {
     type Error = Stop;
 
     fn noise(&self, x: &[f32], t: &[usize]) -> Result<Vec<f32>, Stop> {
@@ -108,28 +114,23 @@ impl Stage for Sample {
         let images = model.config.shape.len() == 3;
         let clip = p.clip_denoised.unwrap_or(images);
         let plan = p.sampler.plan(&model.schedule, steps);
-        let streams = Streams::new(p.seed, "sampling noise");
-        let done = AtomicU64::new(0);
-        let total = (p.count * plan.len()) as u64;
-        let batches: Vec<Vec<f32>> = (0..p.count)
-            .step_by(p.batch)
-            .collect::<Vec<_>>()
-            .into_par_iter()
-            .map(|first| {
-                let count = p.batch.min(p.count - first);
-                let batch = Batch { streams: &streams, first, count, size: model.size() };
-                sample(&Interruptible(&model), &plan, batch, clip, || {
-                    let done = done.fetch_add(count as u64, Ordering::Relaxed) + count as u64;
-                    ctx.progress(done, total, "sample steps");
-                    if ctx.cancelled() { Err(Stop::Cancelled) } else { Ok(()) }
-                })
-            })
-            .collect::<Result<_, Stop>>()
-            .map_err(|stop| match stop {
-                Stop::Cancelled => StageError::Cancelled,
-                Stop::Failed(error) => error.into(),
-            })?;
-        let mut x = batches.concat();
+        let mut x = match ctx.latest_checkpoint()? {
+            Some(checkpoint) => {
+                Weights::load(&checkpoint.path)?.tensors.remove("x").map_or(Vec::new(), |w| w.values)
+            }
+            None => Vec::new(),
+        };
+        while x.len() < p.count * model.size() {
+            let first = x.len() / model.size();
+            let last = (first + CHECKPOINT_EVERY.max(p.batch)).min(p.count);
+            x.extend(samples(p, ctx, &model, &plan, clip, first..last)?);
+            if last < p.count {
+                let weight = Weight { shape: vec![last, model.size()], values: x.clone() };
+                let tensors = BTreeMap::from([("x".to_owned(), weight)]);
+                let weights = Weights { tensors, description: "{}".into() };
+                ctx.save_checkpoint(last as u64, |path| Ok(weights.save(path)?))?;
+            }
+        }
         if images {
             x.iter_mut().for_each(|x| *x = x.clamp(-1.0, 1.0));
         }
@@ -140,4 +141,38 @@ impl Stage for Sample {
             .save(ctx.output("samples")?)?;
         Ok(())
     }
+}
+
+/// The samples of these indices, batch by batch on the threads granted.
+fn samples(
+    p: &Params,
+    ctx: &Context,
+    model: &Model,
+    plan: &[Step],
+    clip: bool,
+    range: Range<usize>,
+) -> Result<Vec<f32>, StageError> {
+    let streams = Streams::new(p.seed, "sampling noise");
+    let done = AtomicU64::new((range.start * plan.len()) as u64);
+    let total = (p.count * plan.len()) as u64;
+    let batches: Vec<Vec<f32>> = range
+        .clone()
+        .step_by(p.batch)
+        .collect::<Vec<_>>()
+        .into_par_iter()
+        .map(|first| {
+            let count = p.batch.min(range.end - first);
+            let batch = Batch { streams: &streams, first, count, size: model.size() };
+            sample(&Interruptible(model), plan, batch, clip, || {
+                let done = done.fetch_add(count as u64, Ordering::Relaxed) + count as u64;
+                ctx.progress(done, total, "sample steps");
+                if ctx.cancelled() { Err(Stop::Cancelled) } else { Ok(()) }
+            })
+        })
+        .collect::<Result<_, Stop>>()
+        .map_err(|stop| match stop {
+            Stop::Cancelled => StageError::Cancelled,
+            Stop::Failed(error) => error.into(),
+        })?;
+    Ok(batches.concat())
 }

@@ -255,7 +255,12 @@ fn fit(
         history = serde_json::from_str(&trainer.resume(&checkpoint.path, checkpoint.step)?)?;
     }
     let noise = Streams::new(p.seed, "training noise");
-    let block = block_size(&model.config.shape);
+    // A segment is as many network evaluations as it has steps, so blocks hold fewer of them.
+    let segment = match p.objective {
+        Objective::Simple(_) => 1,
+        Objective::PathAction(a) => a.k,
+    };
+    let block = (block_size(&model.config.shape) / segment).max(1);
     let mut order = Order::new(p.seed, data.count());
     while trainer.step() < p.steps {
         let first = trainer.step() * p.batch as u64;
