@@ -321,8 +321,9 @@ impl Order {
     }
 }
 
-/// The `simple` loss of the averaged weights, per number of a sample: the i-th sample at a step t in the i-th of equal
-/// parts of 1 … T and with noise that depends on i alone, so models and seeds are compared on the same draws.
+/// The `simple` loss of the averaged weights, per number of a sample: the i-th sample at a step t in the i-th
+/// of equal parts of 1 … T and with noise that depends on i alone, so models and seeds are compared on the
+/// same draws.
 fn validation_loss(trainer: &Trainer, model: &Model, data: &Dataset) -> Result<f64, NnError> {
     let averaged = Model::with_weights(model.config.clone(), trainer.averaged(String::new()))?;
     let (count, size) = (data.count(), data.size());
