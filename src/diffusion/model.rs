@@ -17,7 +17,7 @@ use std::path::Path;
 pub struct ModelConfig {
     /// The data that it was trained on.
     pub data: String,
-    /// The shape of one sample: [channels, height, width], or [2].
+    /// The shape of one sample: [channels, height, width], or `[2]`.
     pub shape: Vec<usize>,
     /// The grey levels of the data, for images.
     pub levels: Option<u32>,
@@ -87,7 +87,8 @@ mod tests {
     use crate::nn::mlp::MlpConfig;
     use crate::nn::trainer::Trainer;
 
-    /// A model read back from its file predicts the same numbers; the file's bytes are those of another writing.
+    /// A model read back from its file predicts the same numbers; the file's bytes are those of another
+    /// writing.
     #[test]
     fn file_round_trip() {
         let config = ModelConfig {

@@ -1,14 +1,16 @@
 //! What a network is trained on: the `simple` loss of DDPM, and the action of path segments.
 //!
-//! The path-action loss of a segment of K consecutive steps is
-//! `(1/K) Σ_s w_s ‖x_{s−1} − μ_θ(x_s, s)‖²/(2σ_s²) + λ (1/K) Σ_s ‖x̂_{s−1} − x̂_s‖²/(2β_s)`, with σ_s² = β_s. The segment
-//! x_t, x_{t−1}, …, x_{t−K} is drawn jointly from the forward process; x̂ is the model's own mean path from x̂_t = x_t,
-//! x̂_{s−1} = μ_θ(x̂_s, s), and the gradient runs through it. t is uniform in 1 … T + K − 1, the steps s in 1 … T are kept, and
-//! the sum is scaled by (T + K − 1)/T, so that its expectation at λ = 0 is the same for every K. All losses are per
-//! number of a sample (divided by d).
+//! The path-action loss of a segment of K consecutive steps is, with σ_s² = β_s,
 //!
-//! Since x_{s−1} − μ_θ = β_s/√(α_s (1 − ᾱ_s)) (ε_θ − ε*), each step is a squared error of predicted noise with the weight
-//! of the variational bound, and a target ε* that depends on the choice of [`Target`].
+//! `(1/K) Σ_s w_s ‖x_{s−1} − μ_θ(x_s, s)‖²/(2σ_s²) + λ (1/K) Σ_s ‖x̂_{s−1} − x̂_s‖²/(2β_s)`.
+//!
+//! The segment x_t, x_{t−1}, …, x_{t−K} is drawn jointly from the forward process; x̂ is the model's own
+//! mean path from x̂_t = x_t, x̂_{s−1} = μ_θ(x̂_s, s), and the gradient runs through it. t is uniform in
+//! 1 … T + K − 1, the steps s in 1 … T are kept, and the sum is scaled by (T + K − 1)/T, so that its
+//! expectation at λ = 0 is the same for every K. All losses are per number of a sample (divided by d).
+//!
+//! Since x_{s−1} − μ_θ = β_s/√(α_s (1 − ᾱ_s)) (ε_θ − ε*), each step is a squared error of predicted noise
+//! with the weight of the variational bound, and a target ε* that depends on the choice of [`Target`].
 
 use super::schedule::{Schedule, Variance};
 use crate::nn::error::NnError;
@@ -60,7 +62,8 @@ impl Default for PathAction {
 pub enum Weighting {
     /// w_s = 1: the action itself, weighted as in the variational bound.
     Unit,
-    /// w_s = 2σ_s² α_s (1 − ᾱ_s)/β_s², which makes each step's loss the plain squared error of the noise, as in `simple`.
+    /// w_s = 2σ_s² α_s (1 − ᾱ_s)/β_s², which makes each step's loss the plain squared error of the noise, as
+    /// in `simple`.
     #[default]
     Simple,
 }
@@ -71,7 +74,8 @@ pub enum Weighting {
 pub enum Target {
     /// The sampled x_{s−1} of the segment: ε* = √((1 − ᾱ_s)/β_s) times the noise of that step.
     Path,
-    /// Its mean μ̃(x_s, x_0) given both ends (Rao–Blackwell): ε* is the noise of x_s; the same gradient, less noisy.
+    /// Its mean μ̃(x_s, x_0) given both ends (Rao–Blackwell): ε* is the noise of x_s; the same gradient, less
+    /// noisy.
     #[default]
     Mean,
 }
@@ -272,8 +276,8 @@ mod tests {
         f64::from(raw::values(&loss.unwrap()).unwrap()[0])
     }
 
-    /// K = 1, λ = 0, w = 1 with the Rao–Blackwellised target is the variational bound's term: ‖μ̃(x_s, x_0) − μ_θ‖²/(2σ_s²), with
-    /// μ̃ and μ_θ computed here from their own formulas; f32 data limit the agreement.
+    /// K = 1, λ = 0, w = 1 with the Rao–Blackwellised target is the variational bound's term: ‖μ̃(x_s, x_0) −
+    /// μ_θ‖²/(2σ_s²), with μ̃ and μ_θ computed here from their own formulas; f32 data limit the agreement.
     #[test]
     fn one_step_is_the_bounds_term() {
         let schedule = Schedule::new(ScheduleKind::Linear, 20);
@@ -305,8 +309,8 @@ mod tests {
         }
     }
 
-    /// For data N(0, v) and ε_θ = c x the expected loss is known, and the same for every K:
-    /// E(ε* − c x_s)² = E ε*² − 2c √(1 − ᾱ_s) + c² (ᾱ_s v + 1 − ᾱ_s), with E ε*² = 1 (mean) or (1 − ᾱ_s)/β_s (path).
+    /// For data N(0, v) and ε_θ = c x the expected loss is known, and the same for every K: E(ε* − c x_s)² =
+    /// E ε*² − 2c √(1 − ᾱ_s) + c² (ᾱ_s v + 1 − ᾱ_s), with E ε*² = 1 (mean) or (1 − ᾱ_s)/β_s (path).
     /// Tolerance: 4.5 standard errors of 20 independent means.
     #[test]
     fn expected_loss_is_the_same_for_every_k() {
@@ -345,8 +349,8 @@ mod tests {
         }
     }
 
-    /// The steps of a segment are consecutive, joint draws: (x_s − √α_s x_{s−1})/√β_s are the noises, so their variance is
-    /// one within 4.5·√(2/n).
+    /// The steps of a segment are consecutive, joint draws: (x_s − √α_s x_{s−1})/√β_s are the noises, so
+    /// their variance is one within 4.5·√(2/n).
     #[test]
     fn segments_are_forward_paths() {
         let schedule = Schedule::new(ScheduleKind::Cosine, 10);

@@ -1,11 +1,13 @@
-//! The action of a path of the reverse chain, A_θ[x] = Σ_t ‖x_{t−1} − μ_θ(x_t, t)‖²/(2 σ_t²): the Onsager–Machlup action
-//! of a discrete diffusion path. The chain gives the path the probability density ∝ exp(−A_θ).
+//! The action of a path of the reverse chain, `A_θ[x] = Σ_t ‖x_{t−1} − μ_θ(x_t, t)‖²/(2 σ_t²)`: the
+//! Onsager–Machlup action of a discrete diffusion path. The chain gives the path the probability density ∝
+//! exp(−A_θ).
 
 use super::sampler::{Denoiser, Step};
 
-/// The action of each of `count` paths, recomputed from their states (as [`super::sampler::sample_paths`] gives them) with
-/// fresh calls of the denoiser. Steps without noise carry no action. On paths that were sampled without clipping, 2A
-/// follows the χ² law with (numbers of a state) × (number of noisy steps) degrees of freedom.
+/// The action of each of `count` paths, recomputed from their states (as [`super::sampler::sample_paths`]
+/// gives them) with fresh calls of the denoiser. Steps without noise carry no action. On paths that were
+/// sampled without clipping, 2A follows the χ² law with (numbers of a state) × (number of noisy steps)
+/// degrees of freedom.
 pub fn path_actions<D: Denoiser>(
     denoiser: &D,
     plan: &[Step],

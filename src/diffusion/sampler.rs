@@ -1,7 +1,8 @@
 //! Samplers: functions of a denoiser, a schedule and a noise stream, for any denoiser.
 //!
-//! Each of their steps is x' = a·x̂_0 + b·x + σ·z with x̂_0 = (x − √(1 − ᾱ_t) ε_θ)/√ᾱ_t, so a sampler is a list of
-//! coefficients. The noise of image i at step t comes from its own stream: neither batches nor threads change a sample.
+//! Each of their steps is x' = a·x̂_0 + b·x + σ·z with x̂_0 = (x − √(1 − ᾱ_t) ε_θ)/√ᾱ_t, so a sampler is a
+//! list of coefficients. The noise of image i at step t comes from its own stream: neither batches nor
+//! threads change a sample.
 
 use super::schedule::{Schedule, Spacing, Variance};
 use crate::random::Streams;
@@ -160,7 +161,8 @@ pub fn sample_paths<D: Denoiser>(
     Ok(states)
 }
 
-/// A batch of samples [count, size]. `step_done` is called after each step and ends the sampling early by its error.
+/// A batch of samples [count, size]. `step_done` is called after each step and ends the sampling early by its
+/// error.
 pub fn sample<D: Denoiser>(
     denoiser: &D,
     plan: &[Step],

@@ -1,4 +1,5 @@
-//! Samplers on Gaussian data, where the exact noise is known: for x_0 ~ N(0, v) it is ε(x, t) = √(1 − ᾱ) x/(ᾱ v + 1 − ᾱ).
+//! Samplers on Gaussian data, where the exact noise is known: for x_0 ~ N(0, v) it is ε(x, t) = √(1 − ᾱ) x/(ᾱ
+//! v + 1 − ᾱ).
 
 use super::path_action::path_actions;
 use super::sampler::{Ancestral, Batch, Ddim, Denoiser, Sampler, sample, sample_paths};
@@ -48,7 +49,8 @@ fn ancestral_coefficients() {
     }
 }
 
-/// DDIM with η = 1 is ancestral sampling with β̃ (Song 2021, eq. 16), for any steps kept; the last step has no noise.
+/// DDIM with η = 1 is ancestral sampling with β̃ (Song 2021, eq. 16), for any steps kept; the last step has
+/// no noise.
 #[test]
 fn ddim_with_eta_one_is_ancestral() {
     let schedule = Schedule::new(ScheduleKind::Linear, 100);
@@ -66,7 +68,8 @@ fn ddim_with_eta_one_is_ancestral() {
     }
 }
 
-/// The variance of the samples is that of the linear recursion, within 4.5·√(2/n); with many steps it is the data's.
+/// The variance of the samples is that of the linear recursion, within 4.5·√(2/n); with many steps it is the
+/// data's.
 #[test]
 fn variance_of_gaussian_samples() {
     let schedule = Schedule::new(ScheduleKind::Linear, 200);
@@ -108,8 +111,9 @@ fn batches_leave_no_trace() {
     assert_eq!(states[20], all);
 }
 
-/// 2A of ancestral paths follows χ² with d × (noisy steps) degrees of freedom: Kolmogorov–Smirnov over 1,000 paths, its
-/// distribution function by Wilson and Hilferty (error below 1e-3 at 114 degrees); p > 0.001 means √n D < 1.95.
+/// 2A of ancestral paths follows χ² with d × (noisy steps) degrees of freedom: Kolmogorov–Smirnov over 1,000
+/// paths, its distribution function by Wilson and Hilferty (error below 1e-3 at 114 degrees); p > 0.001 means
+/// √n D < 1.95.
 #[test]
 fn twice_the_path_action_is_chi_squared() {
     let schedule = Schedule::new(ScheduleKind::Linear, 20);

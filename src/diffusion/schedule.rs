@@ -38,7 +38,8 @@ pub enum Spacing {
     Linspace,
 }
 
-/// A noise schedule with its coefficients for t = 1 … T. Those of t outside that range are a programming error and panic.
+/// A noise schedule with its coefficients for t = 1 … T. Those of t outside that range are a programming
+/// error and panic.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
     alpha_bar: Vec<f64>,
@@ -74,8 +75,8 @@ impl Schedule {
         schedule
     }
 
-    /// The schedule of the shorter chain that keeps the steps `retained` (increasing, in 1 … T): its step i has the ᾱ of
-    /// `retained[i − 1]`, and β recomputed from them.
+    /// The schedule of the shorter chain that keeps the steps `retained` (increasing, in 1 … T): its step i
+    /// has the ᾱ of `retained[i − 1]`, and β recomputed from them.
     pub fn respaced(&self, retained: &[usize]) -> Schedule {
         let mut last = 1.0;
         let betas = retained.iter().map(|&t| {
@@ -121,7 +122,8 @@ impl Schedule {
         }
     }
 
-    /// The factor of ‖ε − ε_θ(x_t, t)‖² in the variational bound: β_t²/(2 σ_t² α_t (1 − ᾱ_t)) (Ho 2020, eq. 12).
+    /// The factor of ‖ε − ε_θ(x_t, t)‖² in the variational bound: β_t²/(2 σ_t² α_t (1 − ᾱ_t)) (Ho 2020, eq.
+    /// 12).
     pub fn bound_weight(&self, t: usize, variance: Variance) -> f64 {
         let beta = self.beta[t];
         beta * beta / (2.0 * self.sigma_squared(t, variance) * self.alpha(t) * (1.0 - self.alpha_bar[t]))
@@ -150,7 +152,8 @@ impl Spacing {
 mod tests {
     use super::*;
 
-    /// Published ends at T = 1000: ᾱ_T = 4.0358e-5 for the linear schedule; β ≤ 0.999 binds only at the cosine's last step.
+    /// Published ends at T = 1000: ᾱ_T = 4.0358e-5 for the linear schedule; β ≤ 0.999 binds only at the
+    /// cosine's last step.
     #[test]
     fn published_ends() {
         let linear = Schedule::new(ScheduleKind::Linear, 1000);
@@ -166,7 +169,8 @@ mod tests {
         assert_eq!(cosine.beta(1000), 0.999);
     }
 
-    /// Keeping every step changes nothing; keeping some keeps their ᾱ, and the posterior variance is 1/(1/a + 1/b) form.
+    /// Keeping every step changes nothing; keeping some keeps their ᾱ, and the posterior variance is 1/(1/a +
+    /// 1/b) form.
     #[test]
     fn respacing_and_posterior() {
         let schedule = Schedule::new(ScheduleKind::Cosine, 50);

@@ -6,7 +6,8 @@ pub struct AdamWConfig {
     pub learning_rate: f64,
     /// The learning rate grows linearly over this many steps.
     pub warmup: u64,
-    /// Decoupled: the weights shrink by `learning_rate · weight_decay` at each step. Vectors (biases, gains) do not.
+    /// Decoupled: the weights shrink by `learning_rate · weight_decay` at each step. Vectors (biases, gains)
+    /// do not.
     pub weight_decay: f64,
     /// The gradient's norm over all parameters is cut to this; 0 leaves it alone.
     pub clip: f64,
@@ -36,8 +37,8 @@ impl AdamW {
         AdamW { config, first: zeros(), second: zeros() }
     }
 
-    /// The update number `step` (from 1) of all parameters. `decays` says which are subject to weight decay. Returns the
-    /// gradient's norm before clipping.
+    /// The update number `step` (from 1) of all parameters. `decays` says which are subject to weight decay.
+    /// Returns the gradient's norm before clipping.
     pub fn update(
         &mut self,
         step: u64,
@@ -71,7 +72,8 @@ impl AdamW {
 mod tests {
     use super::*;
 
-    /// The first step of Adam moves each number by the learning rate against the sign of its gradient; decay is separate.
+    /// The first step of Adam moves each number by the learning rate against the sign of its gradient; decay
+    /// is separate.
     #[test]
     fn first_step_and_decay() {
         let config = AdamWConfig { learning_rate: 0.1, warmup: 0, weight_decay: 0.5, clip: 0.0 };

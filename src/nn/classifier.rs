@@ -1,7 +1,8 @@
-//! A small convolutional classifier of images; its penultimate layer gives the features of Fréchet and kernel distances.
+//! A small convolutional classifier of images; its penultimate layer gives the features of Fréchet and kernel
+//! distances.
 //!
-//! Parameters, by name: `conv1.{w,b}`, `norm1.{gamma,beta}`, `conv2.{w,b}`, `norm2.{gamma,beta}`, `conv3.{w,b}`,
-//! `norm3.{gamma,beta}`, `features.{w,b}`, `out.{w,b}`; layouts as in [`super::unet`].
+//! Parameters, by name: `conv1.{w,b}`, `norm1.{gamma,beta}`, `conv2.{w,b}`, `norm2.{gamma,beta}`,
+//! `conv3.{w,b}`, `norm3.{gamma,beta}`, `features.{w,b}`, `out.{w,b}`; layouts as in [`super::unet`].
 
 use super::conv::conv3x3;
 use super::error::NnError;

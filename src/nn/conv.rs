@@ -6,15 +6,15 @@ use super::raw;
 use crate::kernel::Level;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
-/// Correlates x [n, h, w, in] with w [3, 3, in, out] and adds the bias, [out] or, one for each image, [n, out].
+/// Correlates x [n, h, w, in] with w [3, 3, in, out] and adds the bias, `[out]` or, one for each image, [n, out].
 pub fn conv3x3(x: &Tensor, w: &Tensor, b: &Tensor) -> Result<Tensor> {
     x.apply_op3(w, b, Conv3x3)
 }
 
 struct Conv3x3;
 
-/// Images with a border of one zero pixel, and the offsets of their 3×3 patches: the patch of pixel i has its element
-/// (ky, kx, c) at `corners[i] + taps[(ky·3 + kx)·channels + c]`.
+/// Images with a border of one zero pixel, and the offsets of their 3×3 patches: the patch of pixel i has its
+/// element (ky, kx, c) at `corners[i] + taps[(ky·3 + kx)·channels + c]`.
 struct Patches {
     padded: Vec<f32>,
     corners: Vec<u32>,
@@ -78,7 +78,8 @@ impl CustomOp3 for Conv3x3 {
         let (n, h, width, inputs) = x.dims4()?;
         let (_, _, _, outputs) = w.dims4()?;
         raw::read(dy, |dy| {
-            // The gradient of the images is the correlation of dy with the filters turned by 180° and transposed.
+            // The gradient of the images is the correlation of dy with the filters turned by 180° and
+            // transposed.
             let dx = raw::gradient(x, || {
                 let turned = raw::read(w, |w| {
                     Panels::pack_strided(w, 9 * outputs, inputs, outputs, |k| {
@@ -114,8 +115,8 @@ mod tests {
         check(&[&[3, 3, 2, 2], &[3, 3, 2, 4], &[3, 4]], |a| conv3x3(&a[0], &a[1], &a[2]));
     }
 
-    /// Values and gradients against candle's own convolution, which works on [n, c, h, w]; 9·5 terms of size one in f32
-    /// leave errors of a few 1e-6.
+    /// Values and gradients against candle's own convolution, which works on [n, c, h, w]; 9·5 terms of size
+    /// one in f32 leave errors of a few 1e-6.
     #[test]
     fn against_candle() {
         let shapes: [&[usize]; 3] = [&[2, 6, 5, 5], &[3, 3, 5, 40], &[40]];

@@ -1,10 +1,10 @@
 //! One deterministic `f32` matrix product for every layer.
 //!
-//! The left matrix is read through two tables of offsets, A(i, k) = data[rows[i] + cols[k]], so a plain matrix, its
-//! transpose and the patches of a convolution (an implicit im2col) are the same loop; the right matrix is packed into
-//! panels. Each element of the result is one chain of multiply-adds in the order of k, so it depends neither on the
-//! number of rows computed together nor on threads; `avx2` and `avx512` fuse each multiply-add and give the same bits,
-//! `portable` rounds twice.
+//! The left matrix is read through two tables of offsets, `A(i, k) = data[rows[i] + cols[k]]`, so a plain
+//! matrix, its transpose and the patches of a convolution (an implicit im2col) are the same loop; the right
+//! matrix is packed into panels. Each element of the result is one chain of multiply-adds in the order of k,
+//! so it depends neither on the number of rows computed together nor on threads; `avx2` and `avx512` fuse
+//! each multiply-add and give the same bits, `portable` rounds twice.
 
 use crate::kernel::Level;
 
@@ -68,7 +68,7 @@ impl Panels {
     }
 }
 
-/// C = A·B, row-major of `a.rows.len()` × `b.n`.
+/// C = A·B, row-major of `a.rows.len()` × `b.n`, at this level or the best that the machine can run.
 ///
 /// # Panics
 /// When the shapes do not fit or an offset of `a` lies outside its data.
@@ -80,8 +80,8 @@ pub fn multiply(level: Level, a: Gather<'_>, b: &Panels) -> Vec<f32> {
     }
     let last = |offsets: &[u32]| offsets.iter().max().map_or(0, |&x| x as usize);
     assert!(last(a.rows) + last(a.cols) < a.data.len());
-    match level {
-        // SAFETY: `Level::current` is at most what the machine can run, and a pinned level was checked.
+    match level.min(Level::detect()) {
+        // SAFETY: the machine can run this level.
         #[cfg(target_arch = "x86_64")]
         Level::Avx512 if b.n <= 16 => unsafe { x86::avx512_narrow(a, b, &mut c) },
         // SAFETY: as above.
@@ -95,8 +95,8 @@ pub fn multiply(level: Level, a: Gather<'_>, b: &Panels) -> Vec<f32> {
     c
 }
 
-/// Covers C with tiles of `MR` × `NR`, `NR` dividing the width of a panel. `tile(data, starts, cols, panel)` gives
-/// `Σ_k data[starts[i] + cols[k]] · panel[k · PANEL + j]`.
+/// Covers C with tiles of `MR` × `NR`, `NR` dividing the width of a panel. `tile(data, starts, cols, panel)`
+/// gives `Σ_k data[starts[i] + cols[k]] · panel[k · PANEL + j]`.
 #[inline(always)]
 fn tiles<const MR: usize, const NR: usize>(
     a: Gather<'_>,
@@ -156,8 +156,9 @@ mod x86 {
                 tiles::<$mr, { $vectors * $lanes }>(a, b, c, |data, starts, cols, panel| {
                     let mut sums = [[$zero(); $vectors]; $mr];
                     for (k, &col) in cols.iter().enumerate() {
-                        // SAFETY: the panel holds `cols.len()` rows of `PANEL` numbers and its start leaves room for
-                        // a tile's width; `multiply` asserted that the largest row and column offset lie inside the data.
+                        // SAFETY: the panel holds `cols.len()` rows of `PANEL` numbers and its start leaves
+                        // room for a tile's width; `multiply` asserted that the largest row and column offset
+                        // lie inside the data.
                         unsafe {
                             let row = panel.as_ptr().add(k * PANEL);
                             let b: [_; $vectors] = std::array::from_fn(|v| $load(row.add(v * $lanes)));
@@ -195,8 +196,9 @@ mod tests {
     use super::*;
     use crate::random::Streams;
 
-    /// Against an f64 product, for sizes at and off the edges of tiles and panels: each of the k terms is at most a few
-    /// units and rounds once or twice, so the error stays below 4 k ε Σ|a b| ≤ 1e-4 here. Vector levels agree bit by bit.
+    /// Against an f64 product, for sizes at and off the edges of tiles and panels: each of the k terms is at
+    /// most a few units and rounds once or twice, so the error stays below 4 k ε Σ|a b| ≤ 1e-4 here. Vector
+    /// levels agree bit by bit.
     #[test]
     fn every_level_against_f64() {
         for (m, k, n) in [(1, 1, 1), (7, 5, 3), (8, 9, 32), (13, 40, 33), (30, 17, 70)] {

@@ -4,10 +4,11 @@ use super::raw;
 use crate::random::Streams;
 use candle_core::{Result, Tensor, Var};
 
-/// Checks the gradients of Σ r·f(inputs), r being random, at some numbers of each input (normal, of these shapes).
+/// Checks the gradients of Σ r·f(inputs), r being random, at some numbers of each input (normal, of these
+/// shapes).
 ///
-/// The difference quotient with step h = 0.01 errs by h²/6 of a third derivative and by rounding, about 1e-7·Σ|r·f|/h:
-/// both below 2e-3·(1 + |gradient|) for the small shapes in use.
+/// The difference quotient with step h = 0.01 errs by h²/6 of a third derivative and by rounding, about
+/// 1e-7·Σ|r·f|/h: both below 2e-3·(1 + |gradient|) for the small shapes in use.
 pub fn check(shapes: &[&[usize]], f: impl Fn(&[Tensor]) -> Result<Tensor>) {
     let streams = Streams::new(1, "gradient check");
     let mut inputs: Vec<Vec<f32>> = Vec::new();

@@ -6,8 +6,8 @@ use super::raw;
 use crate::kernel::Level;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
-/// y = x·w + b for x [..., in], w [in, out]. The bias is [out], or [n, out] where x is [n, ..., in]: one for each
-/// sample, which is how a time embedding enters.
+/// y = x·w + b for x [..., in], w [in, out]. The bias is `[out]`, or [n, out] where x is [n, ..., in]: one for
+/// each sample, which is how a time embedding enters.
 pub fn linear(x: &Tensor, w: &Tensor, b: &Tensor) -> Result<Tensor> {
     x.apply_op3(w, b, Linear)
 }

@@ -15,7 +15,7 @@ pub fn weighted_squares(x: &Tensor, weights: &[f32]) -> Result<Tensor> {
     x.apply_op1(WeightedSquares { weights: weights.to_vec() })
 }
 
-/// −Σ_i ln softmax(x_i)[label_i] for logits x [n, classes], as a scalar.
+/// `−Σ_i ln softmax(x_i)[label_i]` for logits x [n, classes], as a scalar.
 pub fn cross_entropy(x: &Tensor, labels: &[u32]) -> Result<Tensor> {
     x.apply_op1(CrossEntropy { labels: labels.to_vec() })
 }

@@ -1,7 +1,7 @@
 //! A multilayer perceptron on points, with the time embedding entering at every layer.
 //!
-//! Parameters, by name: `0.{w,b}` … for the layers [in, out], `time.0.w` … for the embedding's share in them (its sum
-//! with the layer's b is the bias), `out.{w,b}`.
+//! Parameters, by name: `0.{w,b}` … for the layers [in, out], `time.0.w` … for the embedding's share in them
+//! (its sum with the layer's b is the bias), `out.{w,b}`.
 
 use super::error::NnError;
 use super::linear::linear;

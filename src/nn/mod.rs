@@ -1,7 +1,8 @@
 //! Networks on the CPU: candle's tensors and autograd over coarse operations of our own.
 //!
-//! A batch is cut into blocks of fixed size; each block runs forward and backward on one thread with its activations in
-//! cache, and the blocks' gradients are added in order. So the result does not depend on the number of threads.
+//! A batch is cut into blocks of fixed size; each block runs forward and backward on one thread with its
+//! activations in cache, and the blocks' gradients are added in order. So the result does not depend on the
+//! number of threads.
 
 pub mod adamw;
 pub mod classifier;

@@ -85,8 +85,8 @@ impl Network {
     }
 }
 
-/// The number of samples that are computed together: about 512 pixels, so that activations stay in cache. It depends on
-/// the data's shape alone, because it fixes the order in which gradients are added.
+/// The number of samples that are computed together: about 512 pixels, so that activations stay in cache. It
+/// depends on the data's shape alone, because it fixes the order in which gradients are added.
 pub fn block_size(shape: &[usize]) -> usize {
     match shape {
         [_, height, width] => (512 / (height * width).max(1)).max(1),

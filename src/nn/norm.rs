@@ -7,8 +7,8 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 /// Added to the variance.
 const EPSILON: f32 = 1e-5;
 
-/// silu(γ·(x − mean)/√(var + 1e-5) + β) for x [n, ..., channels], with mean and variance over each sample's group of
-/// neighbouring channels; γ and β are [channels], and `groups` divides the channels.
+/// silu(γ·(x − mean)/√(var + 1e-5) + β) for x [n, ..., channels], with mean and variance over each sample's
+/// group of neighbouring channels; γ and β are `[channels]`, and `groups` divides the channels.
 pub fn group_norm_silu(x: &Tensor, gamma: &Tensor, beta: &Tensor, groups: usize) -> Result<Tensor> {
     x.apply_op3(gamma, beta, GroupNormSilu { groups })
 }
@@ -44,7 +44,8 @@ fn fold_repeats(row: &mut [f32], channels: usize) {
     }
 }
 
-/// Replaces the number of each channel by the sum over its group of `size` channels times `scale`, in every repeat.
+/// Replaces the number of each channel by the sum over its group of `size` channels times `scale`, in every
+/// repeat.
 #[inline(always)]
 fn sum_groups(row: &mut [f32], channels: usize, size: usize, scale: f32) {
     let (first, rest) = row.split_at_mut(channels);

@@ -16,7 +16,8 @@ pub enum Init {
     FanIn(usize),
 }
 
-/// A network asks for its parameters by name while it is built; the names and the order of asking make its file.
+/// A network asks for its parameters by name while it is built; the names and the order of asking make its
+/// file.
 #[derive(Debug)]
 pub struct Parameters {
     source: Source,

@@ -36,7 +36,8 @@ macro_rules! vectorised {
 }
 pub(crate) use vectorised;
 
-/// e^x to about 2 units in the last place, saturating beyond ±87 (Cephes `expf`: Cody–Waite reduction, degree 5).
+/// e^x to about 2 units in the last place, saturating beyond ±87 (Cephes `expf`: Cody–Waite reduction, degree
+/// 5).
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
     // Adding 1.5·2^23 rounds to an integer in every vector unit alike.
@@ -78,7 +79,8 @@ vectorised! {
 }
 
 vectorised! {
-    /// Adds a bias to rows of `width` numbers: one row of it to all, or row g to the g-th of equal runs of rows.
+    /// Adds a bias to rows of `width` numbers: one row of it to all, or row g to the g-th of equal runs of
+    /// rows.
     pub fn add_bias(rows: &mut [f32], bias: &[f32], width: usize) {
         let run = rows.len() / (bias.len() / width);
         for (rows, bias) in rows.chunks_exact_mut(run).zip(bias.chunks_exact(width)) {

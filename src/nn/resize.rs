@@ -1,4 +1,5 @@
-//! Changes of shape: halving and doubling of channels-last images, joining channels, and the way in and out of that layout.
+//! Changes of shape: halving and doubling of channels-last images, joining channels, and the way in and out
+//! of that layout.
 
 use super::raw;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
@@ -18,8 +19,8 @@ pub fn join(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     x.apply_op2(y, Join)
 }
 
-/// Images as rows, [n, channels·height·width] in the order of a file, and as the padded channels-last [n, h, w, c] that the
-/// convolutions use, with zeros below and to the right.
+/// Images as rows, [n, channels·height·width] in the order of a file, and as the padded channels-last [n, h,
+/// w, c] that the convolutions use, with zeros below and to the right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImageShape {
     pub channels: usize,

@@ -4,8 +4,8 @@ use super::error::NnError;
 use super::raw;
 use candle_core::Tensor;
 
-/// cos and sin of `time`·10000^(−i/half) for i below half = `width`/2: [n, width]. Times run from 0 to 1000, whatever
-/// the number of steps. `width` is even.
+/// cos and sin of `time`·10000^(−i/half) for i below half = `width`/2: [n, width]. Times run from 0 to 1000,
+/// whatever the number of steps. `width` is even.
 pub fn time_embedding(times: &[f32], width: usize) -> Result<Tensor, NnError> {
     let half = width / 2;
     let frequencies: Vec<f64> =

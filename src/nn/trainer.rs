@@ -44,7 +44,8 @@ impl Trainer {
         self.parameters.count()
     }
 
-    /// The sum of the losses of the blocks 0 … `blocks` − 1 and its gradient: each block on one thread, added in order.
+    /// The sum of the losses of the blocks 0 … `blocks` − 1 and its gradient: each block on one thread, added
+    /// in order.
     pub fn gradient(
         &self,
         blocks: usize,

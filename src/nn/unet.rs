@@ -1,10 +1,12 @@
-//! The U-Net of Ho 2020 in small: residual blocks with group norm and a time embedding, joined across the levels.
+//! The U-Net of Ho 2020 in small: residual blocks with group norm and a time embedding, joined across the
+//! levels.
 //!
-//! Parameters, by name (`d0.0` is the first block of the first level on the way down, `m` the middle, `u0.0` on the way
-//! up): `time.1.{w,b}`, `time.2.{w,b}`, `in.{w,b}`, `d0.0.norm1.{gamma,beta}`, `d0.0.conv1.w`, `d0.0.time.{w,b}` (the
-//! projection of the time embedding; its sum with b is the first convolution's bias), `d0.0.norm2.{gamma,beta}`,
-//! `d0.0.conv2.{w,b}`, `d0.0.skip.{w,b}` where the number of channels changes, `out.norm.{gamma,beta}`, `out.{w,b}`. Filters are
-//! [3, 3, in, out] and matrices [in, out]: for PyTorch, permute to (3, 2, 0, 1) and transpose.
+//! Parameters, by name (`d0.0` is the first block of the first level on the way down, `m` the middle, `u0.0`
+//! on the way up): `time.1.{w,b}`, `time.2.{w,b}`, `in.{w,b}`, `d0.0.norm1.{gamma,beta}`, `d0.0.conv1.w`,
+//! `d0.0.time.{w,b}` (the projection of the time embedding; its sum with b is the first convolution's bias),
+//! `d0.0.norm2.{gamma,beta}`, `d0.0.conv2.{w,b}`, `d0.0.skip.{w,b}` where the number of channels changes,
+//! `out.norm.{gamma,beta}`, `out.{w,b}`. Filters are [3, 3, in, out] and matrices [in, out]: for PyTorch,
+//! permute to (3, 2, 0, 1) and transpose.
 
 use super::conv::conv3x3;
 use super::error::NnError;
@@ -161,7 +163,8 @@ impl Block {
 }
 
 impl Unet {
-    /// A U-Net for images of `shape` [channels, height, width]; sizes that the levels do not divide are padded inside.
+    /// A U-Net for images of `shape` [channels, height, width]; sizes that the levels do not divide are
+    /// padded inside.
     pub fn new(c: &UnetConfig, shape: &[usize], p: &mut Parameters) -> Result<Unet, NnError> {
         let (&[channels, height, width], levels @ 1..) = (shape, c.multipliers.len()) else {
             let expected = "[channels, height, width] for a U-Net of one level or more".into();
@@ -269,8 +272,8 @@ mod tests {
         (unet, p)
     }
 
-    /// The gradient of the whole network in each of its parameters, along a random direction, against a central difference of
-    /// step 0.01 (relative truncation and rounding below 1 %).
+    /// The gradient of the whole network in each of its parameters, along a random direction, against a
+    /// central difference of step 0.01 (relative truncation and rounding below 1 %).
     #[test]
     fn gradient_of_every_parameter() {
         let (unet, p) = network(&[1, 7, 5]);

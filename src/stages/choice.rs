@@ -1,5 +1,5 @@
-//! Parameters that choose one of several things: a map with one key, `{ddim: {eta: 0.5}}`, or the name alone, `ddim`, when
-//! every setting is left at its default.
+//! Parameters that choose one of several things: a map with one key, `{ddim: {eta: 0.5}}`, or the name alone,
+//! `ddim`, when every setting is left at its default.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserializer;

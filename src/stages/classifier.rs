@@ -103,7 +103,7 @@ impl Stage for Classifier {
 
     fn check(p: &Params) -> Vec<Issue> {
         let mut checks = Checks::default();
-        checks.ensure(p.channels >= 8 && p.channels % 8 == 0, "channels", || {
+        checks.ensure(p.channels >= 8 && p.channels.is_multiple_of(8), "channels", || {
             format!("must be a positive multiple of 8, but is {}", p.channels)
         });
         checks.ensure(p.features >= 1, "features", || "must be at least 1".into());
@@ -219,7 +219,7 @@ fn fit(
         let step = trainer.step();
         ctx.progress(step, p.steps, "steps");
         let cancelled = ctx.cancelled();
-        if step < p.steps && (cancelled || step % p.checkpoint_every == 0) {
+        if step < p.steps && (cancelled || step.is_multiple_of(p.checkpoint_every)) {
             ctx.save_checkpoint(step, |path| Ok(trainer.save(path, "{}".into())?))?;
         }
         if cancelled && step < p.steps {

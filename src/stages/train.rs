@@ -275,7 +275,7 @@ fn fit(
         trainer.update(&gradients)?;
         let step = trainer.step();
         history.pending = (f64::from_bits(history.pending) + loss).to_bits();
-        if step % p.validate_every == 0 || step == p.steps {
+        if step.is_multiple_of(p.validate_every) || step == p.steps {
             let since = step - history.rows.last().map_or(0, |row| row.step);
             let train = f64::from_bits(history.pending) / since as f64;
             let validation = match validation {
@@ -287,7 +287,7 @@ fn fit(
         }
         ctx.progress(step, p.steps, "steps");
         let cancelled = ctx.cancelled();
-        if step < p.steps && (cancelled || step % p.checkpoint_every == 0) {
+        if step < p.steps && (cancelled || step.is_multiple_of(p.checkpoint_every)) {
             let description = serde_json::to_string(&history)?;
             ctx.save_checkpoint(step, |path| Ok(trainer.save(path, description)?))?;
         }
@@ -322,8 +322,9 @@ impl Order {
     }
 }
 
-/// The `simple` loss of the averaged weights, per number of a sample: the i-th sample at a step t in the i-th of equal
-/// parts of 1 … T and with noise that depends on i alone, so models and seeds are compared on the same draws.
+/// The `simple` loss of the averaged weights, per number of a sample: the i-th sample at a step t in the i-th
+/// of equal parts of 1 … T and with noise that depends on i alone, so models and seeds are compared on the
+/// same draws.
 fn validation_loss(trainer: &Trainer, model: &Model, data: &Dataset) -> Result<f64, NnError> {
     let averaged = Model::with_weights(model.config.clone(), trainer.averaged(String::new()))?;
     let (count, size) = (data.count(), data.size());

@@ -33,7 +33,8 @@ impl Reporter for Interrupter {
     }
 }
 
-/// Runs a kind in a folder, interrupted after `after` units of work; the step from which it went on, or the error.
+/// Runs a kind in a folder, interrupted after `after` units of work; the step from which it went on, or the
+/// error.
 fn run(
     kind: &str,
     params: &Value,
@@ -116,7 +117,8 @@ fn a_resumed_training_leaves_no_trace() {
     }
 }
 
-/// Samples do not depend on the batch, and have the layout of a data set; too many steps are refused with advice.
+/// Samples do not depend on the batch, and have the layout of a data set; too many steps are refused with
+/// advice.
 #[test]
 fn samples_of_a_model_of_images() {
     let folder = tempfile::tempdir().unwrap();
