@@ -225,7 +225,8 @@ impl Build<'_> {
                     text.replace(&format!("{{{column}}}"), &value)
                 })
             }
-            _ => shown.collect::<Vec<_>>().join(", "),
+            Some(label) => label.clone(),
+            None => shown.collect::<Vec<_>>().join(", "),
         }
     }
 

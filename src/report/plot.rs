@@ -148,7 +148,8 @@ pub struct MarkSpec {
     /// The rows to keep: a value, or a list of values, per column.
     #[serde(default, rename = "where")]
     pub filter: Filter,
-    /// The legend's text; `{column}` stands for the value of a series column. Without it the values of the series.
+    /// The legend's text; `{column}` stands for the value of a series column, and without one all series share an entry. Where
+    /// there is no label, the values of the series.
     #[serde(default)]
     pub label: Option<String>,
     /// A rule's slope: a number, or a column with a line for each of its values.

@@ -352,9 +352,10 @@ fn write_points(fits: &[Fit], ctx: &Context) -> Result<(), StageError> {
         |fit: &Fit| shifted(fit, fit.sample.corrected().iter().map(|action| action / two_m_d(fit)).collect());
     let predicted_line =
         |fit: &Fit| shifted(fit, fit.sample.action.iter().map(|action| action / two_m_d(fit)).collect());
-    let residual_predicted = |fit: &Fit| -> Vec<f64> {
-        let line = predicted(fit).into_iter().zip(&fit.sample.action);
-        line.map(|(p, action)| two_m_d(fit) * p - action).collect()
+    // 2mD (−ln P) − A less its constant, so that it is the deviation plus the error of the estimate.
+    let residual = |fit: &Fit| -> Vec<f64> {
+        let both = fit.sample.neg_ln_p.iter().zip(predicted(fit)).zip(&fit.sample.deviation);
+        both.map(|((value, predicted), deviation)| two_m_d(fit) * (value - predicted) + deviation).collect()
     };
     let mut table = Columns::default();
     table
@@ -383,8 +384,7 @@ fn write_points(fits: &[Fit], ctx: &Context) -> Result<(), StageError> {
         .numbers("fitted", of_sample(&fitted))
         .numbers("predicted", of_sample(&predicted))
         .numbers("predicted_line", of_sample(&predicted_line))
-        .numbers("residual", of_sample(&|fit| fit.sample.residual(two_m_d(fit))))
-        .numbers("residual_predicted", of_sample(&residual_predicted));
+        .numbers("residual", of_sample(&residual));
     add_labels(&mut table, &rows().map(|(fit, _)| fit.labels.as_slice()).collect::<Vec<_>>());
     table.write(ctx.output("points")?)
 }
