@@ -29,9 +29,9 @@ stages:
     params:
       network: {unet: {channels: 8}}
       timesteps: 20
-      steps: 60
+      steps: 400
       batch: 8
-      checkpoint_every: 5
+      checkpoint_every: 20
       validate_every: 20
   sample:
     kind: sample
@@ -65,15 +65,29 @@ fn ten_kills_leave_the_bytes_as_they_were() {
 
     let project = Project::new(SMALL);
     let mut stream = onsager::random::Streams::new(1, "moments of the kills").stream(0);
-    for _ in 0..10 {
+    for kill in 0..10 {
+        let before = checkpoints(&project.events());
         let mut child = project.spawn(&[]);
-        sleep(Duration::from_millis(30 + stream.below(600)));
+        if kill % 2 == 0 {
+            sleep(Duration::from_millis(30 + stream.below(600)));
+        } else {
+            // Soon after the next checkpoint, so that there is one to go on from.
+            while checkpoints(&project.events()) == before && child.try_wait().expect("a child").is_none() {
+                sleep(Duration::from_millis(2));
+            }
+            sleep(Duration::from_millis(stream.below(40)));
+        }
         kill_group(&mut child);
     }
     assert_eq!(digests(&project), expected);
     no_step_twice(&project.events());
     let left: Vec<_> = std::fs::read_dir(project.path("artifacts/.onsager/work")).expect("work").collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// How many checkpoints have been made.
+fn checkpoints(events: &[Value]) -> usize {
+    events.iter().filter(|event| event["event"] == "task-checkpoint").count()
 }
 
 /// Every attempt at a task goes on from the last checkpoint that was made before it.
@@ -116,8 +130,8 @@ fn no_step_twice(events: &[Value]) {
 fn ctrl_c_saves_a_checkpoint_and_the_next_run_goes_on() {
     let project = Project::new(
         &SMALL
-            .replace("steps: 60", "steps: 100000")
-            .replace("checkpoint_every: 5", "checkpoint_every: 100000"),
+            .replace("steps: 400", "steps: 100000")
+            .replace("checkpoint_every: 20", "checkpoint_every: 100000"),
     );
     let mut child = project.spawn(&["train"]);
     while !project.events().iter().any(|event| event["event"] == "task-progress" && event["task"] == "train")

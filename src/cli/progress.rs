@@ -2,7 +2,6 @@
 
 use super::common::{duration, plural};
 use crate::engine::events::{Event, Observer};
-use crate::engine::run::log_tail;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::HashMap;
 use std::io::IsTerminal;
@@ -106,7 +105,15 @@ impl Progress {
             text += &format!(", {}/s, {} left", count(rate as u64), duration(left));
         }
         match &shown.bar {
-            Some(bar) => bar.set_message(text),
+            Some(bar) => {
+                if bar.length().is_none() {
+                    let style = ProgressStyle::with_template("{bar:16} {msg}");
+                    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+                }
+                bar.set_length(total);
+                bar.set_position(done);
+                bar.set_message(text);
+            }
             None if shown.spoken.elapsed() >= PLAIN_INTERVAL => {
                 shown.spoken = now;
                 self.say(&format!("{} {text}", self.counter()));
@@ -156,7 +163,7 @@ impl Observer for Progress {
                     self.say(&format!("  help: {help}"));
                 }
                 if let Some(log) = log {
-                    for line in log_tail(log, TAIL).unwrap_or_default() {
+                    for line in log_tail(log) {
                         self.say(&format!("  | {line}"));
                     }
                     self.say(&format!("  log: {}", log.display()));
@@ -202,4 +209,12 @@ fn count(n: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// The last lines of a log.
+fn log_tail(path: &Path) -> Vec<String> {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let all: Vec<&str> = text.lines().collect();
+    all[all.len().saturating_sub(TAIL)..].iter().map(|line| (*line).to_owned()).collect()
 }

@@ -2,7 +2,7 @@
 
 use super::protocol::{Assignment, FromWorker, Outcome, Report, ToWorker};
 use super::resolve::EngineError;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -174,4 +174,12 @@ impl Drop for LocalExecutor {
             let _ = child.wait();
         }
     }
+}
+
+/// The memory of this machine in bytes; without limit where it cannot be told.
+pub fn machine_memory() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    kib.map_or(u64::MAX, |kib| kib * 1024)
 }

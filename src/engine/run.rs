@@ -1,7 +1,7 @@
 //! The scheduler: brings every selected task to a final state, and keeps the record, the store's index and the view.
 
 use super::events::{Event, Observer, Record, RunOutputs};
-use super::local::Executor;
+use super::local::{self, Executor};
 use super::protocol::{FromWorker, Outcome, Report};
 use super::resolve::{self, EngineError, Resolver};
 use super::state::TaskState;
@@ -9,7 +9,7 @@ use crate::kernel::Level;
 use crate::store::Store;
 use crate::store::actions::Action;
 use crate::store::digest::Digest;
-use crate::store::files::{self, StoreError};
+use crate::store::files;
 use crate::store::locks::Lock;
 use crate::store::view::{Placed, View};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -124,7 +124,7 @@ pub fn run(
         elsewhere: BTreeSet::new(),
         materials: HashMap::new(),
         running: BTreeMap::new(),
-        memory: machine_memory(),
+        memory: local::machine_memory(),
         failed: false,
         interrupts: 0,
     };
@@ -496,20 +496,4 @@ impl Scheduler<'_, '_> {
         self.interrupts = interrupts;
         Ok(())
     }
-}
-
-/// The memory of this machine in bytes; without limit where it cannot be told.
-fn machine_memory() -> u64 {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
-    kib.map_or(u64::MAX, |kib| kib * 1024)
-}
-
-/// The last lines of a log, for a failure's message.
-pub fn log_tail(path: &std::path::Path, lines: usize) -> Result<Vec<String>, StoreError> {
-    let bytes = fs::read(path).map_err(StoreError::io("read", path))?;
-    let text = String::from_utf8_lossy(&bytes);
-    let all: Vec<&str> = text.lines().collect();
-    Ok(all[all.len().saturating_sub(lines)..].iter().map(|line| (*line).to_owned()).collect())
 }
