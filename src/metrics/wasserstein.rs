@@ -106,8 +106,8 @@ fn augment_reduced_rows(
     for mut row in rows {
         loop {
             let (mut first, mut second) = ((FREE, f64::INFINITY), (FREE, f64::INFINITY));
-            for j in 0..n {
-                let reduced = cost(row, j) - price[j];
+            for (j, price) in price.iter().enumerate() {
+                let reduced = cost(row, j) - price;
                 if reduced < first.1 {
                     (first, second) = ((j, reduced), first);
                 } else if reduced < second.1 {
@@ -170,8 +170,8 @@ impl Search {
     ) {
         let n = price.len();
         self.scanned.clear();
-        for j in 0..n {
-            self.distance[j] = cost(start, j) - price[j];
+        for (j, price) in price.iter().enumerate() {
+            self.distance[j] = cost(start, j) - price;
             self.previous[j] = start;
             self.done[j] = false;
         }
@@ -189,9 +189,9 @@ impl Search {
             self.done[column] = true;
             self.scanned.push(column);
             let base = cost(row, column) - price[column] - reach;
-            for j in 0..n {
+            for (j, price) in price.iter().enumerate() {
                 if !self.done[j] {
-                    let through = cost(row, j) - price[j] - base;
+                    let through = cost(row, j) - price - base;
                     if through < self.distance[j] {
                         self.distance[j] = through;
                         self.previous[j] = row;

@@ -13,10 +13,10 @@ pub fn topological(
     // The edges turned around, as one array: the dependents of `node` are `edges[starts[node]..starts[node + 1]]`.
     let mut starts = vec![0usize; nodes + 1];
     let mut waiting = vec![0usize; nodes];
-    for node in 0..nodes {
+    for (node, waiting) in waiting.iter_mut().enumerate() {
         dependencies(node, &mut |on| {
             starts[on + 1] += 1;
-            waiting[node] += 1;
+            *waiting += 1;
         });
     }
     for node in 0..nodes {
