@@ -163,3 +163,45 @@ stages:
     counted.sort();
     assert_eq!(counted, ["1", "2", "3", "4"]);
 }
+
+#[test]
+fn a_renamed_output_leaves_no_old_one_behind() {
+    let pipeline = |file: &str| {
+        format!(
+            "\
+name: renamed
+stages:
+  a:
+    kind: command
+    run: mkdir -p $(dirname ${{outputs.text}}); echo same > ${{outputs.text}}
+    outputs: {{text: {file}}}
+  b:
+    kind: command
+    inputs: {{text: a.text}}
+    run: basename ${{inputs.text}} > ${{outputs.name}}
+    outputs: {{name: name.txt}}
+"
+        )
+    };
+    let project = Project::new(&pipeline("one"));
+    assert_eq!(project.executed(&[]), ["a", "b"]);
+    assert_eq!(project.read("artifacts/renamed/b/name.txt"), "one\n");
+    project.write("pipeline.yaml", &pipeline("one/two.csv"));
+    assert_eq!(project.executed(&[]), ["a", "b"]);
+    assert_eq!(project.read("artifacts/renamed/a/one/two.csv"), "same\n");
+    assert_eq!(project.read("artifacts/renamed/b/name.txt"), "two.csv\n");
+    project.write("pipeline.yaml", &pipeline("three.csv"));
+    assert_eq!(project.executed(&[]), ["a", "b"]);
+    assert!(!project.path("artifacts/renamed/a/one/two.csv").exists());
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_end_the_run() {
+    let project = chain();
+    project.write("pipeline.yaml", &CHAIN.replace("'1'", "'2'"));
+    let mut child = project.spawn(&[]);
+    drop(child.stdout.take());
+    drop(child.stderr.take());
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    assert_eq!(project.read("artifacts/chain/c/c.txt"), "one 2\none 2\n");
+}

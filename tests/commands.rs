@@ -150,3 +150,116 @@ stages:
     assert_eq!(ran.status, 1);
     assert!(ran.stderr.contains("source.txt` was changed while the task ran"), "{}", ran.stderr);
 }
+
+#[test]
+fn an_output_that_links_to_files_of_the_user_leaves_them_alone() {
+    let project = Project::new(
+        "\
+name: links
+stages:
+  linked:
+    kind: command
+    inputs: {data: {file: data}}
+    run: mkdir -p ${outputs.all}; ln -s \"$PWD/data\" ${outputs.all}/link; ln data/one ${outputs.all}/hard
+    outputs: {all: all/}
+",
+    );
+    project.write("data/one", "mine\n");
+    let ran = project.run(&[]);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert_eq!(project.read("data/one"), "mine\n");
+    assert_eq!(project.read("artifacts/links/linked/all/link/one"), "mine\n");
+    project.write("data/one", "edited\n");
+    std::fs::remove_dir_all(project.path("artifacts/links")).expect("removed");
+    project.write("data/one", "mine\n");
+    assert!(project.executed(&[]).is_empty());
+    assert_eq!(project.read("artifacts/links/linked/all/hard"), "mine\n");
+}
+
+#[test]
+fn what_a_command_leaves_in_the_background_cannot_change_its_output() {
+    let project = Project::new(
+        "\
+name: late
+stages:
+  late:
+    kind: command
+    run: |
+      echo early > ${outputs.text}
+      exec 3>> ${outputs.text}
+      (sleep 1; echo late >&3; touch too-late.txt) &
+    outputs: {text: out.txt}
+",
+    );
+    assert_eq!(project.executed(&[]), ["late"]);
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    assert!(!project.path("too-late.txt").exists());
+    std::fs::remove_dir_all(project.path("artifacts/late")).expect("removed");
+    assert!(project.executed(&[]).is_empty());
+    assert_eq!(project.read("artifacts/late/late/out.txt"), "early\n");
+}
+
+#[test]
+fn a_command_that_writes_into_its_input_fails_and_the_input_is_made_anew() {
+    let project = Project::new(
+        "\
+name: careless
+stages:
+  first:
+    kind: command
+    run: echo first > ${outputs.text}
+    outputs: {text: first.txt}
+  second:
+    kind: command
+    inputs: {text: first.text}
+    run: |
+      [ -e allowed ] || { chmod u+w ${inputs.text}; echo more >> ${inputs.text}; }
+      cat ${inputs.text} > ${outputs.text}
+    outputs: {text: second.txt}
+",
+    );
+    let ran = project.run(&[]);
+    assert_eq!(ran.status, 1);
+    assert!(ran.stderr.contains("second failed: the stage changed one of its inputs"), "{}", ran.stderr);
+    project.write("allowed", "");
+    assert_eq!(project.executed(&[]), ["first", "second"]);
+    assert_eq!(project.read("artifacts/careless/second/second.txt"), "first\n");
+}
+
+#[test]
+fn a_time_limit_reaches_what_the_command_started() {
+    let project = Project::new(
+        "\
+name: slow
+stages:
+  slow:
+    kind: command
+    run: |
+      (sleep 3; touch survived.txt) &
+      wait
+    outputs: {text: out.txt}
+    resources: {time: 1s}
+",
+    );
+    assert_eq!(project.run(&[]).status, 1);
+    std::thread::sleep(std::time::Duration::from_millis(2600));
+    assert!(!project.path("survived.txt").exists());
+}
+
+#[test]
+fn quotes_around_a_path_do_no_harm() {
+    let project = Project::new(
+        "\
+name: quotes
+stages:
+  quoted:
+    kind: command
+    inputs: {text: {file: in.txt}}
+    run: cat \"${inputs.text}\" > \"${outputs.text}\"
+    outputs: {text: out.txt}
+",
+    );
+    project.write("in.txt", "words\n");
+    assert_eq!(project.executed(&[]), ["quoted"]);
+    assert_eq!(project.read("artifacts/quotes/quoted/out.txt"), "words\n");
+}

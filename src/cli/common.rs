@@ -119,14 +119,29 @@ pub fn select(graph: &Graph, words: &[String]) -> Result<Vec<bool>, CliError> {
 }
 
 /// The tasks of `--force`.
-pub fn forced(graph: &Graph, words: &[String]) -> Result<HashSet<usize>, CliError> {
-    if words.is_empty() { Ok(HashSet::new()) } else { Ok(graph.select_all(words)?.into_iter().collect()) }
+pub fn forced(graph: &Graph, words: &[String], selected: &[bool]) -> Result<HashSet<usize>, CliError> {
+    if words.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let forced: HashSet<usize> = graph.select_all(words)?.into_iter().collect();
+    match forced.iter().find(|number| !selected[**number]) {
+        None => Ok(forced),
+        Some(left_out) => {
+            let task = &graph.tasks[*left_out].id;
+            Err(CliError::Request(format!("`--force {task}` names a task that is not to be run")))
+        }
+    }
 }
 
 /// Prints to standard output; a reader that has gone away (`| head`) is no error.
 pub fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Prints a line to standard error, where nobody may be listening any more.
+pub fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// Prints one JSON document.

@@ -88,7 +88,7 @@ pub fn main(registry: Registry) -> ExitCode {
         }
     };
     ExitCode::from(code.unwrap_or_else(|error| {
-        eprint!("{error}");
+        common::complain(error.to_string().trim_end());
         error.code()
     }))
 }

@@ -35,7 +35,7 @@ impl Plan {
         let store = Store::at(&self.common.artifacts(&graph))?;
         let mut resolver = self.common.resolver(&graph, registry, &store)?;
         let selected = common::select(&graph, &self.tasks)?;
-        let forced = common::forced(&graph, &self.force)?;
+        let forced = common::forced(&graph, &self.force, &selected)?;
         let view = store.view(&graph.name)?;
         let planned: Vec<Planned> =
             plan::plan(&mut resolver, &store, &view, &selected, &forced)?.into_iter().flatten().collect();

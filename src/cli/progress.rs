@@ -1,6 +1,6 @@
 //! What a user sees while a run goes on: bars on a terminal, plain lines elsewhere; all on standard error.
 
-use super::common::{duration, plural};
+use super::common::{complain, duration, plural};
 use crate::engine::events::{Event, Observer};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::HashMap;
@@ -62,7 +62,7 @@ impl Progress {
         match &self.bars {
             // It fails only where standard error is closed.
             Some(bars) => _ = bars.println(line),
-            None => eprintln!("{line}"),
+            None => complain(line),
         }
     }
 

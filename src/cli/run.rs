@@ -13,6 +13,8 @@ use crate::store::Store;
 use crate::store::view::View;
 use clap::Args;
 use serde_json::{Map, Value, json};
+use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -51,26 +53,22 @@ impl Run {
         let graph = self.common.graph(registry)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let interrupts = Arc::new(AtomicUsize::new(0));
-        let options = Options {
+        let mut options = Options {
             selected: common::select(&graph, &self.tasks)?,
-            forced: common::forced(&graph, &self.force)?,
+            forced: HashSet::new(),
             jobs: self.jobs.map_or(cores, usize::from),
             threads: self.threads.map_or(cores, usize::from),
             keep_going: self.keep_going,
             kernel: self.common.level()?,
             interrupts: interrupts.clone(),
         };
-        if let Some(left_out) = options.forced.iter().find(|number| !options.selected[**number]) {
-            let task = &graph.tasks[*left_out].id;
-            return Err(CliError::Request(format!("`--force {task}` names a task that is not to be run")));
-        }
+        options.forced = common::forced(&graph, &self.force, &options.selected)?;
         listen(interrupts)?;
         let store = Store::open(&self.common.artifacts(&graph))?;
         let resolver = self.common.resolver(&graph, registry, &store)?;
         let name = run::new_run_name();
-        let program = std::env::current_exe().map_err(EngineError::Worker)?;
         let mut executor = LocalExecutor::new(WorkerCommand {
-            program,
+            program: this_program()?,
             arguments: vec![
                 "worker".into(),
                 store.artifacts().to_string_lossy().into_owned(),
@@ -98,20 +96,30 @@ impl Run {
         let count = |of: fn(&TaskState) -> bool| summary.count(of);
         let left = count(|state| matches!(state, TaskState::Skipped | TaskState::Interrupted));
         let failed = count(|state| matches!(state, TaskState::Failed { .. }));
+        let mut text = String::new();
         if left > 0 {
             let why = if summary.interrupted { "interrupted" } else { "not run" };
-            println!("{why}: {}; give the same command to go on", common::plural(left, "task"));
+            text += &format!("{why}: {}; give the same command to go on\n", common::plural(left, "task"));
         }
         if failed == 0 && left == 0 {
-            println!("outputs: {}", store.artifacts().join(&graph.name).display());
+            text += &format!("outputs: {}\n", store.artifacts().join(&graph.name).display());
         }
-        println!(
-            "{}: {} executed, {} cached, {failed} failed",
+        text += &format!(
+            "{}: {} executed, {} cached, {failed} failed\n",
             common::plural(summary.states.iter().flatten().count(), "task"),
             count(|state| matches!(state, TaskState::Executed { .. })),
             count(|state| matches!(state, TaskState::Cached { .. })),
         );
+        common::print(&text);
     }
+}
+
+/// The program that workers run: on Linux the very file that this process was started from, even when it is built anew.
+fn this_program() -> Result<PathBuf, CliError> {
+    if cfg!(target_os = "linux") {
+        return Ok(PathBuf::from("/proc/self/exe"));
+    }
+    Ok(std::env::current_exe().map_err(EngineError::Worker)?)
 }
 
 fn exit_code(summary: &Summary) -> u8 {

@@ -41,11 +41,7 @@ impl Status {
         for task in planned.into_iter().flatten() {
             let past = past.get(&task.task);
             let failure = past.and_then(|past| past.failure.clone());
-            let busy = match &task.key {
-                // Looking must not make the store's folders.
-                Some(key) if store.runs().exists() => store.try_lock(key)?.is_none(),
-                _ => false,
-            };
+            let busy = task.key.is_some_and(|key| store.is_locked(&key));
             let state = match (&task.verdict, &failure) {
                 (_, _) if busy => "running",
                 (Verdict::Current | Verdict::Restore, _) => "done",

@@ -36,6 +36,8 @@ enum Leaf {
 #[derive(Debug, Clone, PartialEq)]
 pub struct SeenItem {
     pub name: String,
+    /// The name of the file that the stage reads; an external file's is part of `name`.
+    pub file: Option<String>,
     pub labels: Vec<(String, Value)>,
     pub content: Option<Content>,
 }
@@ -64,6 +66,9 @@ impl Material {
             for (i, item) in items.iter().enumerate() {
                 path.push(Step::Index(i));
                 material.field(&mut path, "name", &text(&item.name));
+                if let Some(file) = &item.file {
+                    material.field(&mut path, "file", &text(file));
+                }
                 for (axis, value) in &item.labels {
                     material.field(&mut path, &format!("label {axis}"), value);
                 }

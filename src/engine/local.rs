@@ -2,9 +2,10 @@
 
 use super::protocol::{Assignment, FromWorker, Outcome, Report, ToWorker};
 use super::resolve::EngineError;
+use rustix::process::{Pid, Signal};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -45,6 +46,10 @@ struct Worker {
     stdin: ChildStdin,
     /// The number of the task at hand.
     busy: Option<usize>,
+    /// The process group of the command that the task runs.
+    group: Option<Pid>,
+    /// It is being killed, and gets no other task.
+    doomed: bool,
 }
 
 impl LocalExecutor {
@@ -56,6 +61,7 @@ impl LocalExecutor {
     fn spawn(&mut self) -> io::Result<usize> {
         let stderr = File::options().create(true).append(true).open(&self.command.stderr)?;
         let mut child = Command::new(&self.command.program)
+            .arg0("onsager")
             .args(&self.command.arguments)
             // candle's own pool would compete with the threads granted to the task.
             .env("CANDLE_NUM_THREADS", "1")
@@ -70,27 +76,27 @@ impl LocalExecutor {
         let id = self.started;
         let sender = self.sender.clone();
         std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines() {
-                let Ok(line) = line else { break };
-                match serde_json::from_str(&line) {
-                    Ok(message) => {
-                        if sender.send((id, Some(message))).is_err() {
-                            return;
-                        }
-                    }
-                    Err(error) => tracing::warn!(%error, line, "a worker said something unexpected"),
+            for line in BufReader::new(stdout).split(b'\n') {
+                // A worker that cannot be understood is given up.
+                let Some(message) = line.ok().and_then(|line| serde_json::from_slice(&line).ok()) else {
+                    break;
+                };
+                if sender.send((id, Some(message))).is_err() {
+                    return;
                 }
             }
             // The receiver is gone only when the run is over.
             let _ = sender.send((id, None));
         });
-        self.workers.push(Worker { id, child, stdin, busy: None });
+        self.workers.push(Worker { id, child, stdin, busy: None, group: None, doomed: false });
         Ok(self.workers.len() - 1)
     }
 
     /// What a worker's death means for the task that it had.
     fn buried(&mut self, index: usize) -> Option<Report> {
         let mut worker = self.workers.remove(index);
+        // It may live on with a closed pipe.
+        worker.end();
         let status = worker.child.wait();
         let number = worker.busy?;
         let (message, help) = match status.as_ref().map(|status| (status.signal(), status.code())) {
@@ -113,7 +119,7 @@ impl Executor for LocalExecutor {
             .map_err(|error| EngineError::Worker(error.into()))?;
         line.push(b'\n');
         loop {
-            let idle = self.workers.iter().position(|worker| worker.busy.is_none());
+            let idle = self.workers.iter().position(|worker| worker.busy.is_none() && !worker.doomed);
             let fresh = idle.is_none();
             let index = match idle {
                 Some(index) => index,
@@ -138,8 +144,10 @@ impl Executor for LocalExecutor {
         let Some(message) = message else { return self.buried(index) };
         let worker = &mut self.workers[index];
         let number = worker.busy?;
-        if matches!(message, FromWorker::Ended(_)) {
-            worker.busy = None;
+        match message {
+            FromWorker::Group { id } => worker.group = Pid::from_raw(id),
+            FromWorker::Ended(_) => (worker.busy, worker.group) = (None, None),
+            _ => {}
         }
         Some(Report { number, message })
     }
@@ -156,22 +164,32 @@ impl Executor for LocalExecutor {
 
     fn kill(&mut self, number: usize) {
         for worker in self.workers.iter_mut().filter(|worker| worker.busy == Some(number)) {
-            // It fails only when the worker is dead already.
-            let _ = worker.child.kill();
+            worker.end();
+        }
+    }
+}
+
+impl Worker {
+    /// Kills the worker and the command that it runs.
+    fn end(&mut self) {
+        self.doomed = true;
+        // Each fails only when there is nothing left to kill.
+        let _ = self.child.kill();
+        if let Some(group) = self.group.take() {
+            let _ = rustix::process::kill_process_group(group, Signal::KILL);
         }
     }
 }
 
 impl Drop for LocalExecutor {
     fn drop(&mut self) {
-        for Worker { mut child, stdin, busy, .. } in self.workers.drain(..) {
-            // An idle worker ends when its pipe is closed.
-            drop(stdin);
-            if busy.is_some() {
-                // It fails only when the worker is dead already.
-                let _ = child.kill();
+        for mut worker in self.workers.drain(..) {
+            if worker.busy.is_some() {
+                worker.end();
             }
-            let _ = child.wait();
+            // An idle worker ends when its pipe is closed.
+            drop(worker.stdin);
+            let _ = worker.child.wait();
         }
     }
 }

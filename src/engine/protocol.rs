@@ -15,6 +15,8 @@ pub struct Assignment {
     pub number: usize,
     pub task: String,
     pub kind: String,
+    /// Of the kind's code in the coordinator, which the key holds: the worker must have the same.
+    pub fingerprint: String,
     pub params: Value,
     pub inputs: Vec<(String, Vec<Given>)>,
     pub outputs: Vec<DeclaredOutput>,
@@ -58,9 +60,21 @@ pub enum ToWorker {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FromWorker {
-    Progress { done: u64, total: u64, unit: String },
-    Checkpoint { step: u64 },
-    Resumed { step: u64 },
+    Progress {
+        done: u64,
+        total: u64,
+        unit: String,
+    },
+    Checkpoint {
+        step: u64,
+    },
+    Resumed {
+        step: u64,
+    },
+    /// The task runs a command, whose processes are in this group.
+    Group {
+        id: i32,
+    },
     Ended(Outcome),
 }
 

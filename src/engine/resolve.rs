@@ -11,7 +11,7 @@ use crate::store::Store;
 use crate::store::actions::Action;
 use crate::store::digest::Digest;
 use crate::store::files::StoreError;
-use crate::store::objects::Content;
+use crate::store::objects::{Content, Objects};
 use crate::store::stat::{self, StatCache};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -71,11 +71,13 @@ impl<'a> Resolver<'a> {
                 items.push(match source {
                     Source::Artifact { task, output } => SeenItem {
                         name: artifact_name(graph, *task, *output),
+                        file: Some(file_of(graph, *task, *output)),
                         labels: graph.tasks[*task].labels.clone(),
                         content: outputs(*task).map(|outputs| outputs[*output].1),
                     },
                     Source::File { path, name } => SeenItem {
                         name: name.clone(),
+                        file: None,
                         labels: Vec::new(),
                         content: Some(self.external(path)?.0),
                     },
@@ -103,9 +105,13 @@ impl<'a> Resolver<'a> {
             Source::Artifact { .. } => None,
         });
         let mut changed: Vec<PathBuf> = files
-            .filter(|path| match (stat::signature(path), self.external.get(*path)) {
-                (Ok(now), Some((_, then))) => now != *then,
-                _ => true,
+            .filter(|path| match self.external.get(*path) {
+                // Other stat data need not mean other content: it may have been touched, or linked.
+                Some((content, then)) => {
+                    !stat::signature(path).is_ok_and(|now| now == *then)
+                        && !Objects::measure(path).is_ok_and(|now| now == *content)
+                }
+                None => true,
             })
             .cloned()
             .collect();
@@ -141,8 +147,7 @@ impl<'a> Resolver<'a> {
         for (name, sources) in &task.inputs {
             let given = sources.iter().enumerate().map(|(i, source)| match source {
                 Source::Artifact { task, output } => {
-                    let file = Path::new(&graph.tasks[*task].outputs[*output].file);
-                    let file = file.file_name().unwrap_or(file.as_os_str());
+                    let file = file_of(graph, *task, *output);
                     Given {
                         item: Item {
                             path: work.join("in").join(name).join(i.to_string()).join(file),
@@ -172,6 +177,7 @@ impl<'a> Resolver<'a> {
             inputs,
             outputs: task.outputs.iter().map(declared).collect(),
             work,
+            fingerprint: self.kind(task).map(|kind| kind.fingerprint().to_owned()).unwrap_or_default(),
             root: graph.root.clone(),
             checkpoints: self.store.checkpoints(key),
             log,
@@ -184,6 +190,12 @@ impl<'a> Resolver<'a> {
 fn artifact_name(graph: &Graph, task: usize, output: usize) -> String {
     let task = &graph.tasks[task];
     format!("{}.{}", task.stage, task.outputs[output].name)
+}
+
+/// The name of the file that a stage reads an artifact from: `tubes.parquet`.
+fn file_of(graph: &Graph, task: usize, output: usize) -> String {
+    let file = &graph.tasks[task].outputs[output].file;
+    Path::new(file).file_name().map_or(file.clone(), |name| name.to_string_lossy().into_owned())
 }
 
 /// The part of a task's name in brackets, as a folder name.

@@ -63,6 +63,7 @@ struct Running {
     memory: u64,
     deadline: Option<Instant>,
     timed_out: bool,
+    work: PathBuf,
     log: PathBuf,
     last_record: Instant,
     _lock: Lock,
@@ -164,7 +165,9 @@ pub fn run(
         interrupted: summary.interrupted,
         seconds: summary.seconds,
     })?;
-    files::remove(&work)?;
+    if let Err(error) = files::remove(&work) {
+        tracing::warn!("the working folder stays: {error}");
+    }
     Ok(summary)
 }
 
@@ -239,7 +242,11 @@ impl Scheduler<'_, '_> {
         let task = &self.resolver.graph.tasks[number];
         let states = &self.states;
         let outputs = |up: usize| states[up].as_ref().and_then(TaskState::outputs);
-        let material = self.resolver.material(task, &outputs)?;
+        let material = match self.resolver.material(task, &outputs) {
+            // An input that cannot be read is this task's trouble alone.
+            Err(EngineError::Store(error)) => return self.fail(number, error.to_string(), None, None),
+            material => material?,
+        };
         let Some(key) = material.key() else { return Ok(()) };
         self.materials.insert(number, material.lines());
         if !self.options.forced.contains(&number)
@@ -254,6 +261,9 @@ impl Scheduler<'_, '_> {
 
     /// Starts ready tasks, in the order of the graph, as far as threads and memory go.
     fn start_what_fits(&mut self) -> Result<(), EngineError> {
+        if self.running.len() >= self.options.jobs {
+            return Ok(());
+        }
         let candidates: Vec<usize> = self.ready.union(&self.elsewhere).copied().collect();
         for number in candidates {
             if self.running.len() >= self.options.jobs {
@@ -281,9 +291,9 @@ impl Scheduler<'_, '_> {
                 continue;
             };
             self.ready.remove(&number);
+            self.elsewhere.remove(&number);
             // The other run may have finished it since; a forced task is executed all the same.
-            let was_elsewhere = self.elsewhere.remove(&number);
-            if (was_elsewhere || !self.options.forced.contains(&number))
+            if !self.options.forced.contains(&number)
                 && let Some(action) = self.resolver.result(&key)?
             {
                 drop(lock);
@@ -309,7 +319,7 @@ impl Scheduler<'_, '_> {
         let log = self.store.runs().join(&self.run).join(format!("{}.log", resolve::file_name(task)));
         let states = &self.states;
         let outputs = |up: usize| states[up].as_ref().and_then(TaskState::outputs);
-        let assignment = self.resolver.assignment(number, &key, &outputs, work, log.clone(), threads);
+        let assignment = self.resolver.assignment(number, &key, &outputs, work.clone(), log.clone(), threads);
         let now = Instant::now();
         let running = Running {
             key,
@@ -317,6 +327,7 @@ impl Scheduler<'_, '_> {
             memory,
             deadline: task.resources.time.map(|limit| now + limit),
             timed_out: false,
+            work,
             log: log.clone(),
             last_record: now,
             _lock: lock,
@@ -345,7 +356,14 @@ impl Scheduler<'_, '_> {
                 }
                 Ok(())
             }
-            FromWorker::Checkpoint { step } => self.tell(Event::TaskCheckpoint { task, step }),
+            FromWorker::Checkpoint { step } => {
+                if !self.resolver.changed_since(&self.resolver.graph.tasks[number]).is_empty() {
+                    // It holds what was read of the changed input: the end of the attempt removes it.
+                    self.executor.kill(number);
+                }
+                self.tell(Event::TaskCheckpoint { task, step })
+            }
+            FromWorker::Group { .. } => Ok(()),
             FromWorker::Resumed { step } => self.tell(Event::TaskResumed { task, step }),
             FromWorker::Ended(outcome) => {
                 let Some(running) = self.running.remove(&number) else { return Ok(()) };
@@ -356,14 +374,16 @@ impl Scheduler<'_, '_> {
 
     fn end(&mut self, number: usize, running: Running, outcome: Outcome) -> Result<(), EngineError> {
         let task = &self.resolver.graph.tasks[number];
+        files::remove(&running.work)?;
+        if let Some(path) = self.resolver.changed_since(task).first() {
+            // Result and checkpoints may stem from other bytes than the key says.
+            files::remove(&self.store.checkpoints(&running.key))?;
+            let message = format!("input `{}` was changed while the task ran", path.display());
+            let help = Some("run again: the result is not kept".to_owned());
+            return self.fail(number, message, help, Some(running.log));
+        }
         match outcome {
             Outcome::Done { outputs, seconds } => {
-                let changed = self.resolver.changed_since(task);
-                if let Some(path) = changed.first() {
-                    let message = format!("input `{}` was changed while the task ran", path.display());
-                    let help = Some("run again: the result is not kept".to_owned());
-                    return self.fail(number, message, help, Some(running.log));
-                }
                 let before = self.store.actions().get(&running.key)?;
                 self.store.actions().put(&Action {
                     key: running.key,
@@ -444,7 +464,11 @@ impl Scheduler<'_, '_> {
                 })
                 .collect();
             let material = self.materials.get(&number).map_or(&[][..], Vec::as_slice);
-            let what = self.view.show(&id, key, &self.run, &placed, material)?;
+            let what = match self.view.show(&id, key, &self.run, &placed, material) {
+                // The result itself is in the store.
+                Err(error) => return self.fail(number, error.to_string(), None, None),
+                Ok(what) => what,
+            };
             for (what, (_, _, path)) in what.into_iter().zip(placed) {
                 if matches!(what, Placed::Restored | Placed::Edited) {
                     let edited = what == Placed::Edited;

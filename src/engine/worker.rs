@@ -6,13 +6,15 @@ use crate::stages::context::{Context, Reporter};
 use crate::stages::registry::Registry;
 use crate::stages::stage::StageError;
 use crate::store::Store;
+use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
 use crate::store::objects::{Content, Shape};
+use crate::store::stat;
 use std::any::Any;
 use std::fs::File;
 use std::io::{self, BufRead, Write};
 use std::panic::{self, AssertUnwindSafe};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -131,6 +133,12 @@ fn compute(
     let kind = registry
         .get(&assignment.kind)
         .ok_or_else(|| format!("the worker does not have the kind `{}`", assignment.kind))?;
+    if kind.fingerprint() != assignment.fingerprint {
+        return Err(StageError::with_help(
+            "onsager was built anew while this run goes on, and the code of the stage changed",
+            "run again with the new program",
+        ));
+    }
     let out = assignment.work.join("out");
     files::create_folder(&out)?;
     let mut context = Context {
@@ -143,10 +151,15 @@ fn compute(
         cancelled: cancelled.clone(),
         reporter: channel.clone(),
     };
+    let mut objects = Vec::new();
     for (name, given) in &assignment.inputs {
         for given in given {
             if let Some(content) = &given.content {
                 lay_out(store, content, &given.item.path)?;
+                if content.shape == Shape::File {
+                    let object = store.objects().path(&content.digest);
+                    objects.push((content.digest, stat::signature(&object)?, object));
+                }
             }
         }
         context.inputs.insert(name.clone(), given.iter().map(|given| given.item.clone()).collect());
@@ -161,6 +174,7 @@ fn compute(
     let pool = rayon::ThreadPoolBuilder::new().num_threads(assignment.threads).build()?;
     let run = AssertUnwindSafe(|| pool.install(|| kind.run(&assignment.params, &context)));
     panic::catch_unwind(run).unwrap_or_else(|payload| Err(panic_message(payload.as_ref()).into()))?;
+    intact(&objects)?;
     let mut outputs = Vec::new();
     for output in &assignment.outputs {
         let path = out.join(&output.file);
@@ -180,9 +194,23 @@ fn compute(
         if output.folder && shape == Shape::File {
             return Err(format!("output `{}` is declared as a folder and is a file", output.name).into());
         }
-        outputs.push((output.name.clone(), store.objects().take(&path)?));
+        outputs.push((output.name.clone(), store.objects().take(&path, &out)?));
     }
     Ok(outputs)
+}
+
+/// Refuses a stage that wrote into its inputs: they are objects, which others read too.
+fn intact(objects: &[(Digest, Digest, PathBuf)]) -> Result<(), StageError> {
+    for (digest, signature, object) in objects {
+        if stat::signature(object)? != *signature && Digest::of_file(object)?.0 != *digest {
+            files::remove(object)?;
+            return Err(StageError::with_help(
+                "the stage changed one of its inputs; the store has dropped the damaged object",
+                "write to the outputs only; the next run makes the input anew",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Puts an input where the stage will read it: a file as a link to its object, a folder as a copy.
@@ -238,6 +266,10 @@ impl Reporter for Channel {
     fn checkpoint(&self, step: u64) {
         tracing::info!(step, "checkpoint");
         self.send(&FromWorker::Checkpoint { step });
+    }
+
+    fn group(&self, id: i32) {
+        self.send(&FromWorker::Group { id });
     }
 
     fn resumed(&self, step: u64) {

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
+use rustix::process::{Pid, Signal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Runs a shell command in the project's root folder. Its words `${inputs.NAME}` and `${outputs.NAME}` stand for paths; what
 /// it prints goes to the task's log; a status other than 0, or an output that was not written, is a failure.
@@ -58,11 +59,15 @@ impl Stage for CommandStage {
 
     fn run(params: &Params, ctx: &Context) -> Result<(), StageError> {
         let script = fill_in(&params.run, ctx)?;
-        tracing::info!(command = script, "running");
+        // A file of its own, since a long command does not fit on a command line; it stays beside the log.
+        let file = ctx.log().with_extension("sh");
+        std::fs::write(&file, &script)?;
+        tracing::info!(script = %file.display(), "running");
         let log = File::options().append(true).open(ctx.log())?;
         let mut command = Command::new("sh");
         command
-            .args(["-e", "-c", &script])
+            .arg("-e")
+            .arg(&file)
             .current_dir(ctx.root())
             .envs(&params.env)
             .env("ONSAGER_THREADS", ctx.threads().to_string())
@@ -73,28 +78,41 @@ impl Stage for CommandStage {
             .process_group(0);
         die_with_worker(&mut command);
         let mut child = command.spawn()?;
-        let group = rustix::process::Pid::from_child(&child);
+        let group = Pid::from_child(&child);
+        ctx.started_group(group.as_raw_nonzero().get());
         let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || sender.send(child.wait()));
-        let mut cancelled = false;
-        loop {
-            let wait = if cancelled { GRACE } else { Duration::from_millis(50) };
-            match receiver.recv_timeout(wait) {
-                Ok(_) if cancelled => return Err(StageError::Cancelled),
-                Ok(status) => return judge(status?),
-                Err(RecvTimeoutError::Timeout) if cancelled => {
-                    // The group may be gone by now, which is what is wanted.
-                    let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-                }
+        let status = loop {
+            match receiver.recv_timeout(Duration::from_millis(50)) {
+                Ok(status) => break status?,
                 Err(RecvTimeoutError::Timeout) if ctx.cancelled() => {
-                    cancelled = true;
-                    let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
+                    end_politely(group);
+                    return Err(StageError::Cancelled);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err("the command was lost".into()),
             }
-        }
+        };
+        // What it left in the background could still change the outputs.
+        kill(group);
+        judge(status)
     }
+}
+
+/// Asks a process group to end, and kills what is left of it after a while.
+fn end_politely(group: Pid) {
+    // Each call fails only when the group is gone, which is what is wanted.
+    let _ = rustix::process::kill_process_group(group, Signal::TERM);
+    let deadline = Instant::now() + GRACE;
+    while Instant::now() < deadline && rustix::process::test_kill_process_group(group).is_ok() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    kill(group);
+}
+
+fn kill(group: Pid) {
+    // It fails only when the group is gone.
+    let _ = rustix::process::kill_process_group(group, Signal::KILL);
 }
 
 /// Lets the kernel kill the command when its worker dies.
@@ -103,7 +121,7 @@ fn die_with_worker(command: &mut Command) {
     // SAFETY: between fork and exec only this one system call is made; it allocates nothing and takes no lock.
     unsafe {
         command.pre_exec(|| {
-            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
             Ok(())
         });
     }
@@ -138,7 +156,12 @@ fn fill_in(run: &str, ctx: &Context) -> Result<String, StageError> {
     Ok(script)
 }
 
-/// A path as one word of the shell.
+/// A path as one word of the shell; quoted only where it must be, for many people put quotes around it themselves.
 fn quote(path: &std::path::Path) -> String {
-    format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
+    let path = path.to_string_lossy();
+    if path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+=,:@%".contains(c)) {
+        path.into_owned()
+    } else {
+        format!("'{}'", path.replace('\'', r"'\''"))
+    }
 }

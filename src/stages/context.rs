@@ -37,6 +37,10 @@ pub trait Reporter: Send + Sync {
     fn checkpoint(&self, step: u64);
     /// The stage goes on from the checkpoint after `step` steps.
     fn resumed(&self, step: u64);
+    /// A program was started as the process group `id`, which must not outlive the task.
+    fn group(&self, id: i32) {
+        let _ = id;
+    }
 }
 
 /// The world of one running stage.
@@ -114,6 +118,11 @@ impl Context {
         self.reporter.progress(done, total, unit);
     }
 
+    /// Tells who watches over the task that it started a program as this process group.
+    pub(super) fn started_group(&self, id: i32) {
+        self.reporter.group(id);
+    }
+
     /// Whether the run was interrupted: save a checkpoint and return [`StageError::Cancelled`].
     pub fn cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
@@ -146,7 +155,7 @@ impl Context {
     ) -> Result<(), StageError> {
         fs::create_dir_all(&self.checkpoints)?;
         let older = list_checkpoints(&self.checkpoints)?;
-        let temporary = self.checkpoints.join("incomplete");
+        let temporary = self.checkpoints.join(format!("incomplete-{}", std::process::id()));
         write(&temporary)?;
         fs::File::open(&temporary)?.sync_all()?;
         let path = self.checkpoints.join(format!("step-{step}-{}", file_digest(&temporary)?));

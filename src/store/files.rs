@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -99,11 +100,22 @@ pub fn clone_file(from: &Path, to: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Removes a file or a folder, if it is there.
+/// Removes a file or a folder, if it is there; folders that were left read-only are opened first.
 pub fn remove(path: &Path) -> Result<(), StoreError> {
     let removed = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Ok(data) if data.is_dir() => fs::remove_dir_all(path),
+        Ok(data) if data.is_dir() => match fs::remove_dir_all(path) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                for entry in walkdir::WalkDir::new(path).into_iter().flatten() {
+                    if entry.file_type().is_dir() {
+                        // Whatever stays closed shows when it is removed.
+                        let _ = fs::set_permissions(entry.path(), fs::Permissions::from_mode(0o700));
+                    }
+                }
+                fs::remove_dir_all(path)
+            }
+            removed => removed,
+        },
         _ => fs::remove_file(path),
     };
     removed.map_err(StoreError::io("remove", path))

@@ -16,13 +16,36 @@ pub struct Lock {
 impl Lock {
     /// Takes the lock, or gives `None` where another run holds it.
     pub fn try_take(path: &Path) -> Result<Option<Lock>, StoreError> {
+        Lock::acquire(path, |file| match file.try_lock() {
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+            Ok(()) => Ok(true),
+        })
+    }
+
+    /// Takes the lock, waiting while another run holds it.
+    pub fn take(path: &Path) -> Result<Lock, StoreError> {
+        loop {
+            if let Some(lock) = Lock::acquire(path, |file| file.lock().map(|()| true))? {
+                return Ok(lock);
+            }
+        }
+    }
+
+    /// Whether another run holds the lock; makes and changes nothing.
+    pub fn is_held(path: &Path) -> bool {
+        File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
+    fn acquire(
+        path: &Path,
+        lock: impl Fn(&File) -> std::io::Result<bool>,
+    ) -> Result<Option<Lock>, StoreError> {
         loop {
             let opened = File::options().create(true).append(true).open(path);
             let file = opened.map_err(StoreError::io("lock", path))?;
-            match file.try_lock() {
-                Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", path)(error)),
-                Ok(()) => {}
+            if !lock(&file).map_err(StoreError::io("lock", path))? {
+                return Ok(None);
             }
             // The holder before us removes the file while it holds the lock: then ours is on a file that nobody else
             // can open any more.

@@ -85,12 +85,18 @@ impl Store {
         locks::Lock::try_take(&self.root.join("locks").join(key.to_string()))
     }
 
+    /// Whether a run computes the task with this key just now.
+    pub fn is_locked(&self, key: &Digest) -> bool {
+        locks::Lock::is_held(&self.root.join("locks").join(key.to_string()))
+    }
+
     pub fn stat_cache(&self) -> Result<stat::StatCache, StoreError> {
         stat::StatCache::open(&self.root.join("stat.jsonl"))
     }
 
     pub fn view(&self, pipeline: &str) -> Result<view::View, StoreError> {
-        view::View::open(self, pipeline, &self.root.join("views").join(format!("{pipeline}.jsonl")))
+        let index = self.root.join("views").join(format!("{pipeline}.jsonl"));
+        view::View::open(self, pipeline, index, self.root.join("locks").join(format!("view-{pipeline}")))
     }
 
     /// The working folder of a run, held until the lock is dropped.
@@ -111,7 +117,9 @@ impl Store {
         for folder in files::list(&self.work())? {
             let run = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if let Some(_lock) = locks::Lock::try_take(&self.run_lock(&run))? {
-                files::remove(&folder)?;
+                if let Err(error) = files::remove(&folder) {
+                    tracing::warn!("a killed run left its working folder: {error}");
+                }
             }
         }
         Ok(())

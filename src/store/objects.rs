@@ -5,7 +5,7 @@ use super::files::{self, StoreError};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
@@ -64,14 +64,19 @@ impl Objects {
             return Ok(false);
         }
         Ok(match content.shape {
-            Shape::File => true,
+            Shape::File => {
+                fs::metadata(self.path(&content.digest)).is_ok_and(|data| data.len() == content.size)
+            }
             Shape::Folder => self.entries(&content.digest)?.iter().all(|entry| self.contains(&entry.digest)),
         })
     }
 
-    /// Moves an output into the store: read once for its digest, then renamed.
-    pub fn take(&self, path: &Path) -> Result<Content, StoreError> {
-        self.describe(path, &|file, digest| self.move_in(file, digest), &|list, digest| {
+    /// Moves an output, which lies below the folder `within`, into the store: read once for its digest, then renamed. What
+    /// a link leads to outside that folder, and what has another name elsewhere, is copied.
+    pub fn take(&self, path: &Path, within: &Path) -> Result<Content, StoreError> {
+        let real = fs::canonicalize(within).map_err(StoreError::io("find", within))?;
+        let file = |file: &Path, digest: &Digest| self.bring_in(file, digest, within, &real);
+        self.describe(path, &file, &|list, digest| {
             if self.contains(digest) { Ok(()) } else { files::write_atomic(&self.path(digest), list) }
         })
     }
@@ -132,23 +137,23 @@ impl Objects {
         Ok(Content { digest, shape: Shape::Folder, size: entries.iter().map(|entry| entry.size).sum() })
     }
 
-    fn move_in(&self, file: &Path, digest: &Digest) -> Result<(), StoreError> {
+    fn bring_in(&self, file: &Path, digest: &Digest, within: &Path, real: &Path) -> Result<(), StoreError> {
         let target = self.path(digest);
         if target.exists() {
-            return fs::remove_file(file).map_err(StoreError::io("remove", file));
+            return Ok(());
         }
         if let Some(parent) = target.parent() {
             files::create_folder(parent)?;
         }
-        // A link out of the attempt's folder must not become an object that points elsewhere.
-        let is_link = fs::symlink_metadata(file).map_err(StoreError::io("read", file))?.is_symlink();
-        if is_link {
+        let found = fs::canonicalize(file).map_err(StoreError::io("find", file))?;
+        let handle = File::open(file).map_err(StoreError::io("open", file))?;
+        let data = handle.metadata().map_err(StoreError::io("read", file))?;
+        let own = file.strip_prefix(within).is_ok_and(|relative| found == real.join(relative));
+        if !own || data.nlink() > 1 {
             return self.copy_in(file, &target);
         }
-        let handle = File::open(file).map_err(StoreError::io("open", file))?;
         handle.sync_data().map_err(StoreError::io("sync", file))?;
-        let mode = handle.metadata().map_err(StoreError::io("read", file))?.permissions().mode();
-        fs::set_permissions(file, fs::Permissions::from_mode(0o444 | (mode & 0o111)))
+        fs::set_permissions(file, fs::Permissions::from_mode(0o444 | (data.mode() & 0o111)))
             .map_err(StoreError::io("protect", file))?;
         match fs::rename(file, &target) {
             Err(error) if error.kind() == ErrorKind::CrossesDevices => self.copy_in(file, &target),
@@ -193,10 +198,15 @@ impl Objects {
             Shape::Folder => self.place_folder(&content.digest, &temporary),
         };
         let placed = placed.and_then(|()| {
-            if content.shape == Shape::Folder || target.is_dir() {
-                files::remove(target)?;
+            // A folder cannot be renamed over: the old one steps aside first.
+            let aside = files::temporary_beside(target);
+            let old = fs::symlink_metadata(target)
+                .is_ok_and(|data| content.shape == Shape::Folder || data.is_dir());
+            if old {
+                fs::rename(target, &aside).map_err(StoreError::io("replace", target))?;
             }
-            fs::rename(&temporary, target).map_err(StoreError::io("write", target))
+            fs::rename(&temporary, target).map_err(StoreError::io("write", target))?;
+            if old { files::remove(&aside) } else { Ok(()) }
         });
         if placed.is_err() {
             // The first error is the one to tell.

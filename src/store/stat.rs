@@ -53,9 +53,12 @@ fn add(encoder: &mut Encoder, data: &Metadata) -> SystemTime {
     SystemTime::UNIX_EPOCH + changed
 }
 
-/// Whether a file that changed at `changed` could change again without a trace in its stat data.
-fn racy(changed: SystemTime) -> bool {
-    SystemTime::now().duration_since(changed).map_or(true, |age| age < RACY)
+/// Whether a file that changed at `changed`, as seen at `now`, could change again without a trace in its stat data. Whole seconds
+/// mean a file system that keeps no finer time.
+fn racy(changed: SystemTime, now: SystemTime) -> bool {
+    let whole = changed.duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|time| time.subsec_nanos() == 0);
+    let grain = if whole { Duration::from_secs(2) } else { RACY };
+    now.duration_since(changed).map_or(true, |age| age < grain)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -81,6 +84,7 @@ impl StatCache {
 
     /// The content of a file or folder, and the signature that it had: from the cache where the stat data are the same.
     pub fn content(&mut self, path: &Path) -> Result<(Content, Digest), StoreError> {
+        let now = SystemTime::now();
         let (before, changed) = scan(path)?;
         if let Some((signature, content)) = self.known.get(path)
             && *signature == before
@@ -88,22 +92,22 @@ impl StatCache {
             return Ok((*content, before));
         }
         let content = Objects::measure(path)?;
-        if !racy(changed) && signature(path)? == before {
-            self.remember(path, before, content)?;
+        if !racy(changed, now) && signature(path)? == before {
+            self.remember(path, before, content);
         }
         Ok((content, before))
     }
 
-    fn remember(&mut self, path: &Path, signature: Digest, content: Content) -> Result<(), StoreError> {
+    fn remember(&mut self, path: &Path, signature: Digest, content: Content) {
         self.known.insert(path.to_owned(), (signature, content));
-        // A cache that cannot be written (a command that only looks, before the first run) is no error.
-        if self.path.parent().is_some_and(Path::exists) {
-            let log = match &mut self.log {
-                Some(log) => log,
-                none => none.insert(Log::append_to(&self.path)?),
-            };
-            log.append(&Line { path: path.to_owned(), signature, content })?;
+        // It only saves time: where it cannot be written (before the first run, on a read-only disk) nothing is lost.
+        if self.log.is_none() && self.path.parent().is_some_and(Path::exists) {
+            self.log = Log::append_to(&self.path).ok();
         }
-        Ok(())
+        if let Some(log) = &mut self.log
+            && log.append(&Line { path: path.to_owned(), signature, content }).is_err()
+        {
+            self.log = None;
+        }
     }
 }

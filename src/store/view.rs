@@ -3,6 +3,7 @@
 use super::Store;
 use super::digest::Digest;
 use super::files::{self, StoreError};
+use super::locks::Lock;
 use super::log::{self, Log};
 use super::objects::{Content, Objects};
 use super::stat;
@@ -51,31 +52,40 @@ pub struct View {
     pipeline: String,
     objects: Objects,
     path: PathBuf,
-    log: Option<Log>,
+    lock: PathBuf,
+    /// How many lines the index has.
+    lines: usize,
     shown: HashMap<String, Shown>,
 }
 
 impl View {
-    pub(super) fn open(store: &Store, pipeline: &str, path: &Path) -> Result<View, StoreError> {
-        let lines: Vec<Shown> = log::read_lines(path)?;
+    pub(super) fn open(
+        store: &Store,
+        pipeline: &str,
+        path: PathBuf,
+        lock: PathBuf,
+    ) -> Result<View, StoreError> {
+        let lines: Vec<Shown> = log::read_lines(&path)?;
         let count = lines.len();
         let shown: HashMap<String, Shown> = lines.into_iter().map(|line| (line.task.clone(), line)).collect();
-        let view = View {
+        Ok(View {
             artifacts: store.artifacts().to_owned(),
             pipeline: pipeline.to_owned(),
             objects: store.objects(),
-            path: path.to_owned(),
-            log: None,
+            path,
+            lock,
+            lines: count,
             shown,
-        };
-        // Rewritten only when most of it is out of date, so its cost per task stays constant.
-        if count > 64 && count > 4 * view.shown.len() {
-            view.compact()?;
-        }
-        Ok(view)
+        })
     }
 
-    fn compact(&self) -> Result<(), StoreError> {
+    /// Rewrites the index when most of it is out of date; so rarely that its cost per task stays constant.
+    fn compact(&mut self) -> Result<(), StoreError> {
+        if self.lines <= 64 || self.lines <= 4 * self.shown.len() {
+            return Ok(());
+        }
+        let lines: Vec<Shown> = log::read_lines(&self.path)?;
+        self.shown.extend(lines.into_iter().map(|line| (line.task.clone(), line)));
         let mut tasks: Vec<&Shown> = self.shown.values().collect();
         tasks.sort_by(|a, b| a.task.cmp(&b.task));
         let mut bytes = Vec::new();
@@ -88,6 +98,7 @@ impl View {
             bytes.extend(line);
             bytes.push(b'\n');
         }
+        self.lines = self.shown.len();
         files::write_atomic(&self.path, &bytes)
     }
 
@@ -126,7 +137,19 @@ impl View {
         outputs: &[(String, Content, PathBuf)],
         material: &[(String, String)],
     ) -> Result<Vec<Placed>, StoreError> {
+        // Two runs of one pipeline take turns, so that the index and the files agree.
+        let _turn = Lock::take(&self.lock)?;
+        self.compact()?;
         let before = self.shown.get(task);
+        // What an output was called before must not stay and look current.
+        for old in before.iter().flat_map(|shown| &shown.outputs) {
+            let path = self.artifacts.join(&old.path);
+            if outputs.iter().all(|(_, _, new)| *new != old.path)
+                && stat::signature(&path).is_ok_and(|now| now == old.signature)
+            {
+                files::remove(&path)?;
+            }
+        }
         let mut placed = Vec::new();
         let mut shown = Vec::new();
         for (name, content, relative) in outputs {
@@ -159,12 +182,8 @@ impl View {
             outputs: shown,
             material: material.to_vec(),
         };
-        if self.log.is_none() {
-            self.log = Some(Log::append_to(&self.path)?);
-        }
-        if let Some(log) = &mut self.log {
-            log.append(&line)?;
-        }
+        Log::append_to(&self.path)?.append(&line)?;
+        self.lines += 1;
         self.shown.insert(task.to_owned(), line);
         Ok(placed)
     }
