@@ -1,6 +1,6 @@
 //! A data set in memory, and its file: safetensors, readable from Python with `safetensors.numpy.load_file`.
 //!
-//! The file holds `x` f32 (images [N, C, H, W] in [-1, 1], or points [N, 2]) and, if labelled, `y` u32 [N]; its metadata
+//! The file holds `x` f32 (images `[N, C, H, W]` in [-1, 1], or points `[N, 2]`) and, if labelled, `y` u32 `[N]`; its metadata
 //! hold `name` and, where they apply, `levels` (grey levels) and `classes`. Samples of a model have the same layout, so
 //! whatever reads a data set reads samples.
 
@@ -17,7 +17,7 @@ pub struct Dataset {
     pub x: Vec<f32>,
     /// The whole shape, the number of items first: [N, C, H, W] for images, [N, 2] for points in the plane.
     pub shape: Vec<usize>,
-    /// The class of each item, [N], each below `classes`.
+    /// The class of each item, `[N]`, each below `classes`.
     pub y: Option<Vec<u32>>,
     /// What it is: `digits`, `swiss-roll` ...
     pub name: String,

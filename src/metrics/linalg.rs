@@ -3,7 +3,7 @@
 use super::features::{Features, dot};
 use rayon::prelude::*;
 
-/// The mean and the unbiased covariance (divisor n − 1) of the rows, [d] and [d, d]; the covariance of one row is NaN.
+/// The mean and the unbiased covariance (divisor n − 1) of the rows, `[d]` and `[d, d]`; the covariance of one row is NaN.
 pub fn moments(set: &Features) -> (Vec<f64>, Vec<f64>) {
     let (n, d) = (set.count(), set.dimension());
     // One row per feature, so that a covariance is the inner product of two rows.

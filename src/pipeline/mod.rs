@@ -3,7 +3,7 @@
 //! The way of a file: [`node`] parses the YAML into a tree in which every key and value knows its place; [`overrides`] lays
 //! the `--set` values over it; [`spec`] reads the tree into pipeline and stages; [`matrix`] expands each stage into
 //! instances; [`tasks`] substitutes `${…}` ([`interpolate`]) and lets the kinds parse their parameters ([`checks`]); [`link`]
-//! resolves the references ([`reference`]) and orders the tasks ([`order`]). Every step reports to one sink, so that all errors of
+//! resolves the references ([`reference`](mod@reference)) and orders the tasks ([`order`]). Every step reports to one sink, so that all errors of
 //! a file are shown at once ([`diagnostics`]). The outcome is a [`graph::Graph`].
 
 pub mod checks;

@@ -116,10 +116,10 @@ impl Store {
     pub fn sweep_work(&self) -> Result<(), StoreError> {
         for folder in files::list(&self.work())? {
             let run = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if let Some(_lock) = locks::Lock::try_take(&self.run_lock(&run))? {
-                if let Err(error) = files::remove(&folder) {
-                    tracing::warn!("a killed run left its working folder: {error}");
-                }
+            if let Some(_lock) = locks::Lock::try_take(&self.run_lock(&run))?
+                && let Err(error) = files::remove(&folder)
+            {
+                tracing::warn!("a killed run left its working folder: {error}");
             }
         }
         Ok(())
