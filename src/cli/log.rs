@@ -2,10 +2,10 @@
 
 use super::common::{self, CliError, Common};
 use super::exit;
-use crate::engine::events::{Event, Stamped};
+use crate::engine::events::{self, Event};
 use crate::stages::registry::Registry;
+use crate::store::Store;
 use crate::store::files::StoreError;
-use crate::store::{Store, files, log};
 use clap::Args;
 use serde_json::json;
 use std::fs;
@@ -59,22 +59,14 @@ impl Log {
 
 /// The run that executed the task last, and its log.
 fn latest(store: &Store, pipeline: &str, task: &str) -> Result<Option<(String, PathBuf)>, CliError> {
-    let mut runs = files::list(&store.runs())?;
-    runs.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
-    for path in runs.into_iter().rev() {
-        let lines: Vec<Stamped> = log::read_lines(&path)?;
-        let Some(Event::RunStarted { run, pipeline: of, .. }) = lines.first().map(|line| &line.event) else {
-            continue;
-        };
-        if of != pipeline {
-            continue;
-        }
-        let started = lines.iter().rev().find_map(|line| match &line.event {
+    for record in events::records(store, pipeline)?.rev() {
+        let record = record?;
+        let started = record.events.iter().rev().find_map(|event| match event {
             Event::TaskStarted { task: started, log, .. } if started == task => Some(log.clone()),
             _ => None,
         });
         if let Some(log) = started.filter(|log| log.exists()) {
-            return Ok(Some((run.clone(), log)));
+            return Ok(Some((record.run, log)));
         }
     }
     Ok(None)

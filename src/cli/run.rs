@@ -13,7 +13,6 @@ use crate::store::Store;
 use crate::store::view::View;
 use clap::Args;
 use serde_json::{Map, Value, json};
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -53,16 +52,16 @@ impl Run {
         let graph = self.common.graph(registry)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let interrupts = Arc::new(AtomicUsize::new(0));
-        let mut options = Options {
-            selected: common::select(&graph, &self.tasks)?,
-            forced: HashSet::new(),
+        let selected = common::select(&graph, &self.tasks)?;
+        let options = Options {
+            forced: common::forced(&graph, &self.force, &selected)?,
+            selected,
             jobs: self.jobs.map_or(cores, usize::from),
             threads: self.threads.map_or(cores, usize::from),
             keep_going: self.keep_going,
             kernel: self.common.level()?,
             interrupts: interrupts.clone(),
         };
-        options.forced = common::forced(&graph, &self.force, &options.selected)?;
         listen(interrupts)?;
         let store = Store::open(&self.common.artifacts(&graph))?;
         let resolver = self.common.resolver(&graph, registry, &store)?;

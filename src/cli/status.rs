@@ -2,10 +2,10 @@
 
 use super::common::{self, CliError, Common};
 use super::exit;
-use crate::engine::events::{Event, Stamped};
+use crate::engine::events::{self, Event};
 use crate::engine::plan::{self, Verdict};
 use crate::stages::registry::Registry;
-use crate::store::{Store, files, log};
+use crate::store::Store;
 use clap::Args;
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
@@ -78,17 +78,11 @@ impl Status {
 fn history(store: &Store, pipeline: &str) -> Result<(HashMap<String, Past>, Option<String>), CliError> {
     let mut past: HashMap<String, Past> = HashMap::new();
     let mut last = None;
-    for path in files::list(&store.runs())? {
-        if path.extension().is_none_or(|extension| extension != "jsonl") {
-            continue;
-        }
-        let lines: Vec<Stamped> = log::read_lines(&path)?;
-        match lines.first().map(|line| &line.event) {
-            Some(Event::RunStarted { run, pipeline: of, .. }) if of == pipeline => last = Some(run.clone()),
-            _ => continue,
-        }
-        for line in lines {
-            match line.event {
+    for record in events::records(store, pipeline)? {
+        let record = record?;
+        last = Some(record.run);
+        for event in record.events {
+            match event {
                 Event::TaskFinished { task, seconds, .. } => {
                     past.insert(task, Past { seconds: Some(seconds), failure: None });
                 }

@@ -1,8 +1,9 @@
 //! What happens in a run, as it is written to the run's record and shown to the user.
 
+use crate::store::Store;
 use crate::store::digest::Digest;
-use crate::store::files::StoreError;
-use crate::store::log::Log;
+use crate::store::files::{self, StoreError};
+use crate::store::log::{self, Log};
 use crate::store::objects::Content;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -132,4 +133,30 @@ impl Record {
             _ => Ok(()),
         }
     }
+}
+
+/// The record of a run, read back.
+pub struct Recorded {
+    pub run: String,
+    pub events: Vec<Event>,
+}
+
+/// The records of a pipeline's runs, oldest first; each is read when it is reached, from either end.
+pub fn records(
+    store: &Store,
+    pipeline: &str,
+) -> Result<impl DoubleEndedIterator<Item = Result<Recorded, StoreError>>, StoreError> {
+    let mut paths = files::list(&store.runs())?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+    let read = move |path: PathBuf| match log::read_lines::<Stamped>(&path) {
+        Err(error) => Some(Err(error)),
+        Ok(lines) => match lines.first().map(|line| &line.event) {
+            Some(Event::RunStarted { run, pipeline: of, .. }) if of == pipeline => {
+                let run = run.clone();
+                Some(Ok(Recorded { run, events: lines.into_iter().map(|line| line.event).collect() }))
+            }
+            _ => None,
+        },
+    };
+    Ok(paths.into_iter().filter_map(read))
 }

@@ -176,7 +176,6 @@ impl Figure {
     }
 
     /// The x and y range of each panel.
-    #[allow(clippy::type_complexity, reason = "a pair of ranges per panel")]
     fn ranges(&self) -> Result<Vec<((f64, f64), (f64, f64))>, ReportError> {
         let mut out = Vec::new();
         for panel in &self.panels {
