@@ -38,7 +38,9 @@ impl Explain {
             text += &plan_command::describe(task);
             let key = task.key.map_or("not known until its inputs are made".into(), |key| key.to_string());
             text += &format!("  key: {key}\n  made of:\n");
-            for (field, value) in &task.material {
+            let known = |up: usize| planned[up].as_ref().and_then(|task| task.outputs.as_ref());
+            let lines = resolver.material(&graph.tasks[number], &known)?.lines();
+            for (field, value) in &lines {
                 text += &format!("    {field} = {value}\n");
             }
             if let Some(outputs) = &task.outputs {
@@ -48,7 +50,7 @@ impl Explain {
                 }
             }
             let material: Map<String, Value> =
-                task.material.iter().map(|(field, value)| (field.clone(), json!(value))).collect();
+                lines.iter().map(|(field, value)| (field.clone(), json!(value))).collect();
             documents.push(json!({
                 "task": task.task, "key": task.key, "verdict": task.verdict,
                 "material": material, "outputs": task.outputs,

@@ -160,7 +160,8 @@ fn document(graph: &Graph, summary: &Summary, store: &Store, code: u8) -> Result
         if let Some(made) = state.outputs() {
             let shown = view.shown(&task.id);
             let entries = made.iter().map(|(name, content)| {
-                let place = shown.and_then(|shown| shown.outputs.iter().find(|output| output.name == *name));
+                let place =
+                    shown.and_then(|shown| shown.outputs.iter().find(|output| output.content == *content));
                 let path = place.map(|output| store.artifacts().join(&output.path));
                 (name.clone(), json!({"digest": content.digest, "size": content.size, "path": path}))
             });

@@ -4,6 +4,7 @@
 //! talk by the messages of [`protocol`]; what happens is told by the events of [`events`].
 
 pub mod events;
+pub mod graph_cache;
 pub mod key;
 pub mod local;
 pub mod plan;
