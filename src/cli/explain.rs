@@ -1,12 +1,13 @@
 //! `onsager explain`.
 
 use super::common::{self, CliError, Common};
+use super::documents::ExplainTask;
 use super::{exit, plan as plan_command};
 use crate::engine::plan;
 use crate::stages::registry::Registry;
 use crate::store::Store;
 use clap::Args;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use std::collections::HashSet;
 
 /// Show everything that enters a task's key, its result, and why it would run
@@ -49,12 +50,13 @@ impl Explain {
                     text += &format!("    {name} = {} ({} bytes)\n", content.digest, content.size);
                 }
             }
-            let material: Map<String, Value> =
-                lines.iter().map(|(field, value)| (field.clone(), json!(value))).collect();
-            documents.push(json!({
-                "task": task.task, "key": task.key, "verdict": task.verdict,
-                "material": material, "outputs": task.outputs,
-            }));
+            documents.push(ExplainTask {
+                task: task.task.clone(),
+                key: task.key,
+                verdict: task.verdict.clone(),
+                material: lines.iter().map(|(field, value)| (field.clone(), json!(value))).collect(),
+                outputs: task.outputs.clone(),
+            });
         }
         if self.common.json {
             common::print_json(&documents)

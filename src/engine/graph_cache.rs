@@ -11,17 +11,9 @@ use crate::store::Store;
 use crate::store::digest::{Digest, Encoder};
 use crate::store::files::{self, StoreError};
 use crate::store::stat;
-use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// A graph with the identities of its tasks.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Expanded {
-    pub graph: Graph,
-    pub identities: Vec<Digest>,
-}
 
 /// The cached graph of one pipeline with one set of arguments.
 pub struct GraphCache {
@@ -49,7 +41,7 @@ impl GraphCache {
     }
 
     /// The graph, if it was kept and still holds.
-    pub fn get(&self) -> Option<Expanded> {
+    pub fn get(&self) -> Option<Graph> {
         let bytes = fs::read(&self.path).ok()?;
         let (sum, content) = bytes.split_at_checked(4)?;
         if sum != checksum(content) {
@@ -74,27 +66,25 @@ impl GraphCache {
                 Source::Artifact { .. } => None,
             })
             .collect();
-        files.into_iter().all(Path::exists).then_some(expanded)
+        files.into_iter().all(Path::exists).then_some(graph)
     }
 
-    /// Keeps a graph for the next invocation.
-    pub fn put(&self, expanded: &Expanded) -> Result<(), StoreError> {
-        let encoded = (|| {
-            let head = rmp_serde::to_vec(&(self.program, &expanded.graph.sources))?;
-            Ok((head, rmp_serde::to_vec(expanded)?))
-        })();
+    /// Computes the identities of a graph that was loaded, and keeps it for the next invocation.
+    pub fn keep(&self, graph: &mut Graph, registry: &Registry) -> Result<(), EngineError> {
+        graph.identities = resolve::identities(graph, registry)?;
+        // Before the first run there is no store.
+        if !self.path.parent().is_some_and(Path::exists) {
+            return Ok(());
+        }
+        let encoded = (|| Ok((rmp_serde::to_vec(&(self.program, &graph.sources))?, rmp_serde::to_vec(graph)?)))();
         let (head, body) = encoded.map_err(|error: rmp_serde::encode::Error| {
             StoreError::io("write", &self.path)(std::io::Error::other(error))
         })?;
         let content = [&(head.len() as u32).to_le_bytes()[..], &head, &body].concat();
-        files::write_atomic(&self.path, &[&checksum(&content)[..], &content].concat())
-    }
-}
-
-impl Expanded {
-    pub fn new(graph: Graph, registry: &Registry) -> Result<Expanded, EngineError> {
-        let identities = resolve::identities(&graph, registry)?;
-        Ok(Expanded { graph, identities })
+        if let Err(error) = files::write_atomic(&self.path, &[&checksum(&content)[..], &content].concat()) {
+            tracing::debug!("the graph is not kept: {error}");
+        }
+        Ok(())
     }
 }
 

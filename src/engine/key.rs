@@ -217,7 +217,7 @@ impl Leaf {
 pub const UNKNOWN: &str = "(not made yet)";
 
 /// A difference between two materials.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Change {
     pub field: String,
     /// Missing where the field is new.

@@ -7,11 +7,12 @@ use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::objects::Held;
 use crate::store::view::View;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::HashSet;
 
 /// What would happen to a task, and why.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "verdict", rename_all = "kebab-case")]
 pub enum Verdict {
     /// Its result is there, and in the view.
@@ -25,7 +26,7 @@ pub enum Verdict {
 }
 
 /// Why a task would be executed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum Reason {
     /// It was never executed in this pipeline.
@@ -41,10 +42,11 @@ pub enum Reason {
 }
 
 /// A task of the plan.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Planned {
     pub task: String,
     /// Missing while an input is not known.
+    #[schemars(with = "Option<String>")]
     pub key: Option<Digest>,
     #[serde(flatten)]
     pub verdict: Verdict,

@@ -48,18 +48,10 @@ impl<'a> Resolver<'a> {
         store: &'a Store,
         kernel: Level,
     ) -> Result<Resolver<'a>, EngineError> {
-        let identities = identities(graph, registry)?;
-        Ok(Resolver::with_identities(graph, Cow::Owned(identities), registry, store, kernel)?)
-    }
-
-    /// With the tasks' identities, which were kept with the graph.
-    pub fn with_identities(
-        graph: &'a Graph,
-        identities: Cow<'a, [Digest]>,
-        registry: &'a Registry,
-        store: &'a Store,
-        kernel: Level,
-    ) -> Result<Resolver<'a>, StoreError> {
+        let identities = match graph.identities.len() == graph.tasks.len() {
+            true => Cow::Borrowed(graph.identities.as_slice()),
+            false => Cow::Owned(identities(graph, registry)?),
+        };
         let stat = store.stat_cache()?;
         Ok(Resolver { graph, identities, registry, store, kernel, stat, external: HashMap::new() })
     }

@@ -33,6 +33,8 @@ pub struct Options {
     pub threads: usize,
     pub keep_going: bool,
     pub kernel: Level,
+    /// Whether the logs of tasks are JSON lines.
+    pub json_logs: bool,
     /// How often Ctrl-C was pressed.
     pub interrupts: Arc<AtomicUsize>,
 }

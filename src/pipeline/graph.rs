@@ -28,6 +28,8 @@ pub struct Graph {
     pub stages: Vec<StageInfo>,
     /// The files that the pipeline was read from, with the digest of each.
     pub sources: Vec<(PathBuf, Digest)>,
+    /// What enters the key of each task as far as the pipeline tells; empty until the engine has computed it.
+    pub identities: Vec<Digest>,
 }
 
 /// One instance of a stage.

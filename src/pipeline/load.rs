@@ -128,6 +128,7 @@ fn build(
             std::path::absolute(file).unwrap_or_else(|_| file.to_owned()),
             Digest::of(source.as_bytes()),
         )],
+        identities: Vec::new(),
     })
 }
 
