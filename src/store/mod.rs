@@ -9,6 +9,9 @@
 //!     runs/<id>.jsonl       one event log per run, and runs/<id>/ with a log per task
 //!     views/<pipeline>.jsonl what was put into the view last, per task: an index, appended to
 //!     locks/  work/         of running tasks
+//!     collected.jsonl       objects that `gc` dropped although action records name them
+//!     damaged/              objects that `verify` found damaged
+//!     gate                  the lock between runs and `gc`
 //!     stat.jsonl            digests of external files by their stat data: an index, appended to
 //!   <pipeline>/<stage>/…    the view
 //! ```
@@ -17,12 +20,19 @@
 //! leaves either the old state or the new.
 
 pub mod actions;
+pub mod archive;
 pub mod digest;
 pub mod files;
+pub mod gate;
+pub mod gc;
+pub mod inventory;
 pub mod locks;
 pub mod log;
 pub mod objects;
+pub mod runs;
 pub mod stat;
+pub mod usage;
+pub mod verify;
 pub mod view;
 
 use digest::Digest;

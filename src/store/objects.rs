@@ -77,7 +77,7 @@ impl Objects {
         let real = fs::canonicalize(within).map_err(StoreError::io("find", within))?;
         let file = |file: &Path, digest: &Digest| self.bring_in(file, digest, within, &real);
         self.describe(path, &file, &|list, digest| {
-            if self.contains(digest) { Ok(()) } else { files::write_atomic(&self.path(digest), list) }
+            if renew(&self.path(digest))? { Ok(()) } else { files::write_atomic(&self.path(digest), list) }
         })
     }
 
@@ -137,9 +137,15 @@ impl Objects {
         Ok(Content { digest, shape: Shape::Folder, size: entries.iter().map(|entry| entry.size).sum() })
     }
 
-    fn bring_in(&self, file: &Path, digest: &Digest, within: &Path, real: &Path) -> Result<(), StoreError> {
+    pub(super) fn bring_in(
+        &self,
+        file: &Path,
+        digest: &Digest,
+        within: &Path,
+        real: &Path,
+    ) -> Result<(), StoreError> {
         let target = self.path(digest);
-        if target.exists() {
+        if renew(&target)? {
             return Ok(());
         }
         if let Some(parent) = target.parent() {
@@ -235,5 +241,15 @@ impl Objects {
         files::clone_file(&source, target)?;
         let mode = if executable { 0o755 } else { 0o644 };
         fs::set_permissions(target, fs::Permissions::from_mode(mode)).map_err(StoreError::io("write", target))
+    }
+}
+
+/// Whether an object is there already. It counts as new from now on (its ctime does), so that `gc` passes over it until a record
+/// names it.
+fn renew(object: &Path) -> Result<bool, StoreError> {
+    let renewed = fs::metadata(object).and_then(|data| fs::set_permissions(object, data.permissions()));
+    match renewed {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        renewed => renewed.map(|()| true).map_err(StoreError::io("protect", object)),
     }
 }

@@ -107,6 +107,11 @@ impl View {
         self.shown.get(task)
     }
 
+    /// What the view holds of every task, in no order.
+    pub fn all(&self) -> impl Iterator<Item = &Shown> {
+        self.shown.values()
+    }
+
     /// The path of an output, relative to the `artifacts` folder.
     pub fn relative(&self, stage: &str, instance: Option<&str>, file: &str) -> PathBuf {
         let mut path = Path::new(&self.pipeline).join(stage);
