@@ -1,11 +1,12 @@
 //! What the commands share: their common arguments, errors and output.
 
 use super::exit;
+use crate::engine::graph_cache::GraphCache;
 use crate::engine::resolve::{EngineError, Resolver};
 use crate::kernel::{Level, LevelError};
 use crate::pipeline::diagnostics::Diagnostics;
 use crate::pipeline::graph::{Graph, SelectError};
-use crate::pipeline::load::load;
+use crate::pipeline::load::{load, project_root};
 use crate::pipeline::overrides::Override;
 use crate::stages::registry::Registry;
 use crate::store::Store;
@@ -81,10 +82,34 @@ from!(Diagnostics => Pipeline, SelectError => Select, LevelError => Level,
       EngineError => Engine, StoreError => Engine);
 
 impl Common {
-    /// The expanded, validated pipeline.
+    /// The expanded, validated pipeline: as it was kept, if nothing that it was read from has changed.
     pub fn graph(&self, registry: &Registry) -> Result<Graph, CliError> {
+        let store = Store::at(&self.artifacts_folder())?;
+        let cache = GraphCache::new(&store, registry, &self.pipeline, &self.set);
+        if let Some(graph) = cache.get() {
+            return Ok(graph);
+        }
         let overrides: Result<Vec<Override>, String> = self.set.iter().map(|text| text.parse()).collect();
-        Ok(load(&self.pipeline, &overrides.map_err(CliError::Request)?, registry)?)
+        let mut graph = load(&self.pipeline, &overrides.map_err(CliError::Request)?, registry)?;
+        cache.keep(&mut graph, registry)?;
+        Ok(graph)
+    }
+
+    /// The same, and a store to run it in.
+    pub fn graph_and_store(&self, registry: &Registry) -> Result<(Graph, Store), CliError> {
+        let fresh = !self.artifacts_folder().join(".onsager").exists();
+        let mut graph = self.graph(registry)?;
+        let store = Store::open(&self.artifacts_folder())?;
+        if fresh {
+            // There was no place to keep it yet.
+            GraphCache::new(&store, registry, &self.pipeline, &self.set).keep(&mut graph, registry)?;
+        }
+        Ok((graph, store))
+    }
+
+    /// The folder of the store and the outputs.
+    fn artifacts_folder(&self) -> PathBuf {
+        self.artifacts.clone().unwrap_or_else(|| project_root(&self.pipeline).join("artifacts"))
     }
 
     /// Where the store is for this pipeline.

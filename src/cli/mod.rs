@@ -9,6 +9,7 @@ mod plan;
 mod progress;
 mod run;
 mod status;
+mod store;
 
 use crate::engine::session;
 use crate::stages::registry::Registry;
@@ -32,6 +33,7 @@ enum Command {
     Explain(explain::Explain),
     Log(log::Log),
     Kinds(kinds::Kinds),
+    Store(store::Store),
     /// Print a completion script for a shell
     ///
     /// Example: onsager completions bash > ~/.local/share/bash-completion/completions/onsager
@@ -79,6 +81,7 @@ pub fn main(registry: Registry) -> ExitCode {
         Command::Explain(command) => command.execute(&registry),
         Command::Log(command) => command.execute(&registry),
         Command::Kinds(command) => command.execute(&registry),
+        Command::Store(command) => command.execute(&registry),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "onsager", &mut script);

@@ -45,7 +45,7 @@ pub struct Run {
 
 impl Run {
     pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
-        let graph = self.common.graph(registry)?;
+        let (graph, store) = self.common.graph_and_store(registry)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let selected = common::select(&graph, &self.tasks)?;
         let options = Options {
@@ -58,7 +58,6 @@ impl Run {
             json_logs: self.log_format == "json",
             interrupts: session::interrupts()?,
         };
-        let store = Store::open(&self.common.artifacts(&graph))?;
         let total = options.selected.iter().filter(|selected| **selected).count();
         let mut progress = Progress::new(total, store.artifacts());
         let summary = session::run(&graph, registry, &store, &options, &mut progress)?;

@@ -57,16 +57,16 @@ impl GraphCache {
         if program != self.program || !sources.iter().all(same) {
             return None;
         }
-        let expanded: Expanded = rmp_serde::from_slice(body).ok()?;
-        let inputs =
-            expanded.graph.tasks.iter().flat_map(|task| &task.inputs).flat_map(|(_, sources)| sources);
+        let graph: Graph = rmp_serde::from_slice(body).ok()?;
+        let inputs = graph.tasks.iter().flat_map(|task| &task.inputs).flat_map(|(_, sources)| sources);
         let files: HashSet<&Path> = inputs
             .filter_map(|source| match source {
                 Source::File { path, .. } => Some(path.as_path()),
                 Source::Artifact { .. } => None,
             })
             .collect();
-        files.into_iter().all(Path::exists).then_some(graph)
+        let there = files.into_iter().all(Path::exists);
+        there.then_some(graph)
     }
 
     /// Computes the identities of a graph that was loaded, and keeps it for the next invocation.

@@ -209,6 +209,8 @@ impl Scheduler<'_, '_> {
 
     /// Goes on until no task can change its state any more.
     fn drive(&mut self) -> Result<(), EngineError> {
+        // Inside the gate while it decides; outside while it waits, when all that it relies on is in the view's index.
+        let mut gate = self.store.enter_gate()?;
         loop {
             while let Some(number) = self.settled.pop() {
                 self.settle(number)?;
@@ -224,7 +226,10 @@ impl Scheduler<'_, '_> {
                 break;
             }
             let wait = if self.elsewhere.is_empty() { 100 } else { 20 };
-            if let Some(report) = self.executor.next(Duration::from_millis(wait)) {
+            drop(gate);
+            let report = self.executor.next(Duration::from_millis(wait));
+            gate = self.store.enter_gate()?;
+            if let Some(report) = report {
                 self.hear(report)?;
             }
             self.watch()?;

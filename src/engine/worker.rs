@@ -175,6 +175,7 @@ fn compute(
     let run = AssertUnwindSafe(|| pool.install(|| kind.run(&assignment.params, &context)));
     panic::catch_unwind(run).unwrap_or_else(|payload| Err(panic_message(payload.as_ref()).into()))?;
     intact(&objects)?;
+    let _gate = store.enter_gate()?;
     let mut outputs = Vec::new();
     for output in &assignment.outputs {
         let path = out.join(&output.file);
