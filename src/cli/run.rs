@@ -46,10 +46,12 @@ pub struct Run {
 impl Run {
     pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
         let (graph, store) = self.common.graph_and_store(registry)?;
+        // Freeing a large graph piece by piece takes longer than to look it all over; it ends with the process.
+        let graph: &'static Graph = Box::leak(Box::new(graph));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let selected = common::select(&graph, &self.tasks)?;
+        let selected = common::select(graph, &self.tasks)?;
         let options = Options {
-            forced: common::forced(&graph, &self.force, &selected)?,
+            forced: common::forced(graph, &self.force, &selected)?,
             selected,
             jobs: self.jobs.map_or(cores, usize::from),
             threads: self.threads.map_or(cores, usize::from),
@@ -60,13 +62,13 @@ impl Run {
         };
         let total = options.selected.iter().filter(|selected| **selected).count();
         let mut progress = Progress::new(total, store.artifacts());
-        let summary = session::run(&graph, registry, &store, &options, &mut progress)?;
+        let summary = session::run(graph, registry, &store, &options, &mut progress)?;
         progress.close();
         let code = exit_code(&summary);
         if self.common.json {
-            common::print_json(&document(&graph, &summary, &store, code));
+            common::print_json(&document(graph, &summary, &store, code));
         } else {
-            self.report(&graph, &summary, &store);
+            self.report(graph, &summary, &store);
         }
         Ok(code)
     }
@@ -108,7 +110,7 @@ fn exit_code(summary: &Summary) -> u8 {
 fn document(graph: &Graph, summary: &Summary, store: &Store, exit: u8) -> RunDocument {
     let mut tasks = RunTasks::default();
     let mut outputs = BTreeMap::new();
-    for (task, state) in graph.tasks.iter().zip(&summary.states) {
+    for (task, (state, made)) in graph.tasks.iter().zip(summary.states.iter().zip(&summary.outputs)) {
         let Some(state) = state else { continue };
         let id = task.id.clone();
         match state {
@@ -119,10 +121,10 @@ fn document(graph: &Graph, summary: &Summary, store: &Store, exit: u8) -> RunDoc
             }
             _ => tasks.not_run.push(id),
         }
-        if let Some(made) = state.outputs() {
-            let entries = made.iter().map(|(name, content)| {
-                let path = session::output(graph, store, task, name);
-                (name.clone(), RunOutput { digest: content.digest, size: content.size, path })
+        if let Some(made) = made {
+            let entries = task.outputs.iter().zip(made).map(|(output, content)| {
+                let path = session::output(graph, store, task, &output.name);
+                (output.name.clone(), RunOutput { digest: content.digest, size: content.size, path })
             });
             outputs.insert(task.id.clone(), entries.collect());
         }

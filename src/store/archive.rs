@@ -475,7 +475,9 @@ fn admit(store: &Store, work: &Path, header: Header) -> Result<Moved, ArchiveErr
         let known = store.actions().get(&action.key)?;
         // What is here and whole stays: tasks that follow may stand on its bytes.
         let whole = known.is_some_and(|known| {
-            known.outputs.iter().all(|(_, content)| store.objects().check(content).is_ok_and(|held| held == super::objects::Held::Sound))
+            known.outputs.iter().all(|(_, content)| {
+                store.objects().check(content).is_ok_and(|held| held == super::objects::Held::Sound)
+            })
         });
         if !whole {
             store.actions().put(action)?;

@@ -35,6 +35,7 @@ struct Line {
     file: Option<PathBuf>,
     task: Option<String>,
     key: Option<Digest>,
+    manifest: Option<Digest>,
     failed: Option<usize>,
     interrupted: Option<bool>,
 }
@@ -44,7 +45,7 @@ pub fn all(store: &Store) -> Result<Vec<Run>, StoreError> {
     let mut runs = Vec::new();
     for path in files::list(&store.runs())? {
         if path.extension().is_some_and(|extension| extension == "jsonl")
-            && let Some(run) = read(path)?
+            && let Some(run) = read(store, path)?
         {
             runs.push(run);
         }
@@ -53,7 +54,7 @@ pub fn all(store: &Store) -> Result<Vec<Run>, StoreError> {
     Ok(runs)
 }
 
-fn read(path: PathBuf) -> Result<Option<Run>, StoreError> {
+fn read(store: &Store, path: PathBuf) -> Result<Option<Run>, StoreError> {
     let lines: Vec<Line> = log::read_lines(&path)?;
     let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let Some(first) = lines.first() else { return Ok(None) };
@@ -72,10 +73,15 @@ fn read(path: PathBuf) -> Result<Option<Run>, StoreError> {
     };
     for line in lines {
         match (line.event.as_str(), line.task, line.key) {
-            ("task-cached" | "task-finished", Some(task), Some(key)) => _ = run.results.insert(task, key),
+            ("task-finished", Some(task), Some(key)) => _ = run.results.insert(task, key),
             ("task-started", _, Some(key)) => _ = run.attempted.insert(key),
             ("run-finished", _, _) => {
                 run.done = line.failed == Some(0) && line.interrupted == Some(false);
+                if let Some(digest) = line.manifest
+                    && let Some(listed) = store.manifests().get(&digest)?
+                {
+                    run.results.extend(listed.into_iter().map(|listed| (listed.task, listed.key)));
+                }
             }
             _ => {}
         }

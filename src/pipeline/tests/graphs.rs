@@ -227,7 +227,7 @@ fn words_select_tasks() {
 fn the_graph_knows_its_edges() {
     let graph = load(PIPELINE);
     assert_eq!(graph.dependencies(4), [0, 1, 2, 3]);
-    assert_eq!(graph.dependents()[4], [5]);
+    assert_eq!(graph.dependents().of(4), [5]);
     assert_eq!(graph.ancestors(&[4]), [0, 1, 2, 3, 4]);
     assert_eq!(graph.ancestors(&[1]), [1]);
 }
