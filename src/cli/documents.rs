@@ -105,11 +105,13 @@ pub struct ExplainTask {
     pub outputs: Option<crate::engine::events::RunOutputs>,
 }
 
-/// The content of an output. More fields may follow.
+/// The content of an output.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct OutputContent {
     pub digest: String,
-    /// In bytes.
+    /// `file` or `folder`.
+    pub shape: String,
+    /// In bytes; of a folder, the sum over its files.
     pub size: u64,
 }
 
