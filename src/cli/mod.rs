@@ -2,7 +2,10 @@
 
 mod common;
 mod documents;
+#[cfg(test)]
+mod documents_tests;
 mod explain;
+mod init;
 mod kinds;
 mod log;
 mod plan;
@@ -27,6 +30,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Init(init::Init),
     Run(run::Run),
     Plan(plan::Plan),
     Status(status::Status),
@@ -75,6 +79,7 @@ pub fn main(registry: Registry) -> ExitCode {
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     let code = match cli.command {
+        Command::Init(command) => command.execute(&registry),
         Command::Run(command) => command.execute(&registry),
         Command::Plan(command) => command.execute(&registry),
         Command::Status(command) => command.execute(&registry),

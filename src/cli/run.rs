@@ -7,17 +7,22 @@ use super::progress::Progress;
 use crate::engine::run::{Options, Summary};
 use crate::engine::session;
 use crate::engine::state::TaskState;
+use crate::engine::watch::{self, Watch};
 use crate::pipeline::graph::Graph;
 use crate::stages::registry::Registry;
 use crate::store::Store;
 use clap::Args;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// Run a pipeline: what is cached stays, what was interrupted goes on
 ///
 /// Examples:
 ///   onsager run pipelines/quickstart.yaml
 ///   onsager run pipelines/path-action.yaml law --set particles=1000000 --jobs 2
+///   onsager run pipelines/quickstart.yaml --watch
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Run {
@@ -38,6 +43,9 @@ pub struct Run {
     /// Execute this task although its result is there, and tell whether its bytes differ; may be repeated
     #[arg(long, value_name = "TASK")]
     force: Vec<String>,
+    /// After the run, wait until the pipeline or a file that it reads changes, and run again
+    #[arg(long)]
+    watch: bool,
     /// The form of the tasks' logs
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
     log_format: String,
@@ -45,9 +53,54 @@ pub struct Run {
 
 impl Run {
     pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
-        let (graph, store) = self.common.graph_and_store(registry)?;
+        let interrupts = session::interrupts()?;
+        if self.watch {
+            return self.again_and_again(registry, &interrupts);
+        }
         // Freeing a large graph piece by piece takes longer than to look it all over; it ends with the process.
-        let graph: &'static Graph = Box::leak(Box::new(graph));
+        let graph: &'static Graph = Box::leak(Box::new(self.common.graph_to_run(registry)?));
+        self.once(graph, registry, &interrupts)
+    }
+
+    /// Runs after every change, until an interrupt. What is wrong is told, and may be put right meanwhile.
+    fn again_and_again(&self, registry: &Registry, interrupts: &Arc<AtomicUsize>) -> Result<u8, CliError> {
+        let interrupted = || interrupts.load(Ordering::Relaxed) > 0;
+        let mut told = None;
+        while !interrupted() {
+            let mut watch = Watch::default();
+            watch.add(self.common.files());
+            let graph = match self.common.graph_to_run(registry) {
+                Ok(graph) => graph,
+                Err(error) => {
+                    // It may lie in files that are not even there, so it is tried again, and told when it is another one.
+                    let error = error.to_string();
+                    if told.as_ref() != Some(&error) {
+                        common::complain(error.trim_end());
+                        common::complain("waiting for changes; press Ctrl-C to end");
+                    }
+                    told = Some(error);
+                    std::thread::sleep(Duration::from_millis(500));
+                    continue;
+                }
+            };
+            told = None;
+            watch.add(watch::external_inputs(&graph));
+            if let Err(error) = self.once(&graph, registry, interrupts) {
+                common::complain(error.to_string().trim_end());
+            }
+            if interrupted() {
+                break;
+            }
+            common::complain("waiting for changes; press Ctrl-C to end");
+            let changed = watch.wait(interrupts).unwrap_or_default();
+            for path in changed {
+                common::complain(&format!("changed: {}", path.display()));
+            }
+        }
+        Ok(exit::INTERRUPTED)
+    }
+
+    fn once(&self, graph: &Graph, registry: &Registry, interrupts: &Arc<AtomicUsize>) -> Result<u8, CliError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let selected = common::select(graph, &self.tasks)?;
         let options = Options {
@@ -58,8 +111,9 @@ impl Run {
             keep_going: self.keep_going,
             kernel: self.common.level()?,
             json_logs: self.log_format == "json",
-            interrupts: session::interrupts()?,
+            interrupts: interrupts.clone(),
         };
+        let store = Store::open(&self.common.artifacts(graph))?;
         let total = options.selected.iter().filter(|selected| **selected).count();
         let mut progress = Progress::new(total, store.artifacts());
         let summary = session::run(graph, registry, &store, &options, &mut progress)?;

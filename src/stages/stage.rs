@@ -40,7 +40,7 @@ pub trait Stage: Send + Sync + 'static {
 }
 
 /// The inputs of a kind.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Inputs {
     /// The named inputs.
     pub named: Vec<Input>,
@@ -49,7 +49,7 @@ pub struct Inputs {
 }
 
 /// One named input of a kind.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Input {
     pub name: &'static str,
     pub about: &'static str,
