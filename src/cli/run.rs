@@ -114,7 +114,7 @@ impl Run {
 }
 
 /// The program that workers run: on Linux the very file that this process was started from, even when it is built anew.
-fn this_program() -> Result<PathBuf, CliError> {
+pub(super) fn this_program() -> Result<PathBuf, CliError> {
     if cfg!(target_os = "linux") {
         return Ok(PathBuf::from("/proc/self/exe"));
     }
@@ -132,7 +132,7 @@ fn exit_code(summary: &Summary) -> u8 {
 }
 
 /// Counts Ctrl-C (and a polite kill) from now on.
-fn listen(interrupts: Arc<AtomicUsize>) -> Result<(), CliError> {
+pub(super) fn listen(interrupts: Arc<AtomicUsize>) -> Result<(), CliError> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(EngineError::Signals)?;
     std::thread::spawn(move || {

@@ -8,6 +8,7 @@ pub mod key;
 pub mod local;
 pub mod plan;
 pub mod protocol;
+pub mod rerun;
 pub mod resolve;
 pub mod run;
 pub mod state;

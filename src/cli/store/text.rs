@@ -12,7 +12,7 @@ use std::path::PathBuf;
 pub struct Place {
     /// The folder of the store and the outputs [default: `artifacts` in this folder or the nearest above it]
     #[arg(long, value_name = "DIR")]
-    artifacts: Option<PathBuf>,
+    pub artifacts: Option<PathBuf>,
     /// Print one JSON document instead of text
     #[arg(long)]
     pub json: bool,
