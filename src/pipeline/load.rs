@@ -1,7 +1,7 @@
 //! The whole way from a file to a graph.
 
 use super::diagnostics::Diagnostics;
-use super::graph::{Graph, Source, StageInfo, Task};
+use super::graph::{Graph, Params, Source, StageInfo, Task};
 use super::link;
 use super::node::Node;
 use super::overrides;
@@ -10,6 +10,7 @@ use super::sink::{Sink, Text};
 use super::spec;
 use super::tasks;
 use crate::stages::registry::Registry;
+use crate::store::digest::Digest;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -106,10 +107,11 @@ fn build(
         let stage = &spec.stages[draft.stage];
         tasks[position[at]] = Some(Task {
             labels: draft.instance.labels(),
+            folder: folder(stage.name, &draft.id),
             id: draft.id,
             stage: stage.name.to_owned(),
             kind: stage.kind?.0.to_owned(),
-            params: draft.params,
+            params: Params::new(&draft.params),
             inputs,
             outputs: draft.outputs?,
             resources: draft.resources,
@@ -122,7 +124,20 @@ fn build(
         params: params.into_iter().collect(),
         tasks: tasks.into_iter().collect::<Option<_>>()?,
         stages,
+        sources: vec![(
+            std::path::absolute(file).unwrap_or_else(|_| file.to_owned()),
+            Digest::of(source.as_bytes()),
+        )],
+        identities: Vec::new(),
     })
+}
+
+/// The folder of a task's outputs: the part of its name in brackets becomes a folder of its own.
+fn folder(stage: &str, id: &str) -> String {
+    match id.strip_prefix(stage).and_then(|rest| rest.strip_prefix('[')?.strip_suffix(']')) {
+        Some(instance) => format!("{stage}/{}", instance.replace('/', "%2F")),
+        None => stage.to_owned(),
+    }
 }
 
 /// The parent of the `pipelines/` folder that holds the file, else the file's folder; absolute.

@@ -8,6 +8,7 @@
 //! pipeline.yaml           the pipeline's file, for reading, where it was still there
 //! objects/ab/cdef…        in the order of their digests, which are their names
 //! actions/ab/cdef….json   in the order of their keys
+//! manifests/ab/cdef…      the run's manifest, where it finished
 //! runs/<id>.jsonl         the run's record
 //! ```
 //!
@@ -19,6 +20,7 @@ use super::Store;
 use super::actions::Action;
 use super::digest::Digest;
 use super::files::{self, StoreError};
+use super::objects::{Content, Held, Objects, Shape};
 use super::runs::Run;
 use flate2::read::GzDecoder;
 use flate2::{Compression, GzBuilder};
@@ -190,6 +192,10 @@ fn contents(
             source: error.into(),
         })?;
         add(member_name("actions", key, ".json"), bytes);
+    }
+    if let Some(manifest) = &run.manifest {
+        let path = store.manifests().path(manifest);
+        add(member_name("manifests", manifest, ""), fs::read(&path).map_err(StoreError::io("read", &path))?);
     }
     let record = fs::read(&run.path).map_err(StoreError::io("read", &run.path))?;
     add(format!("runs/{}.jsonl", run.id), record);
@@ -416,6 +422,7 @@ fn admit(store: &Store, work: &Path, header: Header) -> Result<Moved, ArchiveErr
     let mut objects: BTreeMap<Digest, &Member> = BTreeMap::new();
     let mut actions: Vec<(&str, Action)> = Vec::new();
     let mut record = None;
+    let mut manifest = None;
     for member in &header.members {
         let name = member.name.as_str();
         if let Some(digest) = digest_in(name, "objects", "") {
@@ -432,6 +439,11 @@ fn admit(store: &Store, work: &Path, header: Header) -> Result<Moved, ArchiveErr
                 return Err(wrong(format!("it is that of the key {}", action.key.short())));
             }
             actions.push((name, action));
+        } else if let Some(digest) = digest_in(name, "manifests", "") {
+            if digest != member.digest {
+                return Err(damaged(Fault::Differs(name.to_owned())));
+            }
+            manifest = Some((digest, member));
         } else if *name == format!("runs/{}.jsonl", header.run) && is_plain(Path::new(&header.run)) {
             record = Some(member);
         } else if name != "pipeline.yaml" {
@@ -447,11 +459,11 @@ fn admit(store: &Store, work: &Path, header: Header) -> Result<Moved, ArchiveErr
             ))));
         }
     }
-    let staged = super::objects::Objects::new(work.join("objects"));
+    let staged = Objects::new(work.join("objects"));
     for (name, action) in &actions {
         for (_, content) in &action.outputs {
             let mut digests = vec![content.digest];
-            if content.shape == super::objects::Shape::Folder && objects.contains_key(&content.digest) {
+            if content.shape == Shape::Folder && objects.contains_key(&content.digest) {
                 digests.extend(staged.entries(&content.digest)?.into_iter().map(|entry| entry.digest));
             }
             if let Some(digest) = digests.into_iter().find(|digest| !objects.contains_key(digest)) {
@@ -474,13 +486,19 @@ fn admit(store: &Store, work: &Path, header: Header) -> Result<Moved, ArchiveErr
     for (_, action) in &actions {
         let known = store.actions().get(&action.key)?;
         // What is here and whole stays: tasks that follow may stand on its bytes.
-        let whole = known.is_some_and(|known| {
-            known.outputs.iter().all(|(_, content)| store.objects().holds(content).unwrap_or(false))
-        });
+        let sound = |content: &Content| store.objects().check(content).is_ok_and(|held| held == Held::Sound);
+        let whole = known.is_some_and(|known| known.outputs.iter().all(|(_, content)| sound(content)));
         if !whole {
             store.actions().put(action)?;
             new += 1;
         }
+    }
+    if let Some((digest, member)) = manifest {
+        let (source, target) = (work.join(&member.name), store.manifests().path(&digest));
+        if let Some(parent) = target.parent() {
+            files::create_folder(parent)?;
+        }
+        fs::rename(&source, &target).map_err(StoreError::io("move into the store", &target))?;
     }
     if !target.exists() {
         let source = work.join(&record.name);

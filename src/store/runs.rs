@@ -22,6 +22,8 @@ pub struct Run {
     pub done: bool,
     /// For each task that it had a result of, the key.
     pub results: BTreeMap<String, Digest>,
+    /// Of a finished run: see [`super::manifests`].
+    pub manifest: Option<Digest>,
     /// The keys that it began to compute.
     pub attempted: BTreeSet<Digest>,
 }
@@ -35,6 +37,7 @@ struct Line {
     file: Option<PathBuf>,
     task: Option<String>,
     key: Option<Digest>,
+    manifest: Option<Digest>,
     failed: Option<usize>,
     interrupted: Option<bool>,
 }
@@ -44,7 +47,7 @@ pub fn all(store: &Store) -> Result<Vec<Run>, StoreError> {
     let mut runs = Vec::new();
     for path in files::list(&store.runs())? {
         if path.extension().is_some_and(|extension| extension == "jsonl")
-            && let Some(run) = read(path)?
+            && let Some(run) = read(store, path)?
         {
             runs.push(run);
         }
@@ -53,7 +56,7 @@ pub fn all(store: &Store) -> Result<Vec<Run>, StoreError> {
     Ok(runs)
 }
 
-fn read(path: PathBuf) -> Result<Option<Run>, StoreError> {
+fn read(store: &Store, path: PathBuf) -> Result<Option<Run>, StoreError> {
     let lines: Vec<Line> = log::read_lines(&path)?;
     let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let Some(first) = lines.first() else { return Ok(None) };
@@ -68,17 +71,22 @@ fn read(path: PathBuf) -> Result<Option<Run>, StoreError> {
         started: started.as_second(),
         done: false,
         results: BTreeMap::new(),
+        manifest: None,
         attempted: BTreeSet::new(),
     };
     for line in lines {
         match (line.event.as_str(), line.task, line.key) {
-            ("task-cached" | "task-finished", Some(task), Some(key)) => _ = run.results.insert(task, key),
+            ("task-finished", Some(task), Some(key)) => _ = run.results.insert(task, key),
             ("task-started", _, Some(key)) => _ = run.attempted.insert(key),
             ("run-finished", _, _) => {
+                run.manifest = line.manifest;
                 run.done = line.failed == Some(0) && line.interrupted == Some(false);
             }
             _ => {}
         }
     }
+    // One that is gone or damaged leaves what the events tell.
+    let listed = run.manifest.and_then(|manifest| store.manifests().get(&manifest).ok().flatten());
+    run.results.extend(listed.into_iter().flatten().map(|listed| (listed.task, listed.key)));
     Ok(Some(run))
 }

@@ -2,9 +2,9 @@
 
 use super::text::{self, Place};
 use crate::cli::common::{self, CliError, Common, duration};
-use crate::cli::{exit, run};
-use crate::engine::local::{LocalExecutor, WorkerCommand};
+use crate::cli::exit;
 use crate::engine::rerun::{self, Comparison, Rerun, Scratch};
+use crate::engine::session;
 use crate::kernel::Level;
 use crate::stages::registry::Registry;
 use crate::store::Store;
@@ -14,8 +14,6 @@ use crate::store::verify::{self, Damage, Report};
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 /// Read everything in the store again and compare it with its digests
 ///
@@ -74,18 +72,9 @@ impl Verify {
         let mut resolver = common.resolver(&graph, registry, &store)?;
         let (work, _lock) = store.start_work(&format!("rerun-{}", std::process::id()))?;
         let scratch = Scratch::new(&work)?;
-        let interrupts = Arc::new(AtomicUsize::new(0));
-        run::listen(interrupts.clone())?;
-        let mut executor = LocalExecutor::new(WorkerCommand {
-            program: run::this_program()?,
-            arguments: vec![
-                "worker".into(),
-                scratch.store.artifacts().to_string_lossy().into_owned(),
-                common.level()?.to_string(),
-                "text".into(),
-            ],
-            stderr: work.join("workers.log"),
-        });
+        let interrupts = session::interrupts()?;
+        let mut executor =
+            session::workers(&scratch.store, common.level()?, "text", work.join("workers.log"))?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let mut documents = Vec::new();
         let mut text = String::new();
