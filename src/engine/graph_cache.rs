@@ -76,7 +76,8 @@ impl GraphCache {
         if !self.path.parent().is_some_and(Path::exists) {
             return Ok(());
         }
-        let encoded = (|| Ok((rmp_serde::to_vec(&(self.program, &graph.sources))?, rmp_serde::to_vec(graph)?)))();
+        let encoded =
+            (|| Ok((rmp_serde::to_vec(&(self.program, &graph.sources))?, rmp_serde::to_vec(graph)?)))();
         let (head, body) = encoded.map_err(|error: rmp_serde::encode::Error| {
             StoreError::io("write", &self.path)(std::io::Error::other(error))
         })?;

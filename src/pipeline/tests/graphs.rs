@@ -174,7 +174,8 @@ stages:
             "m[system=harmonic,seed=3,model=b]",
         ]
     );
-    let diffusions: Vec<_> = graph.tasks.iter().map(|task| task.params.value()["diffusion"].to_string()).collect();
+    let diffusions: Vec<_> =
+        graph.tasks.iter().map(|task| task.params.value()["diffusion"].to_string()).collect();
     assert_eq!(diffusions, ["2.0", "0.5", "2.0", "2.0", "2.0"]);
 }
 
