@@ -12,6 +12,7 @@ pub mod layers;
 pub mod local;
 pub mod plan;
 pub mod protocol;
+pub mod rerun;
 pub mod resolve;
 pub mod run;
 pub mod session;

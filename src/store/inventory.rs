@@ -67,6 +67,11 @@ impl Store {
         Ok(records)
     }
 
+    /// The file of every manifest with the digest in its name.
+    pub fn all_manifests(&self) -> Result<Vec<(Option<Digest>, PathBuf)>, StoreError> {
+        named_by_digest(&self.root.join("manifests"), "")
+    }
+
     /// The digests of every object that these contents consist of: those of a folder's files too, as far as its list is there.
     pub fn closure<'c>(&self, contents: impl IntoIterator<Item = &'c Content>) -> Vec<Digest> {
         let objects = self.objects();
@@ -85,7 +90,7 @@ impl Store {
     /// The names of the pipelines that have a view.
     pub fn pipelines(&self) -> Result<Vec<String>, StoreError> {
         let paths = files::list(&self.root.join("views"))?;
-        let views = paths.iter().filter(|path| path.extension().is_some_and(|found| found == "jsonl"));
+        let views = paths.iter().filter(|path| path.extension().is_some_and(|found| found == "journal"));
         Ok(views.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect())
     }
 

@@ -24,9 +24,11 @@
 pub mod actions;
 pub mod archive;
 pub mod digest;
+pub mod export;
 pub mod files;
 pub mod gate;
 pub mod gc;
+pub mod import;
 pub mod inventory;
 pub mod journal;
 pub mod locks;

@@ -22,6 +22,8 @@ pub struct Run {
     pub done: bool,
     /// For each task that it had a result of, the key.
     pub results: BTreeMap<String, Digest>,
+    /// Of a finished run: see [`super::manifests`].
+    pub manifest: Option<Digest>,
     /// The keys that it began to compute.
     pub attempted: BTreeSet<Digest>,
 }
@@ -69,6 +71,7 @@ fn read(store: &Store, path: PathBuf) -> Result<Option<Run>, StoreError> {
         started: started.as_second(),
         done: false,
         results: BTreeMap::new(),
+        manifest: None,
         attempted: BTreeSet::new(),
     };
     for line in lines {
@@ -76,6 +79,7 @@ fn read(store: &Store, path: PathBuf) -> Result<Option<Run>, StoreError> {
             ("task-finished", Some(task), Some(key)) => _ = run.results.insert(task, key),
             ("task-started", _, Some(key)) => _ = run.attempted.insert(key),
             ("run-finished", _, _) => {
+                run.manifest = line.manifest;
                 run.done = line.failed == Some(0) && line.interrupted == Some(false);
                 if let Some(digest) = line.manifest
                     && let Some(listed) = store.manifests().get(&digest)?
@@ -86,5 +90,8 @@ fn read(store: &Store, path: PathBuf) -> Result<Option<Run>, StoreError> {
             _ => {}
         }
     }
+    // One that is gone or damaged leaves what the events tell.
+    let listed = run.manifest.and_then(|manifest| store.manifests().get(&manifest).ok().flatten());
+    run.results.extend(listed.into_iter().flatten().map(|listed| (listed.task, listed.key)));
     Ok(Some(run))
 }

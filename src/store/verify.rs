@@ -26,7 +26,7 @@ pub enum Damage {
     Object { digest: Digest, message: String, made_by: Vec<Maker> },
     /// An object that a result consists of, which is gone and was not collected.
     Missing { digest: Digest, made_by: Vec<Maker> },
-    /// An action record that cannot be read, or is not that of the key in its name.
+    /// An action record that cannot be read, or is not that of the key in its name; or a run's manifest.
     Record { path: PathBuf },
     /// A checkpoint whose bytes are not those of its name.
     Checkpoint { path: PathBuf },
@@ -104,12 +104,25 @@ pub fn verify(store: &Store, dry_run: bool) -> Result<Report, StoreError> {
         report.damage.push(Damage::Missing { digest, made_by: made_by(&digest) });
     }
     report.damage.extend(records.damaged.iter().map(|path| Damage::Record { path: path.clone() }));
+    let manifests = store.all_manifests()?;
+    let damaged = manifests.par_iter().filter(|(digest, path)| {
+        digest.is_none_or(|digest| Digest::of_file(path).map_or(path.exists(), |(found, _)| found != digest))
+    });
+    report.damage.par_extend(damaged.map(|(_, path)| Damage::Record { path: path.clone() }));
     check_checkpoints(store, &mut report)?;
     check_copies(store, &mut report)?;
 
     if !dry_run {
         for (digest, _) in &wrong {
             set_aside(store, digest)?;
+        }
+        // First the view's index: what it holds untouched counts as cached without a look at the record.
+        let keys: HashSet<Digest> = forget.iter().map(|action| action.key).collect();
+        for pipeline in store.pipelines()? {
+            let mut view = store.view(&pipeline)?;
+            let shown = view.all().filter(|shown| keys.contains(&shown.key) && !shown.outputs.is_empty());
+            let tasks: Vec<String> = shown.map(|shown| shown.task.clone()).collect();
+            view.forget(&tasks.iter().map(String::as_str).collect::<Vec<_>>())?;
         }
         for action in forget {
             // While its key is locked it is being made again anyway, and its record written anew.

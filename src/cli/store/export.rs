@@ -5,7 +5,7 @@ use crate::cli::common::{self, CliError};
 use crate::cli::exit;
 use crate::pipeline::load::load;
 use crate::stages::registry::Registry;
-use crate::store::archive;
+use crate::store::export;
 use crate::store::runs::{self, Run};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ impl Export {
     pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
         let store = self.place.store()?;
         let run = self.find(runs::all(&store)?, registry)?;
-        let moved = archive::export(&store, &run, &self.task, self.gzip, &self.output)?;
+        let moved = export::export(&store, &run, &self.task, self.gzip, &self.output)?;
         if self.place.json {
             common::print_json(&moved);
         } else {

@@ -3,7 +3,7 @@
 use super::text::{self, Place};
 use crate::cli::common::{self, CliError};
 use crate::cli::exit;
-use crate::store::archive;
+use crate::store::import;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ pub struct Import {
 
 impl Import {
     pub fn execute(&self) -> Result<u8, CliError> {
-        let moved = archive::import(&self.place.store_or_new()?, &self.file)?;
+        let moved = import::import(&self.place.store_or_new()?, &self.file)?;
         if self.place.json {
             common::print_json(&moved);
         } else {

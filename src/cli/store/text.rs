@@ -3,6 +3,7 @@
 use crate::cli::common::CliError;
 use crate::engine::resolve::EngineError;
 use crate::store::Store;
+use crate::store::archive::ArchiveError;
 use crate::store::files::StoreError;
 use clap::Args;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 pub struct Place {
     /// The folder of the store and the outputs [default: `artifacts` in this folder or the nearest above it]
     #[arg(long, value_name = "DIR")]
-    artifacts: Option<PathBuf>,
+    pub artifacts: Option<PathBuf>,
     /// Print one JSON document instead of text
     #[arg(long)]
     pub json: bool,
@@ -79,10 +80,10 @@ pub fn size(bytes: u64) -> String {
 }
 
 /// An error of an archive, by whose fault it is.
-impl From<crate::store::archive::ArchiveError> for CliError {
-    fn from(error: crate::store::archive::ArchiveError) -> CliError {
+impl From<ArchiveError> for CliError {
+    fn from(error: ArchiveError) -> CliError {
         match error {
-            crate::store::archive::ArchiveError::Store(error) => CliError::Engine(EngineError::Store(error)),
+            ArchiveError::Store(error) => CliError::Engine(EngineError::Store(error)),
             error => CliError::Request(error.to_string()),
         }
     }
