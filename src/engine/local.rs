@@ -8,6 +8,8 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
@@ -46,8 +48,8 @@ struct Worker {
     stdin: ChildStdin,
     /// The number of the task at hand.
     busy: Option<usize>,
-    /// The process group of the command that the task runs.
-    group: Option<Pid>,
+    /// The process group of the command that its task runs; 0 while there is none.
+    group: Arc<AtomicI32>,
     /// It is being killed, and gets no other task.
     doomed: bool,
 }
@@ -75,12 +77,19 @@ impl LocalExecutor {
         self.started += 1;
         let id = self.started;
         let sender = self.sender.clone();
+        let group = Arc::new(AtomicI32::new(0));
+        let told = group.clone();
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).split(b'\n') {
                 // A worker that cannot be understood is given up.
                 let Some(message) = line.ok().and_then(|line| serde_json::from_slice(&line).ok()) else {
                     break;
                 };
+                // Nobody waits for it: so it wakes nobody.
+                if let FromWorker::Group { id } = message {
+                    told.store(id, Ordering::Relaxed);
+                    continue;
+                }
                 if sender.send((id, Some(message))).is_err() {
                     return;
                 }
@@ -88,7 +97,7 @@ impl LocalExecutor {
             // The receiver is gone only when the run is over.
             let _ = sender.send((id, None));
         });
-        self.workers.push(Worker { id, child, stdin, busy: None, group: None, doomed: false });
+        self.workers.push(Worker { id, child, stdin, busy: None, group, doomed: false });
         Ok(self.workers.len() - 1)
     }
 
@@ -144,10 +153,9 @@ impl Executor for LocalExecutor {
         let Some(message) = message else { return self.buried(index) };
         let worker = &mut self.workers[index];
         let number = worker.busy?;
-        match message {
-            FromWorker::Group { id } => worker.group = Pid::from_raw(id),
-            FromWorker::Ended(_) => (worker.busy, worker.group) = (None, None),
-            _ => {}
+        if let FromWorker::Ended(_) = message {
+            worker.busy = None;
+            worker.group.store(0, Ordering::Relaxed);
         }
         Some(Report { number, message })
     }
@@ -175,7 +183,7 @@ impl Worker {
         self.doomed = true;
         // Each fails only when there is nothing left to kill.
         let _ = self.child.kill();
-        if let Some(group) = self.group.take() {
+        if let Some(group) = Pid::from_raw(self.group.swap(0, Ordering::Relaxed)) {
             let _ = rustix::process::kill_process_group(group, Signal::KILL);
         }
     }

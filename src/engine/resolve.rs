@@ -150,7 +150,7 @@ impl<'a> Resolver<'a> {
                     let file = file_of(graph, *task, *output);
                     Given {
                         item: Item {
-                            path: work.join("in").join(name).join(i.to_string()).join(file),
+                            path: work.join("in").join(input_folder(name, i)).join(file),
                             name: artifact_name(graph, *task, *output),
                             labels: graph.tasks[*task].labels.clone(),
                         },
@@ -196,6 +196,11 @@ fn artifact_name(graph: &Graph, task: usize, output: usize) -> String {
 fn file_of(graph: &Graph, task: usize, output: usize) -> String {
     let file = &graph.tasks[task].outputs[output].file;
     Path::new(file).file_name().map_or(file.clone(), |name| name.to_string_lossy().into_owned())
+}
+
+/// The folder of an input's artifact: the first one's has the input's name. A name holds no dot.
+fn input_folder(name: &str, i: usize) -> String {
+    if i == 0 { name.to_owned() } else { format!("{name}.{i}") }
 }
 
 /// The part of a task's name in brackets, as a folder name.

@@ -1,15 +1,17 @@
 //! `command`: any program as a stage.
 
-use super::context::Context;
+use super::context::{Context, GRACE};
 use super::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
-use rustix::process::{Pid, Signal};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_process_group, test_kill_process_group, waitid,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Runs a shell command in the project's root folder. Its words `${inputs.NAME}` and `${outputs.NAME}` stand for paths; what
@@ -29,13 +31,14 @@ pub struct Params {
     pub env: BTreeMap<String, String>,
 }
 
-/// How long a command may take to stop after it was asked to, before it is killed.
-const GRACE: Duration = Duration::from_secs(5);
+/// A longer script is put into a file: an argument of a program has at most 128 KiB on Linux.
+const LONGEST: usize = 64 << 10;
 
 impl Stage for CommandStage {
     type Params = Params;
     const KIND: &'static str = "command";
     const SUMMARY: &'static str = "Runs any program; `run`, `outputs` and `env` are fields of the stage.";
+    const PARALLEL: bool = false;
 
     fn inputs() -> Inputs {
         Inputs::any()
@@ -59,15 +62,20 @@ impl Stage for CommandStage {
 
     fn run(params: &Params, ctx: &Context) -> Result<(), StageError> {
         let script = fill_in(&params.run, ctx)?;
-        // A file of its own, since a long command does not fit on a command line; it stays beside the log.
-        let file = ctx.log().with_extension("sh");
-        std::fs::write(&file, &script)?;
-        tracing::info!(script = %file.display(), "running");
         let log = File::options().append(true).open(ctx.log())?;
-        let mut command = Command::new("sh");
+        // By its path: a search along PATH costs a failed system call for each folder before it.
+        let mut command = Command::new("/bin/sh");
+        command.arg0("sh").arg("-e");
+        if script.len() > LONGEST {
+            let file = ctx.log().with_extension("sh");
+            std::fs::write(&file, &script)?;
+            tracing::info!(script = %file.display(), "running");
+            command.arg(&file);
+        } else {
+            tracing::info!("running: {}", script.trim_end());
+            command.args(["-c", "--", &script]);
+        }
         command
-            .arg("-e")
-            .arg(&file)
             .current_dir(ctx.root())
             .envs(&params.env)
             .env("ONSAGER_THREADS", ctx.threads().to_string())
@@ -77,42 +85,33 @@ impl Stage for CommandStage {
             // A group of its own, so that stopping reaches everything that the command started.
             .process_group(0);
         die_with_worker(&mut command);
-        let mut child = command.spawn()?;
-        let group = Pid::from_child(&child);
-        ctx.started_group(group.as_raw_nonzero().get());
-        let (sender, receiver) = mpsc::channel();
-        std::thread::spawn(move || sender.send(child.wait()));
-        let status = loop {
-            match receiver.recv_timeout(Duration::from_millis(50)) {
-                Ok(status) => break status?,
-                Err(RecvTimeoutError::Timeout) if ctx.cancelled() => {
-                    end_politely(group);
-                    return Err(StageError::Cancelled);
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err("the command was lost".into()),
-            }
-        };
-        // What it left in the background could still change the outputs.
-        kill(group);
-        judge(status)
+        let status = wait(command.spawn()?, ctx)?;
+        if ctx.cancelled() { Err(StageError::Cancelled) } else { judge(status) }
     }
 }
 
-/// Asks a process group to end, and kills what is left of it after a while.
-fn end_politely(group: Pid) {
-    // Each call fails only when the group is gone, which is what is wanted.
-    let _ = rustix::process::kill_process_group(group, Signal::TERM);
+/// Waits for the command, and ends what it leaves behind: that could still change the outputs.
+fn wait(mut child: Child, ctx: &Context) -> io::Result<ExitStatus> {
+    let group = Pid::from_child(&child);
+    ctx.program_started(group.as_raw_nonzero().get());
+    // It is not reaped yet, so that its number cannot stand for another process when the group is killed.
+    let ended = rustix::io::retry_on_intr(|| {
+        waitid(WaitId::Pid(group), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
+    });
+    ctx.program_ended();
+    if ended.is_err() || !ctx.cancelled() {
+        // It fails only when the group is gone.
+        let _ = kill_process_group(group, Signal::KILL);
+        return child.wait();
+    }
+    // The group was asked to stop: what the shell had started gets the rest of the time to do so.
+    let status = child.wait()?;
     let deadline = Instant::now() + GRACE;
-    while Instant::now() < deadline && rustix::process::test_kill_process_group(group).is_ok() {
+    while Instant::now() < deadline && test_kill_process_group(group).is_ok() {
         std::thread::sleep(Duration::from_millis(20));
     }
-    kill(group);
-}
-
-fn kill(group: Pid) {
-    // It fails only when the group is gone.
-    let _ = rustix::process::kill_process_group(group, Signal::KILL);
+    let _ = kill_process_group(group, Signal::KILL);
+    Ok(status)
 }
 
 /// Lets the kernel kill the command when its worker dies.
