@@ -1,6 +1,7 @@
 //! The command line: one file per command, each a thin cover of the library.
 
 mod common;
+mod documents;
 mod explain;
 mod kinds;
 mod log;
@@ -8,8 +9,8 @@ mod plan;
 mod progress;
 mod run;
 mod status;
-mod worker;
 
+use crate::engine::session;
 use crate::stages::registry::Registry;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io::IsTerminal;
@@ -37,8 +38,6 @@ enum Command {
     Completions {
         shell: clap_complete::Shell,
     },
-    #[command(hide = true)]
-    Worker(worker::Worker),
 }
 
 /// The exit codes.
@@ -55,6 +54,9 @@ pub mod exit {
 
 /// The whole program, with these stage kinds; a program with its own kinds calls this too.
 pub fn main(registry: Registry) -> ExitCode {
+    if let Some(code) = session::worker(&registry) {
+        return code;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -63,15 +65,13 @@ pub fn main(registry: Registry) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { exit::WRONG } else { exit::DONE });
         }
     };
-    if !matches!(cli.command, Command::Worker(_)) {
-        let filter = tracing_subscriber::EnvFilter::try_from_env("ONSAGER_LOG")
-            .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-        tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(std::io::stderr)
-            .with_ansi(std::io::stderr().is_terminal())
-            .init();
-    }
+    let filter = tracing_subscriber::EnvFilter::try_from_env("ONSAGER_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     let code = match cli.command {
         Command::Run(command) => command.execute(&registry),
         Command::Plan(command) => command.execute(&registry),
@@ -79,7 +79,6 @@ pub fn main(registry: Registry) -> ExitCode {
         Command::Explain(command) => command.execute(&registry),
         Command::Log(command) => command.execute(&registry),
         Command::Kinds(command) => command.execute(&registry),
-        Command::Worker(command) => command.execute(&registry),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "onsager", &mut script);

@@ -1,13 +1,13 @@
 //! `onsager plan`.
 
 use super::common::{self, CliError, Common};
+use super::documents::PlanDocument;
 use super::exit;
 use crate::engine::key::Change;
 use crate::engine::plan::{self, Planned, Reason, Verdict};
 use crate::stages::registry::Registry;
 use crate::store::Store;
 use clap::Args;
-use serde_json::json;
 use std::fmt::Write;
 
 /// Show what a run would execute, and why
@@ -44,11 +44,8 @@ impl Plan {
         let depends = count(|verdict| matches!(verdict, Verdict::Depends { .. }));
         let cached = count(|verdict| matches!(verdict, Verdict::Current | Verdict::Restore));
         if self.common.json {
-            common::print_json(&json!({
-                "pipeline": graph.name,
-                "execute": execute, "depends": depends, "cached": cached,
-                "tasks": planned,
-            }));
+            let pipeline = graph.name.clone();
+            common::print_json(&PlanDocument { pipeline, execute, depends, cached, tasks: planned });
             return Ok(exit::DONE);
         }
         let mut text = String::new();

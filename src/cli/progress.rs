@@ -128,6 +128,12 @@ impl Observer for Progress {
         match event {
             Event::RunStarted { .. } | Event::TaskCheckpoint { .. } | Event::RunFinished { .. } => {}
             Event::TaskCached { task, .. } => self.end(task),
+            Event::ObjectDamaged { task, output, object } => {
+                self.say(&format!(
+                    "the store's copy of output `{output}` of {task} is damaged (object {}): it is dropped",
+                    object.short()
+                ));
+            }
             Event::OutputRestored { path, edited, .. } => {
                 let why = if *edited { "it had been edited" } else { "it had been removed" };
                 let path = self.artifacts.join(path);

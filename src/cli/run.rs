@@ -1,21 +1,17 @@
 //! `onsager run`.
 
 use super::common::{self, CliError, Common};
+use super::documents::{FailedTask, RunDocument, RunOutput, RunTasks};
 use super::exit;
 use super::progress::Progress;
-use crate::engine::local::{LocalExecutor, WorkerCommand};
-use crate::engine::resolve::EngineError;
-use crate::engine::run::{self, Options, Summary};
+use crate::engine::run::{Options, Summary};
+use crate::engine::session;
 use crate::engine::state::TaskState;
 use crate::pipeline::graph::Graph;
 use crate::stages::registry::Registry;
 use crate::store::Store;
-use crate::store::view::View;
 use clap::Args;
-use serde_json::{Map, Value, json};
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeMap;
 
 /// Run a pipeline: what is cached stays, what was interrupted goes on
 ///
@@ -51,7 +47,6 @@ impl Run {
     pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
         let graph = self.common.graph(registry)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let interrupts = Arc::new(AtomicUsize::new(0));
         let selected = common::select(&graph, &self.tasks)?;
         let options = Options {
             forced: common::forced(&graph, &self.force, &selected)?,
@@ -60,30 +55,17 @@ impl Run {
             threads: self.threads.map_or(cores, usize::from),
             keep_going: self.keep_going,
             kernel: self.common.level()?,
-            interrupts: interrupts.clone(),
+            json_logs: self.log_format == "json",
+            interrupts: session::interrupts()?,
         };
-        listen(interrupts)?;
         let store = Store::open(&self.common.artifacts(&graph))?;
-        let resolver = self.common.resolver(&graph, registry, &store)?;
-        let name = run::new_run_name();
-        let mut executor = LocalExecutor::new(WorkerCommand {
-            program: this_program()?,
-            arguments: vec![
-                "worker".into(),
-                store.artifacts().to_string_lossy().into_owned(),
-                options.kernel.to_string(),
-                self.log_format.clone(),
-            ],
-            stderr: store.runs().join(&name).join("workers.log"),
-        });
         let total = options.selected.iter().filter(|selected| **selected).count();
         let mut progress = Progress::new(total, store.artifacts());
-        let summary = run::run(resolver, &store, &options, &name, &mut executor, &mut progress)?;
-        drop(executor);
+        let summary = session::run(&graph, registry, &store, &options, &mut progress)?;
         progress.close();
         let code = exit_code(&summary);
         if self.common.json {
-            common::print_json(&document(&graph, &summary, &store, code)?);
+            common::print_json(&document(&graph, &summary, &store, code));
         } else {
             self.report(&graph, &summary, &store);
         }
@@ -113,14 +95,6 @@ impl Run {
     }
 }
 
-/// The program that workers run: on Linux the very file that this process was started from, even when it is built anew.
-fn this_program() -> Result<PathBuf, CliError> {
-    if cfg!(target_os = "linux") {
-        return Ok(PathBuf::from("/proc/self/exe"));
-    }
-    Ok(std::env::current_exe().map_err(EngineError::Worker)?)
-}
-
 fn exit_code(summary: &Summary) -> u8 {
     if summary.interrupted {
         exit::INTERRUPTED
@@ -131,50 +105,36 @@ fn exit_code(summary: &Summary) -> u8 {
     }
 }
 
-/// Counts Ctrl-C (and a polite kill) from now on.
-fn listen(interrupts: Arc<AtomicUsize>) -> Result<(), CliError> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(EngineError::Signals)?;
-    std::thread::spawn(move || {
-        for _ in signals.forever() {
-            interrupts.fetch_add(1, Ordering::Relaxed);
-        }
-    });
-    Ok(())
-}
-
 /// The `--json` document.
-fn document(graph: &Graph, summary: &Summary, store: &Store, code: u8) -> Result<Value, CliError> {
-    let view: View = store.view(&graph.name)?;
-    let mut groups: [Vec<Value>; 4] = Default::default();
-    let mut outputs = Map::new();
+fn document(graph: &Graph, summary: &Summary, store: &Store, exit: u8) -> RunDocument {
+    let mut tasks = RunTasks::default();
+    let mut outputs = BTreeMap::new();
     for (task, state) in graph.tasks.iter().zip(&summary.states) {
         let Some(state) = state else { continue };
-        let (group, entry) = match state {
-            TaskState::Executed { .. } => (0, json!(task.id)),
-            TaskState::Cached { .. } => (1, json!(task.id)),
-            TaskState::Failed { message } => (2, json!({"task": task.id, "message": message})),
-            _ => (3, json!(task.id)),
-        };
-        groups[group].push(entry);
+        let id = task.id.clone();
+        match state {
+            TaskState::Executed { .. } => tasks.executed.push(id),
+            TaskState::Cached { .. } => tasks.cached.push(id),
+            TaskState::Failed { message } => {
+                tasks.failed.push(FailedTask { task: id, message: message.clone() });
+            }
+            _ => tasks.not_run.push(id),
+        }
         if let Some(made) = state.outputs() {
-            let shown = view.shown(&task.id);
             let entries = made.iter().map(|(name, content)| {
-                let place = shown.and_then(|shown| shown.outputs.iter().find(|output| output.name == *name));
-                let path = place.map(|output| store.artifacts().join(&output.path));
-                (name.clone(), json!({"digest": content.digest, "size": content.size, "path": path}))
+                let path = session::output(graph, store, task, name);
+                (name.clone(), RunOutput { digest: content.digest, size: content.size, path })
             });
-            outputs.insert(task.id.clone(), Value::Object(entries.collect()));
+            outputs.insert(task.id.clone(), entries.collect());
         }
     }
-    let [executed, cached, failed, not_run] = groups;
-    Ok(json!({
-        "run": summary.run,
-        "pipeline": graph.name,
-        "exit": code,
-        "interrupted": summary.interrupted,
-        "seconds": summary.seconds,
-        "tasks": {"executed": executed, "cached": cached, "failed": failed, "not_run": not_run},
-        "outputs": outputs,
-    }))
+    RunDocument {
+        run: summary.run.clone(),
+        pipeline: graph.name.clone(),
+        exit,
+        interrupted: summary.interrupted,
+        seconds: summary.seconds,
+        tasks,
+        outputs,
+    }
 }

@@ -26,10 +26,16 @@ pub enum Event {
         threads: usize,
         host: String,
     },
+    /// Not in the record, but in its manifest.
     TaskCached {
         task: String,
         key: Digest,
-        outputs: RunOutputs,
+    },
+    /// The bytes of a result had been changed in the store, and were removed.
+    ObjectDamaged {
+        task: String,
+        output: String,
+        object: Digest,
     },
     /// A result in the view had been deleted or edited, and was put back.
     OutputRestored {
@@ -91,6 +97,8 @@ pub enum Event {
         running: usize,
     },
     RunFinished {
+        /// The tasks of the run that have a result, with their keys: see [`crate::store::manifests`].
+        manifest: Digest,
         executed: usize,
         cached: usize,
         failed: usize,

@@ -3,6 +3,7 @@
 use super::protocol::{Assignment, FromWorker, Outcome, Report, ToWorker};
 use super::resolve::EngineError;
 use rustix::process::{Pid, Signal};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -29,7 +30,7 @@ pub trait Executor {
 #[derive(Debug, Clone)]
 pub struct WorkerCommand {
     pub program: PathBuf,
-    pub arguments: Vec<String>,
+    pub arguments: Vec<OsString>,
     pub stderr: PathBuf,
 }
 

@@ -1,14 +1,16 @@
 //! The engine: keys, the life of a task, the scheduler, executors and workers.
 //!
 //! The scheduler ([`run`]) owns the graph and everything that a user sees; an executor ([`local`]) owns the processes. They
-//! talk by the messages of [`protocol`]; what happens is told by the events of [`events`].
+//! talk by the messages of [`protocol`]; what happens is told by the events of [`events`]. [`session`] puts them together for a run.
 
 pub mod events;
+pub mod graph_cache;
 pub mod key;
 pub mod local;
 pub mod plan;
 pub mod protocol;
 pub mod resolve;
 pub mod run;
+pub mod session;
 pub mod state;
 pub mod worker;

@@ -6,15 +6,17 @@ use super::protocol::{FromWorker, Outcome, Report};
 use super::resolve::{self, EngineError, Resolver};
 use super::state::TaskState;
 use crate::kernel::Level;
+use crate::stages::stage::Output;
 use crate::store::Store;
 use crate::store::actions::Action;
 use crate::store::digest::Digest;
 use crate::store::files;
 use crate::store::locks::Lock;
+use crate::store::objects::Held;
 use crate::store::view::{Placed, View};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -31,6 +33,8 @@ pub struct Options {
     pub threads: usize,
     pub keep_going: bool,
     pub kernel: Level,
+    /// Whether the logs of tasks are JSON lines.
+    pub json_logs: bool,
     /// How often Ctrl-C was pressed.
     pub interrupts: Arc<AtomicUsize>,
 }
@@ -81,12 +85,15 @@ struct Scheduler<'a, 'r> {
     work: PathBuf,
     attempts: usize,
     states: Vec<Option<TaskState>>,
+    /// The outputs of each task, as far as they are known; the store may lack their bytes.
+    results: Vec<Option<RunOutputs>>,
     dependents: Vec<Vec<usize>>,
     /// Waiting tasks whose inputs are all known now.
     settled: Vec<usize>,
     ready: BTreeSet<usize>,
     elsewhere: BTreeSet<usize>,
-    materials: HashMap<usize, Vec<(String, String)>>,
+    /// Tasks whose known result is made again because its bytes are needed, each with the tasks that wait for it.
+    revived: HashMap<usize, Vec<usize>>,
     running: BTreeMap<usize, Running>,
     memory: u64,
     failed: bool,
@@ -119,11 +126,12 @@ pub fn run(
         work: work.clone(),
         attempts: 0,
         states: Vec::new(),
+        results: vec![None; graph.tasks.len()],
         dependents: graph.dependents(),
         settled: Vec::new(),
         ready: BTreeSet::new(),
         elsewhere: BTreeSet::new(),
-        materials: HashMap::new(),
+        revived: HashMap::new(),
         running: BTreeMap::new(),
         memory: local::machine_memory(),
         failed: false,
@@ -140,6 +148,7 @@ pub fn run(
         threads: options.threads,
         host: fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),
     })?;
+    scheduler.resolver.read_external(&options.selected);
     scheduler.prepare();
     if let Err(error) = scheduler.drive() {
         // What the attempts wrote is of no use any more, and on a full disk its space is.
@@ -158,7 +167,11 @@ pub fn run(
     // An interrupt that came too late to stop anything changed nothing.
     summary.interrupted &=
         summary.count(|state| matches!(state, TaskState::Interrupted | TaskState::Skipped)) > 0;
+    let keys = scheduler.resolver.graph.tasks.iter().zip(&summary.states);
+    let keys = keys.filter_map(|(task, state)| Some((task.id.as_str(), state.as_ref()?.result()?)));
+    let manifest = store.manifests().put(keys)?;
     scheduler.tell(Event::RunFinished {
+        manifest,
         executed: summary.count(|state| matches!(state, TaskState::Executed { .. })),
         cached: summary.count(|state| matches!(state, TaskState::Cached { .. })),
         failed: summary.count(|state| matches!(state, TaskState::Failed { .. })),
@@ -237,26 +250,110 @@ impl Scheduler<'_, '_> {
         self.interrupts > 0 || (self.failed && !self.options.keep_going)
     }
 
+    /// Tells what happens so often that the record holds it in the manifest instead.
+    fn show(&mut self, event: &Event) {
+        self.observer.event(event);
+    }
+
     /// Computes the key of a task whose inputs are known, and looks for its result.
     fn settle(&mut self, number: usize) -> Result<(), EngineError> {
-        let task = &self.resolver.graph.tasks[number];
-        let states = &self.states;
-        let outputs = |up: usize| states[up].as_ref().and_then(TaskState::outputs);
-        let material = match self.resolver.material(task, &outputs) {
+        let results = &self.results;
+        let key = match self.resolver.key(number, &|up| results[up].as_ref()) {
             // An input that cannot be read is this task's trouble alone.
             Err(EngineError::Store(error)) => return self.fail(number, error.to_string(), None, None),
-            material => material?,
+            key => key?,
         };
-        let Some(key) = material.key() else { return Ok(()) };
-        self.materials.insert(number, material.lines());
-        if !self.options.forced.contains(&number)
-            && let Some(action) = self.resolver.result(&key)?
-        {
-            return self.finish(number, key, action.outputs, None);
+        let Some(key) = key else { return Ok(()) };
+        if !self.options.forced.contains(&number) && self.find(number, key)? {
+            return Ok(());
         }
         self.states[number] = Some(TaskState::Ready { key });
         self.ready.insert(number);
         Ok(())
+    }
+
+    /// Takes the result of this key, if there is one: from the view where it is there untouched, else from its action record. False
+    /// when the task has to be executed.
+    fn find(&mut self, number: usize, key: Digest) -> Result<bool, EngineError> {
+        let task = &self.resolver.graph.tasks[number];
+        if let Some(shown) = self.view.current(&task.id, &key, task.outputs.len()) {
+            let names = task.outputs.iter().map(|output| output.name.clone());
+            let outputs = names.zip(shown.iter().map(|output| output.content)).collect();
+            self.finish(number, key, outputs, None)?;
+            return Ok(true);
+        }
+        let Some(action) = self.resolver.result(&key)? else { return Ok(false) };
+        if self.bring(number, &action.outputs)? {
+            self.put_into_view(number, key, &action.outputs)?;
+        } else if self.is_wanted(number) {
+            return Ok(false);
+        } else {
+            // Nobody needs its bytes: to know what they were is enough.
+            self.view.withdraw(&task.id, key)?;
+        }
+        if !matches!(self.states[number], Some(TaskState::Failed { .. })) {
+            self.finish(number, key, action.outputs, None)?;
+        }
+        Ok(true)
+    }
+
+    /// Sees to it that the store holds the bytes of a known result: as they are there, or else from the view. False when they are
+    /// nowhere.
+    fn bring(&mut self, number: usize, outputs: &RunOutputs) -> Result<bool, EngineError> {
+        let objects = self.store.objects();
+        let task = self.resolver.graph.tasks[number].id.clone();
+        let mut all = true;
+        for (name, content) in outputs {
+            let held = objects.mend(content)?;
+            if held == Held::Damaged {
+                let (task, output) = (task.clone(), name.clone());
+                self.tell(Event::ObjectDamaged { task, output, object: content.digest })?;
+            }
+            if held != Held::Sound {
+                let copy = self.view.copy_of(&task, content);
+                all &= copy.is_some_and(|copy| objects.take_back(content, &copy).unwrap_or(false));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Whether the outputs of a task are what the run is for: nothing else of the run takes them.
+    fn is_wanted(&self, number: usize) -> bool {
+        !self.dependents[number].iter().any(|dependent| self.options.selected[*dependent])
+    }
+
+    /// Sees to it that the inputs of a task that is about to start are in the store. True when all are; else those that are not
+    /// are made again first, and the task waits for them.
+    fn bring_inputs(&mut self, number: usize) -> Result<bool, EngineError> {
+        let mut missing = 0;
+        for up in self.resolver.graph.dependencies(number) {
+            if self.revived.contains_key(&up) {
+                self.revived.entry(up).or_default().push(number);
+                missing += 1;
+                continue;
+            }
+            let Some((key, outputs)) = self.states[up].as_ref().and_then(|state| match state {
+                TaskState::Cached { key, outputs } | TaskState::Executed { key, outputs } => {
+                    Some((*key, outputs.clone()))
+                }
+                _ => None,
+            }) else {
+                continue;
+            };
+            if self.bring(up, &outputs)? {
+                continue;
+            }
+            self.revived.insert(up, vec![number]);
+            self.states[up] = Some(TaskState::Ready { key });
+            self.ready.insert(up);
+            missing += 1;
+        }
+        if missing > 0 {
+            self.ready.remove(&number);
+            self.elsewhere.remove(&number);
+            self.states[number] = Some(TaskState::Waiting { missing });
+        }
+        Ok(missing == 0)
     }
 
     /// Starts ready tasks, in the order of the graph, as far as threads and memory go.
@@ -264,11 +361,12 @@ impl Scheduler<'_, '_> {
         if self.running.len() >= self.options.jobs {
             return Ok(());
         }
-        let candidates: Vec<usize> = self.ready.union(&self.elsewhere).copied().collect();
-        for number in candidates {
-            if self.running.len() >= self.options.jobs {
-                break;
-            }
+        // One after the other, as far as there is room: the whole list may be long.
+        let mut from = 0;
+        while self.running.len() < self.options.jobs {
+            let next = [&self.ready, &self.elsewhere].into_iter().filter_map(|set| set.range(from..).next());
+            let Some(number) = next.min().copied() else { break };
+            from = number + 1;
             let resources = &self.resolver.graph.tasks[number].resources;
             let threads = resources.threads.clamp(1, self.options.threads);
             let memory = resources.memory.unwrap_or(0).min(self.memory);
@@ -290,16 +388,27 @@ impl Scheduler<'_, '_> {
                 }
                 continue;
             };
-            self.ready.remove(&number);
             self.elsewhere.remove(&number);
+            self.ready.insert(number);
             // The other run may have finished it since; a forced task is executed all the same.
-            if !self.options.forced.contains(&number)
-                && let Some(action) = self.resolver.result(&key)?
-            {
+            if self.revived.contains_key(&number) {
+                if let Some(outputs) = self.results[number].clone()
+                    && self.bring(number, &outputs)?
+                {
+                    drop(lock);
+                    self.finish(number, key, outputs, None)?;
+                    continue;
+                }
+            } else if !self.options.forced.contains(&number) && self.find(number, key)? {
                 drop(lock);
-                self.finish(number, key, action.outputs, None)?;
                 continue;
             }
+            if !self.bring_inputs(number)? {
+                // Those that it waits for come before it in the order.
+                from = 0;
+                continue;
+            }
+            self.ready.remove(&number);
             self.start(number, key, lock, threads, memory)?;
         }
         Ok(())
@@ -317,8 +426,8 @@ impl Scheduler<'_, '_> {
         let work = self.work.join(self.attempts.to_string());
         let task = &self.resolver.graph.tasks[number];
         let log = self.store.runs().join(&self.run).join(format!("{}.log", resolve::file_name(task)));
-        let states = &self.states;
-        let outputs = |up: usize| states[up].as_ref().and_then(TaskState::outputs);
+        let results = &self.results;
+        let outputs = |up: usize| results[up].as_ref();
         let assignment = self.resolver.assignment(number, &key, &outputs, work.clone(), log.clone(), threads);
         let now = Instant::now();
         let running = Running {
@@ -384,14 +493,17 @@ impl Scheduler<'_, '_> {
         }
         match outcome {
             Outcome::Done { outputs, seconds } => {
-                let before = self.store.actions().get(&running.key)?;
+                let known = self.options.forced.contains(&number) || self.revived.contains_key(&number);
+                let before = if known { self.store.actions().get(&running.key)? } else { None };
+                let results = &self.results;
+                let material = self.resolver.material(task, &|up| results[up].as_ref())?;
                 self.store.actions().put(&Action {
                     key: running.key,
                     task: task.id.clone(),
                     run: self.run.clone(),
                     seconds,
                     outputs: outputs.clone(),
-                    material: self.materials.get(&number).cloned().unwrap_or_default(),
+                    material: material.lines(),
                 })?;
                 files::remove(&self.store.checkpoints(&running.key))?;
                 for (name, content) in &outputs {
@@ -400,6 +512,10 @@ impl Scheduler<'_, '_> {
                         let (task, output) = (task.id.clone(), name.clone());
                         self.tell(Event::TaskDiffers { task, output })?;
                     }
+                }
+                self.put_into_view(number, running.key, &outputs)?;
+                if matches!(self.states[number], Some(TaskState::Failed { .. })) {
+                    return Ok(());
                 }
                 self.finish(number, running.key, outputs, Some(seconds))
             }
@@ -442,7 +558,32 @@ impl Scheduler<'_, '_> {
         self.tell(Event::TaskFailed { task, message, help, log })
     }
 
-    /// A result is known: shows it in the view, and lets the tasks that wait for it go on.
+    /// Makes the view show a result, whose bytes are in the store. The task fails when that cannot be done.
+    fn put_into_view(&mut self, number: usize, key: Digest, outputs: &RunOutputs) -> Result<(), EngineError> {
+        let task = &self.resolver.graph.tasks[number];
+        let folder = Path::new(&self.resolver.graph.name).join(&task.folder);
+        let place = |declared: &Output, content| (content, folder.join(&declared.file));
+        let placed: Vec<_> = task
+            .outputs
+            .iter()
+            .zip(outputs)
+            .map(|(declared, (_, content))| place(declared, *content))
+            .collect();
+        let what = match self.view.show(&task.id, key, &placed) {
+            // The result itself is in the store.
+            Err(error) => return self.fail(number, error.to_string(), None, None),
+            Ok(what) => what,
+        };
+        for (what, (_, path)) in what.into_iter().zip(placed) {
+            if matches!(what, Placed::Restored | Placed::Edited) {
+                let (task, edited) = (task.id.clone(), what == Placed::Edited);
+                self.tell(Event::OutputRestored { task, path, edited })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A result is known: lets the tasks that wait for it go on.
     fn finish(
         &mut self,
         number: usize,
@@ -450,48 +591,26 @@ impl Scheduler<'_, '_> {
         outputs: RunOutputs,
         seconds: Option<f64>,
     ) -> Result<(), EngineError> {
-        let task = &self.resolver.graph.tasks[number];
-        let id = task.id.clone();
-        if !self.view.is_current(&id, &key) {
-            let instance = resolve::instance(task);
-            let placed: Vec<_> = task
-                .outputs
-                .iter()
-                .zip(&outputs)
-                .map(|(declared, (name, content))| {
-                    let path = self.view.relative(&task.stage, instance.as_deref(), &declared.file);
-                    (name.clone(), *content, path)
-                })
-                .collect();
-            let material = self.materials.get(&number).map_or(&[][..], Vec::as_slice);
-            let what = match self.view.show(&id, key, &self.run, &placed, material) {
-                // The result itself is in the store.
-                Err(error) => return self.fail(number, error.to_string(), None, None),
-                Ok(what) => what,
-            };
-            for (what, (_, _, path)) in what.into_iter().zip(placed) {
-                if matches!(what, Placed::Restored | Placed::Edited) {
-                    let edited = what == Placed::Edited;
-                    self.tell(Event::OutputRestored { task: id.clone(), path, edited })?;
-                }
-            }
-        }
-        let state = match seconds {
+        let task = self.resolver.graph.tasks[number].id.clone();
+        self.ready.remove(&number);
+        self.results[number] = Some(outputs.clone());
+        self.states[number] = Some(match seconds {
             Some(seconds) => {
-                self.tell(Event::TaskFinished { task: id, key, seconds, outputs: outputs.clone() })?;
+                self.tell(Event::TaskFinished { task, key, seconds, outputs: outputs.clone() })?;
                 TaskState::Executed { key, outputs }
             }
             None => {
-                self.tell(Event::TaskCached { task: id, key, outputs: outputs.clone() })?;
+                self.show(&Event::TaskCached { task, key });
                 TaskState::Cached { key, outputs }
             }
-        };
-        self.states[number] = Some(state);
-        for dependent in std::mem::take(&mut self.dependents[number]) {
-            if let Some(TaskState::Waiting { missing }) = &mut self.states[dependent] {
+        });
+        // Made again: the others went on long ago.
+        let waiting = self.revived.remove(&number);
+        for dependent in waiting.as_ref().unwrap_or(&self.dependents[number]) {
+            if let Some(TaskState::Waiting { missing }) = &mut self.states[*dependent] {
                 *missing -= 1;
                 if *missing == 0 {
-                    self.settled.push(dependent);
+                    self.settled.push(*dependent);
                 }
             }
         }

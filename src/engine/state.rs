@@ -49,6 +49,14 @@ impl TaskState {
         }
     }
 
+    /// The key of the result, where there is one.
+    pub fn result(&self) -> Option<Digest> {
+        match self {
+            TaskState::Cached { key, .. } | TaskState::Executed { key, .. } => Some(*key),
+            _ => None,
+        }
+    }
+
     /// Whether nothing more will happen to it in this run.
     pub fn is_final(&self) -> bool {
         !matches!(

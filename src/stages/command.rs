@@ -29,6 +29,10 @@ pub struct Params {
     /// Environment variables, besides those of the caller. Written as the stage's own field `env`.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// What the command keeps between attempts while its key is unchanged: a file (or folder, with a slash at the end). Written as
+    /// the stage's own field `checkpoint`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
 }
 
 /// A longer script is put into a file: an argument of a program has at most 128 KiB on Linux.

@@ -2,8 +2,8 @@
 
 use super::context::Context;
 use schemars::JsonSchema;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::fmt;
 
@@ -95,7 +95,7 @@ impl Input {
 }
 
 /// A declared output: a file, or a folder when `folder` is set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Output {
     /// The name that other stages refer to (`stage.name`).
     pub name: String,

@@ -7,9 +7,11 @@
 //!     actions/ab/cdef….json key → outputs, with everything that entered the key
 //!     checkpoints/<key>/    of unfinished tasks
 //!     runs/<id>.jsonl       one event log per run, and runs/<id>/ with a log per task
-//!     views/<pipeline>.jsonl what was put into the view last, per task: an index, appended to
+//!     manifests/ab/cdef…    the tasks of finished runs with their keys, named by its SHA-256
+//!     graphs/               pipelines as they were expanded: a cache
+//!     views/<pipeline>.journal what was put into the view last, per task: an index, appended to
 //!     locks/  work/         of running tasks
-//!     stat.jsonl            digests of external files by their stat data: an index, appended to
+//!     stat.journal          digests of external files by their stat data: an index, appended to
 //!   <pipeline>/<stage>/…    the view
 //! ```
 //!
@@ -19,8 +21,10 @@
 pub mod actions;
 pub mod digest;
 pub mod files;
+pub mod journal;
 pub mod locks;
 pub mod log;
+pub mod manifests;
 pub mod objects;
 pub mod stat;
 pub mod view;
@@ -40,7 +44,9 @@ impl Store {
     /// Opens the store under this `artifacts` folder, making what is missing.
     pub fn open(artifacts: &Path) -> Result<Store, StoreError> {
         let store = Store::at(artifacts)?;
-        for folder in ["objects", "actions", "checkpoints", "runs", "views", "locks", "work"] {
+        for folder in
+            ["objects", "actions", "checkpoints", "runs", "manifests", "graphs", "views", "locks", "work"]
+        {
             files::create_folder(&store.root.join(folder))?;
         }
         Ok(store)
@@ -75,6 +81,16 @@ impl Store {
         self.root.join("runs")
     }
 
+    /// The manifests of runs.
+    pub fn manifests(&self) -> manifests::Manifests {
+        manifests::Manifests::new(self.root.join("manifests"))
+    }
+
+    /// The folder of cached graphs.
+    pub fn graphs(&self) -> PathBuf {
+        self.root.join("graphs")
+    }
+
     /// The folder of attempts' working folders.
     pub fn work(&self) -> PathBuf {
         self.root.join("work")
@@ -91,12 +107,11 @@ impl Store {
     }
 
     pub fn stat_cache(&self) -> Result<stat::StatCache, StoreError> {
-        stat::StatCache::open(&self.root.join("stat.jsonl"))
+        stat::StatCache::open(&self.root.join("stat.journal"))
     }
 
     pub fn view(&self, pipeline: &str) -> Result<view::View, StoreError> {
-        let index = self.root.join("views").join(format!("{pipeline}.jsonl"));
-        view::View::open(self, pipeline, index, self.root.join("locks").join(format!("view-{pipeline}")))
+        view::View::open(self, &self.root.join("views").join(format!("{pipeline}.journal")))
     }
 
     /// The working folder of a run, held until the lock is dropped.
