@@ -58,8 +58,7 @@ impl GraphCache {
             return None;
         }
         let graph: Graph = rmp_serde::from_slice(body).ok()?;
-        let inputs =
-            graph.tasks.iter().flat_map(|task| &task.inputs).flat_map(|(_, sources)| sources);
+        let inputs = graph.tasks.iter().flat_map(|task| &task.inputs).flat_map(|(_, sources)| sources);
         let files: HashSet<&Path> = inputs
             .filter_map(|source| match source {
                 Source::File { path, .. } => Some(path.as_path()),
@@ -76,7 +75,8 @@ impl GraphCache {
         if !self.path.parent().is_some_and(Path::exists) {
             return Ok(());
         }
-        let encoded = (|| Ok((rmp_serde::to_vec(&(self.program, &graph.sources))?, rmp_serde::to_vec(graph)?)))();
+        let encoded =
+            (|| Ok((rmp_serde::to_vec(&(self.program, &graph.sources))?, rmp_serde::to_vec(graph)?)))();
         let (head, body) = encoded.map_err(|error: rmp_serde::encode::Error| {
             StoreError::io("write", &self.path)(std::io::Error::other(error))
         })?;

@@ -3,13 +3,17 @@
 //! The scheduler ([`run`]) owns the graph and everything that a user sees; an executor ([`local`]) owns the processes. They
 //! talk by the messages of [`protocol`]; what happens is told by the events of [`events`]. [`session`] puts them together for a run.
 
+pub mod checkpoints;
 pub mod events;
 pub mod graph_cache;
 pub mod key;
 pub mod local;
+pub mod memory;
 pub mod plan;
+pub mod pools;
 pub mod protocol;
 pub mod resolve;
+pub mod retry;
 pub mod run;
 pub mod session;
 pub mod state;

@@ -209,6 +209,8 @@ impl<'a> Resolver<'a> {
             checkpoints: self.store.checkpoints(key),
             log,
             threads,
+            memory: task.resources.memory,
+            sandbox: task.sandbox,
         }
     }
 }

@@ -51,7 +51,11 @@ pub fn serve(registry: &Registry, store: &Store, log: &TaskLog) -> io::Result<()
     let ignored = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(signal_hook::consts::SIGINT, ignored)?;
     #[cfg(target_os = "linux")]
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+    {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        // Whatever leaves the group of a command stays below its worker, so that it is found.
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    }
 
     let cancelled = Arc::new(AtomicBool::new(false));
     let (sender, assignments) = mpsc::channel();
@@ -156,6 +160,7 @@ fn compute(
         root: assignment.root.clone(),
         log: assignment.log.clone(),
         threads: assignment.threads,
+        sandbox: assignment.sandbox.then(|| assignment.work.clone()),
         cancelled: cancelled.clone(),
         reporter: channel.clone(),
     };

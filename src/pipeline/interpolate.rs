@@ -195,7 +195,10 @@ impl Scope<'_> {
                 Some(Files { checkpoint: true, .. }) => Some(Found::Kept),
                 _ => fail(
                     "the stage has no checkpoint".to_owned(),
-                    Some("declare it: `checkpoint: state/` for a folder, `checkpoint: state.bin` for a file".to_owned()),
+                    Some(
+                        "declare it: `checkpoint: state/` for a folder, `checkpoint: state.bin` for a file"
+                            .to_owned(),
+                    ),
                 ),
             },
             _ => fail(

@@ -39,12 +39,7 @@ pub struct Retries {
 
 impl Default for Retries {
     fn default() -> Retries {
-        Retries {
-            times: 0,
-            wait: Duration::from_secs(10),
-            factor: 2.0,
-            longest: Duration::from_secs(300),
-        }
+        Retries { times: 0, wait: Duration::from_secs(10), factor: 2.0, longest: Duration::from_secs(300) }
     }
 }
 
@@ -94,7 +89,8 @@ pub fn read(node: &Node, pools: &[(String, u32)], scope: &Scope, sink: &Sink) ->
         if pool.is_none() && !FIELDS.contains(&field) {
             let names = FIELDS.into_iter().chain(pools.iter().map(|(name, _)| name.as_str()));
             let help = did_you_mean(field, names, "the fields of `resources` are");
-            let help = help.unwrap_or_default() + "; a pool is declared at the top of the file: `pools: {gpu: 1}`";
+            let help =
+                help.unwrap_or_default() + "; a pool is declared at the top of the file: `pools: {gpu: 1}`";
             sink.help(entry.span, format!("unknown field `{field}`"), help);
             continue;
         }
@@ -106,7 +102,11 @@ pub fn read(node: &Node, pools: &[(String, u32)], scope: &Scope, sink: &Sink) ->
                 let wanted = wanted.unwrap_or(1);
                 if wanted > *size {
                     let message = format!("pool `{name}` has {size}, but {wanted} are asked for");
-                    sink.help(entry.value.span, message, format!("ask for at most {size}, or enlarge it under `pools`"));
+                    sink.help(
+                        entry.value.span,
+                        message,
+                        format!("ask for at most {size}, or enlarge it under `pools`"),
+                    );
                 }
                 resources.pools.push((name.clone(), wanted));
             }

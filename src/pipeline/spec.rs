@@ -207,7 +207,7 @@ fn command_fields(stage: &Stage<'_>, sink: &Sink) {
         return;
     }
     if let Some(params) = stage.params {
-        let help = "write `run`, `outputs` and `env` as fields of the stage";
+        let help = "write `run`, `outputs`, `env` and `checkpoint` as fields of the stage";
         sink.help(params.span, "a `command` stage takes no `params`", help);
     }
     if stage.node.get("run").is_none() {

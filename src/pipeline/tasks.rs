@@ -194,7 +194,8 @@ impl<'a> Parts<'a> {
 
     /// The place of a command's checkpoint, as a path in its folder.
     fn checkpoint(&self, scope: &Scope, sink: &Sink, sound: &mut bool) -> Option<Value> {
-        let Some(Entry { value: Node { value: Yaml::Text(text), span }, .. }) = self.stage.node.get("checkpoint")
+        let Some(Entry { value: Node { value: Yaml::Text(text), span }, .. }) =
+            self.stage.node.get("checkpoint")
         else {
             return None;
         };

@@ -58,6 +58,8 @@ pub struct Context {
     pub(crate) root: PathBuf,
     pub(crate) log: PathBuf,
     pub(crate) threads: usize,
+    /// Where a command is confined, the attempt's folder: the one that it may write to.
+    pub(crate) sandbox: Option<PathBuf>,
     pub(crate) cancelled: Arc<AtomicBool>,
     pub(crate) reporter: Arc<dyn Reporter>,
 }
@@ -118,6 +120,11 @@ impl Context {
     /// The number of threads granted. The stage runs inside a rayon pool of this size, so `par_iter` needs no more.
     pub fn threads(&self) -> usize {
         self.threads
+    }
+
+    /// The one folder that a confined command may write to, besides its checkpoint; none for a command that is not confined.
+    pub fn sandbox(&self) -> Option<&Path> {
+        self.sandbox.as_deref()
     }
 
     /// Reports progress; call it as often as you like.
