@@ -4,6 +4,7 @@ use super::common::{self, CliError, Common};
 use super::documents::{FailedTask, RunDocument, RunOutput, RunTasks};
 use super::exit;
 use super::progress::Progress;
+use crate::engine::pools;
 use crate::engine::run::{Options, Summary};
 use crate::engine::session;
 use crate::engine::state::TaskState;
@@ -37,6 +38,12 @@ pub struct Run {
     /// How many threads the running tasks may have in all [default: the number of cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// Give a pool of the pipeline another number of places, like `gpu=1`; may be repeated
+    #[arg(long = "pool", value_name = "NAME=N", value_parser = pool)]
+    pools: Vec<(String, u32)>,
+    /// Confine every command to its declared inputs and outputs, as `sandbox: true` does for one
+    #[arg(long)]
+    sandbox: bool,
     /// After a failure, go on with everything that does not depend on it
     #[arg(long, short)]
     keep_going: bool,
@@ -105,6 +112,9 @@ impl Run {
         let selected = common::select(graph, &self.tasks)?;
         let options = Options {
             forced: common::forced(graph, &self.force, &selected)?,
+            pools: pools::sizes(graph, &selected, &self.pools)
+                .map_err(|error| CliError::Request(error.to_string()))?,
+            sandbox: self.sandbox,
             selected,
             jobs: self.jobs.map_or(cores, usize::from),
             threads: self.threads.map_or(cores, usize::from),
@@ -148,6 +158,12 @@ impl Run {
         );
         common::print(&text);
     }
+}
+
+/// `gpu=1`.
+fn pool(text: &str) -> Result<(String, u32), String> {
+    let read = text.split_once('=').and_then(|(name, size)| Some((name.to_owned(), size.parse().ok()?)));
+    read.ok_or_else(|| "write a name and a number, like `gpu=1`".to_owned())
 }
 
 fn exit_code(summary: &Summary) -> u8 {

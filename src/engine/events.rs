@@ -79,6 +79,23 @@ pub enum Event {
         task: String,
         output: String,
     },
+    /// Other runs have the places of a pool that the task needs.
+    TaskQueued {
+        task: String,
+        pools: Vec<String>,
+    },
+    /// An attempt failed, and another follows after a wait.
+    TaskRetrying {
+        task: String,
+        message: String,
+        help: Option<String>,
+        log: Option<PathBuf>,
+        /// Which of the retries follows, from 1.
+        retry: u32,
+        of: u32,
+        /// In seconds.
+        wait: f64,
+    },
     TaskFailed {
         task: String,
         message: String,

@@ -125,7 +125,7 @@ pub fn rerun(
         return Ok(Rerun::NoResult);
     };
     let Some(action) = store.actions().get(&key)? else { return Ok(Rerun::NoResult) };
-    let outputs = |up: usize| planned[up].as_ref().and_then(|planned| planned.outputs.as_ref());
+    let outputs = |up: usize| planned[up].as_ref().and_then(|planned| planned.outputs.as_deref());
     let work = scratch.work.join(number.to_string());
     let log = scratch.work.join(format!("{number}.log"));
     let threads = graph.tasks[number].resources.threads.clamp(1, threads);

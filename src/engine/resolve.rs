@@ -176,7 +176,7 @@ impl<'a> Resolver<'a> {
                     let file = file_of(graph, *task, *output);
                     Given {
                         item: Item {
-                            path: work.join("in").join(name).join(i.to_string()).join(file),
+                            path: work.join("in").join(input_folder(name, i)).join(file),
                             name: artifact_name(graph, *task, *output),
                             labels: graph.tasks[*task].labels.clone(),
                         },
@@ -208,6 +208,8 @@ impl<'a> Resolver<'a> {
             checkpoints: self.store.checkpoints(key),
             log,
             threads,
+            memory: task.resources.memory,
+            sandbox: task.sandbox,
         }
     }
 }
@@ -261,6 +263,11 @@ fn artifact_name(graph: &Graph, task: usize, output: usize) -> String {
 fn file_of(graph: &Graph, task: usize, output: usize) -> String {
     let file = &graph.tasks[task].outputs[output].file;
     Path::new(file).file_name().map_or(file.clone(), |name| name.to_string_lossy().into_owned())
+}
+
+/// The folder of an input's artifact: the first one's has the input's name. A name holds no dot.
+fn input_folder(name: &str, i: usize) -> String {
+    if i == 0 { name.to_owned() } else { format!("{name}.{i}") }
 }
 
 /// A task's name as a file name.

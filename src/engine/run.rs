@@ -1,12 +1,16 @@
 //! The scheduler: brings every selected task to a final state, and keeps the record, the store's index and the view.
 
+use super::checkpoints;
 use super::events::{Event, Observer, Record};
 use super::local::{self, Executor};
+use super::pools::{self, Room, Share, Sizes};
 use super::protocol::{FromWorker, Outcome, Report};
 use super::resolve::{self, EngineError, Resolver};
+use super::retry::{Failure, Retrying};
 use super::state::TaskState;
 use crate::kernel::Level;
 use crate::pipeline::graph::Dependents;
+use crate::pipeline::spec::COMMAND;
 use crate::stages::stage::Output;
 use crate::store::Store;
 use crate::store::actions::Action;
@@ -32,6 +36,10 @@ pub struct Options {
     pub jobs: usize,
     /// How many threads they may have in all.
     pub threads: usize,
+    /// How many places each pool has.
+    pub pools: Sizes,
+    /// Whether every command sees nothing but what it declares.
+    pub sandbox: bool,
     pub keep_going: bool,
     pub kernel: Level,
     /// Whether the logs of tasks are JSON lines.
@@ -66,14 +74,14 @@ pub fn new_run_name() -> String {
 /// A task that a worker has.
 struct Running {
     key: Digest,
-    threads: usize,
-    memory: u64,
+    share: Share,
     deadline: Option<Instant>,
     timed_out: bool,
     work: PathBuf,
     log: PathBuf,
     last_record: Instant,
     _lock: Lock,
+    _places: Vec<Lock>,
 }
 
 struct Scheduler<'a, 'r> {
@@ -98,6 +106,9 @@ struct Scheduler<'a, 'r> {
     /// Tasks whose known result is made again because its bytes are needed, each with the tasks that wait for it.
     revived: HashMap<usize, Vec<usize>>,
     running: BTreeMap<usize, Running>,
+    retrying: Retrying,
+    /// Tasks of which it was told that another run has the places of the pools that they need.
+    queued: HashSet<usize>,
     memory: u64,
     failed: bool,
     interrupts: usize,
@@ -136,6 +147,8 @@ pub fn run(
         elsewhere: BTreeSet::new(),
         revived: HashMap::new(),
         running: BTreeMap::new(),
+        retrying: Retrying::default(),
+        queued: HashSet::new(),
         memory: local::machine_memory(),
         failed: false,
         interrupts: 0,
@@ -220,13 +233,14 @@ impl Scheduler<'_, '_> {
                 self.settle(number)?;
             }
             if !self.stopping() {
+                self.try_again();
                 self.start_what_fits()?;
                 if !self.settled.is_empty() {
                     continue;
                 }
             }
             let idle = self.running.is_empty();
-            if idle && (self.stopping() || (self.ready.is_empty() && self.elsewhere.is_empty())) {
+            if idle && (self.stopping() || self.nothing_waits()) {
                 break;
             }
             let wait = if self.elsewhere.is_empty() { 100 } else { 20 };
@@ -238,6 +252,13 @@ impl Scheduler<'_, '_> {
             }
             self.watch()?;
             self.observer.tick();
+        }
+        for (number, failure) in self.retrying.give_up() {
+            if self.interrupts > 0 {
+                self.interrupted(number)?;
+            } else {
+                self.fail(number, failure.message, failure.help, failure.log)?;
+            }
         }
         for number in 0..self.states.len() {
             if self.states[number].as_ref().is_some_and(|state| !state.is_final()) {
@@ -252,6 +273,21 @@ impl Scheduler<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether no task will be started that is not running now.
+    fn nothing_waits(&self) -> bool {
+        self.ready.is_empty() && self.elsewhere.is_empty() && self.retrying.is_empty()
+    }
+
+    /// Tasks whose wait after a failure is over are ready once more.
+    fn try_again(&mut self) {
+        for number in self.retrying.due(Instant::now()) {
+            if let Some(TaskState::Retrying { key }) = self.states[number] {
+                self.states[number] = Some(TaskState::Ready { key });
+                self.ready.insert(number);
+            }
+        }
     }
 
     /// Whether no further task is to be started.
@@ -359,23 +395,26 @@ impl Scheduler<'_, '_> {
         Ok(missing == 0)
     }
 
-    /// Starts ready tasks, in the order of the graph, as far as threads and memory go.
+    /// Starts ready tasks, in the order of the graph, as far as threads, memory and pools go.
     fn start_what_fits(&mut self) -> Result<(), EngineError> {
         if self.running.len() >= self.options.jobs {
             return Ok(());
         }
         // One after the other, as far as there is room: the whole list may be long.
         let mut from = 0;
-        while self.running.len() < self.options.jobs {
+        let (threads, shares) = (self.options.threads, self.running.values().map(|running| &running.share));
+        let mut room = Room::beside(threads, self.memory, &self.options.pools, shares);
+        while self.running.len() < self.options.jobs && !room.is_full() {
             let next = [&self.ready, &self.elsewhere].into_iter().filter_map(|set| set.range(from..).next());
             let Some(number) = next.min().copied() else { break };
             from = number + 1;
             let resources = &self.resolver.graph.tasks[number].resources;
-            let threads = resources.threads.clamp(1, self.options.threads);
-            let memory = resources.memory.unwrap_or(0).min(self.memory);
-            let used_threads: usize = self.running.values().map(|running| running.threads).sum();
-            let used_memory: u64 = self.running.values().map(|running| running.memory).sum();
-            if used_threads + threads > self.options.threads || used_memory + memory > self.memory {
+            let share = Share {
+                threads: resources.threads.clamp(1, self.options.threads),
+                memory: resources.memory.unwrap_or(0).min(self.memory),
+                pools: resources.pools.clone(),
+            };
+            if !room.fits(&share) {
                 continue;
             }
             let (Some(TaskState::Ready { key }) | Some(TaskState::Elsewhere { key })) = self.states[number]
@@ -411,8 +450,18 @@ impl Scheduler<'_, '_> {
                 from = 0;
                 continue;
             }
+            let Some(places) = pools::take_places(self.store, &share, &self.options.pools)? else {
+                room.keep(&share);
+                if self.queued.insert(number) {
+                    let task = self.resolver.graph.tasks[number].id.clone();
+                    let pools = share.pools.into_iter().map(|(pool, _)| pool).collect();
+                    self.tell(Event::TaskQueued { task, pools })?;
+                }
+                continue;
+            };
             self.ready.remove(&number);
-            self.start(number, key, lock, threads, memory)?;
+            room.take(&share);
+            self.start(number, key, lock, share, places)?;
         }
         Ok(())
     }
@@ -422,27 +471,33 @@ impl Scheduler<'_, '_> {
         number: usize,
         key: Digest,
         lock: Lock,
-        threads: usize,
-        memory: u64,
+        share: Share,
+        places: Vec<Lock>,
     ) -> Result<(), EngineError> {
         self.attempts += 1;
+        let threads = share.threads;
         let work = self.work.join(self.attempts.to_string());
         let task = &self.resolver.graph.tasks[number];
         let log = self.store.runs().join(&self.run).join(format!("{}.log", resolve::file_name(task)));
         let results = &self.results;
         let outputs = |up: usize| results[up].as_deref();
-        let assignment = self.resolver.assignment(number, &key, &outputs, work.clone(), log.clone(), threads);
+        let mut assignment =
+            self.resolver.assignment(number, &key, &outputs, work.clone(), log.clone(), threads);
+        assignment.sandbox |= self.options.sandbox;
+        if task.kind == COMMAND && assignment.params.get("checkpoint").is_some() {
+            checkpoints::claim(self.store, &key, &format!("{}/{}", self.resolver.graph.name, task.id))?;
+        }
         let now = Instant::now();
         let running = Running {
             key,
-            threads,
-            memory,
+            share,
             deadline: task.resources.time.map(|limit| now + limit),
             timed_out: false,
             work,
             log: log.clone(),
             last_record: now,
             _lock: lock,
+            _places: places,
         };
         let task = task.id.clone();
         self.tell(Event::TaskStarted { task, key, threads, log })?;
@@ -525,16 +580,8 @@ impl Scheduler<'_, '_> {
                 self.tell(Event::TaskFinished { task, key: running.key, seconds, outputs })?;
                 self.finish(number, running.key, contents, Some(seconds))
             }
-            Outcome::Interrupted => {
-                self.states[number] = Some(TaskState::Interrupted);
-                let task = task.id.clone();
-                self.tell(Event::TaskInterrupted { task })
-            }
-            Outcome::Failed { .. } if self.interrupts > 1 => {
-                self.states[number] = Some(TaskState::Interrupted);
-                let task = task.id.clone();
-                self.tell(Event::TaskInterrupted { task })
-            }
+            Outcome::Interrupted => self.interrupted(number),
+            Outcome::Failed { .. } if self.interrupts > 1 => self.interrupted(number),
             Outcome::Failed { message, help } => {
                 let (message, help) = match (running.timed_out, task.resources.time) {
                     (true, Some(limit)) => (
@@ -546,9 +593,38 @@ impl Scheduler<'_, '_> {
                     ),
                     _ => (message, help),
                 };
-                self.fail(number, message, help, Some(running.log))
+                let failure = Failure { message, help, log: Some(running.log) };
+                self.retry_or_fail(number, running.key, failure)
             }
         }
+    }
+
+    /// A failed task waits for its next try, if it has one left and the run goes on.
+    fn retry_or_fail(&mut self, number: usize, key: Digest, failure: Failure) -> Result<(), EngineError> {
+        let task = &self.resolver.graph.tasks[number];
+        let retries = task.resources.retries.as_ref().filter(|_| !self.stopping());
+        let told = failure.clone();
+        match self.retrying.put(number, retries, Instant::now(), failure) {
+            Ok(again) => {
+                self.states[number] = Some(TaskState::Retrying { key });
+                self.tell(Event::TaskRetrying {
+                    task: task.id.clone(),
+                    message: told.message,
+                    help: told.help,
+                    log: told.log,
+                    retry: again.retry,
+                    of: again.of,
+                    wait: again.wait.as_secs_f64(),
+                })
+            }
+            Err(failure) => self.fail(number, failure.message, failure.help, failure.log),
+        }
+    }
+
+    fn interrupted(&mut self, number: usize) -> Result<(), EngineError> {
+        self.states[number] = Some(TaskState::Interrupted);
+        let task = self.resolver.graph.tasks[number].id.clone();
+        self.tell(Event::TaskInterrupted { task })
     }
 
     fn fail(

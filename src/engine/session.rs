@@ -69,6 +69,8 @@ impl Options {
             forced: HashSet::new(),
             jobs: cores,
             threads: cores,
+            pools: graph.pools.iter().cloned().collect(),
+            sandbox: false,
             keep_going: false,
             kernel: Level::detect(),
             json_logs: false,

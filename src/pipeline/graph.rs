@@ -26,6 +26,8 @@ pub struct Graph {
     pub tasks: Vec<Task>,
     /// The stages, in the order of declaration.
     pub stages: Vec<StageInfo>,
+    /// The pools that tasks take places of, with their sizes.
+    pub pools: Vec<(String, u32)>,
     /// The files that the pipeline was read from, with the digest of each.
     pub sources: Vec<(PathBuf, Digest)>,
     /// What enters the key of each task as far as the pipeline tells; empty until the engine has computed it.
@@ -49,6 +51,8 @@ pub struct Task {
     pub inputs: Vec<(String, Vec<Source>)>,
     pub outputs: Vec<Output>,
     pub resources: Resources,
+    /// Whether a command sees nothing but what it declares.
+    pub sandbox: bool,
 }
 
 /// Parameters, kept encoded until someone asks: most tasks of a large graph are cached, and nobody does.

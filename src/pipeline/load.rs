@@ -2,10 +2,12 @@
 
 use super::diagnostics::Diagnostics;
 use super::graph::{Graph, Params, Source, StageInfo, Task};
+use super::interpolate::Scope;
 use super::link;
 use super::node::Node;
 use super::overrides;
 pub use super::overrides::Override;
+use super::resources;
 use super::sink::{Sink, Text};
 use super::spec;
 use super::tasks;
@@ -71,7 +73,9 @@ fn build(
     }
     let spec = spec::read(&tree, sink)?;
     let params = tasks::params(spec.params, sink);
-    let drafts = tasks::expand(&spec, &params, registry, sink);
+    let scope = Scope { params: &params, declared: spec.params, instance: None, files: None };
+    let pools = resources::pools(spec.pools, &scope, sink);
+    let drafts = tasks::expand(&spec, &params, &pools, registry, sink);
     let linked = link::link(&spec, &drafts, &params, root, registry, sink);
     let order = link::order(&spec, &drafts, &linked, sink)?;
     if sink.count() > 0 {
@@ -120,6 +124,7 @@ fn build(
                 .map(|output| Output { about: String::new(), ..output })
                 .collect(),
             resources: draft.resources,
+            sandbox: draft.sandbox,
         });
     }
     Some(Graph {
@@ -129,6 +134,7 @@ fn build(
         params: params.into_iter().collect(),
         tasks: tasks.into_iter().collect::<Option<_>>()?,
         stages,
+        pools,
         sources: vec![(
             std::path::absolute(file).unwrap_or_else(|_| file.to_owned()),
             Digest::of(source.as_bytes()),

@@ -13,6 +13,8 @@ pub trait Kind: Send + Sync {
     fn summary(&self) -> &'static str;
     /// Whether the kernel level enters the key.
     fn numeric(&self) -> bool;
+    /// Whether it needs a thread pool.
+    fn parallel(&self) -> bool;
     /// The digest of everything that the kind is built from.
     fn fingerprint(&self) -> &str;
     fn inputs(&self) -> Inputs;
@@ -88,6 +90,10 @@ impl<S: Stage> Kind for Entry<S> {
 
     fn numeric(&self) -> bool {
         S::NUMERIC
+    }
+
+    fn parallel(&self) -> bool {
+        S::PARALLEL
     }
 
     fn fingerprint(&self) -> &str {

@@ -22,6 +22,8 @@ pub trait Stage: Send + Sync + 'static {
     const SUMMARY: &'static str;
     /// Whether the `f32` kernels are used, so that the kernel level enters the key.
     const NUMERIC: bool = false;
+    /// Whether it computes in this process, inside a thread pool of the granted size.
+    const PARALLEL: bool = true;
 
     /// The inputs that this kind takes.
     fn inputs() -> Inputs;

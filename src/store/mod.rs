@@ -113,6 +113,11 @@ impl Store {
         locks::Lock::try_take(&self.root.join("locks").join(key.to_string()))
     }
 
+    /// The lock of one place of a pool, if no run holds it.
+    pub fn try_place(&self, pool: &str, place: u32) -> Result<Option<locks::Lock>, StoreError> {
+        locks::Lock::try_take(&self.root.join("locks").join(format!("pool-{pool}-{place}")))
+    }
+
     /// Whether a run computes the task with this key just now.
     pub fn is_locked(&self, key: &Digest) -> bool {
         locks::Lock::is_held(&self.root.join("locks").join(key.to_string()))
