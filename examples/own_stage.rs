@@ -119,9 +119,12 @@ fn run(registry: &stages::registry::Registry) -> Result<ExitCode, Box<dyn Error>
                 .param("seed", "${matrix.seed}"),
         )
         .stage(
-            StageEntry::command("count", "sort ${inputs.throws} | uniq -c | awk '{print $2, $1}' > ${outputs.counts}")
-                .input("throws", "throw.throws")
-                .output("counts", "counts.txt"),
+            StageEntry::command(
+                "count",
+                "sort ${inputs.throws} | uniq -c | awk '{print $2, $1}' > ${outputs.counts}",
+            )
+            .input("throws", "throw.throws")
+            .output("counts", "counts.txt"),
         )
         .graph(&std::env::current_dir()?, registry)?;
     let store = Store::open(&folder)?;

@@ -111,7 +111,11 @@ fn fields(schema: &Value, when: &str) -> String {
     }
     text = if text.is_empty() || !when.is_empty() { text } else { text + "\n" };
     for choice in schema["oneOf"].as_array().into_iter().flatten() {
-        let tag = choice["properties"].as_object().into_iter().flatten().find(|(_, part)| part["const"].is_string());
+        let tag = choice["properties"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .find(|(_, part)| part["const"].is_string());
         let Some((tag, value)) = tag else { continue };
         let others: Vec<String> = choice["properties"]
             .as_object()
@@ -164,7 +168,9 @@ fn kind(schema: &Value) -> String {
     };
     match &schema["type"] {
         Value::String(kind) => one(kind),
-        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).map(one).collect::<Vec<_>>().join(" or "),
+        Value::Array(kinds) => {
+            kinds.iter().filter_map(Value::as_str).map(one).collect::<Vec<_>>().join(" or ")
+        }
         _ => "any value".to_owned(),
     }
 }
