@@ -10,7 +10,7 @@ stages:
   say:
     kind: command
     matrix: {n: [1, 2], word: ['a\"b', c]}
-    run: echo ${matrix.n} ${matrix.word} > ${outputs.text}
+    run: echo ${matrix.n} '${matrix.word}' > ${outputs.text}
     outputs: {text: say.txt}
   upper:
     kind: command

@@ -149,6 +149,9 @@ fn the_check_finds_what_is_wrong() {
         validate(&schema, &schema, &document, "status").expect_err("a problem")
     };
     assert_eq!(wrong(|d| d["more"] = 1.into()), "status.more is not described");
-    assert_eq!(wrong(|d| d["tasks"][0]["state"] = 1.into()), "status.tasks[0].state is integer, not [\"string\"]");
+    assert_eq!(
+        wrong(|d| d["tasks"][0]["state"] = 1.into()),
+        "status.tasks[0].state is integer, not [\"string\"]"
+    );
     assert_eq!(wrong(|d| _ = d.as_object_mut().map(|d| d.remove("pipeline"))), "status lacks `pipeline`");
 }

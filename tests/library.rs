@@ -26,7 +26,8 @@ fn a_program_runs_its_own_kind() {
     assert_eq!(lines[2..4], ["executed count", "0 of 3 tasks cached"]);
     let mut sum = 0.0;
     for (face, line) in (1..).zip(&lines[4..]) {
-        let count: f64 = line.strip_prefix(&format!("{face} ")).and_then(|n| n.parse().ok()).expect("a count");
+        let count: f64 =
+            line.strip_prefix(&format!("{face} ")).and_then(|n| n.parse().ok()).expect("a count");
         // Five standard deviations of a binomial count: 12,000 throws, p = 1/6.
         assert!((count - 2000.0).abs() < 5.0 * (12000.0 * 5.0 / 36.0_f64).sqrt(), "{first}");
         sum += count;

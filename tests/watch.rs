@@ -4,7 +4,7 @@ mod common;
 
 use common::Project;
 use std::io::{BufRead, BufReader};
-use std::process::Child;
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
@@ -18,21 +18,17 @@ stages:
     outputs: {text: copy.txt}
 ";
 
-/// The lines of both streams, as they come.
+/// The lines of both streams in their order: they are one pipe.
 fn lines(child: &mut Child) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
-    let stdout: Box<dyn std::io::Read + Send> = Box::new(child.stdout.take().expect("a pipe"));
-    let stderr: Box<dyn std::io::Read + Send> = Box::new(child.stderr.take().expect("a pipe"));
-    for stream in [stdout, stderr] {
-        let sender = sender.clone();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    break;
-                }
+    let stdout = child.stdout.take().expect("a pipe");
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
             }
-        });
-    }
+        }
+    });
     receiver
 }
 
@@ -51,7 +47,12 @@ fn until(lines: &Receiver<String>, text: &str) {
 #[test]
 fn changes_run_again_and_mistakes_are_waited_out() {
     let project = Project::new(PIPELINE);
-    let mut child = project.spawn(&["--watch"]);
+    let mut child = Command::new("sh")
+        .args(["-c", "exec \"$0\" run pipeline.yaml --watch 2>&1", env!("CARGO_BIN_EXE_onsager")])
+        .current_dir(project.path(""))
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the shell starts");
     let lines = lines(&mut child);
     let waiting = "waiting for changes; press Ctrl-C to end";
     // An input that is not there yet.

@@ -107,7 +107,12 @@ impl Run {
         Ok(exit::INTERRUPTED)
     }
 
-    fn once(&self, graph: &Graph, registry: &Registry, interrupts: &Arc<AtomicUsize>) -> Result<u8, CliError> {
+    fn once(
+        &self,
+        graph: &Graph,
+        registry: &Registry,
+        interrupts: &Arc<AtomicUsize>,
+    ) -> Result<u8, CliError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let selected = common::select(graph, &self.tasks)?;
         let options = Options {

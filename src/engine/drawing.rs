@@ -131,8 +131,7 @@ impl Drawing {
             let label: Vec<String> = node.lines().iter().map(|line| dot_text(line)).collect();
             let (class, colour) = CLASSES[node.counts.class()];
             let (label, colour) = (label.join("\\n"), hex(colour));
-            text +=
-                &format!("  n{number} [label=\"{label}\", class=\"{class}\", fillcolor=\"{colour}\"];\n");
+            text += &format!("  n{number} [label=\"{label}\", class=\"{class}\", fillcolor=\"{colour}\"];\n");
         }
         for Edge { from, to, label } in &self.edges {
             let label =
@@ -167,11 +166,8 @@ impl Drawing {
             let colour = CLASSES[node.counts.class()].1;
             Block { lines: node.lines(), colour }
         });
-        let arrows = self.edges.iter().map(|edge| Arrow {
-            from: edge.from,
-            to: edge.to,
-            label: edge.label.clone(),
-        });
+        let arrows =
+            self.edges.iter().map(|edge| Arrow { from: edge.from, to: edge.to, label: edge.label.clone() });
         let total = self.nodes.iter().fold(Counts::default(), |sum, node| Counts {
             cached: sum.cached + node.counts.cached,
             execute: sum.execute + node.counts.execute,
@@ -202,7 +198,8 @@ fn label(graph: &Graph, from: &[usize], to: &[usize], pairs: &BTreeSet<(usize, u
         .filter(|axis| shared(task(to[0]), axis))
         .collect();
     let value = |number: usize, axis: &str| task(number).labels.iter().find(|(name, _)| name == axis);
-    let agree = |(up, down): &(usize, usize)| common.iter().all(|axis| value(*up, axis) == value(*down, axis));
+    let agree =
+        |(up, down): &(usize, usize)| common.iter().all(|axis| value(*up, axis) == value(*down, axis));
     if !common.is_empty() && pairs.iter().all(agree) {
         return "matching".into();
     }

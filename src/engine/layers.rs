@@ -244,12 +244,7 @@ fn draw_arrow(
         let place = &places[way[way.len() - 2]];
         let (top, height) = spans[place.layer];
         let (x, half) = (place.x, 0.5 * place.width);
-        let page = vec![
-            (x - half, top),
-            (x + half, top),
-            (x + half, top + height),
-            (x - half, top + height),
-        ];
+        let page = vec![(x - half, top), (x + half, top), (x + half, top + height), (x - half, top + height)];
         scene.shapes.push(Shape::Area(page, Colour::WHITE));
         scene.text((x, top + SMALL + 0.5), &arrow.label, SMALL, Anchor::Middle).colour = GREY;
     }
@@ -328,8 +323,7 @@ mod tests {
 
     #[test]
     fn settled_positions_are_the_nearest_ones() {
-        let mut places: Vec<Place> =
-            (0..3).map(|_| Place { width: 10.0, ..Place::default() }).collect();
+        let mut places: Vec<Place> = (0..3).map(|_| Place { width: 10.0, ..Place::default() }).collect();
         // Two that want the same place share it evenly; one far away stays.
         settle(&[0, 1, 2], &[50.0, 50.0, 200.0], &mut places);
         let found: Vec<f64> = places.iter().map(|place| place.x).collect();

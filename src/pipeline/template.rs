@@ -61,7 +61,8 @@ impl Template {
     /// Writes the project's files and gives their paths. Existing files stay as they are: then nothing is written.
     pub fn write(&self, folder: &Path, registry: &Registry) -> Result<Vec<PathBuf>, TemplateError> {
         let schema = schema::text(registry);
-        let mut files = vec![(".gitignore", "/artifacts/\n"), ("schema/pipeline.schema.json", schema.as_str())];
+        let mut files =
+            vec![(".gitignore", "/artifacts/\n"), ("schema/pipeline.schema.json", schema.as_str())];
         files.extend(self.files);
         let files: Vec<(PathBuf, &str)> =
             files.into_iter().map(|(name, text)| (folder.join(name), text)).collect();
