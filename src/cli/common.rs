@@ -1,18 +1,21 @@
 //! What the commands share: their common arguments, errors and output.
 
 use super::exit;
+use crate::engine::key::Change;
 use crate::engine::resolve::{EngineError, Resolver};
 use crate::kernel::{Level, LevelError};
 use crate::pipeline::diagnostics::Diagnostics;
 use crate::pipeline::graph::{Graph, SelectError};
 use crate::pipeline::load::load;
-use crate::pipeline::overrides::Override;
+use crate::pipeline::overrides::{Given, Override};
+use crate::report::error::ReportError;
 use crate::stages::registry::Registry;
 use crate::store::Store;
 use crate::store::files::StoreError;
 use clap::Args;
 use serde::Serialize;
 use std::collections::HashSet;
+use std::error::Error;
 use std::fmt;
 use std::io::Write;
 use std::path::PathBuf;
@@ -20,8 +23,11 @@ use std::path::PathBuf;
 /// The arguments of every command that takes a pipeline.
 #[derive(Args)]
 pub struct Common {
-    /// The pipeline's YAML file
+    /// The YAML file of a pipeline or of an experiment
     pub pipeline: PathBuf,
+    /// Lay a YAML file of parameters over the pipeline's, before `--set`; may be repeated
+    #[arg(long = "params", value_name = "FILE")]
+    pub params: Vec<PathBuf>,
     /// Set a parameter of the pipeline, as if it were written in the file; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -43,6 +49,8 @@ pub enum CliError {
     Select(SelectError),
     Level(LevelError),
     Engine(EngineError),
+    /// A table that cannot be written.
+    Report(ReportError),
     /// Something else that was asked for and is not there.
     Request(String),
 }
@@ -50,7 +58,7 @@ pub enum CliError {
 impl CliError {
     pub fn code(&self) -> u8 {
         match self {
-            CliError::Engine(_) => exit::FAILED,
+            CliError::Engine(_) | CliError::Report(_) => exit::FAILED,
             _ => exit::WRONG,
         }
     }
@@ -63,6 +71,10 @@ impl fmt::Display for CliError {
             CliError::Select(error) => writeln!(f, "error: {error}"),
             CliError::Level(error) => writeln!(f, "error: {error}"),
             CliError::Engine(error) => writeln!(f, "error: {error}"),
+            CliError::Report(error) => {
+                write!(f, "error: {error}")?;
+                error.source().map_or(writeln!(f), |source| writeln!(f, ": {source}"))
+            }
             CliError::Request(message) => writeln!(f, "error: {message}"),
         }
     }
@@ -78,13 +90,12 @@ macro_rules! from {
     };
 }
 from!(Diagnostics => Pipeline, SelectError => Select, LevelError => Level,
-      EngineError => Engine, StoreError => Engine);
+      EngineError => Engine, StoreError => Engine, ReportError => Report);
 
 impl Common {
     /// The expanded, validated pipeline.
     pub fn graph(&self, registry: &Registry) -> Result<Graph, CliError> {
-        let overrides: Result<Vec<Override>, String> = self.set.iter().map(|text| text.parse()).collect();
-        Ok(load(&self.pipeline, &overrides.map_err(CliError::Request)?, registry)?)
+        Ok(load(&self.pipeline, &given(&self.params, &self.set)?, registry)?)
     }
 
     /// Where the store is for this pipeline.
@@ -107,6 +118,12 @@ impl Common {
     ) -> Result<Resolver<'a>, CliError> {
         Ok(Resolver::new(graph, registry, store, self.level()?)?)
     }
+}
+
+/// What the command line lays over a pipeline.
+pub fn given(files: &[PathBuf], sets: &[String]) -> Result<Given, CliError> {
+    let sets: Result<Vec<Override>, String> = sets.iter().map(|text| text.parse()).collect();
+    Ok(Given { files: files.to_vec(), sets: sets.map_err(CliError::Request)? })
 }
 
 /// Which tasks these words name, with everything that they need; all tasks where there are no words.
@@ -165,4 +182,16 @@ pub fn duration(seconds: f64) -> String {
 /// One task or several.
 pub fn plural(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// `params.tubes: 40 → 60`, digests cut to what a person can tell apart.
+pub fn change(change: &Change) -> String {
+    let value = |value: &Option<String>| match value {
+        Some(text) if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            text[..12].to_owned()
+        }
+        Some(text) => text.clone(),
+        None => "(none)".to_owned(),
+    };
+    format!("{}: {} → {}", change.field, value(&change.old), value(&change.new))
 }

@@ -198,12 +198,6 @@ fn file_of(graph: &Graph, task: usize, output: usize) -> String {
     Path::new(file).file_name().map_or(file.clone(), |name| name.to_string_lossy().into_owned())
 }
 
-/// The part of a task's name in brackets, as a folder name.
-pub fn instance(task: &Task) -> Option<String> {
-    let inner = task.id.strip_prefix(task.stage.as_str())?.strip_prefix('[')?.strip_suffix(']')?;
-    Some(inner.replace('/', "%2F"))
-}
-
 /// A task's name as a file name.
 pub fn file_name(task: &Task) -> String {
     task.id.replace('/', "%2F")

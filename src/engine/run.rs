@@ -139,6 +139,7 @@ pub fn run(
         jobs: options.jobs,
         threads: options.threads,
         host: fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),
+        points: graph.points.clone(),
     })?;
     scheduler.prepare();
     if let Err(error) = scheduler.drive() {
@@ -281,6 +282,10 @@ impl Scheduler<'_, '_> {
             else {
                 continue;
             };
+            // Another task of this run is about to make the same result: points of a sweep share tasks.
+            if self.running.values().any(|running| running.key == key) {
+                continue;
+            }
             let Some(lock) = self.store.try_lock(&key)? else {
                 if self.ready.remove(&number) {
                     self.elsewhere.insert(number);
@@ -453,13 +458,12 @@ impl Scheduler<'_, '_> {
         let task = &self.resolver.graph.tasks[number];
         let id = task.id.clone();
         if !self.view.is_current(&id, &key) {
-            let instance = resolve::instance(task);
             let placed: Vec<_> = task
                 .outputs
                 .iter()
                 .zip(&outputs)
                 .map(|(declared, (name, content))| {
-                    let path = self.view.relative(&task.stage, instance.as_deref(), &declared.file);
+                    let path = self.view.relative(&task.folder, &declared.file);
                     (name.clone(), *content, path)
                 })
                 .collect();

@@ -108,12 +108,8 @@ impl View {
     }
 
     /// The path of an output, relative to the `artifacts` folder.
-    pub fn relative(&self, stage: &str, instance: Option<&str>, file: &str) -> PathBuf {
-        let mut path = Path::new(&self.pipeline).join(stage);
-        if let Some(instance) = instance {
-            path.push(instance);
-        }
-        path.join(file)
+    pub fn relative(&self, folder: &str, file: &str) -> PathBuf {
+        Path::new(&self.pipeline).join(folder).join(file)
     }
 
     /// Whether the view holds exactly this result of the task, untouched.
