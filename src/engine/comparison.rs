@@ -183,8 +183,11 @@ pub fn compare(samples: &[Sample], choice: &Choice) -> Result<Compared, ChoiceEr
     };
     let over: Vec<String> = choice.over.iter().filter(varies).cloned().collect();
     let grouping: Vec<&String> = all.iter().filter(|name| !over.contains(name)).collect();
-    let parameters: Vec<String> =
-        grouping.iter().filter(|name| choice.all_params || varies(name)).map(|name| (*name).clone()).collect();
+    let parameters: Vec<String> = grouping
+        .iter()
+        .filter(|name| choice.all_params || varies(name))
+        .map(|name| (*name).clone())
+        .collect();
     let several = samples.iter().any(|sample| sample.experiment != samples[0].experiment);
     let mut columns = Vec::new();
     columns.extend(several.then(|| EXPERIMENT.to_owned()));
@@ -261,7 +264,8 @@ fn row(group: &[&Sample], by: &[&String]) -> Row {
             Some((_, measured)) => measured.values.push(value.clone()),
             None => {
                 let values = vec![value.clone()];
-                metrics.push((name.clone(), Measured { value: Value::Null, lower: None, upper: None, values }));
+                metrics
+                    .push((name.clone(), Measured { value: Value::Null, lower: None, upper: None, values }));
             }
         }
     }

@@ -38,7 +38,9 @@ pub enum GatherError {
     Engine(#[from] EngineError),
     #[error(transparent)]
     Metric(#[from] MetricError),
-    #[error("`{experiment}` has no metrics; add for example `metrics: {{loss: {{from: train.loss, column: loss}}}}`")]
+    #[error(
+        "`{experiment}` has no metrics; add for example `metrics: {{loss: {{from: train.loss, column: loss}}}}`"
+    )]
     NoMetrics { experiment: String },
 }
 
@@ -65,6 +67,7 @@ pub fn points(
         known.iter().find(|(name, _)| name == output).map(|(_, content)| *content)
     };
     let mut measurer = Measurer::new(store);
+    let before = samples.len();
     for point in &graph.points {
         let metrics = measure(&mut measurer, point, &mut content)?;
         if metrics.len() < point.metrics.len() {
@@ -73,7 +76,7 @@ pub fn points(
             samples.push(sample(graph, &point.name, point, metrics));
         }
     }
-    Ok(())
+    Ok(measurer.check(|metric| has(&samples[before..], metric))?)
 }
 
 /// The runs of a pipeline: for each setting of the parameters the latest of those that have the most metrics.
@@ -121,8 +124,15 @@ pub fn runs(graph: &Graph, store: &Store, samples: &mut Vec<Sample>) -> Result<(
             }
         }
     }
+    measurer.check(|metric| has(&found, metric))?;
     samples.extend(found.into_iter().rev());
     Ok(())
+}
+
+/// Whether some sample has a value of this metric.
+fn has(samples: &[Sample], metric: &str) -> bool {
+    let values = samples.iter().flat_map(|sample| &sample.metrics);
+    values.filter(|(name, _)| name == metric).any(|(_, value)| *value != Value::Null)
 }
 
 fn check(graph: &Graph) -> Result<(), GatherError> {

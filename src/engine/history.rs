@@ -33,7 +33,9 @@ pub enum HistoryError {
     NoRun { pipeline: Option<String> },
     #[error("there is no run `{word}`{}{}", of(.pipeline), advice(.help))]
     Unknown { word: String, pipeline: Option<String>, help: Option<String> },
-    #[error("`{word}` is the beginning of {count} runs, of `{first}` and `{second}` for example; write more of it")]
+    #[error(
+        "`{word}` is the beginning of {count} runs, of `{first}` and `{second}` for example; write more of it"
+    )]
     Ambiguous { word: String, count: usize, first: String, second: String },
     #[error("`{word}` goes back too far: there are {count} runs{}", of(.pipeline))]
     TooFar { word: String, count: usize, pipeline: Option<String> },

@@ -8,7 +8,7 @@ use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::objects::{Content, Shape};
 use polars::frame::DataFrame;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::fs;
 
@@ -19,7 +19,7 @@ pub enum MetricError {
     Table { metric: String, source: ReportError },
     #[error("metric `{metric}`: `{from}` is a folder, not a file")]
     Folder { metric: String, from: String },
-    #[error("metric `{metric}`: no row of `{from}` passes `where`")]
+    #[error("metric `{metric}`: no row of `{from}` passes `where`, at no point")]
     NoRow { metric: String, from: String },
     #[error(
         "metric `{metric}`: {rows} rows of `{from}` where one is needed; choose one with `where`, or add \
@@ -44,11 +44,13 @@ pub struct Measurer<'a> {
     store: &'a Store,
     tables: HashMap<Digest, DataFrame>,
     documents: HashMap<Digest, serde_json::Value>,
+    /// Metrics, with their artifacts, for which some table had no row: one point may well lack what another has.
+    no_row: BTreeMap<String, String>,
 }
 
 impl<'a> Measurer<'a> {
     pub fn new(store: &'a Store) -> Measurer<'a> {
-        Measurer { store, tables: HashMap::new(), documents: HashMap::new() }
+        Measurer { store, tables: HashMap::new(), documents: HashMap::new(), no_row: BTreeMap::new() }
     }
 
     /// The value of a metric, given the contents of the outputs of tasks; none while one of them is not there.
@@ -75,8 +77,20 @@ impl<'a> Measurer<'a> {
                 let rows = self.rows(metric, &contents).map_err(table)?;
                 let rows = frame::filter(&rows, filter, &name).map_err(table)?;
                 let values = frame::numbers(&rows, column, &name).map_err(table)?;
+                if values.is_empty() {
+                    self.no_row.insert(metric.name.clone(), metric.from.clone());
+                    return Ok(Some(Value::Null));
+                }
                 pick(metric, &values, *aggregate).map(Some)
             }
+        }
+    }
+
+    /// Refuses a metric that has no row anywhere: its `where` is wrong. `there` tells whether it has a value somewhere.
+    pub fn check(&self, there: impl Fn(&str) -> bool) -> Result<(), MetricError> {
+        match self.no_row.iter().find(|(metric, _)| !there(metric)) {
+            Some((metric, from)) => Err(MetricError::NoRow { metric: metric.clone(), from: from.clone() }),
+            None => Ok(()),
         }
     }
 
@@ -150,15 +164,8 @@ fn there(value: &serde_json::Value, step: &str) -> String {
 }
 
 /// One value from those of the rows.
-fn pick(
-    metric: &Metric,
-    values: &[Option<f64>],
-    aggregate: Option<Aggregate>,
-) -> Result<Value, MetricError> {
+fn pick(metric: &Metric, values: &[Option<f64>], aggregate: Option<Aggregate>) -> Result<Value, MetricError> {
     let (name, from) = (metric.name.clone(), metric.from.clone());
-    if values.is_empty() {
-        return Err(MetricError::NoRow { metric: name, from });
-    }
     let there = || values.iter().copied().flatten();
     let found = match aggregate {
         None if values.len() > 1 => {

@@ -122,9 +122,7 @@ pub fn metric() -> Value {
 
 /// What a random parameter is drawn from.
 fn distribution() -> Value {
-    let two = |kind: &str, description: &str| {
-        json!({"description": description, "type": "array", "items": {"type": kind}, "minItems": 2, "maxItems": 2})
-    };
+    let two = |kind: &str, description: &str| json!({"description": description, "type": "array", "items": {"type": kind}, "minItems": 2, "maxItems": 2});
     json!({
         "type": "object",
         "minProperties": 1,

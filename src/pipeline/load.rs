@@ -5,10 +5,10 @@ use super::graph::{Graph, Point, Source, StageInfo, Task};
 use super::interpolate::Scope;
 use super::node::{Entry, Node};
 use super::overrides::{self, Given, Lay, Overlaid};
-use super::{link, metrics, points};
 use super::sink::{Sink, Text};
 use super::spec;
 use super::tasks;
+use super::{link, metrics, points};
 use crate::stages::registry::Registry;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,8 @@ const BYTES: u64 = 1 << 30;
 
 /// Loads a pipeline, or an experiment on one, with what the command line lays over it. Tells everything that is wrong at once.
 pub fn load(file: &Path, given: &Given, registry: &Registry) -> Result<Graph, Diagnostics> {
-    let source = read(file).map_err(|error| Diagnostics::whole(file.to_owned(), error.message, error.help))?;
+    let source =
+        read(file).map_err(|error| Diagnostics::whole(file.to_owned(), error.message, error.help))?;
     load_text(source, file, &project_root(file), given, registry)
 }
 
@@ -115,8 +116,7 @@ pub fn read(file: &Path) -> Result<String, Unreadable> {
         Ok(_) => {}
     }
     let bytes = fs::read(file).map_err(|error| cannot(&error, None))?;
-    String::from_utf8(bytes)
-        .map_err(|error| cannot(&error.utf8_error(), Some("save it as UTF-8".to_owned())))
+    String::from_utf8(bytes).map_err(|error| cannot(&error.utf8_error(), Some("save it as UTF-8".to_owned())))
 }
 
 /// The graph; with errors reported it may be none, and is not to be used.
@@ -200,7 +200,9 @@ pub fn project_root(file: &Path) -> PathBuf {
     let folder = absolute.parent().unwrap_or(Path::new("/"));
     let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
     match folder.parent() {
-        Some(parent) if folder.file_name().is_some_and(|name| FOLDERS.iter().any(|own| name == *own)) => parent.to_owned(),
+        Some(parent) if folder.file_name().is_some_and(|name| FOLDERS.iter().any(|own| name == *own)) => {
+            parent.to_owned()
+        }
         _ => folder,
     }
 }

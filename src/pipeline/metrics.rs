@@ -161,8 +161,7 @@ fn source<'d>(
         }
     };
     let Some(&stage) = spec.by_name.get(reference.stage.as_str()) else {
-        let help =
-            did_you_mean(&reference.stage, spec.stages.iter().map(|stage| stage.name), "there are");
+        let help = did_you_mean(&reference.stage, spec.stages.iter().map(|stage| stage.name), "there are");
         let span = sink.narrow(span, &reference.stage);
         sink.add(Some(span), format!("there is no stage `{}`", reference.stage), help);
         return None;

@@ -139,7 +139,8 @@ fn keep(graph: &mut Graph, experiment: &Experiment, sink: &Sink) {
     let there: std::collections::HashSet<&str> = graph.tasks.iter().map(|task| task.id.as_str()).collect();
     for metric in graph.points.iter().flat_map(|point| &point.metrics) {
         let own = experiment.metrics.iter().find(|own| own.key == metric.name);
-        if let (Some(own), Some(left)) = (own, metric.tasks.iter().find(|t| !there.contains(t.task.as_str()))) {
+        if let (Some(own), Some(left)) = (own, metric.tasks.iter().find(|t| !there.contains(t.task.as_str())))
+        {
             let message = format!("metric `{}` reads `{}`, which `tasks` leaves out", own.key, left.task);
             sink.help(own.span, message, "add it to `tasks`");
         }

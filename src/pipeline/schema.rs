@@ -1,7 +1,7 @@
 //! The JSON Schema of a pipeline file, for editors, from the fields here and the parameters of the kinds.
 
-use super::resources::{MEMORY_PATTERN, TIME_PATTERN};
 use super::experiment_schema;
+use super::resources::{MEMORY_PATTERN, TIME_PATTERN};
 use super::spec::{COMMAND, COMMAND_FIELDS};
 use crate::stages::registry::{Kind, Registry};
 use crate::stages::stage::Inputs;

@@ -80,8 +80,7 @@ pub fn read<'a>(root: &'a Node, sink: &Sink) -> Option<Spec<'a>> {
         );
         return None;
     };
-    let mut spec =
-        Spec { name: "", params: &[], stages: Vec::new(), metrics: &[], by_name: HashMap::new() };
+    let mut spec = Spec { name: "", params: &[], stages: Vec::new(), metrics: &[], by_name: HashMap::new() };
     for entry in entries {
         let value = &entry.value;
         match entry.key.as_str() {

@@ -255,7 +255,8 @@ fn the_root_is_the_parent_of_the_pipelines_folder() {
         let graph = load::load(&root.join(file), &Default::default(), &registry()).unwrap();
         assert_eq!(graph.root, root);
     }
-    let error = load::load(&root.join("pipelines/c.yaml"), &Default::default(), &registry()).unwrap_err().to_string();
+    let error =
+        load::load(&root.join("pipelines/c.yaml"), &Default::default(), &registry()).unwrap_err().to_string();
     assert!(error.contains("did you mean `a.yaml`?"), "{error}");
 }
 
