@@ -32,7 +32,8 @@ fn a_failed_task_is_tried_again_after_growing_waits() {
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     assert!(started.elapsed() >= Duration::from_millis(600));
     assert!(
-        ran.stderr.contains("warning: flaky failed: the command failed (exit status: 1); retry 2 of 3 in 0.40 s"),
+        ran.stderr
+            .contains("warning: flaky failed: the command failed (exit status: 1); retry 2 of 3 in 0.40 s"),
         "{}",
         ran.stderr
     );
@@ -51,7 +52,11 @@ fn without_a_retry_left_it_fails() {
     let project = Project::new(&FLAKY.replace("RETRIES", "{times: 1, wait: 0.1s}"));
     let ran = project.run(&[]);
     assert_eq!(ran.status, 1);
-    assert!(ran.stderr.contains("error: flaky failed: the command failed (exit status: 1)"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("error: flaky failed: the command failed (exit status: 1)"),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(project.read("attempts.txt").lines().count(), 2);
 }
 
@@ -93,8 +98,16 @@ fn a_failure_elsewhere_ends_a_wait() {
     ));
     let ran = project.run(&["--jobs", "2", "--threads", "2"]);
     assert_eq!(ran.status, 1);
-    assert!(ran.stderr.contains("error: flaky failed: the command failed (exit status: 1)"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("error: hopeless failed: the command failed (exit status: 4)"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("error: flaky failed: the command failed (exit status: 1)"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr.contains("error: hopeless failed: the command failed (exit status: 4)"),
+        "{}",
+        ran.stderr
+    );
 }
 
 /// Takes 200 MB, in a process of its own group and session when `DETACHED` is set.
