@@ -52,10 +52,10 @@ fn refused(project: &Project, arguments: &[&str]) -> String {
 fn planned(project: &Project, arguments: &[&str]) -> Vec<String> {
     let ran = project.onsager(&[&["plan", "--json"], arguments].concat());
     let document: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{}", ran.stderr));
-    document["tasks"].as_array().into_iter().flatten().map(|task| names_of(&task["task"])).collect()
+    document["tasks"].as_array().into_iter().flatten().map(|task| text_of(&task["task"])).collect()
 }
 
-fn names_of(text: &Value) -> String {
+fn text_of(text: &Value) -> String {
     text.as_str().unwrap_or_default().to_owned()
 }
 
@@ -368,7 +368,7 @@ stages:
     let finished = || {
         let mut times: HashMap<String, usize> = HashMap::new();
         for event in project.events().iter().filter(|event| event["event"] == "task-finished") {
-            *times.entry(names_of(&event["task"])).or_default() += 1;
+            *times.entry(text_of(&event["task"])).or_default() += 1;
         }
         times
     };
@@ -388,4 +388,21 @@ stages:
     assert!(count("executed") <= 50 - before, "{} {before}", count("executed"));
     let after = finished();
     assert!(after.values().all(|times| *times == 1), "{after:?}");
+}
+
+#[test]
+fn the_shipped_experiments_load() {
+    let project = project(SWEEP);
+    let folder = common::repository().join("experiments");
+    let mut found = 0;
+    for file in std::fs::read_dir(&folder).expect("a folder").flatten() {
+        let (file, artifacts) = (file.path(), project.path("none"));
+        let (file, artifacts) = (file.to_string_lossy(), artifacts.to_string_lossy());
+        let ran = project.onsager(&["plan", &file, "--artifacts", &artifacts]);
+        assert_eq!(ran.status, 0, "{}", ran.stderr);
+        let ran = project.onsager(&["compare", &file, "--artifacts", &artifacts]);
+        assert!(ran.stdout.starts_with("nothing is finished yet\n"), "{} {}", ran.stdout, ran.stderr);
+        found += 1;
+    }
+    assert!(found >= 3, "{found}");
 }
