@@ -54,11 +54,10 @@ fn the_mean_over_seeds_with_its_interval() {
     assert_eq!(
         compare(&finished(), &["e.yaml"]),
         "\
-tubes  n       slope           r
+tubes  n       slope          r
    40  3  42.0 ± 2.5  2.0 ± 2.5
    60  3  62.0 ± 2.5  2.0 ± 2.5
 "
-        .replace("           r", "          r")
     );
 }
 
@@ -190,6 +189,6 @@ fn several_rows_need_a_choice() {
     with("{from: fit.json, field: law.slop}");
     assert_eq!(
         refused(&project, &["f.yaml"]),
-        "error: metric `r`: `fit.json` has no field `law.slop`; there is only `slope`\n"
+        "error: metric `r`: `fit.json` has no field `law.slop`; did you mean `slope`?\n"
     );
 }

@@ -173,7 +173,7 @@ pub fn compare(samples: &[Sample], choice: &Choice) -> Result<Compared, ChoiceEr
     };
     let all = names(|sample| &sample.params);
     let metrics = names(|sample| &sample.metrics);
-    for parameter in choice.over.iter().filter(|name| !all.contains(name)) {
+    if let Some(parameter) = choice.over.iter().find(|name| !all.contains(name)) {
         let help = did_you_mean(parameter, all.iter().map(String::as_str), "there are");
         return Err(ChoiceError::NoParameter { parameter: parameter.clone(), help });
     }
@@ -282,7 +282,7 @@ impl Measured {
     /// Computes the mean and its interval; of texts, the one that all share.
     fn settle(&mut self) {
         let first = &self.values[0];
-        if self.values.iter().all(|value| value == first) && self.values.len() == 1 {
+        if self.values.len() == 1 {
             self.value = first.clone();
             return;
         }

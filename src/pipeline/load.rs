@@ -17,7 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders of a project that hold its pipelines and experiments.
-const FOLDERS: [&str; 2] = ["pipelines", "experiments"];
+pub const FOLDERS: [&str; 2] = ["pipelines", "experiments"];
 /// A larger file is not a pipeline.
 const BYTES: u64 = 1 << 30;
 

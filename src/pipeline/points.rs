@@ -71,9 +71,15 @@ pub fn load(tree: &Node, site: &Site, given: &Given, sink: &mut Sink) -> Option<
 fn folder_of_project(file: &Path) -> PathBuf {
     let folder = file.parent().unwrap_or(Path::new(""));
     match folder.file_name() {
-        Some(name) if name == "experiments" => folder.parent().unwrap_or(Path::new("")).to_owned(),
+        Some(name) if load::FOLDERS.iter().any(|own| name == *own) => {
+            folder.parent().unwrap_or(Path::new("")).to_owned()
+        }
         // A bare name, given inside the folder.
-        None if std::env::current_dir().is_ok_and(|here| here.ends_with("experiments")) => "..".into(),
+        None if std::env::current_dir()
+            .is_ok_and(|here| load::FOLDERS.iter().any(|own| here.ends_with(own))) =>
+        {
+            "..".into()
+        }
         _ => folder.to_owned(),
     }
 }
