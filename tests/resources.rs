@@ -32,7 +32,8 @@ fn a_failed_task_is_tried_again_after_growing_waits() {
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     assert!(started.elapsed() >= Duration::from_millis(600));
     assert!(
-        ran.stderr.contains("warning: flaky failed: the command failed (exit status: 1); retry 2 of 3 in 0.40 s"),
+        ran.stderr
+            .contains("warning: flaky failed: the command failed (exit status: 1); retry 2 of 3 in 0.40 s"),
         "{}",
         ran.stderr
     );
@@ -51,7 +52,11 @@ fn without_a_retry_left_it_fails() {
     let project = Project::new(&FLAKY.replace("RETRIES", "{times: 1, wait: 0.1s}"));
     let ran = project.run(&[]);
     assert_eq!(ran.status, 1);
-    assert!(ran.stderr.contains("error: flaky failed: the command failed (exit status: 1)"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("error: flaky failed: the command failed (exit status: 1)"),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(project.read("attempts.txt").lines().count(), 2);
 }
 
@@ -93,8 +98,16 @@ fn a_failure_elsewhere_ends_a_wait() {
     ));
     let ran = project.run(&["--jobs", "2", "--threads", "2"]);
     assert_eq!(ran.status, 1);
-    assert!(ran.stderr.contains("error: flaky failed: the command failed (exit status: 1)"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("error: hopeless failed: the command failed (exit status: 4)"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("error: flaky failed: the command failed (exit status: 1)"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr.contains("error: hopeless failed: the command failed (exit status: 4)"),
+        "{}",
+        ran.stderr
+    );
 }
 
 /// Takes 200 MB, in a process of its own group and session when `DETACHED` is set.
@@ -269,6 +282,49 @@ stages:
     assert_eq!(
         ran.stderr,
         "\
+error: `memory` cannot be the name of a pool: it is a resource already
+ --> pipeline.yaml:2:17
+  |
+2 | pools: {gpu: 2, memory: 1}
+  |                 ^^^^^^
+  = help: give the pool another name
+
+error: unknown field `gpus`
+ --> pipeline.yaml:8:17
+  |
+8 |     resources: {gpus: 1, gpu: 3, retries: {time: 3, wait: soon}}
+  |                 ^^^^
+  = help: did you mean `gpu`?; a pool is declared at the top of the file: `pools: {gpu: 1}`
+
+error: pool `gpu` has 2, but 3 are asked for
+ --> pipeline.yaml:8:31
+  |
+8 |     resources: {gpus: 1, gpu: 3, retries: {time: 3, wait: soon}}
+  |                               ^
+  = help: ask for at most 2, or enlarge it under `pools`
+
+error: `retries` does not say how often
+ --> pipeline.yaml:8:34
+  |
+8 |     resources: {gpus: 1, gpu: 3, retries: {time: 3, wait: soon}}
+  |                                  ^^^^^^^
+  = help: add `times: 3`
+
+error: unknown field `time`
+ --> pipeline.yaml:8:44
+  |
+8 |     resources: {gpus: 1, gpu: 3, retries: {time: 3, wait: soon}}
+  |                                            ^^^^
+  = help: did you mean `times`?
+
+error: `wait` cannot be the text \"soon\"
+ --> pipeline.yaml:8:59
+  |
+8 |     resources: {gpus: 1, gpu: 3, retries: {time: 3, wait: soon}}
+  |                                                           ^^^^
+  = help: write numbers with units, like `90s`, `30m`, `1h30m` or `2d`
+
+6 errors in pipeline.yaml
 "
     );
 }

@@ -41,7 +41,11 @@ fn refused(run: &str, word: &str) {
     let ran = project.run(&[]);
     assert_eq!(ran.status, 1, "{run}: {}", ran.stderr);
     assert!(ran.stderr.contains(word), "{run}: {}", ran.stderr);
-    assert!(ran.stderr.contains("help: the stage is sandboxed: `Permission denied` in its log"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("help: the stage is sandboxed: `Permission denied` in its log"),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(project.read("secret.txt"), "secret\n");
     assert!(!project.path("new.txt").exists());
 }
