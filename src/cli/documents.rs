@@ -1,6 +1,7 @@
 //! The `--json` documents: one type each, from which `schema/output/` and `docs/json.md` are generated.
 //!
-//! A command that prints another one: give it a type here, a line in [`all`], and run `ONSAGER_UPDATE=1 cargo test --release documents`.
+//! A command that prints another one: give it a type here, a line in `documents_tests.rs`, and run
+//! `ONSAGER_UPDATE=1 cargo test --release documents`.
 
 use crate::engine::plan::{Planned, Verdict};
 use crate::store::digest::Digest;
@@ -104,11 +105,13 @@ pub struct ExplainTask {
     pub outputs: Option<crate::engine::events::RunOutputs>,
 }
 
-/// The content of an output. More fields may follow.
+/// The content of an output.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct OutputContent {
     pub digest: String,
-    /// In bytes.
+    /// `file` or `folder`.
+    pub shape: String,
+    /// In bytes; of a folder, the sum over its files.
     pub size: u64,
 }
 
@@ -123,34 +126,10 @@ pub struct LogTask {
     pub log: String,
 }
 
-/// A kind of stage; the document is a list of these.
+/// A new project.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct KindReference {
-    pub kind: String,
-    pub summary: String,
-    /// Whether the kernel level is part of its keys.
-    pub numeric: bool,
-    /// The digest of the code that it is built from.
-    pub fingerprint: String,
-    pub inputs: KindInputs,
-    /// The JSON Schema of its parameters.
-    pub params: Value,
-}
-
-/// The inputs of a kind.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct KindInputs {
-    pub named: Vec<KindInput>,
-    /// Whether inputs of any other name are accepted too.
-    pub others: bool,
-}
-
-/// An input of a kind.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct KindInput {
-    pub name: String,
-    pub about: String,
-    pub required: bool,
-    /// Whether it may hold several artifacts.
-    pub many: bool,
+pub struct InitDocument {
+    pub template: String,
+    /// The files that were written.
+    pub files: Vec<PathBuf>,
 }

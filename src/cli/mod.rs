@@ -2,13 +2,17 @@
 
 mod common;
 mod documents;
+#[cfg(test)]
+mod documents_tests;
 mod explain;
+mod init;
 mod kinds;
 mod log;
 mod plan;
 mod progress;
 mod run;
 mod status;
+mod store;
 
 use crate::engine::session;
 use crate::stages::registry::Registry;
@@ -26,12 +30,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Init(init::Init),
     Run(run::Run),
     Plan(plan::Plan),
     Status(status::Status),
     Explain(explain::Explain),
     Log(log::Log),
     Kinds(kinds::Kinds),
+    Store(store::Store),
     /// Print a completion script for a shell
     ///
     /// Example: onsager completions bash > ~/.local/share/bash-completion/completions/onsager
@@ -73,12 +79,14 @@ pub fn main(registry: Registry) -> ExitCode {
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     let code = match cli.command {
+        Command::Init(command) => command.execute(&registry),
         Command::Run(command) => command.execute(&registry),
         Command::Plan(command) => command.execute(&registry),
         Command::Status(command) => command.execute(&registry),
         Command::Explain(command) => command.execute(&registry),
         Command::Log(command) => command.execute(&registry),
         Command::Kinds(command) => command.execute(&registry),
+        Command::Store(command) => command.execute(&registry),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "onsager", &mut script);

@@ -8,17 +8,22 @@ use crate::engine::pools;
 use crate::engine::run::{Options, Summary};
 use crate::engine::session;
 use crate::engine::state::TaskState;
+use crate::engine::watch::{self, Watch};
 use crate::pipeline::graph::Graph;
 use crate::stages::registry::Registry;
 use crate::store::Store;
 use clap::Args;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// Run a pipeline: what is cached stays, what was interrupted goes on
 ///
 /// Examples:
 ///   onsager run pipelines/quickstart.yaml
 ///   onsager run pipelines/path-action.yaml law --set particles=1000000 --jobs 2
+///   onsager run pipelines/quickstart.yaml --watch
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Run {
@@ -45,6 +50,9 @@ pub struct Run {
     /// Execute this task although its result is there, and tell whether its bytes differ; may be repeated
     #[arg(long, value_name = "TASK")]
     force: Vec<String>,
+    /// After the run, wait until the pipeline or a file that it reads changes, and run again
+    #[arg(long)]
+    watch: bool,
     /// The form of the tasks' logs
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
     log_format: String,
@@ -52,12 +60,64 @@ pub struct Run {
 
 impl Run {
     pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
-        let graph = self.common.graph(registry)?;
+        let interrupts = session::interrupts()?;
+        if self.watch {
+            return self.again_and_again(registry, &interrupts);
+        }
+        // Freeing a large graph piece by piece takes longer than to look it all over; it ends with the process.
+        let graph: &'static Graph = Box::leak(Box::new(self.common.graph_to_run(registry)?));
+        self.once(graph, registry, &interrupts)
+    }
+
+    /// Runs after every change, until an interrupt. What is wrong is told, and may be put right meanwhile.
+    fn again_and_again(&self, registry: &Registry, interrupts: &Arc<AtomicUsize>) -> Result<u8, CliError> {
+        let interrupted = || interrupts.load(Ordering::Relaxed) > 0;
+        let mut told = None;
+        while !interrupted() {
+            let mut watch = Watch::default();
+            watch.add(self.common.files());
+            let graph = match self.common.graph_to_run(registry) {
+                Ok(graph) => graph,
+                Err(error) => {
+                    // It may lie in files that are not even there, so it is tried again, and told when it is another one.
+                    let error = error.to_string();
+                    if told.as_ref() != Some(&error) {
+                        common::complain(error.trim_end());
+                        common::complain("waiting for changes; press Ctrl-C to end");
+                    }
+                    told = Some(error);
+                    std::thread::sleep(Duration::from_millis(500));
+                    continue;
+                }
+            };
+            told = None;
+            watch.add(watch::external_inputs(&graph));
+            if let Err(error) = self.once(&graph, registry, interrupts) {
+                common::complain(error.to_string().trim_end());
+            }
+            if interrupted() {
+                break;
+            }
+            common::complain("waiting for changes; press Ctrl-C to end");
+            let changed = watch.wait(interrupts).unwrap_or_default();
+            for path in changed {
+                common::complain(&format!("changed: {}", path.display()));
+            }
+        }
+        Ok(exit::INTERRUPTED)
+    }
+
+    fn once(
+        &self,
+        graph: &Graph,
+        registry: &Registry,
+        interrupts: &Arc<AtomicUsize>,
+    ) -> Result<u8, CliError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let selected = common::select(&graph, &self.tasks)?;
+        let selected = common::select(graph, &self.tasks)?;
         let options = Options {
-            forced: common::forced(&graph, &self.force, &selected)?,
-            pools: pools::sizes(&graph, &selected, &self.pools)
+            forced: common::forced(graph, &self.force, &selected)?,
+            pools: pools::sizes(graph, &selected, &self.pools)
                 .map_err(|error| CliError::Request(error.to_string()))?,
             sandbox: self.sandbox,
             selected,
@@ -66,18 +126,18 @@ impl Run {
             keep_going: self.keep_going,
             kernel: self.common.level()?,
             json_logs: self.log_format == "json",
-            interrupts: session::interrupts()?,
+            interrupts: interrupts.clone(),
         };
-        let store = Store::open(&self.common.artifacts(&graph))?;
+        let store = Store::open(&self.common.artifacts(graph))?;
         let total = options.selected.iter().filter(|selected| **selected).count();
         let mut progress = Progress::new(total, store.artifacts());
-        let summary = session::run(&graph, registry, &store, &options, &mut progress)?;
+        let summary = session::run(graph, registry, &store, &options, &mut progress)?;
         progress.close();
         let code = exit_code(&summary);
         if self.common.json {
-            common::print_json(&document(&graph, &summary, &store, code));
+            common::print_json(&document(graph, &summary, &store, code));
         } else {
-            self.report(&graph, &summary, &store);
+            self.report(graph, &summary, &store);
         }
         Ok(code)
     }
@@ -125,7 +185,7 @@ fn exit_code(summary: &Summary) -> u8 {
 fn document(graph: &Graph, summary: &Summary, store: &Store, exit: u8) -> RunDocument {
     let mut tasks = RunTasks::default();
     let mut outputs = BTreeMap::new();
-    for (task, state) in graph.tasks.iter().zip(&summary.states) {
+    for (task, (state, made)) in graph.tasks.iter().zip(summary.states.iter().zip(&summary.outputs)) {
         let Some(state) = state else { continue };
         let id = task.id.clone();
         match state {
@@ -136,10 +196,10 @@ fn document(graph: &Graph, summary: &Summary, store: &Store, exit: u8) -> RunDoc
             }
             _ => tasks.not_run.push(id),
         }
-        if let Some(made) = state.outputs() {
-            let entries = made.iter().map(|(name, content)| {
-                let path = session::output(graph, store, task, name);
-                (name.clone(), RunOutput { digest: content.digest, size: content.size, path })
+        if let Some(made) = made {
+            let entries = task.outputs.iter().zip(made).map(|(output, content)| {
+                let path = session::output(graph, store, task, &output.name);
+                (output.name.clone(), RunOutput { digest: content.digest, size: content.size, path })
             });
             outputs.insert(task.id.clone(), entries.collect());
         }

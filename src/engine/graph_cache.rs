@@ -65,7 +65,8 @@ impl GraphCache {
                 Source::Artifact { .. } => None,
             })
             .collect();
-        files.into_iter().all(Path::exists).then_some(graph)
+        let there = files.into_iter().all(Path::exists);
+        there.then_some(graph)
     }
 
     /// Computes the identities of a graph that was loaded, and keeps it for the next invocation.

@@ -1,11 +1,10 @@
 //! What would run, and why: the run's own decisions, taken without executing anything.
 
-use super::events::RunOutputs;
 use super::key::{self, Change};
 use super::resolve::{EngineError, Resolver};
 use crate::store::Store;
 use crate::store::digest::Digest;
-use crate::store::objects::Held;
+use crate::store::objects::{Content, Held};
 use crate::store::view::View;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -50,8 +49,9 @@ pub struct Planned {
     pub key: Option<Digest>,
     #[serde(flatten)]
     pub verdict: Verdict,
+    /// In declared order; missing while they are not known.
     #[serde(skip)]
-    pub outputs: Option<RunOutputs>,
+    pub outputs: Option<Vec<Content>>,
 }
 
 /// Plans the selected tasks; the others of the graph get `None`.
@@ -71,14 +71,13 @@ pub fn plan(
             continue;
         }
         let outputs =
-            |number: usize| planned.get(number).and_then(Option::as_ref).and_then(|p| p.outputs.as_ref());
+            |number: usize| planned.get(number).and_then(Option::as_ref).and_then(|p| p.outputs.as_deref());
         let key = resolver.key(number, &outputs)?;
         if !forced.contains(&number)
             && let Some(key) = &key
             && let Some(shown) = view.current(&task.id, key, task.outputs.len())
         {
-            let names = task.outputs.iter().map(|output| output.name.clone());
-            let outputs = names.zip(shown.iter().map(|output| output.content)).collect();
+            let outputs = shown.iter().map(|output| output.content).collect();
             let (task, key) = (task.id.clone(), Some(*key));
             planned.push(Some(Planned { task, key, verdict: Verdict::Current, outputs: Some(outputs) }));
             continue;
@@ -112,7 +111,7 @@ pub fn plan(
             task: task.id.clone(),
             key,
             verdict,
-            outputs: result.map(|action| action.outputs),
+            outputs: result.map(|action| action.outputs.into_iter().map(|(_, content)| content).collect()),
         }));
     }
     collected(resolver, view, &mut planned)?;
@@ -127,7 +126,7 @@ fn reasons<'o>(
     number: usize,
     key: Option<&Digest>,
     forced: &HashSet<usize>,
-    outputs: &dyn Fn(usize) -> Option<&'o RunOutputs>,
+    outputs: &dyn Fn(usize) -> Option<&'o [Content]>,
 ) -> Result<Vec<Reason>, EngineError> {
     let task = &resolver.graph.tasks[number];
     if forced.contains(&number) {
@@ -156,7 +155,7 @@ fn collected(resolver: &Resolver, view: &View, planned: &mut [Option<Planned>]) 
             && resolver.held(outputs)? != Held::Sound
             && !outputs
                 .iter()
-                .all(|(_, content)| view.copy_of(&task.task, content).is_some_and(|copy| copy.exists()))
+                .all(|content| view.copy_of(&task.task, content).is_some_and(|copy| copy.exists()))
         {
             task.verdict = Verdict::Execute { reasons: vec![Reason::Missing] };
         }

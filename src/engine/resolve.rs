@@ -1,6 +1,5 @@
 //! Inputs and keys: what a task sees, as far as it is known.
 
-use super::events::RunOutputs;
 use super::key::{self, Material, SeenItem};
 use super::protocol::{Assignment, DeclaredOutput, Given};
 use crate::kernel::Level;
@@ -76,14 +75,14 @@ impl<'a> Resolver<'a> {
     pub fn key<'o>(
         &mut self,
         number: usize,
-        outputs: &dyn Fn(usize) -> Option<&'o RunOutputs>,
+        outputs: &dyn Fn(usize) -> Option<&'o [Content]>,
     ) -> Result<Option<Digest>, EngineError> {
         let task = &self.graph.tasks[number];
         let kernel = self.kind(task)?.numeric().then(|| self.kernel.to_string());
         let mut contents = Vec::with_capacity(task.inputs.len());
         for source in task.inputs.iter().flat_map(|(_, sources)| sources) {
             contents.push(match source {
-                Source::Artifact { task, output } => outputs(*task).map(|outputs| outputs[*output].1),
+                Source::Artifact { task, output } => outputs(*task).map(|outputs| outputs[*output]),
                 Source::File { path, .. } => Some(self.external(path)?.0),
             });
         }
@@ -99,13 +98,13 @@ impl<'a> Resolver<'a> {
     pub fn material<'o>(
         &mut self,
         task: &Task,
-        outputs: &dyn Fn(usize) -> Option<&'o RunOutputs>,
+        outputs: &dyn Fn(usize) -> Option<&'o [Content]>,
     ) -> Result<Material, EngineError> {
         let kind = self.kind(task)?;
         let mut contents = Vec::new();
         for source in task.inputs.iter().flat_map(|(_, sources)| sources) {
             contents.push(match source {
-                Source::Artifact { task, output } => outputs(*task).map(|outputs| outputs[*output].1),
+                Source::Artifact { task, output } => outputs(*task).map(|outputs| outputs[*output]),
                 Source::File { path, .. } => Some(self.external(path)?.0),
             });
         }
@@ -149,10 +148,10 @@ impl<'a> Resolver<'a> {
     }
 
     /// How the bytes of these outputs stand in the store: as the worst of them does.
-    pub fn held(&self, outputs: &RunOutputs) -> Result<Held, EngineError> {
+    pub fn held(&self, outputs: &[Content]) -> Result<Held, EngineError> {
         let objects = self.store.objects();
         let mut worst = Held::Sound;
-        for (_, content) in outputs {
+        for content in outputs {
             worst = worst.max(objects.check(content)?);
         }
         Ok(worst)
@@ -163,7 +162,7 @@ impl<'a> Resolver<'a> {
         &mut self,
         number: usize,
         key: &Digest,
-        outputs: &dyn Fn(usize) -> Option<&'o RunOutputs>,
+        outputs: &dyn Fn(usize) -> Option<&'o [Content]>,
         work: PathBuf,
         log: PathBuf,
         threads: usize,
@@ -181,7 +180,7 @@ impl<'a> Resolver<'a> {
                             name: artifact_name(graph, *task, *output),
                             labels: graph.tasks[*task].labels.clone(),
                         },
-                        content: outputs(*task).map(|outputs| outputs[*output].1),
+                        content: outputs(*task).map(|outputs| outputs[*output]),
                     }
                 }
                 Source::File { path, name } => Given {

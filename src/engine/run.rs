@@ -1,7 +1,7 @@
 //! The scheduler: brings every selected task to a final state, and keeps the record, the store's index and the view.
 
 use super::checkpoints;
-use super::events::{Event, Observer, Record, RunOutputs};
+use super::events::{Event, Observer, Record};
 use super::local::{self, Executor};
 use super::pools::{self, Room, Share, Sizes};
 use super::protocol::{FromWorker, Outcome, Report};
@@ -9,6 +9,7 @@ use super::resolve::{self, EngineError, Resolver};
 use super::retry::{Failure, Retrying};
 use super::state::TaskState;
 use crate::kernel::Level;
+use crate::pipeline::graph::Dependents;
 use crate::pipeline::spec::COMMAND;
 use crate::stages::stage::Output;
 use crate::store::Store;
@@ -16,7 +17,7 @@ use crate::store::actions::Action;
 use crate::store::digest::Digest;
 use crate::store::files;
 use crate::store::locks::Lock;
-use crate::store::objects::Held;
+use crate::store::objects::{Content, Held};
 use crate::store::view::{Placed, View};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
@@ -51,6 +52,8 @@ pub struct Options {
 pub struct Summary {
     pub run: String,
     pub states: Vec<Option<TaskState>>,
+    /// The outputs of each task, in declared order, as far as they are known.
+    pub outputs: Vec<Option<Vec<Content>>>,
     pub interrupted: bool,
     pub seconds: f64,
 }
@@ -94,8 +97,8 @@ struct Scheduler<'a, 'r> {
     attempts: usize,
     states: Vec<Option<TaskState>>,
     /// The outputs of each task, as far as they are known; the store may lack their bytes.
-    results: Vec<Option<RunOutputs>>,
-    dependents: Vec<Vec<usize>>,
+    results: Vec<Option<Vec<Content>>>,
+    dependents: Dependents,
     /// Waiting tasks whose inputs are all known now.
     settled: Vec<usize>,
     ready: BTreeSet<usize>,
@@ -174,6 +177,7 @@ pub fn run(
     let mut summary = Summary {
         run: run.to_owned(),
         states: std::mem::take(&mut scheduler.states),
+        outputs: std::mem::take(&mut scheduler.results),
         interrupted: scheduler.interrupts > 0,
         seconds: started.elapsed().as_secs_f64(),
     };
@@ -222,6 +226,8 @@ impl Scheduler<'_, '_> {
 
     /// Goes on until no task can change its state any more.
     fn drive(&mut self) -> Result<(), EngineError> {
+        // Inside the gate while it decides; outside while it waits, when all that it relies on is in the view's index.
+        let mut gate = self.store.enter_gate()?;
         loop {
             while let Some(number) = self.settled.pop() {
                 self.settle(number)?;
@@ -238,7 +244,10 @@ impl Scheduler<'_, '_> {
                 break;
             }
             let wait = if self.elsewhere.is_empty() { 100 } else { 20 };
-            if let Some(report) = self.executor.next(Duration::from_millis(wait)) {
+            drop(gate);
+            let report = self.executor.next(Duration::from_millis(wait));
+            gate = self.store.enter_gate()?;
+            if let Some(report) = report {
                 self.hear(report)?;
             }
             self.watch()?;
@@ -294,7 +303,7 @@ impl Scheduler<'_, '_> {
     /// Computes the key of a task whose inputs are known, and looks for its result.
     fn settle(&mut self, number: usize) -> Result<(), EngineError> {
         let results = &self.results;
-        let key = match self.resolver.key(number, &|up| results[up].as_ref()) {
+        let key = match self.resolver.key(number, &|up| results[up].as_deref()) {
             // An input that cannot be read is this task's trouble alone.
             Err(EngineError::Store(error)) => return self.fail(number, error.to_string(), None, None),
             key => key?,
@@ -313,14 +322,14 @@ impl Scheduler<'_, '_> {
     fn find(&mut self, number: usize, key: Digest) -> Result<bool, EngineError> {
         let task = &self.resolver.graph.tasks[number];
         if let Some(shown) = self.view.current(&task.id, &key, task.outputs.len()) {
-            let names = task.outputs.iter().map(|output| output.name.clone());
-            let outputs = names.zip(shown.iter().map(|output| output.content)).collect();
+            let outputs = shown.iter().map(|output| output.content).collect();
             self.finish(number, key, outputs, None)?;
             return Ok(true);
         }
         let Some(action) = self.resolver.result(&key)? else { return Ok(false) };
-        if self.bring(number, &action.outputs)? {
-            self.put_into_view(number, key, &action.outputs)?;
+        let outputs: Vec<Content> = action.outputs.iter().map(|(_, content)| *content).collect();
+        if self.bring(number, &outputs)? {
+            self.put_into_view(number, key, &outputs)?;
         } else if self.is_wanted(number) {
             return Ok(false);
         } else {
@@ -328,25 +337,25 @@ impl Scheduler<'_, '_> {
             self.view.withdraw(&task.id, key)?;
         }
         if !matches!(self.states[number], Some(TaskState::Failed { .. })) {
-            self.finish(number, key, action.outputs, None)?;
+            self.finish(number, key, outputs, None)?;
         }
         Ok(true)
     }
 
     /// Sees to it that the store holds the bytes of a known result: as they are there, or else from the view. False when they are
     /// nowhere.
-    fn bring(&mut self, number: usize, outputs: &RunOutputs) -> Result<bool, EngineError> {
+    fn bring(&mut self, number: usize, outputs: &[Content]) -> Result<bool, EngineError> {
         let objects = self.store.objects();
-        let task = self.resolver.graph.tasks[number].id.clone();
+        let task = &self.resolver.graph.tasks[number];
         let mut all = true;
-        for (name, content) in outputs {
+        for (declared, content) in task.outputs.iter().zip(outputs) {
             let held = objects.mend(content)?;
             if held == Held::Damaged {
-                let (task, output) = (task.clone(), name.clone());
+                let (task, output) = (task.id.clone(), declared.name.clone());
                 self.tell(Event::ObjectDamaged { task, output, object: content.digest })?;
             }
             if held != Held::Sound {
-                let copy = self.view.copy_of(&task, content);
+                let copy = self.view.copy_of(&task.id, content);
                 all &= copy.is_some_and(|copy| objects.take_back(content, &copy).unwrap_or(false));
             }
         }
@@ -355,7 +364,7 @@ impl Scheduler<'_, '_> {
 
     /// Whether the outputs of a task are what the run is for: nothing else of the run takes them.
     fn is_wanted(&self, number: usize) -> bool {
-        !self.dependents[number].iter().any(|dependent| self.options.selected[*dependent])
+        !self.dependents.of(number).iter().any(|dependent| self.options.selected[*dependent])
     }
 
     /// Sees to it that the inputs of a task that is about to start are in the store. True when all are; else those that are not
@@ -368,14 +377,8 @@ impl Scheduler<'_, '_> {
                 missing += 1;
                 continue;
             }
-            let Some((key, outputs)) = self.states[up].as_ref().and_then(|state| match state {
-                TaskState::Cached { key, outputs } | TaskState::Executed { key, outputs } => {
-                    Some((*key, outputs.clone()))
-                }
-                _ => None,
-            }) else {
-                continue;
-            };
+            let Some(key) = self.states[up].as_ref().and_then(TaskState::result) else { continue };
+            let outputs = self.results[up].clone().unwrap_or_default();
             if self.bring(up, &outputs)? {
                 continue;
             }
@@ -477,7 +480,7 @@ impl Scheduler<'_, '_> {
         let task = &self.resolver.graph.tasks[number];
         let log = self.store.runs().join(&self.run).join(format!("{}.log", resolve::file_name(task)));
         let results = &self.results;
-        let outputs = |up: usize| results[up].as_ref();
+        let outputs = |up: usize| results[up].as_deref();
         let mut assignment =
             self.resolver.assignment(number, &key, &outputs, work.clone(), log.clone(), threads);
         assignment.sandbox |= self.options.sandbox;
@@ -551,7 +554,7 @@ impl Scheduler<'_, '_> {
                 let known = self.options.forced.contains(&number) || self.revived.contains_key(&number);
                 let before = if known { self.store.actions().get(&running.key)? } else { None };
                 let results = &self.results;
-                let material = self.resolver.material(task, &|up| results[up].as_ref())?;
+                let material = self.resolver.material(task, &|up| results[up].as_deref())?;
                 self.store.actions().put(&Action {
                     key: running.key,
                     task: task.id.clone(),
@@ -568,11 +571,14 @@ impl Scheduler<'_, '_> {
                         self.tell(Event::TaskDiffers { task, output })?;
                     }
                 }
-                self.put_into_view(number, running.key, &outputs)?;
+                let contents: Vec<Content> = outputs.iter().map(|(_, content)| *content).collect();
+                self.put_into_view(number, running.key, &contents)?;
                 if matches!(self.states[number], Some(TaskState::Failed { .. })) {
                     return Ok(());
                 }
-                self.finish(number, running.key, outputs, Some(seconds))
+                let task = task.id.clone();
+                self.tell(Event::TaskFinished { task, key: running.key, seconds, outputs })?;
+                self.finish(number, running.key, contents, Some(seconds))
             }
             Outcome::Interrupted => self.interrupted(number),
             Outcome::Failed { .. } if self.interrupts > 1 => self.interrupted(number),
@@ -635,16 +641,12 @@ impl Scheduler<'_, '_> {
     }
 
     /// Makes the view show a result, whose bytes are in the store. The task fails when that cannot be done.
-    fn put_into_view(&mut self, number: usize, key: Digest, outputs: &RunOutputs) -> Result<(), EngineError> {
+    fn put_into_view(&mut self, number: usize, key: Digest, outputs: &[Content]) -> Result<(), EngineError> {
         let task = &self.resolver.graph.tasks[number];
         let folder = Path::new(&self.resolver.graph.name).join(&task.folder);
         let place = |declared: &Output, content| (content, folder.join(&declared.file));
-        let placed: Vec<_> = task
-            .outputs
-            .iter()
-            .zip(outputs)
-            .map(|(declared, (_, content))| place(declared, *content))
-            .collect();
+        let placed: Vec<_> =
+            task.outputs.iter().zip(outputs).map(|(declared, content)| place(declared, *content)).collect();
         let what = match self.view.show(&task.id, key, &placed) {
             // The result itself is in the store.
             Err(error) => return self.fail(number, error.to_string(), None, None),
@@ -664,25 +666,22 @@ impl Scheduler<'_, '_> {
         &mut self,
         number: usize,
         key: Digest,
-        outputs: RunOutputs,
+        outputs: Vec<Content>,
         seconds: Option<f64>,
     ) -> Result<(), EngineError> {
-        let task = self.resolver.graph.tasks[number].id.clone();
         self.ready.remove(&number);
-        self.results[number] = Some(outputs.clone());
+        self.results[number] = Some(outputs);
         self.states[number] = Some(match seconds {
-            Some(seconds) => {
-                self.tell(Event::TaskFinished { task, key, seconds, outputs: outputs.clone() })?;
-                TaskState::Executed { key, outputs }
-            }
+            Some(_) => TaskState::Executed { key },
             None => {
+                let task = self.resolver.graph.tasks[number].id.clone();
                 self.show(&Event::TaskCached { task, key });
-                TaskState::Cached { key, outputs }
+                TaskState::Cached { key }
             }
         });
         // Made again: the others went on long ago.
         let waiting = self.revived.remove(&number);
-        for dependent in waiting.as_ref().unwrap_or(&self.dependents[number]) {
+        for dependent in waiting.as_deref().unwrap_or(self.dependents.of(number)) {
             if let Some(TaskState::Waiting { missing }) = &mut self.states[*dependent] {
                 *missing -= 1;
                 if *missing == 0 {

@@ -36,17 +36,28 @@ pub fn run(
     let resolver = Resolver::new(graph, registry, store, options.kernel)?;
     let name = run::new_run_name();
     let log_format = if options.json_logs { "json" } else { "text" };
-    let mut executor = LocalExecutor::new(WorkerCommand {
+    let mut executor =
+        workers(store, options.kernel, log_format, store.runs().join(&name).join("workers.log"))?;
+    run::run(resolver, store, options, &name, &mut executor, observer)
+}
+
+/// An executor whose workers are this program and use this store.
+pub fn workers(
+    store: &Store,
+    kernel: Level,
+    log_format: &str,
+    stderr: PathBuf,
+) -> Result<LocalExecutor, EngineError> {
+    Ok(LocalExecutor::new(WorkerCommand {
         program: this_program()?,
         arguments: vec![
             WORKER.into(),
             store.artifacts().into(),
-            options.kernel.to_string().into(),
+            kernel.to_string().into(),
             log_format.into(),
         ],
-        stderr: store.runs().join(&name).join("workers.log"),
-    });
-    run::run(resolver, store, options, &name, &mut executor, observer)
+        stderr,
+    }))
 }
 
 impl Options {

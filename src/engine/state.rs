@@ -1,6 +1,5 @@
 //! The life of a task.
 
-use super::events::RunOutputs;
 use crate::store::digest::Digest;
 
 /// Where a task stands in a run. The transitions:
@@ -35,9 +34,9 @@ pub enum TaskState {
     /// A worker computes it.
     Running { key: Digest },
     /// Its result was there.
-    Cached { key: Digest, outputs: RunOutputs },
+    Cached { key: Digest },
     /// It was computed in this run.
-    Executed { key: Digest, outputs: RunOutputs },
+    Executed { key: Digest },
     /// It went wrong.
     Failed { message: String },
     /// It was stopped on request.
@@ -47,18 +46,10 @@ pub enum TaskState {
 }
 
 impl TaskState {
-    /// The outputs, where there are any.
-    pub fn outputs(&self) -> Option<&RunOutputs> {
-        match self {
-            TaskState::Cached { outputs, .. } | TaskState::Executed { outputs, .. } => Some(outputs),
-            _ => None,
-        }
-    }
-
     /// The key of the result, where there is one.
     pub fn result(&self) -> Option<Digest> {
         match self {
-            TaskState::Cached { key, .. } | TaskState::Executed { key, .. } => Some(*key),
+            TaskState::Cached { key } | TaskState::Executed { key } => Some(*key),
             _ => None,
         }
     }

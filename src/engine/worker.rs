@@ -189,6 +189,7 @@ fn compute(
     let run = AssertUnwindSafe(|| pool.map_or_else(run, |pool| pool.install(run)));
     panic::catch_unwind(run).unwrap_or_else(|payload| Err(panic_message(payload.as_ref()).into()))?;
     intact(&objects)?;
+    let _gate = store.enter_gate()?;
     let mut outputs = Vec::new();
     for output in &assignment.outputs {
         let path = out.join(&output.file);

@@ -201,17 +201,31 @@ impl Graph {
         found
     }
 
-    /// For every task the tasks that take its outputs, ascending, each once.
-    pub fn dependents(&self) -> Vec<Vec<usize>> {
-        let mut dependents = vec![Vec::new(); self.tasks.len()];
+    /// For every task the tasks that take its outputs.
+    pub fn dependents(&self) -> Dependents {
+        // A task may take several artifacts of another one: the second and further ones are passed over.
+        let mut edges = Vec::new();
+        let mut last = vec![usize::MAX; self.tasks.len()];
         for (at, task) in self.tasks.iter().enumerate() {
-            for dependency in task.dependencies() {
-                if dependents[dependency].last() != Some(&at) {
-                    dependents[dependency].push(at);
+            for on in task.dependencies() {
+                if last[on] != at {
+                    last[on] = at;
+                    edges.push((on, at));
                 }
             }
         }
-        dependents
+        let mut starts = vec![0; self.tasks.len() + 1];
+        edges.iter().for_each(|(on, _)| starts[on + 1] += 1);
+        for at in 0..self.tasks.len() {
+            starts[at + 1] += starts[at];
+        }
+        let mut next = starts.clone();
+        let mut tasks = vec![0; edges.len()];
+        for (on, at) in edges {
+            tasks[next[on]] = at;
+            next[on] += 1;
+        }
+        Dependents { starts, tasks }
     }
 
     /// These tasks and everything that they depend on, ascending.
@@ -229,6 +243,20 @@ impl Graph {
             }
         }
         needed.iter().enumerate().filter(|(_, needed)| **needed).map(|(at, _)| at).collect()
+    }
+}
+
+/// The edges of a graph turned around.
+#[derive(Debug, Clone)]
+pub struct Dependents {
+    starts: Vec<usize>,
+    tasks: Vec<usize>,
+}
+
+impl Dependents {
+    /// The tasks that take the outputs of this one, ascending, each once.
+    pub fn of(&self, task: usize) -> &[usize] {
+        &self.tasks[self.starts[task]..self.starts[task + 1]]
     }
 }
 

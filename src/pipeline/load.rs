@@ -12,6 +12,7 @@ use super::sink::{Sink, Text};
 use super::spec;
 use super::tasks;
 use crate::stages::registry::Registry;
+use crate::stages::stage::Output;
 use crate::store::digest::Digest;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -117,7 +118,11 @@ fn build(
             kind: stage.kind?.0.to_owned(),
             params: Params::new(&draft.params),
             inputs,
-            outputs: draft.outputs?,
+            outputs: draft
+                .outputs?
+                .into_iter()
+                .map(|output| Output { about: String::new(), ..output })
+                .collect(),
             resources: draft.resources,
             sandbox: draft.sandbox,
         });

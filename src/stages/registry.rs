@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::stage::{Inputs, Issue, Output, Stage, StageError};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use std::marker::PhantomData;
@@ -130,13 +131,16 @@ fn typed<P: serde::de::DeserializeOwned>(params: &Value) -> Result<P, ParamError
 }
 
 /// What `onsager kinds --json` prints of a kind.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Reference {
     pub kind: &'static str,
     pub summary: &'static str,
+    /// Whether the kernel level is part of its keys.
     pub numeric: bool,
+    /// The digest of the code that it is built from.
     pub fingerprint: String,
     pub inputs: Inputs,
+    /// The JSON Schema of its parameters.
     pub params: Value,
 }
 

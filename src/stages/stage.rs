@@ -42,7 +42,7 @@ pub trait Stage: Send + Sync + 'static {
 }
 
 /// The inputs of a kind.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Inputs {
     /// The named inputs.
     pub named: Vec<Input>,
@@ -51,7 +51,7 @@ pub struct Inputs {
 }
 
 /// One named input of a kind.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Input {
     pub name: &'static str,
     pub about: &'static str,

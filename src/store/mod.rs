@@ -11,6 +11,9 @@
 //!     graphs/               pipelines as they were expanded: a cache
 //!     views/<pipeline>.journal what was put into the view last, per task: an index, appended to
 //!     locks/  work/         of running tasks
+//!     collected.jsonl       objects that `gc` dropped although action records name them
+//!     damaged/              objects that `verify` found damaged
+//!     gate                  the lock between runs and `gc`
 //!     stat.journal          digests of external files by their stat data: an index, appended to
 //!   <pipeline>/<stage>/…    the view
 //! ```
@@ -19,14 +22,23 @@
 //! leaves either the old state or the new.
 
 pub mod actions;
+pub mod archive;
 pub mod digest;
+pub mod export;
 pub mod files;
+pub mod gate;
+pub mod gc;
+pub mod import;
+pub mod inventory;
 pub mod journal;
 pub mod locks;
 pub mod log;
 pub mod manifests;
 pub mod objects;
+pub mod runs;
 pub mod stat;
+pub mod usage;
+pub mod verify;
 pub mod view;
 
 use digest::Digest;

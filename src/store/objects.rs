@@ -194,9 +194,15 @@ impl Objects {
         Ok(Content { digest, shape: Shape::Folder, size: entries.iter().map(|entry| entry.size).sum() })
     }
 
-    fn bring_in(&self, file: &Path, digest: &Digest, within: &Path, real: &Path) -> Result<(), StoreError> {
+    pub(super) fn bring_in(
+        &self,
+        file: &Path,
+        digest: &Digest,
+        within: &Path,
+        real: &Path,
+    ) -> Result<(), StoreError> {
         let target = self.path(digest);
-        if target.exists() {
+        if renew(&target)? {
             return Ok(());
         }
         let found = fs::canonicalize(file).map_err(StoreError::io("find", file))?;
@@ -232,7 +238,7 @@ impl Objects {
     /// Keeps these bytes as an object.
     fn keep(&self, bytes: &[u8], digest: &Digest) -> Result<(), StoreError> {
         let target = self.path(digest);
-        if target.exists() {
+        if renew(&target)? {
             return Ok(());
         }
         files::write_atomic(&target, bytes)?;
@@ -327,5 +333,20 @@ fn move_in(file: &Path, target: &Path) -> io::Result<()> {
             fs::rename(file, target)
         }
         moved => moved,
+    }
+}
+
+/// Whether an object is there already, not written to since. It counts as new from now on (its ctime does), so that `gc` passes over
+/// it until a record names it.
+fn renew(object: &Path) -> Result<bool, StoreError> {
+    let renewed = (|| {
+        let file = File::open(object)?;
+        let data = file.metadata()?;
+        let sound = data.mtime() == STORED && data.mtime_nsec() == 0;
+        if sound { file.set_permissions(data.permissions()).map(|()| true) } else { Ok(false) }
+    })();
+    match renewed {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        renewed => renewed.map_err(StoreError::io("protect", object)),
     }
 }

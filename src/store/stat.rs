@@ -23,11 +23,11 @@ pub fn signature(path: &Path) -> Result<Digest, StoreError> {
     scan(path).map(|(digest, _)| digest)
 }
 
-/// The signature of a path relative to an open folder, if it can be read; `whole` is the same path from the root.
-pub fn signature_at(folder: impl AsFd, relative: &Path, whole: &Path) -> Option<Digest> {
+/// The signature of a path relative to a folder, which is open as well, if it can be read.
+pub fn signature_at(folder: impl AsFd, root: &Path, relative: &Path) -> Option<Digest> {
     let data = statat(folder, relative, AtFlags::empty()).ok()?;
     match FileType::from_raw_mode(data.st_mode) {
-        FileType::Directory => signature(whole).ok(),
+        FileType::Directory => signature(&root.join(relative)).ok(),
         _ => Some(of_file(&data)),
     }
 }

@@ -102,8 +102,7 @@ impl View {
         let shown = self.shown.get(task).filter(|shown| shown.key == *key && shown.outputs.len() == count)?;
         let folder = self.folder.as_ref()?;
         let untouched = |output: &ShownOutput| {
-            let whole = self.artifacts.join(&output.path);
-            stat::signature_at(folder, &output.path, &whole) == Some(output.signature)
+            stat::signature_at(folder, &self.artifacts, &output.path) == Some(output.signature)
         };
         shown.outputs.iter().all(untouched).then_some(&shown.outputs)
     }
