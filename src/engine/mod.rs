@@ -7,6 +7,7 @@
 pub mod checkpoints;
 pub mod drawing;
 pub mod events;
+pub mod folders;
 pub mod graph_cache;
 pub mod key;
 pub mod layers;
