@@ -134,7 +134,7 @@ fn run(registry: &stages::registry::Registry) -> Result<ExitCode, Box<dyn Error>
     let cached = summary.count(|state| matches!(state, TaskState::Cached { .. }));
     println!("{cached} of {} tasks cached", graph.tasks.len());
     for number in graph.select("count")? {
-        if summary.states[number].as_ref().and_then(TaskState::outputs).is_none() {
+        if summary.outputs[number].is_none() {
             return Ok(ExitCode::FAILURE);
         }
         let path = session::output(&graph, &store, &graph.tasks[number], "counts");

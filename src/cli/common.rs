@@ -2,12 +2,13 @@
 
 use super::exit;
 use crate::engine::graph_cache::GraphCache;
+use crate::engine::key::Change;
 use crate::engine::resolve::{EngineError, Resolver};
 use crate::kernel::{Level, LevelError};
 use crate::pipeline::diagnostics::Diagnostics;
 use crate::pipeline::graph::{Graph, SelectError};
 use crate::pipeline::load::{load, project_root};
-use crate::pipeline::overrides::Override;
+use crate::pipeline::overrides::{Given, Override};
 use crate::pipeline::template::TemplateError;
 use crate::report::error::ReportError;
 use crate::stages::registry::Registry;
@@ -16,6 +17,7 @@ use crate::store::files::StoreError;
 use clap::Args;
 use serde::Serialize;
 use std::collections::HashSet;
+use std::error::Error;
 use std::fmt;
 use std::io::Write;
 use std::path::PathBuf;
@@ -23,8 +25,11 @@ use std::path::PathBuf;
 /// The arguments of every command that takes a pipeline.
 #[derive(Args)]
 pub struct Common {
-    /// The pipeline's YAML file
+    /// The YAML file of a pipeline or of an experiment
     pub pipeline: PathBuf,
+    /// Lay a YAML file of parameters over the pipeline's, before `--set`; may be repeated
+    #[arg(long = "params", value_name = "FILE")]
+    pub params: Vec<PathBuf>,
     /// Set a parameter of the pipeline, as if it were written in the file; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -46,7 +51,8 @@ pub enum CliError {
     Select(SelectError),
     Level(LevelError),
     Engine(EngineError),
-    Drawing(ReportError),
+    /// A table or a drawing that cannot be written.
+    Report(ReportError),
     Template(TemplateError),
     /// Something else that was asked for and is not there.
     Request(String),
@@ -55,7 +61,7 @@ pub enum CliError {
 impl CliError {
     pub fn code(&self) -> u8 {
         match self {
-            CliError::Engine(_) | CliError::Drawing(_) => exit::FAILED,
+            CliError::Engine(_) | CliError::Report(_) => exit::FAILED,
             _ => exit::WRONG,
         }
     }
@@ -68,7 +74,10 @@ impl fmt::Display for CliError {
             CliError::Select(error) => writeln!(f, "error: {error}"),
             CliError::Level(error) => writeln!(f, "error: {error}"),
             CliError::Engine(error) => writeln!(f, "error: {error}"),
-            CliError::Drawing(error) => writeln!(f, "error: {error}"),
+            CliError::Report(error) => {
+                write!(f, "error: {error}")?;
+                error.source().map_or(writeln!(f), |source| writeln!(f, ": {source}"))
+            }
             CliError::Template(error) => writeln!(f, "error: {error}"),
             CliError::Request(message) => writeln!(f, "error: {message}"),
         }
@@ -85,18 +94,17 @@ macro_rules! from {
     };
 }
 from!(Diagnostics => Pipeline, SelectError => Select, LevelError => Level,
-      EngineError => Engine, StoreError => Engine, ReportError => Drawing, TemplateError => Template);
+      EngineError => Engine, StoreError => Engine, ReportError => Report, TemplateError => Template);
 
 impl Common {
     /// The expanded, validated pipeline: as it was kept, if nothing that it was read from has changed.
     pub fn graph(&self, registry: &Registry) -> Result<Graph, CliError> {
         let store = Store::at(&self.artifacts_folder())?;
-        let cache = GraphCache::new(&store, registry, &self.pipeline, &self.set);
+        let cache = self.cache(&store, registry);
         if let Some(graph) = cache.get() {
             return Ok(graph);
         }
-        let overrides: Result<Vec<Override>, String> = self.set.iter().map(|text| text.parse()).collect();
-        let mut graph = load(&self.pipeline, &overrides.map_err(CliError::Request)?, registry)?;
+        let mut graph = load(&self.pipeline, &given(&self.params, &self.set)?, registry)?;
         cache.keep(&mut graph, registry)?;
         Ok(graph)
     }
@@ -108,9 +116,15 @@ impl Common {
         let mut graph = self.graph(registry)?;
         if fresh {
             let store = Store::open(&folder)?;
-            GraphCache::new(&store, registry, &self.pipeline, &self.set).keep(&mut graph, registry)?;
+            self.cache(&store, registry).keep(&mut graph, registry)?;
         }
         Ok(graph)
+    }
+
+    fn cache(&self, store: &Store, registry: &Registry) -> GraphCache {
+        let files = self.params.iter().map(|file| format!("--params {}", file.display()));
+        let sets = self.set.iter().map(|set| format!("--set {set}"));
+        GraphCache::new(store, registry, &self.pipeline, &files.chain(sets).collect::<Vec<_>>())
     }
 
     /// The folder of the store and the outputs.
@@ -118,9 +132,9 @@ impl Common {
         self.artifacts.clone().unwrap_or_else(|| project_root(&self.pipeline).join("artifacts"))
     }
 
-    /// The files that make the graph.
+    /// The files that were named.
     pub fn files(&self) -> Vec<PathBuf> {
-        vec![self.pipeline.clone()]
+        std::iter::once(&self.pipeline).chain(&self.params).cloned().collect()
     }
 
     /// Where the store is for this pipeline.
@@ -143,6 +157,12 @@ impl Common {
     ) -> Result<Resolver<'a>, CliError> {
         Ok(Resolver::new(graph, registry, store, self.level()?)?)
     }
+}
+
+/// What the command line lays over a pipeline.
+pub fn given(files: &[PathBuf], sets: &[String]) -> Result<Given, CliError> {
+    let sets: Result<Vec<Override>, String> = sets.iter().map(|text| text.parse()).collect();
+    Ok(Given { files: files.to_vec(), sets: sets.map_err(CliError::Request)? })
 }
 
 /// Which tasks these words name, with everything that they need; all tasks where there are no words.
@@ -204,4 +224,16 @@ pub fn duration(seconds: f64) -> String {
 /// One task or several.
 pub fn plural(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// `params.tubes: 40 → 60`, digests cut to what a person can tell apart.
+pub fn change(change: &Change) -> String {
+    let value = |value: &Option<String>| match value {
+        Some(text) if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            text[..12].to_owned()
+        }
+        Some(text) => text.clone(),
+        None => "(none)".to_owned(),
+    };
+    format!("{}: {} → {}", change.field, value(&change.old), value(&change.new))
 }

@@ -1,6 +1,8 @@
 //! The command line: one file per command, each a thin cover of the library.
 
 mod common;
+mod compare;
+mod diff;
 mod documents;
 #[cfg(test)]
 mod documents_tests;
@@ -36,6 +38,8 @@ enum Command {
     Status(status::Status),
     Explain(explain::Explain),
     Log(log::Log),
+    Compare(compare::Compare),
+    Diff(diff::Diff),
     Kinds(kinds::Kinds),
     Store(store::Store),
     /// Print a completion script for a shell
@@ -85,6 +89,8 @@ pub fn main(registry: Registry) -> ExitCode {
         Command::Status(command) => command.execute(&registry),
         Command::Explain(command) => command.execute(&registry),
         Command::Log(command) => command.execute(&registry),
+        Command::Compare(command) => command.execute(&registry),
+        Command::Diff(command) => command.execute(&registry),
         Command::Kinds(command) => command.execute(&registry),
         Command::Store(command) => command.execute(&registry),
         Command::Completions { shell } => {

@@ -4,7 +4,6 @@ use super::common::{self, CliError, Common};
 use super::documents::PlanDocument;
 use super::exit;
 use crate::engine::drawing::Drawing;
-use crate::engine::key::Change;
 use crate::engine::plan::{self, Planned, Reason, Verdict};
 use crate::stages::registry::Registry;
 use crate::store::Store;
@@ -132,15 +131,6 @@ fn because(reason: &Reason) -> String {
         Reason::Missing => "its result is no longer in the store".into(),
         Reason::Forced => "forced".into(),
         Reason::Unfinished => "goes on from a checkpoint of an earlier attempt".into(),
-        Reason::Changed(Change { field, old, new }) => {
-            let value = |value: &Option<String>| match value {
-                Some(text) if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
-                    text[..12].to_owned()
-                }
-                Some(text) => text.clone(),
-                None => "(none)".to_owned(),
-            };
-            format!("{field}: {} → {}", value(old), value(new))
-        }
+        Reason::Changed(change) => common::change(change),
     }
 }

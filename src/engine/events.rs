@@ -1,5 +1,6 @@
 //! What happens in a run, as it is written to the run's record and shown to the user.
 
+use crate::pipeline::graph::Point;
 use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
@@ -25,6 +26,9 @@ pub enum Event {
         jobs: usize,
         threads: usize,
         host: String,
+        /// The settings of the parameters, with the metrics to compare them by.
+        #[serde(default)]
+        points: Vec<Point>,
     },
     /// Not in the record, but in its manifest.
     TaskCached {

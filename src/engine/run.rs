@@ -162,6 +162,7 @@ pub fn run(
         jobs: options.jobs,
         threads: options.threads,
         host: fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),
+        points: graph.points.clone(),
     })?;
     scheduler.resolver.read_external(&options.selected);
     scheduler.prepare();
@@ -420,6 +421,10 @@ impl Scheduler<'_, '_> {
             else {
                 continue;
             };
+            // Another task of this run is about to make the same result: points of a sweep share tasks.
+            if self.running.values().any(|running| running.key == key) {
+                continue;
+            }
             let Some(lock) = self.store.try_lock(&key)? else {
                 if self.ready.remove(&number) {
                     self.elsewhere.insert(number);

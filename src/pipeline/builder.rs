@@ -75,7 +75,13 @@ impl Pipeline {
     /// The expanded, checked graph. Relative file inputs start at `root`. Lines and columns of what is wrong are those of [`Self::text`].
     pub fn graph(&self, root: &Path, registry: &Registry) -> Result<Graph, Diagnostics> {
         let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
-        load::load_text(self.text(), Path::new(&self.name), &root, &[], registry)
+        load::load_text(
+            self.text(),
+            Path::new(&self.name),
+            &root,
+            &super::overrides::Given::default(),
+            registry,
+        )
     }
 }
 
@@ -155,8 +161,14 @@ mod tests {
         let written = "name: words\nparams: {word: \"he said: \\\"hello\\\" ☃\\n\"}\nstages:\n  say:\n    kind: command\n    \
                        matrix: {n: [1, 2]}\n    run: echo ${params.word} ${matrix.n} > ${outputs.text}\n    \
                        outputs: {text: said.txt}\n";
-        let written =
-            load::load_text(written.into(), Path::new("words"), Path::new("/"), &[], &builtin()).unwrap();
+        let written = load::load_text(
+            written.into(),
+            Path::new("words"),
+            Path::new("/"),
+            &super::super::overrides::Given::default(),
+            &builtin(),
+        )
+        .unwrap();
         assert_eq!(format!("{built:?}"), format!("{written:?}"));
     }
 

@@ -1,6 +1,7 @@
 //! The graph of tasks that a pipeline stands for.
 
 use super::matrix::normal;
+use super::metrics::Metric;
 use super::reference::{self, ReferenceError};
 pub use super::resources::Resources;
 use super::sink::did_you_mean;
@@ -8,7 +9,7 @@ use crate::stages::stage::Output;
 use crate::store::digest::Digest;
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -20,8 +21,10 @@ pub struct Graph {
     pub file: PathBuf,
     /// The project root, absolute: relative file inputs start there.
     pub root: PathBuf,
-    /// The pipeline's parameters, with the `--set` values.
-    pub params: Vec<(String, Value)>,
+    /// Whether the file is an experiment rather than a pipeline.
+    pub experiment: bool,
+    /// The settings of the parameters: one, or those of an experiment's sweep.
+    pub points: Vec<Point>,
     /// Every task after those it depends on, otherwise in the order of declaration.
     pub tasks: Vec<Task>,
     /// The stages, in the order of declaration.
@@ -34,13 +37,23 @@ pub struct Graph {
     pub identities: Vec<Digest>,
 }
 
+/// One setting of the parameters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// What stands before the names of its tasks, as in `tubes=40,seed=1/motion`; empty when there is only one point.
+    pub name: String,
+    /// The pipeline's parameters, and the values set inside stages by their dotted keys.
+    pub params: Map<String, Value>,
+    pub metrics: Vec<Metric>,
+}
+
 /// One instance of a stage.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Task {
-    /// `motion`, or `motion[system=free,diffusion=0.5]`.
+    /// `motion`, or `motion[system=free,diffusion=0.5]`; of a sweep `tubes=40,seed=1/motion`.
     pub id: String,
     pub stage: String,
-    /// Where its outputs go, below the folder of the pipeline: `motion`, or `motion/system=free,diffusion=0.5`.
+    /// Where its outputs go, below the folder of the graph's name.
     pub folder: String,
     /// The coordinates in the matrix, in the order of the axes.
     pub labels: Vec<(String, Value)>,
@@ -130,6 +143,8 @@ pub enum SelectError {
     Unreadable { word: String, reason: ReferenceError },
     #[error("`{word}` is an output, not a task; write `{stage}`")]
     Output { word: String, stage: String },
+    #[error("there is no point `{point}`{}", advice(.help))]
+    NoPoint { point: String, help: Option<String> },
     #[error("the pipeline has no stage `{stage}`{}", advice(.help))]
     NoStage { stage: String, help: Option<String> },
     #[error("stage `{stage}` has no axis `{axis}`{}", advice(.help))]
@@ -143,8 +158,43 @@ fn advice(help: &Option<String>) -> String {
 }
 
 impl Graph {
-    /// The tasks that a word selects, ascending: `motion` (every instance), `motion[system=free]`, or a task's id.
+    /// The tasks that a word selects, ascending: `motion` (every instance), `motion[system=free]`, or a task's id. Of a sweep
+    /// `motion` is that of every point, `tubes=40/motion` that of one, and `tubes=40` everything of one.
     pub fn select(&self, word: &str) -> Result<Vec<usize>, SelectError> {
+        let Some((point, word)) = self.split_point(word)? else { return self.select_in(word, "") };
+        let prefix = format!("{point}/");
+        if word.is_empty() {
+            let inside = |at: &usize| self.tasks[*at].id.starts_with(&prefix);
+            return Ok((0..self.tasks.len()).filter(inside).collect());
+        }
+        self.select_in(word, &prefix)
+    }
+
+    /// The name of the point that a word starts with, and the rest of the word.
+    fn split_point<'w>(&self, word: &'w str) -> Result<Option<(&'w str, &'w str)>, SelectError> {
+        if self.points.len() < 2 {
+            return Ok(None);
+        }
+        for point in &self.points {
+            match word.strip_prefix(point.name.as_str()) {
+                Some("") => return Ok(Some((word, ""))),
+                Some(rest) if rest.starts_with('/') => {
+                    return Ok(Some((&word[..point.name.len()], &rest[1..])));
+                }
+                _ => {}
+            }
+        }
+        let stage = &word[..word.find('[').unwrap_or(word.len())];
+        if !stage.contains(['/', '=']) {
+            return Ok(None);
+        }
+        let point = stage.split('/').next().unwrap_or(stage).to_owned();
+        let help = did_you_mean(&point, self.points.iter().map(|point| point.name.as_str()), "there are");
+        Err(SelectError::NoPoint { point, help })
+    }
+
+    /// The tasks whose ids start with `prefix` that a word selects.
+    fn select_in(&self, word: &str, prefix: &str) -> Result<Vec<usize>, SelectError> {
         let reference = reference::parse(word)
             .map_err(|reason| SelectError::Unreadable { word: word.to_owned(), reason })?;
         let name = reference.stage;
@@ -165,9 +215,11 @@ impl Graph {
                 labels.iter().any(|(name, label)| name == axis && normal(&label_text(label)) == *value)
             })
         };
-        let found: Vec<usize> = stage.tasks.iter().copied().filter(agrees).collect();
+        let inside = |task: &usize| self.tasks[*task].id.starts_with(prefix);
+        let all: Vec<usize> = stage.tasks.iter().copied().filter(inside).collect();
+        let found: Vec<usize> = all.iter().copied().filter(agrees).collect();
         if found.is_empty() {
-            let ids = stage.tasks.iter().map(|&task| self.tasks[task].id.as_str());
+            let ids = all.iter().map(|&task| &self.tasks[task].id[prefix.len()..]);
             let help = did_you_mean(word, ids, "the instances are");
             return Err(SelectError::NoInstance { word: word.to_owned(), stage: name, help });
         }

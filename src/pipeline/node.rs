@@ -110,6 +110,22 @@ impl Node {
         }
     }
 
+    /// The value as it is written, `${…}` and all; none where it is no JSON (`.nan`).
+    pub fn json(&self) -> Option<Value> {
+        Some(match &self.value {
+            Yaml::Null => Value::Null,
+            Yaml::Bool(value) => Value::Bool(*value),
+            Yaml::Number(number) => Value::Number(number.clone()),
+            Yaml::NotFinite(_) => return None,
+            Yaml::Text(text) => Value::String(text.clone()),
+            Yaml::List(items) => Value::Array(items.iter().map(Node::json).collect::<Option<_>>()?),
+            Yaml::Map(entries) => {
+                let fields = entries.iter().map(|entry| Some((entry.key.clone(), entry.value.json()?)));
+                Value::Object(fields.collect::<Option<_>>()?)
+            }
+        })
+    }
+
     /// The entries, if this is a mapping.
     pub fn entries(&self) -> Option<&[Entry]> {
         match &self.value {

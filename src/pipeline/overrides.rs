@@ -1,7 +1,18 @@
-//! `--set key=value`: values laid over the file before it is read.
+//! Values laid over a pipeline before it is read: `--set key=value`, parameters files, and the parameters of experiments.
 
 use super::node::{Entry, Node, Yaml};
 use super::sink::{Sink, Span, did_you_mean};
+use serde_json::{Map, Value};
+use std::path::PathBuf;
+
+/// What a command line lays over a pipeline: the files first, then the values.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Given {
+    /// `--params`, in order.
+    pub files: Vec<PathBuf>,
+    /// `--set`, in order.
+    pub sets: Vec<Override>,
+}
 
 /// A value from the command line. `particles` is the pipeline's parameter of that name; a key that starts with `params.` or
 /// `stages.` is a path from the top of the file, like `stages.motion.params.width`.
@@ -16,6 +27,13 @@ impl Override {
     /// The argument as it was typed.
     pub fn argument(&self) -> String {
         format!("--set {}={}", self.key, self.value)
+    }
+
+    /// The places of the key and of the value in the argument, the sink's text number `text`.
+    fn spans(&self, text: u32) -> (Span, u32) {
+        let start = "--set ".len() as u32;
+        let key = Span { text, start, end: start + self.key.len() as u32 };
+        (key, key.end + 1)
     }
 }
 
@@ -32,33 +50,95 @@ impl std::str::FromStr for Override {
     }
 }
 
-/// Lays one value over the tree; `text` is the number of the argument among the sink's texts.
-pub fn apply(root: &mut Node, given: &Override, text: u32, sink: &Sink) {
-    let start = "--set ".len() as u32;
-    let key = Span { text, start, end: start + given.key.len() as u32 };
-    let Some(mut value) = Node::parse(&given.value, text, key.end + 1, sink) else { return };
+/// The argument as an entry of a mapping; `text` is its number among the sink's texts.
+pub fn entry(given: &Override, text: u32, sink: &Sink) -> Option<Entry> {
+    let (key, start) = given.spans(text);
+    let mut value = Node::parse(&given.value, text, start, sink)?;
     if value.span.end <= value.span.start {
-        value.span = Span { end: key.end + 1 + given.value.len() as u32, ..value.span };
+        value.span = Span { end: start + given.value.len() as u32, ..value.span };
     }
-    let mut path: Vec<&str> = given.key.split('.').collect();
+    Some(Entry { key: given.key.clone(), span: key, value })
+}
+
+/// The entries of a parameters file, the sink's text number `text`.
+pub fn entries(text: u32, sink: &Sink) -> Vec<Entry> {
+    let Some(node) = Node::parse(sink.whole(text), text, 0, sink) else { return Vec::new() };
+    match node.value {
+        Yaml::Map(entries) => entries,
+        Yaml::Null => Vec::new(),
+        _ => {
+            let message = format!("a parameters file is a mapping, but this is {}", node.what());
+            sink.help(node.span, message, "write `name: value`, a line for each parameter");
+            Vec::new()
+        }
+    }
+}
+
+/// How a mapping meets one that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lay {
+    /// Field by field: parameters files and experiments.
+    Merge,
+    /// As a whole: `--set` and the values of a sweep.
+    Replace,
+}
+
+/// A pipeline with values laid over it.
+#[derive(Debug, Clone)]
+pub struct Overlaid {
+    pub tree: Node,
+    /// The values that are set inside stages, by their dotted keys: parameters too, though the pipeline does not call them so.
+    pub inside: Map<String, Value>,
+}
+
+impl Overlaid {
+    pub fn new(tree: Node) -> Overlaid {
+        Overlaid { tree, inside: Map::new() }
+    }
+
+    /// Lays an entry over the tree; its key is a parameter's name or a dotted path.
+    pub fn lay(&mut self, entry: &Entry, how: Lay, sink: &Sink) {
+        let path = path(&entry.key);
+        if path[0] == "stages" {
+            self.inside.insert(path.join("."), entry.value.json().unwrap_or(Value::Null));
+        }
+        self.lay_at(&path, entry.span, &entry.value, how, sink);
+    }
+
+    fn lay_at(&mut self, path: &[&str], key: Span, value: &Node, how: Lay, sink: &Sink) {
+        let Some(slot) = slot(&mut self.tree, path, key, sink) else { return };
+        if let (Lay::Merge, Yaml::Map(_), Yaml::Map(entries)) = (how, &slot.value, &value.value) {
+            for entry in entries {
+                let longer = [path, &[entry.key.as_str()]].concat();
+                self.lay_at(&longer, entry.span, &entry.value, how, sink);
+            }
+        } else {
+            *slot = value.clone();
+        }
+    }
+}
+
+/// The path from the top of a pipeline that a key stands for.
+pub fn path(key: &str) -> Vec<&str> {
+    let mut path: Vec<&str> = key.split('.').collect();
     if path.len() == 1 || !matches!(path[0], "params" | "stages") {
         path.insert(0, "params");
     }
-    let Some((last, parents)) = path.split_last() else { return };
+    path
+}
+
+/// The value at a path, made where the file need not mention it, else reported.
+fn slot<'a>(root: &'a mut Node, path: &[&str], key: Span, sink: &Sink) -> Option<&'a mut Node> {
+    let (last, parents) = path.split_last()?;
     let mut node = root;
     for (depth, step) in parents.iter().enumerate() {
         // The parameters and resources of a stage have defaults, so the file need not mention them.
         let optional = depth == 2 && path[0] == "stages" && matches!(*step, "params" | "resources");
-        node = match child(node, step, optional, key, sink) {
-            Some(node) => node,
-            None => return,
-        };
+        node = child(node, step, optional, key, sink)?;
     }
     let open = |field: &&str| matches!(*field, "params" | "resources" | "inputs" | "env");
     let free = path[0] == "stages" && path.len() > 3 && path.get(2).is_some_and(open);
-    if let Some(slot) = child(node, last, free, key, sink) {
-        *slot = value;
-    }
+    child(node, last, free, key, sink)
 }
 
 /// The value of `step` in a mapping; a missing one is made if `create`, else reported.

@@ -1,5 +1,6 @@
 //! The JSON Schema of a pipeline file, for editors, from the fields here and the parameters of the kinds.
 
+use super::experiment_schema;
 use super::resources::{MEMORY_PATTERN, TIME_PATTERN};
 use super::spec::{COMMAND, COMMAND_FIELDS};
 use crate::stages::registry::{Kind, Registry};
@@ -47,6 +48,7 @@ pub fn pipeline(registry: &Registry) -> Value {
                 "propertyNames": {"$ref": "#/$defs/slug"},
                 "additionalProperties": {"$ref": "#/$defs/stage"},
             },
+            "metrics": experiment_schema::metrics(),
         },
         "$defs": definitions,
     })
@@ -114,8 +116,6 @@ fn common() -> Map<String, Value> {
     let scalar = json!({"type": ["string", "number", "boolean"]});
     let points = json!({"type": "array", "items": {"type": "object", "minProperties": 1}});
     let definitions = json!({
-        "slug": {"type": "string", "pattern": "^[a-z0-9_-]{1,100}$"},
-        "name": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_-]*$"},
         "template": {"description": "`${params.name}` or `${matrix.axis}`.", "type": "string", "pattern": r"\$\{.*\}"},
         "reference": {
             "description": "`stage`, `stage.output`, `stage[axis=value].output` or `stage[matching]`; `{file: path}` for a file.",
@@ -200,10 +200,20 @@ fn common() -> Map<String, Value> {
             },
         },
     });
-    match definitions {
-        Value::Object(map) => map,
-        _ => Map::new(),
+    let mut all = name_and_slug();
+    all.insert("metric".to_owned(), experiment_schema::metric());
+    if let Value::Object(map) = definitions {
+        all.extend(map);
     }
+    all
+}
+
+/// The definitions of names.
+pub fn name_and_slug() -> Map<String, Value> {
+    let mut names = Map::new();
+    names.insert("slug".to_owned(), json!({"type": "string", "pattern": "^[a-z0-9_-]{1,100}$"}));
+    names.insert("name".to_owned(), json!({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_-]*$"}));
+    names
 }
 
 /// What holds for the stages of one kind.

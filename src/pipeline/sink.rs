@@ -1,6 +1,7 @@
 //! Where the steps of loading report what is wrong, by span; it turns into [`Diagnostics`] at the end.
 
 use super::diagnostics::{Diagnostic, Diagnostics, Place};
+use crate::store::digest::Digest;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ const LIMIT: usize = 1000;
 /// A range of bytes in one of the [`Sink`]'s texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Span {
-    /// The text: 0 is the file, the others are the `--set` arguments in order.
+    /// The text, by its number in the [`Sink`].
     pub text: u32,
     pub start: u32,
     pub end: u32,
@@ -23,11 +24,15 @@ pub struct Text {
     /// The file as the user gave it, or the argument.
     pub name: String,
     pub text: String,
+    /// Whether it is an argument of the command line.
+    pub argument: bool,
 }
 
 /// Collects errors. Shared by reference: reporting needs no exclusive access.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Sink {
+    /// The files that were read, with the digest of each.
+    pub files: Vec<(PathBuf, Digest)>,
     texts: Vec<Text>,
     found: RefCell<Found>,
 }
@@ -40,9 +45,15 @@ struct Found {
 }
 
 impl Sink {
-    /// `texts[0]` is the file.
-    pub fn new(texts: Vec<Text>) -> Sink {
-        Sink { texts, found: RefCell::default() }
+    /// Adds a text that spans may point into, and gives its number. The first one is the file that was asked for.
+    pub fn add_text(&mut self, text: Text) -> u32 {
+        self.texts.push(text);
+        self.texts.len() as u32 - 1
+    }
+
+    /// The whole of a text.
+    pub fn whole(&self, text: u32) -> &str {
+        self.texts.get(text as usize).map_or("", |text| &text.text)
     }
 
     /// Reports an error at a place.
@@ -75,8 +86,7 @@ impl Sink {
 
     /// The text of a span.
     pub fn text(&self, span: Span) -> &str {
-        let text = self.texts.get(span.text as usize).map_or("", |text| &text.text);
-        text.get(span.start as usize..span.end as usize).unwrap_or_default()
+        self.whole(span.text).get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 
     /// The part of `span` that holds `part`, else the whole span.
@@ -132,7 +142,7 @@ fn place(text: &Text, starts: &[usize], span: Span) -> Place {
         column: column + 1,
         text: whole.to_owned(),
         width,
-        argument: span.text > 0,
+        argument: text.argument,
     }
 }
 

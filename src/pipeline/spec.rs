@@ -6,7 +6,7 @@ use super::sink::{Sink, Span, did_you_mean};
 use std::collections::HashMap;
 
 /// The fields of a pipeline.
-pub const FIELDS: [&str; 5] = ["name", "description", "params", "pools", "stages"];
+pub const FIELDS: [&str; 6] = ["name", "description", "params", "pools", "stages", "metrics"];
 /// The fields of a stage.
 pub const STAGE_FIELDS: [&str; 11] = [
     "kind",
@@ -33,6 +33,7 @@ pub struct Spec<'a> {
     pub params: &'a [Entry],
     pub pools: &'a [Entry],
     pub stages: Vec<Stage<'a>>,
+    pub metrics: &'a [Entry],
     /// The position of each stage by name.
     pub by_name: HashMap<&'a str, usize>,
 }
@@ -91,7 +92,8 @@ pub fn read<'a>(root: &'a Node, sink: &Sink) -> Option<Spec<'a>> {
         );
         return None;
     };
-    let mut spec = Spec { name: "", params: &[], pools: &[], stages: Vec::new(), by_name: HashMap::new() };
+    let mut spec =
+        Spec { name: "", params: &[], pools: &[], stages: Vec::new(), metrics: &[], by_name: HashMap::new() };
     for entry in entries {
         let value = &entry.value;
         match entry.key.as_str() {
@@ -104,6 +106,7 @@ pub fn read<'a>(root: &'a Node, sink: &Sink) -> Option<Spec<'a>> {
             "description" => _ = text(entry, sink),
             "params" => spec.params = mapping(entry, sink),
             "pools" => spec.pools = mapping(entry, sink),
+            "metrics" => spec.metrics = mapping(entry, sink),
             "stages" => {
                 for stage in mapping(entry, sink) {
                     slug(&stage.key, stage.span, "the name of a stage", sink);
@@ -275,11 +278,12 @@ fn read_reference<'a>(node: &'a Node, input: &Entry, sink: &Sink) -> Option<Refe
 }
 
 /// A place to show for an entry: its value, or its key when that is empty.
-fn shown(entry: &Entry) -> Span {
+pub fn shown(entry: &Entry) -> Span {
     if entry.value.value == Yaml::Null { entry.span } else { entry.value.span }
 }
 
-fn text<'a>(entry: &'a Entry, sink: &Sink) -> Option<&'a str> {
+/// The text of an entry that must be text and not empty.
+pub fn text<'a>(entry: &'a Entry, sink: &Sink) -> Option<&'a str> {
     match &entry.value.value {
         Yaml::Text(text) if !text.trim().is_empty() => Some(text),
         Yaml::Text(_) => {
@@ -298,7 +302,8 @@ fn text<'a>(entry: &'a Entry, sink: &Sink) -> Option<&'a str> {
     }
 }
 
-fn mapping<'a>(entry: &'a Entry, sink: &Sink) -> &'a [Entry] {
+/// The entries of an entry that must be a mapping, or empty.
+pub fn mapping<'a>(entry: &'a Entry, sink: &Sink) -> &'a [Entry] {
     match &entry.value.value {
         Yaml::Map(entries) => entries,
         Yaml::Null => &[],
@@ -317,7 +322,7 @@ pub fn unknown(entry: &Entry, fields: &[&str], of: &str, sink: &Sink) {
 }
 
 /// Checks a name that becomes the name of a folder.
-fn slug(name: &str, span: Span, what: &str, sink: &Sink) {
+pub fn slug(name: &str, span: Span, what: &str, sink: &Sink) {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
     if name.is_empty() || name.len() > 100 || !name.chars().all(fits) {
         let better: String =

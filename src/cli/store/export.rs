@@ -4,6 +4,7 @@ use super::text::{self, Place};
 use crate::cli::common::{self, CliError};
 use crate::cli::exit;
 use crate::pipeline::load::load;
+use crate::pipeline::overrides::Given;
 use crate::stages::registry::Registry;
 use crate::store::export;
 use crate::store::runs::{self, Run};
@@ -62,7 +63,8 @@ impl Export {
             return Ok(run.clone());
         }
         let file = Path::new(&self.run);
-        let pipeline = if file.is_file() { load(file, &[], registry)?.name } else { self.run.clone() };
+        let pipeline =
+            if file.is_file() { load(file, &Given::default(), registry)?.name } else { self.run.clone() };
         let of_pipeline: Vec<Run> = runs.into_iter().filter(|run| run.pipeline == pipeline).collect();
         let known = !of_pipeline.is_empty();
         of_pipeline.into_iter().rfind(|run| run.done).ok_or_else(|| {

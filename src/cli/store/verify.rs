@@ -39,6 +39,9 @@ pub struct Verify {
     /// With `--rerun`, set a parameter of the pipeline; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", requires = "rerun")]
     set: Vec<String>,
+    /// With `--rerun`, a YAML file of parameters that are laid over the pipeline's; may be repeated
+    #[arg(long = "params", value_name = "FILE", requires = "rerun")]
+    params: Vec<PathBuf>,
     /// With `--rerun`, pin the kernel level of numeric stages
     #[arg(long, value_name = "LEVEL", requires = "rerun")]
     kernel: Option<Level>,
@@ -62,6 +65,7 @@ impl Verify {
         let common = Common {
             pipeline: pipeline.to_owned(),
             set: self.set.clone(),
+            params: self.params.clone(),
             artifacts: self.place.artifacts.clone(),
             kernel: self.kernel,
             json: self.place.json,

@@ -1,7 +1,8 @@
 //! What a good file becomes.
 
 use super::super::graph::{Graph, SelectError, Source};
-use super::super::load::{self, Override};
+use super::super::load;
+use super::super::overrides::Override;
 use super::{load, load_with, registry};
 use serde_json::json;
 use std::path::Path;
@@ -61,7 +62,7 @@ fn tasks_come_after_what_they_need_and_otherwise_as_declared() {
         ]
     );
     assert_eq!(graph.name, "path-action");
-    assert_eq!(graph.params[1], ("particles".to_owned(), json!(20_000_000)));
+    assert_eq!(graph.points[0].params["particles"], json!(20_000_000));
     let stages: Vec<_> =
         graph.stages.iter().map(|s| (s.name.as_str(), s.axes.len(), s.tasks.clone())).collect();
     assert_eq!(stages, [("law", 0, vec![4]), ("motion", 2, vec![0, 1, 2, 3]), ("plot", 0, vec![5])]);
@@ -252,10 +253,11 @@ fn the_root_is_the_parent_of_the_pipelines_folder() {
     std::fs::write(root.join("pipelines/a.yaml"), text).unwrap();
     std::fs::write(root.join("b.yaml"), text).unwrap();
     for file in ["pipelines/a.yaml", "b.yaml"] {
-        let graph = load::load(&root.join(file), &[], &registry()).unwrap();
+        let graph = load::load(&root.join(file), &Default::default(), &registry()).unwrap();
         assert_eq!(graph.root, root);
     }
-    let error = load::load(&root.join("pipelines/c.yaml"), &[], &registry()).unwrap_err().to_string();
+    let error =
+        load::load(&root.join("pipelines/c.yaml"), &Default::default(), &registry()).unwrap_err().to_string();
     assert!(error.contains("did you mean `a.yaml`?"), "{error}");
 }
 
@@ -282,7 +284,7 @@ fn numbers_are_what_they_look_like() {
     let graph = load(
         "name: x\nparams: {a: 2e7, b: 2.5e-3, c: 1.0, d: 007, e: yes, f: '1', g: 1_000, h: -3, i: 1e300}\nstages: {m: {kind: motion, params: {system: free}}}\n",
     );
-    let values: Vec<String> = graph.params.iter().map(|(_, value)| value.to_string()).collect();
+    let values: Vec<String> = graph.points[0].params.iter().map(|(_, value)| value.to_string()).collect();
     assert_eq!(values, ["20000000", "0.0025", "1.0", "\"007\"", "\"yes\"", "\"1\"", "1000", "-3", "1e+300"]);
 }
 

@@ -8,7 +8,8 @@ mod values;
 
 use super::diagnostics::Diagnostics;
 use super::graph::Graph;
-use super::load::{Override, load_text};
+use super::load::load_text;
+use super::overrides::Given;
 use crate::stages::context::Context;
 use crate::stages::registry::Registry;
 use crate::stages::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
@@ -146,9 +147,9 @@ fn registry() -> Registry {
 
 /// Loads a text as `pipelines/test.yaml` of this crate, with `--set` values.
 fn load_with(source: &str, sets: &[&str]) -> Result<Graph, Diagnostics> {
-    let overrides: Vec<Override> = sets.iter().map(|set| set.parse().unwrap()).collect();
+    let given = Given { files: Vec::new(), sets: sets.iter().map(|set| set.parse().unwrap()).collect() };
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    load_text(source.to_owned(), Path::new("pipelines/test.yaml"), root, &overrides, &registry())
+    load_text(source.to_owned(), Path::new("pipelines/test.yaml"), root, &given, &registry())
 }
 
 fn load(source: &str) -> Graph {

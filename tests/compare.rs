@@ -1,0 +1,195 @@
+//! `compare`: metrics of experiments and runs in one table.
+
+mod common;
+
+use common::Project;
+use serde_json::{Value, json};
+
+const PIPELINE: &str = r#"name: p
+params: {tubes: 40, seed: 1}
+stages:
+  fit:
+    kind: command
+    run: 'echo "{\"law\": {\"slope\": $((${params.tubes} + ${params.seed}))}}" > ${outputs.json}'
+    outputs: {json: fit.json}
+  table:
+    kind: command
+    run: 'printf "system,r\nfree,0.5\nharmonic,${params.seed}\n" > ${outputs.csv}'
+    outputs: {csv: table.csv}
+metrics:
+  slope: {from: fit.json, field: law.slope}
+  r: {from: table.csv, column: r, where: {system: harmonic}}
+"#;
+
+const SWEEP: &str = "\
+name: e
+pipeline: pipeline.yaml
+sweep:
+  grid: {tubes: [40, 60], seed: [1, 2, 3]}
+";
+
+fn finished() -> Project {
+    let project = Project::new(PIPELINE);
+    project.write("e.yaml", SWEEP);
+    let ran = project.onsager(&["run", "e.yaml"]);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    project
+}
+
+fn compare(project: &Project, arguments: &[&str]) -> String {
+    let ran = project.onsager(&[&["compare"], arguments].concat());
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    ran.stdout
+}
+
+fn refused(project: &Project, arguments: &[&str]) -> String {
+    let ran = project.onsager(&[&["compare"], arguments].concat());
+    assert_eq!(ran.status, 2, "{}", ran.stdout);
+    ran.stderr
+}
+
+#[test]
+fn the_mean_over_seeds_with_its_interval() {
+    // Three seeds: the half-width is t(0.975, 2) s/√3 = 4.303 · 1/√3 = 2.48.
+    assert_eq!(
+        compare(&finished(), &["e.yaml"]),
+        "\
+tubes  n       slope           r
+   40  3  42.0 ± 2.5  2.0 ± 2.5
+   60  3  62.0 ± 2.5  2.0 ± 2.5
+"
+        .replace("           r", "          r")
+    );
+}
+
+#[test]
+fn rows_are_chosen_and_sorted() {
+    let project = finished();
+    assert_eq!(
+        compare(
+            &project,
+            &["e.yaml", "--each", "--where", "tubes>=60", "--sort", "-slope", "--columns", "seed,slope"]
+        ),
+        "seed  slope\n   3     63\n   2     62\n   1     61\n"
+    );
+    assert_eq!(
+        compare(&project, &["e.yaml", "--over", "tubes", "--where", "slope<52", "--columns", "seed,n"]),
+        "seed  n\n   1  2\n"
+    );
+    assert_eq!(
+        refused(&project, &["e.yaml", "--sort", "slop"]),
+        "error: there is no column `slop`; did you mean `slope`?\n"
+    );
+    assert_eq!(
+        refused(&project, &["e.yaml", "--over", "sed"]),
+        "error: there is no parameter `sed` to average over; did you mean `seed`?\n"
+    );
+    assert_eq!(
+        refused(&project, &["e.yaml", "--where", "tubes"]),
+        "error: `tubes` is no condition; write for example `tubes>=40`, with one of < <= = != >= >\n"
+    );
+}
+
+#[test]
+fn the_forms_of_the_table() {
+    let project = finished();
+    let form = |format: &str| compare(&project, &["e.yaml", "--columns", "tubes,n", "--format", format]);
+    assert_eq!(form("csv"), "tubes,n\n40,3\n60,3\n");
+    assert_eq!(form("markdown"), "| tubes | n |\n| ---: | ---: |\n| 40 | 3 |\n| 60 | 3 |\n");
+    assert!(
+        form("latex").contains("    \\toprule\n    tubes & n \\\\\n    \\midrule\n    $40$ & $3$ \\\\\n")
+    );
+    let csv = compare(&project, &["e.yaml", "--columns", "slope", "--format", "csv"]);
+    assert_eq!(csv.lines().next(), Some("slope,slope_lower,slope_upper"));
+    assert_eq!(
+        refused(&project, &["e.yaml", "--format", "parquet"]),
+        "error: Parquet is no text: add `--output FILE`\n"
+    );
+    assert_eq!(compare(&project, &["e.yaml", "--format", "parquet", "-o", "t.parquet"]), "");
+    let bytes = std::fs::read(project.path("t.parquet")).expect("a file");
+    assert_eq!(&bytes[..4], b"PAR1");
+}
+
+#[test]
+fn the_document() {
+    let project = finished();
+    let text = compare(&project, &["e.yaml", "--json", "--where", "tubes=40"]);
+    let document: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(document["parameters"], json!(["tubes"]));
+    assert_eq!(document["metrics"], json!(["slope", "r"]));
+    assert_eq!(document["over"], json!(["seed"]));
+    assert_eq!(document["missing"], json!([]));
+    let row = &document["rows"][0];
+    assert_eq!(row["params"], json!({"tubes": 40}));
+    assert_eq!(row["points"], json!(["tubes=40,seed=1", "tubes=40,seed=2", "tubes=40,seed=3"]));
+    assert_eq!(row["metrics"]["slope"]["value"], json!(42.0));
+    assert_eq!(row["metrics"]["slope"]["values"], json!([41, 42, 43]));
+}
+
+#[test]
+fn what_is_not_finished_is_listed_and_nothing_stale_is_shown() {
+    let project = Project::new(PIPELINE);
+    project.write("e.yaml", SWEEP);
+    project.onsager(&["run", "e.yaml", "tubes=40,seed=1", "tubes=60,seed=2"]);
+    assert_eq!(
+        compare(&project, &["e.yaml", "--columns", "tubes,seed,slope", "--each"]),
+        "\
+tubes  seed  slope
+   40     1     41
+   60     2     62
+not finished: 4 points
+  tubes=40,seed=2
+  tubes=40,seed=3
+  tubes=60,seed=1
+  tubes=60,seed=3
+"
+    );
+    // Another command: what is in the view is the result of the old one.
+    project.write("pipeline.yaml", &PIPELINE.replace("slope\\\": $", "slope\\\": 1$"));
+    let text = compare(&project, &["e.yaml"]);
+    assert!(text.starts_with("nothing is finished yet\nnot finished: 6 points\n"), "{text}");
+}
+
+#[test]
+fn a_pipeline_shows_its_runs() {
+    let project = Project::new(PIPELINE);
+    for set in ["tubes=40", "tubes=60", "tubes=50", "tubes=40"] {
+        assert_eq!(project.run(&["--set", set]).status, 0);
+    }
+    // Run again with the same parameters: one row, at its latest place. The view shows the last run alone.
+    assert_eq!(
+        compare(&project, &["pipeline.yaml", "--columns", "tubes,slope"]),
+        "tubes  slope\n   60     61\n   50     51\n   40     41\n"
+    );
+}
+
+#[test]
+fn several_rows_need_a_choice() {
+    let project = finished();
+    let with = |metric: &str| {
+        let metric = format!("{SWEEP}metrics:\n  r: {metric}\n");
+        project.write("f.yaml", &metric.replace("name: e", "name: f"));
+        project.onsager(&["run", "f.yaml"]);
+    };
+    with("{from: table.csv, column: r}");
+    assert_eq!(
+        refused(&project, &["f.yaml"]),
+        "error: metric `r`: 2 rows of `table.csv` where one is needed; choose one with `where`, or add `aggregate: mean`, \
+         `min`, `max` or `last`\n"
+    );
+    with("{from: table.csv, column: r, where: {system: morse}}");
+    assert_eq!(
+        refused(&project, &["f.yaml"]),
+        "error: metric `r`: no row of `table.csv` passes `where`, at no point\n"
+    );
+    with("{from: table.csv, column: r, aggregate: max}");
+    assert_eq!(
+        compare(&project, &["f.yaml", "--each", "--where", "tubes=40", "--columns", "seed,r"]),
+        "seed      r\n   1  1.000\n   2  2.000\n   3  3.000\n"
+    );
+    with("{from: fit.json, field: law.slop}");
+    assert_eq!(
+        refused(&project, &["f.yaml"]),
+        "error: metric `r`: `fit.json` has no field `law.slop`; there is only `slope`\n"
+    );
+}
