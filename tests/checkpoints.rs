@@ -137,6 +137,28 @@ stages:
     assert_eq!(
         ran.stderr,
         "\
+error: the stage has no checkpoint
+ --> pipeline.yaml:5:17
+  |
+5 |     run: echo > ${checkpoint}
+  |                 ^^^^^^^^^^^^^
+  = help: declare it: `checkpoint: state/` for a folder, `checkpoint: state.bin` for a file
+
+error: the checkpoint cannot be kept as `../state`
+ --> pipeline.yaml:9:17
+  |
+9 |     checkpoint: ../state
+  |                 ^^^^^^^^
+  = help: give a name: `state/` for a folder, `state.bin` for a file
+
+error: `checkpoint` is a field of `command` stages, but the kind is `dataset`
+  --> pipeline.yaml:15:5
+   |
+15 |     checkpoint: state
+   |     ^^^^^^^^^^
+   = help: remove it; `onsager kinds dataset` lists the parameters
+
+3 errors in pipeline.yaml
 "
     );
 }

@@ -200,7 +200,7 @@ stages:
 }
 
 #[test]
-fn a_command_that_writes_into_its_input_fails_and_the_input_is_made_anew() {
+fn a_command_that_writes_into_its_input_fails_and_the_input_is_whole_again() {
     let project = Project::new(
         "\
 name: careless
@@ -222,7 +222,8 @@ stages:
     assert_eq!(ran.status, 1);
     assert!(ran.stderr.contains("second failed: the stage changed one of its inputs"), "{}", ran.stderr);
     project.write("allowed", "");
-    assert_eq!(project.executed(&[]), ["first", "second"]);
+    // Its bytes come back from the view.
+    assert_eq!(project.executed(&[]), ["second"]);
     assert_eq!(project.read("artifacts/careless/second/second.txt"), "first\n");
 }
 
@@ -262,4 +263,69 @@ stages:
     project.write("in.txt", "words\n");
     assert_eq!(project.executed(&[]), ["quoted"]);
     assert_eq!(project.read("artifacts/quotes/quoted/out.txt"), "words\n");
+}
+
+#[test]
+fn a_daemon_that_a_command_starts_ends_with_it() {
+    let project = Project::new(
+        "\
+name: daemon
+stages:
+  daemon:
+    kind: command
+    run: |
+      setsid sh -c 'sleep 1; touch survived.txt' > /dev/null 2>&1 < /dev/null &
+      sleep 0.2
+      echo done > ${outputs.text}
+    outputs: {text: out.txt}
+",
+    );
+    assert_eq!(project.executed(&[]), ["daemon"]);
+    std::thread::sleep(std::time::Duration::from_millis(1300));
+    assert!(!project.path("survived.txt").exists());
+}
+
+#[test]
+fn a_command_may_be_longer_than_an_argument() {
+    let lines: String = (0..20_000).map(|n| format!("      : line {n}\n")).collect();
+    let project = Project::new(&format!(
+        "\
+name: long
+stages:
+  long:
+    kind: command
+    run: |
+{lines}
+      echo done > ${{outputs.text}}
+    outputs: {{text: out.txt}}
+"
+    ));
+    assert_eq!(project.executed(&[]), ["long"]);
+    assert_eq!(project.read("artifacts/long/long/out.txt"), "done\n");
+}
+
+#[test]
+fn a_command_may_end_by_itself_after_ctrl_c() {
+    let project = Project::new(
+        "\
+name: polite
+stages:
+  polite:
+    kind: command
+    run: |
+      trap 'echo saved > saved.txt; exit 0' TERM
+      touch started.txt
+      while :; do sleep 0.05; done
+    outputs: {text: out.txt}
+",
+    );
+    let mut child = project.spawn(&[]);
+    while !project.path("started.txt").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).expect("it runs");
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    assert_eq!(project.read("saved.txt"), "saved\n");
+    assert!(!project.path("artifacts/polite").exists());
 }

@@ -282,6 +282,49 @@ stages:
     assert_eq!(
         ran.stderr,
         "\
+error: `memory` cannot be the name of a pool: it is a resource already
+ --> pipeline.yaml:2:17
+  |
+2 | pools: {gpu: 2, memory: 1}
+  |                 ^^^^^^
+  = help: give the pool another name
+
+error: unknown field `gpus`
+ --> pipeline.yaml:8:17
+  |
+8 |     resources: {gpus: 1, gpu: 3, retries: {time: 3, wait: soon}}
+  |                 ^^^^
+  = help: did you mean `gpu`?; a pool is declared at the top of the file: `pools: {gpu: 1}`
+
+error: pool `gpu` has 2, but 3 are asked for
+ --> pipeline.yaml:8:31
+  |
+8 |     resources: {gpus: 1, gpu: 3, retries: {time: 3, wait: soon}}
+  |                               ^
+  = help: ask for at most 2, or enlarge it under `pools`
+
+error: `retries` does not say how often
+ --> pipeline.yaml:8:34
+  |
+8 |     resources: {gpus: 1, gpu: 3, retries: {time: 3, wait: soon}}
+  |                                  ^^^^^^^
+  = help: add `times: 3`
+
+error: unknown field `time`
+ --> pipeline.yaml:8:44
+  |
+8 |     resources: {gpus: 1, gpu: 3, retries: {time: 3, wait: soon}}
+  |                                            ^^^^
+  = help: did you mean `times`?
+
+error: `wait` cannot be the text \"soon\"
+ --> pipeline.yaml:8:59
+  |
+8 |     resources: {gpus: 1, gpu: 3, retries: {time: 3, wait: soon}}
+  |                                                           ^^^^
+  = help: write numbers with units, like `90s`, `30m`, `1h30m` or `2d`
+
+6 errors in pipeline.yaml
 "
     );
 }

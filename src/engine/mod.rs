@@ -12,6 +12,7 @@ pub mod comparison;
 pub mod difference;
 pub mod drawing;
 pub mod events;
+pub mod folders;
 pub mod gather;
 pub mod graph_cache;
 pub mod history;

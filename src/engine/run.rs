@@ -2,6 +2,7 @@
 
 use super::checkpoints;
 use super::events::{Event, Observer, Record};
+use super::folders::Folders;
 use super::local::{self, Executor};
 use super::pools::{self, Room, Share, Sizes};
 use super::protocol::{FromWorker, Outcome, Report};
@@ -93,8 +94,7 @@ struct Scheduler<'a, 'r> {
     record: Record,
     view: View,
     run: String,
-    work: PathBuf,
-    attempts: usize,
+    folders: Folders,
     states: Vec<Option<TaskState>>,
     /// The outputs of each task, as far as they are known; the store may lack their bytes.
     results: Vec<Option<Vec<Content>>>,
@@ -137,8 +137,7 @@ pub fn run(
         executor,
         observer,
         run: run.to_owned(),
-        work: work.clone(),
-        attempts: 0,
+        folders: Folders::new(work.clone()),
         states: Vec::new(),
         results: vec![None; graph.tasks.len()],
         dependents: graph.dependents(),
@@ -479,9 +478,8 @@ impl Scheduler<'_, '_> {
         share: Share,
         places: Vec<Lock>,
     ) -> Result<(), EngineError> {
-        self.attempts += 1;
         let threads = share.threads;
-        let work = self.work.join(self.attempts.to_string());
+        let work = self.folders.take();
         let task = &self.resolver.graph.tasks[number];
         let log = self.store.runs().join(&self.run).join(format!("{}.log", resolve::file_name(task)));
         let results = &self.results;
@@ -546,7 +544,8 @@ impl Scheduler<'_, '_> {
 
     fn end(&mut self, number: usize, running: Running, outcome: Outcome) -> Result<(), EngineError> {
         let task = &self.resolver.graph.tasks[number];
-        files::remove(&running.work)?;
+        let well = matches!(outcome, Outcome::Done { .. });
+        self.folders.put_back(running.work, well)?;
         if let Some(path) = self.resolver.changed_since(task).first() {
             // Result and checkpoints may stem from other bytes than the key says.
             files::remove(&self.store.checkpoints(&running.key))?;

@@ -4,23 +4,10 @@
 //! takes them on, for the processes that it starts, and for all that those start; they cannot be taken off.
 
 use super::stage::StageError;
-use landlock::{
-    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetError, RulesetStatus,
-};
 use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// What every program may read and start.
-const SYSTEM: [&str; 10] =
-    ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/proc"];
-/// What it may also write: the devices that every program counts on, and shared memory.
-const DEVICES: [&str; 7] =
-    ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/shm"];
-/// What it may only read besides: facts on the machine and, in many systems, the files that `/etc` leads to.
-const FACTS: [&str; 3] = ["/sys", "/run/systemd/resolve", "/nix/store"];
 
 /// What a command may do with files.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -42,41 +29,71 @@ impl Sandbox {
 
     /// Confines this thread and all that it starts from now on.
     pub fn enter(&self) -> Result<(), StageError> {
-        let missing = "this kernel cannot confine commands: it has no Landlock, or it is turned off";
-        match self.restrict() {
-            Ok(RulesetStatus::NotEnforced) => Err(StageError::with_help(
-                missing,
-                "run without `sandbox: true` and `--sandbox`, or on Linux 5.13 or newer with `landlock` among its `lsm=`",
-            )),
-            Ok(_) => Ok(()),
-            Err(error) => Err(format!("the command cannot be confined: {error}").into()),
+        if self.restrict()? {
+            return Ok(());
         }
+        Err(StageError::with_help(
+            "this kernel cannot confine commands: it has no Landlock, or it is turned off",
+            "run without `sandbox: true` and `--sandbox`, or on Linux 5.13 or newer with `landlock` among its `lsm=`",
+        ))
     }
 
-    fn restrict(&self) -> Result<RulesetStatus, RulesetError> {
+    /// False where the kernel cannot do it.
+    #[cfg(target_os = "linux")]
+    fn restrict(&self) -> Result<bool, StageError> {
+        use landlock::{
+            ABI, Access, AccessFs, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
+            RulesetCreatedAttr, RulesetStatus,
+        };
+        /// What every program may read and start; the last three are facts on the machine, and what `/etc` leads to.
+        const SYSTEM: [&str; 13] = [
+            "/usr",
+            "/bin",
+            "/sbin",
+            "/lib",
+            "/lib32",
+            "/lib64",
+            "/libx32",
+            "/etc",
+            "/opt",
+            "/proc",
+            "/sys",
+            "/run/systemd/resolve",
+            "/nix/store",
+        ];
+        /// What it may also write.
+        const DEVICES: [&str; 6] =
+            ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
+        /// Shared memory, which locks between processes live in.
+        const SHARED: &str = "/dev/shm";
+
         // What a newer kernel knows besides is asked for where it is there.
         let all = AccessFs::from_all(ABI::V3);
         let reading = AccessFs::from_read(ABI::V3);
         let devices = reading | AccessFs::WriteFile | AccessFs::Truncate;
-        let shared = Path::new("/dev/shm");
+        let failed = |error| format!("the command cannot be confined: {error}");
         let mut rules = Ruleset::default()
             .set_compatibility(CompatLevel::BestEffort)
-            .handle_access(all)?
-            .create()?
-            .set_compatibility(CompatLevel::BestEffort);
-        let system = SYSTEM.iter().chain(&FACTS).map(|path| (Path::new(path), reading));
-        let devices =
-            DEVICES.iter().map(Path::new).map(|path| (path, if path == shared { all } else { devices }));
+            .handle_access(all)
+            .and_then(Ruleset::create)
+            .map_err(failed)?;
+        let system = SYSTEM.iter().map(|path| (Path::new(path), reading));
+        let devices = DEVICES.iter().map(|path| (Path::new(path), devices));
         let own = self.read.iter().map(|path| (path.as_path(), reading));
-        let own = own.chain(self.write.iter().map(|path| (path.as_path(), all)));
-        for (path, access) in system.chain(devices).chain(own) {
+        let written = self.write.iter().map(PathBuf::as_path).chain([Path::new(SHARED)]);
+        for (path, access) in system.chain(devices).chain(own).chain(written.map(|path| (path, all))) {
             // What is not there needs no leave.
             let (Ok(data), Ok(open)) = (fs::metadata(path), PathFd::new(path)) else { continue };
-            let access: BitFlags<AccessFs> =
-                if data.is_dir() { access } else { access & AccessFs::from_file(ABI::V3) };
-            rules = rules.add_rule(PathBeneath::new(open, access))?;
+            let access = if data.is_dir() { access } else { access & AccessFs::from_file(ABI::V3) };
+            rules = rules.add_rule(PathBeneath::new(open, access)).map_err(failed)?;
         }
-        Ok(rules.restrict_self()?.ruleset)
+        let status = rules.restrict_self().map_err(failed)?;
+        Ok(status.ruleset != RulesetStatus::NotEnforced)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn restrict(&self) -> Result<bool, StageError> {
+        Ok(false)
     }
 }
 
