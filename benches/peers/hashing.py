@@ -12,7 +12,6 @@ import os
 import random
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -155,12 +154,12 @@ def main():
         lines = traced(onsager, folder, "write.yaml")
         found = reads(lines, size, folder)
         worked = sum(n for (kind, _), n in found.items() if kind == "work")
-        good &= check(0.99 <= worked / size <= 1.01, f"a stage's output is read once on its way into the store: {times(found, size)}")
+        good &= check(0.99 <= worked / size <= 1.01, f"a stage's output is read once, then stored: {times(found, size)}")
         moved = [line for line in lines if line.startswith("rename") and re.search(r'/work/.*"/?.*/objects/', line)]
         good &= check(bool(moved), f"it moves into the store by rename: {len(moved)} rename from work/ to objects/")
         cloned = [line for line in lines if "FICLONE" in line]
-        how = "a reflink" if any(line.endswith("= 0") for line in cloned) else "a copy, since the file system has no reflinks"
-        print(f"\nThe view got {how} of it.")
+        linked = any(line.endswith("= 0") for line in cloned)
+        print("\nThe view got", "a reflink of it." if linked else "a copy of it: the file system has no reflinks.")
     return good
 
 
