@@ -52,8 +52,8 @@ class Violation(Exception):
     """A promise that was broken."""
 
 
-def write_project(folder):
-    values = ", ".join(str(i) for i in range(SIZE))
+def write_project(folder, size):
+    values = ", ".join(str(i) for i in range(size))
     sleep = "case ${matrix.i} in *[05]) sleep 0.005;; *3) sleep 0.03;; *7) sleep 0.015;; esac"
     (folder / "pipeline.yaml").write_text(PIPELINE % (values, sleep, values, sleep, values, sleep))
     (folder / "source.txt").write_text("".join(f"line {n} of the source\n" for n in range(1000)))
@@ -75,23 +75,23 @@ def view_digests(folder):
 class Project:
     """A project and everything that its runs left behind."""
 
-    def __init__(self, onsager, folder, journal):
+    def __init__(self, onsager, folder, journal, size=SIZE):
         self.onsager, self.folder, self.journal = onsager, folder, journal
         self.store = folder / "artifacts/.onsager"
         self.finished_at = {}
-        write_project(folder)
+        write_project(folder, size)
 
-    def start(self, *arguments):
-        """An invocation in a process group of its own."""
+    def start(self, *arguments, under=()):
+        """An invocation in a process group of its own, perhaps as the argument of another program."""
         log = open(self.journal.with_suffix(".log"), "ab")
-        command = [self.onsager, "run", "pipeline.yaml", *arguments]
+        command = [*under, self.onsager, "run", "pipeline.yaml", *arguments]
         env = os.environ | {"JOURNAL": str(self.journal)}
         with log:
             return subprocess.Popen(command, cwd=self.folder, env=env, stdout=log, stderr=log, process_group=0)
 
-    def run(self, *arguments):
-        """An undisturbed invocation's exit code."""
-        return self.start(*arguments).wait()
+    def run(self, *arguments, under=()):
+        """An invocation's exit code."""
+        return self.start(*arguments, under=under).wait()
 
     def journal_lines(self):
         return self.journal.read_text().splitlines() if self.journal.exists() else []
@@ -151,10 +151,17 @@ class Project:
         different = {p for p in shown.keys() | reference.keys() if shown.get(p) != reference.get(p)} - stray
         if different:
             raise Violation(f"the view is not that of an undisturbed run: {', '.join(sorted(different)[:5])}")
+        self.check_objects()
         litter = [str(p.relative_to(self.store)) for p in self.store.rglob("*.tmp")]
         litter += [f"work/{p.name}" for p in (self.store / "work").iterdir()]
         self.verify(clean=True)
         return sorted(stray), litter
+
+    def check_objects(self):
+        """That every object has the bytes of its name, whatever `store verify` says."""
+        for path in self.store.glob("objects/*/*"):
+            if ".tmp" not in path.name and hashlib.sha256(path.read_bytes()).hexdigest() != path.parent.name + path.name:
+                raise Violation(f"object {path.parent.name}{path.name} holds other bytes")
 
     def can_verify(self):
         return subprocess.run([self.onsager, "store", "--help"], capture_output=True).returncode == 0

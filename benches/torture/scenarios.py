@@ -46,9 +46,10 @@ class Scenario:
         stray, litter = self.project.check_end(self.reference)
         self.counts["temporary files left in the view"] += len(stray)
         self.counts["left in the store"] += len(litter)
-        for what in (stray, litter):
-            if what:
-                print(f"{self.name}: left behind: {', '.join(what[:5])}", file=sys.stderr)
+        if stray and self.counts["temporary files left in the view"] == len(stray):
+            print(f"{self.name}: left in the view, for instance: {', '.join(stray[:3])}", file=sys.stderr)
+        if litter and self.counts["left in the store"] == len(litter):
+            print(f"{self.name}: left in the store, for instance: {', '.join(litter[:3])}", file=sys.stderr)
 
     def summary(self, elapsed):
         counts = ", ".join(f"{n} {what}" for what, n in self.counts.items())
@@ -95,7 +96,7 @@ class Kill(Scenario):
         while not self.all_done() and self.counts[self.blow] < self.blows:
             self.keep_two()
             time.sleep(self.random.uniform(0, 0.25 * self.seconds))
-            victims = self.random.choice([self.running[:1], self.running[1:], self.running])
+            victims = self.random.choice([self.running[:1], self.running[1:], self.running[:]])
             struck = 0
             for run in victims:
                 # The whole group at once, or the coordinator alone: its workers have to follow by themselves.

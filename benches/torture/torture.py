@@ -17,24 +17,25 @@ import tempfile
 import time
 from pathlib import Path
 
+from calls import Calls
 from flip import Flip
 from project import Project, Violation
 from scenarios import FullDisk, Kill
 
-SCENARIOS = {"kill": Kill, "disk": FullDisk, "flip": Flip}
+SCENARIOS = {"kill": Kill, "disk": FullDisk, "flip": Flip, "calls": Calls}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--onsager", default=shutil.which("onsager"), help="the program [default: from PATH]")
-    parser.add_argument("--scenario", default="kill,disk,flip")
+    parser.add_argument("--scenario", default="kill,disk,flip,calls")
     parser.add_argument("--blows", type=int, default=200, help="kills, full disks, flips")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", help="where it works [default: a temporary folder]")
     options = parser.parse_args()
     names = options.scenario.split(",")
     if not options.onsager or set(names) - set(SCENARIOS):
-        parser.error("give `--onsager PROGRAM`; `--scenario` takes kill, disk and flip")
+        parser.error("give `--onsager PROGRAM`; `--scenario` takes kill, disk, flip and calls")
     options.onsager = os.path.realpath(options.onsager)
     if "disk" in names and os.environ.get("TORTURE_UNSHARED") != "1":
         # The small disk is a tmpfs, seen by nobody else and gone with the script.
