@@ -141,7 +141,7 @@ def main():
     with tempfile.TemporaryDirectory(dir=options.folder, prefix="onsager-peers-") as folder:
         print(f"{measure.host(folder)}; {', '.join(f'{n} {v}' for n, v in versions.items())}. Medians of", end=" ")
         print(f"{options.repeats} rounds, {options.first_repeats} for the first run.\n")
-        for total in sizes + ([options.slow_stages] if slow else []):
+        for total in dict.fromkeys(sizes + ([options.slow_stages] if slow else [])):
             chosen = fast + (slow if total == options.slow_stages else []) + ["loop"]
             where = Path(folder) / str(total)
             results[total] = series(chosen, total, programs, options.repeats, options.first_repeats, where)
