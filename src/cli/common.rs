@@ -1,12 +1,15 @@
 //! What the commands share: their common arguments, errors and output.
 
 use super::exit;
+use crate::engine::graph_cache::GraphCache;
 use crate::engine::resolve::{EngineError, Resolver};
 use crate::kernel::{Level, LevelError};
 use crate::pipeline::diagnostics::Diagnostics;
 use crate::pipeline::graph::{Graph, SelectError};
-use crate::pipeline::load::load;
+use crate::pipeline::load::{load, project_root};
 use crate::pipeline::overrides::Override;
+use crate::pipeline::template::TemplateError;
+use crate::report::error::ReportError;
 use crate::stages::registry::Registry;
 use crate::store::Store;
 use crate::store::files::StoreError;
@@ -43,6 +46,8 @@ pub enum CliError {
     Select(SelectError),
     Level(LevelError),
     Engine(EngineError),
+    Drawing(ReportError),
+    Template(TemplateError),
     /// Something else that was asked for and is not there.
     Request(String),
 }
@@ -50,7 +55,7 @@ pub enum CliError {
 impl CliError {
     pub fn code(&self) -> u8 {
         match self {
-            CliError::Engine(_) => exit::FAILED,
+            CliError::Engine(_) | CliError::Drawing(_) => exit::FAILED,
             _ => exit::WRONG,
         }
     }
@@ -63,6 +68,8 @@ impl fmt::Display for CliError {
             CliError::Select(error) => writeln!(f, "error: {error}"),
             CliError::Level(error) => writeln!(f, "error: {error}"),
             CliError::Engine(error) => writeln!(f, "error: {error}"),
+            CliError::Drawing(error) => writeln!(f, "error: {error}"),
+            CliError::Template(error) => writeln!(f, "error: {error}"),
             CliError::Request(message) => writeln!(f, "error: {message}"),
         }
     }
@@ -78,13 +85,42 @@ macro_rules! from {
     };
 }
 from!(Diagnostics => Pipeline, SelectError => Select, LevelError => Level,
-      EngineError => Engine, StoreError => Engine);
+      EngineError => Engine, StoreError => Engine, ReportError => Drawing, TemplateError => Template);
 
 impl Common {
-    /// The expanded, validated pipeline.
+    /// The expanded, validated pipeline: as it was kept, if nothing that it was read from has changed.
     pub fn graph(&self, registry: &Registry) -> Result<Graph, CliError> {
+        let store = Store::at(&self.artifacts_folder())?;
+        let cache = GraphCache::new(&store, registry, &self.pipeline, &self.set);
+        if let Some(graph) = cache.get() {
+            return Ok(graph);
+        }
         let overrides: Result<Vec<Override>, String> = self.set.iter().map(|text| text.parse()).collect();
-        Ok(load(&self.pipeline, &overrides.map_err(CliError::Request)?, registry)?)
+        let mut graph = load(&self.pipeline, &overrides.map_err(CliError::Request)?, registry)?;
+        cache.keep(&mut graph, registry)?;
+        Ok(graph)
+    }
+
+    /// The same, kept in a new store if there is none yet.
+    pub fn graph_to_run(&self, registry: &Registry) -> Result<Graph, CliError> {
+        let folder = self.artifacts_folder();
+        let fresh = !folder.join(".onsager").exists();
+        let mut graph = self.graph(registry)?;
+        if fresh {
+            let store = Store::open(&folder)?;
+            GraphCache::new(&store, registry, &self.pipeline, &self.set).keep(&mut graph, registry)?;
+        }
+        Ok(graph)
+    }
+
+    /// The folder of the store and the outputs.
+    fn artifacts_folder(&self) -> PathBuf {
+        self.artifacts.clone().unwrap_or_else(|| project_root(&self.pipeline).join("artifacts"))
+    }
+
+    /// The files that make the graph.
+    pub fn files(&self) -> Vec<PathBuf> {
+        vec![self.pipeline.clone()]
     }
 
     /// Where the store is for this pipeline.
@@ -144,12 +180,15 @@ pub fn complain(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
+/// One JSON document.
+pub fn json(value: &impl Serialize) -> String {
+    // The values that commands print have string keys only, so this cannot fail.
+    serde_json::to_string_pretty(value).map_or_else(|_| String::new(), |text| text + "\n")
+}
+
 /// Prints one JSON document.
 pub fn print_json(value: &impl Serialize) {
-    // The values that commands print have string keys only, so this cannot fail.
-    if let Ok(text) = serde_json::to_string_pretty(value) {
-        print(&(text + "\n"));
-    }
+    print(&json(value));
 }
 
 /// A duration as a person reads it.

@@ -1,12 +1,14 @@
 //! `onsager explain`.
 
 use super::common::{self, CliError, Common};
+use super::documents::ExplainTask;
 use super::{exit, plan as plan_command};
+use crate::engine::events::RunOutputs;
 use crate::engine::plan;
 use crate::stages::registry::Registry;
 use crate::store::Store;
 use clap::Args;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use std::collections::HashSet;
 
 /// Show everything that enters a task's key, its result, and why it would run
@@ -38,21 +40,28 @@ impl Explain {
             text += &plan_command::describe(task);
             let key = task.key.map_or("not known until its inputs are made".into(), |key| key.to_string());
             text += &format!("  key: {key}\n  made of:\n");
-            for (field, value) in &task.material {
+            let known = |up: usize| planned[up].as_ref().and_then(|task| task.outputs.as_deref());
+            let lines = resolver.material(&graph.tasks[number], &known)?.lines();
+            for (field, value) in &lines {
                 text += &format!("    {field} = {value}\n");
             }
-            if let Some(outputs) = &task.outputs {
+            let outputs: Option<RunOutputs> = task.outputs.as_ref().map(|contents| {
+                let names = graph.tasks[number].outputs.iter().map(|output| output.name.clone());
+                names.zip(contents.iter().copied()).collect()
+            });
+            if let Some(outputs) = &outputs {
                 text += "  outputs:\n";
                 for (name, content) in outputs {
                     text += &format!("    {name} = {} ({} bytes)\n", content.digest, content.size);
                 }
             }
-            let material: Map<String, Value> =
-                task.material.iter().map(|(field, value)| (field.clone(), json!(value))).collect();
-            documents.push(json!({
-                "task": task.task, "key": task.key, "verdict": task.verdict,
-                "material": material, "outputs": task.outputs,
-            }));
+            documents.push(ExplainTask {
+                task: task.task.clone(),
+                key: task.key,
+                verdict: task.verdict.clone(),
+                material: lines.iter().map(|(field, value)| (field.clone(), json!(value))).collect(),
+                outputs,
+            });
         }
         if self.common.json {
             common::print_json(&documents)

@@ -1,13 +1,13 @@
 //! `onsager log`.
 
 use super::common::{self, CliError, Common};
+use super::documents::LogTask;
 use super::exit;
 use crate::engine::events::{self, Event};
 use crate::stages::registry::Registry;
 use crate::store::Store;
 use crate::store::files::StoreError;
 use clap::Args;
-use serde_json::json;
 use std::fs;
 use std::path::PathBuf;
 
@@ -40,7 +40,7 @@ impl Log {
                 text += &format!("==> {id} <==\n");
             }
             text += &content;
-            documents.push(json!({"task": id, "run": run, "path": path, "log": content}));
+            documents.push(LogTask { task: id.clone(), run, path, log: content });
         }
         if documents.is_empty() {
             return Err(CliError::Request(format!(

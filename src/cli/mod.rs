@@ -1,15 +1,20 @@
 //! The command line: one file per command, each a thin cover of the library.
 
 mod common;
+mod documents;
+#[cfg(test)]
+mod documents_tests;
 mod explain;
+mod init;
 mod kinds;
 mod log;
 mod plan;
 mod progress;
 mod run;
 mod status;
-mod worker;
+mod store;
 
+use crate::engine::session;
 use crate::stages::registry::Registry;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io::IsTerminal;
@@ -25,20 +30,20 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Init(init::Init),
     Run(run::Run),
     Plan(plan::Plan),
     Status(status::Status),
     Explain(explain::Explain),
     Log(log::Log),
     Kinds(kinds::Kinds),
+    Store(store::Store),
     /// Print a completion script for a shell
     ///
     /// Example: onsager completions bash > ~/.local/share/bash-completion/completions/onsager
     Completions {
         shell: clap_complete::Shell,
     },
-    #[command(hide = true)]
-    Worker(worker::Worker),
 }
 
 /// The exit codes.
@@ -55,6 +60,9 @@ pub mod exit {
 
 /// The whole program, with these stage kinds; a program with its own kinds calls this too.
 pub fn main(registry: Registry) -> ExitCode {
+    if let Some(code) = session::worker(&registry) {
+        return code;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -63,23 +71,22 @@ pub fn main(registry: Registry) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { exit::WRONG } else { exit::DONE });
         }
     };
-    if !matches!(cli.command, Command::Worker(_)) {
-        let filter = tracing_subscriber::EnvFilter::try_from_env("ONSAGER_LOG")
-            .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-        tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(std::io::stderr)
-            .with_ansi(std::io::stderr().is_terminal())
-            .init();
-    }
+    let filter = tracing_subscriber::EnvFilter::try_from_env("ONSAGER_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     let code = match cli.command {
+        Command::Init(command) => command.execute(&registry),
         Command::Run(command) => command.execute(&registry),
         Command::Plan(command) => command.execute(&registry),
         Command::Status(command) => command.execute(&registry),
         Command::Explain(command) => command.execute(&registry),
         Command::Log(command) => command.execute(&registry),
         Command::Kinds(command) => command.execute(&registry),
-        Command::Worker(command) => command.execute(&registry),
+        Command::Store(command) => command.execute(&registry),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "onsager", &mut script);

@@ -1,18 +1,24 @@
 //! `onsager plan`.
 
 use super::common::{self, CliError, Common};
+use super::documents::PlanDocument;
 use super::exit;
+use crate::engine::drawing::Drawing;
 use crate::engine::key::Change;
 use crate::engine::plan::{self, Planned, Reason, Verdict};
 use crate::stages::registry::Registry;
 use crate::store::Store;
+use crate::store::files::StoreError;
 use clap::Args;
-use serde_json::json;
 use std::fmt::Write;
+use std::fs;
+use std::path::PathBuf;
 
 /// Show what a run would execute, and why
 ///
-/// Example: onsager plan pipelines/path-action.yaml --set particles=1000000
+/// Examples:
+///   onsager plan pipelines/path-action.yaml --set particles=1000000
+///   onsager plan pipelines/path-action.yaml --format svg -o plan.svg
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Plan {
@@ -27,6 +33,25 @@ pub struct Plan {
     /// Show the tasks that are up to date too
     #[arg(long)]
     all: bool,
+    /// The form: text, or the graph as a picture, with a matrix as one node
+    #[arg(long, value_enum, default_value = "text", conflicts_with = "json")]
+    format: Format,
+    /// Draw every task, not a matrix as one node
+    #[arg(long)]
+    ungrouped: bool,
+    /// Write to this file, not to standard output
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Text,
+    /// For Graphviz
+    Dot,
+    /// For Markdown pages
+    Mermaid,
+    Svg,
 }
 
 impl Plan {
@@ -37,19 +62,23 @@ impl Plan {
         let selected = common::select(&graph, &self.tasks)?;
         let forced = common::forced(&graph, &self.force, &selected)?;
         let view = store.view(&graph.name)?;
-        let planned: Vec<Planned> =
-            plan::plan(&mut resolver, &store, &view, &selected, &forced)?.into_iter().flatten().collect();
+        let planned = plan::plan(&mut resolver, &store, &view, &selected, &forced)?;
+        let drawing = || Drawing::new(&graph, &planned, !self.ungrouped);
+        match self.format {
+            Format::Text => {}
+            Format::Dot => return self.write(&drawing().dot()),
+            Format::Mermaid => return self.write(&drawing().mermaid()),
+            Format::Svg => return self.write(&drawing().svg()?),
+        }
+        let planned: Vec<Planned> = planned.into_iter().flatten().collect();
         let count = |of: fn(&Verdict) -> bool| planned.iter().filter(|task| of(&task.verdict)).count();
         let execute = count(|verdict| matches!(verdict, Verdict::Execute { .. }));
         let depends = count(|verdict| matches!(verdict, Verdict::Depends { .. }));
         let cached = count(|verdict| matches!(verdict, Verdict::Current | Verdict::Restore));
         if self.common.json {
-            common::print_json(&json!({
-                "pipeline": graph.name,
-                "execute": execute, "depends": depends, "cached": cached,
-                "tasks": planned,
-            }));
-            return Ok(exit::DONE);
+            let pipeline = graph.name.clone();
+            let document = PlanDocument { pipeline, execute, depends, cached, tasks: planned };
+            return self.write(&common::json(&document));
         }
         let mut text = String::new();
         for task in &planned {
@@ -62,7 +91,14 @@ impl Plan {
             "{}: {execute} to execute, {depends} if what they need changes, {cached} cached\n",
             common::plural(planned.len(), "task")
         );
-        common::print(&text);
+        self.write(&text)
+    }
+
+    fn write(&self, text: &str) -> Result<u8, CliError> {
+        match &self.output {
+            None => common::print(text),
+            Some(path) => fs::write(path, text).map_err(StoreError::io("write", path))?,
+        }
         Ok(exit::DONE)
     }
 }

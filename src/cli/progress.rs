@@ -128,6 +128,12 @@ impl Observer for Progress {
         match event {
             Event::RunStarted { .. } | Event::TaskCheckpoint { .. } | Event::RunFinished { .. } => {}
             Event::TaskCached { task, .. } => self.end(task),
+            Event::ObjectDamaged { task, output, object } => {
+                self.say(&format!(
+                    "the store's copy of output `{output}` of {task} is damaged (object {}): it is dropped",
+                    object.short()
+                ));
+            }
             Event::OutputRestored { path, edited, .. } => {
                 let why = if *edited { "it had been edited" } else { "it had been removed" };
                 let path = self.artifacts.join(path);
@@ -155,6 +161,23 @@ impl Observer for Progress {
                 self.say(&format!(
                     "warning: {task}: output `{output}` has other bytes than before: the stage is not reproducible"
                 ));
+            }
+            Event::TaskQueued { task, pools } => {
+                let pools = pools.join("`, `");
+                self.say(&format!("{} {task}: waiting for `{pools}`, which another run has", self.counter()));
+            }
+            Event::TaskRetrying { task, message, help, log, retry, of, wait } => {
+                if let Some(Shown { bar: Some(bar), .. }) = self.tasks.remove(task) {
+                    bar.finish_and_clear();
+                }
+                let next = format!("retry {retry} of {of} in {}", duration(*wait));
+                self.say(&format!("warning: {task} failed: {message}; {next}"));
+                if let Some(help) = help {
+                    self.say(&format!("  help: {help}"));
+                }
+                if let Some(log) = log {
+                    self.say(&format!("  log: {}", log.display()));
+                }
             }
             Event::TaskFailed { task, message, help, log } => {
                 self.end(task);

@@ -1,27 +1,29 @@
 //! `onsager run`.
 
 use super::common::{self, CliError, Common};
+use super::documents::{FailedTask, RunDocument, RunOutput, RunTasks};
 use super::exit;
 use super::progress::Progress;
-use crate::engine::local::{LocalExecutor, WorkerCommand};
-use crate::engine::resolve::EngineError;
-use crate::engine::run::{self, Options, Summary};
+use crate::engine::pools;
+use crate::engine::run::{Options, Summary};
+use crate::engine::session;
 use crate::engine::state::TaskState;
+use crate::engine::watch::{self, Watch};
 use crate::pipeline::graph::Graph;
 use crate::stages::registry::Registry;
 use crate::store::Store;
-use crate::store::view::View;
 use clap::Args;
-use serde_json::{Map, Value, json};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// Run a pipeline: what is cached stays, what was interrupted goes on
 ///
 /// Examples:
 ///   onsager run pipelines/quickstart.yaml
 ///   onsager run pipelines/path-action.yaml law --set particles=1000000 --jobs 2
+///   onsager run pipelines/quickstart.yaml --watch
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Run {
@@ -36,12 +38,21 @@ pub struct Run {
     /// How many threads the running tasks may have in all [default: the number of cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// Give a pool of the pipeline another number of places, like `gpu=1`; may be repeated
+    #[arg(long = "pool", value_name = "NAME=N", value_parser = pool)]
+    pools: Vec<(String, u32)>,
+    /// Confine every command to its declared inputs and outputs, as `sandbox: true` does for one
+    #[arg(long)]
+    sandbox: bool,
     /// After a failure, go on with everything that does not depend on it
     #[arg(long, short)]
     keep_going: bool,
     /// Execute this task although its result is there, and tell whether its bytes differ; may be repeated
     #[arg(long, value_name = "TASK")]
     force: Vec<String>,
+    /// After the run, wait until the pipeline or a file that it reads changes, and run again
+    #[arg(long)]
+    watch: bool,
     /// The form of the tasks' logs
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
     log_format: String,
@@ -49,43 +60,84 @@ pub struct Run {
 
 impl Run {
     pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
-        let graph = self.common.graph(registry)?;
+        let interrupts = session::interrupts()?;
+        if self.watch {
+            return self.again_and_again(registry, &interrupts);
+        }
+        // Freeing a large graph piece by piece takes longer than to look it all over; it ends with the process.
+        let graph: &'static Graph = Box::leak(Box::new(self.common.graph_to_run(registry)?));
+        self.once(graph, registry, &interrupts)
+    }
+
+    /// Runs after every change, until an interrupt. What is wrong is told, and may be put right meanwhile.
+    fn again_and_again(&self, registry: &Registry, interrupts: &Arc<AtomicUsize>) -> Result<u8, CliError> {
+        let interrupted = || interrupts.load(Ordering::Relaxed) > 0;
+        let mut told = None;
+        while !interrupted() {
+            let mut watch = Watch::default();
+            watch.add(self.common.files());
+            let graph = match self.common.graph_to_run(registry) {
+                Ok(graph) => graph,
+                Err(error) => {
+                    // It may lie in files that are not even there, so it is tried again, and told when it is another one.
+                    let error = error.to_string();
+                    if told.as_ref() != Some(&error) {
+                        common::complain(error.trim_end());
+                        common::complain("waiting for changes; press Ctrl-C to end");
+                    }
+                    told = Some(error);
+                    std::thread::sleep(Duration::from_millis(500));
+                    continue;
+                }
+            };
+            told = None;
+            watch.add(watch::external_inputs(&graph));
+            if let Err(error) = self.once(&graph, registry, interrupts) {
+                common::complain(error.to_string().trim_end());
+            }
+            if interrupted() {
+                break;
+            }
+            common::complain("waiting for changes; press Ctrl-C to end");
+            let changed = watch.wait(interrupts).unwrap_or_default();
+            for path in changed {
+                common::complain(&format!("changed: {}", path.display()));
+            }
+        }
+        Ok(exit::INTERRUPTED)
+    }
+
+    fn once(
+        &self,
+        graph: &Graph,
+        registry: &Registry,
+        interrupts: &Arc<AtomicUsize>,
+    ) -> Result<u8, CliError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let interrupts = Arc::new(AtomicUsize::new(0));
-        let selected = common::select(&graph, &self.tasks)?;
+        let selected = common::select(graph, &self.tasks)?;
         let options = Options {
-            forced: common::forced(&graph, &self.force, &selected)?,
+            forced: common::forced(graph, &self.force, &selected)?,
+            pools: pools::sizes(graph, &selected, &self.pools)
+                .map_err(|error| CliError::Request(error.to_string()))?,
+            sandbox: self.sandbox,
             selected,
             jobs: self.jobs.map_or(cores, usize::from),
             threads: self.threads.map_or(cores, usize::from),
             keep_going: self.keep_going,
             kernel: self.common.level()?,
+            json_logs: self.log_format == "json",
             interrupts: interrupts.clone(),
         };
-        listen(interrupts)?;
-        let store = Store::open(&self.common.artifacts(&graph))?;
-        let resolver = self.common.resolver(&graph, registry, &store)?;
-        let name = run::new_run_name();
-        let mut executor = LocalExecutor::new(WorkerCommand {
-            program: this_program()?,
-            arguments: vec![
-                "worker".into(),
-                store.artifacts().to_string_lossy().into_owned(),
-                options.kernel.to_string(),
-                self.log_format.clone(),
-            ],
-            stderr: store.runs().join(&name).join("workers.log"),
-        });
+        let store = Store::open(&self.common.artifacts(graph))?;
         let total = options.selected.iter().filter(|selected| **selected).count();
         let mut progress = Progress::new(total, store.artifacts());
-        let summary = run::run(resolver, &store, &options, &name, &mut executor, &mut progress)?;
-        drop(executor);
+        let summary = session::run(graph, registry, &store, &options, &mut progress)?;
         progress.close();
         let code = exit_code(&summary);
         if self.common.json {
-            common::print_json(&document(&graph, &summary, &store, code)?);
+            common::print_json(&document(graph, &summary, &store, code));
         } else {
-            self.report(&graph, &summary, &store);
+            self.report(graph, &summary, &store);
         }
         Ok(code)
     }
@@ -113,12 +165,10 @@ impl Run {
     }
 }
 
-/// The program that workers run: on Linux the very file that this process was started from, even when it is built anew.
-fn this_program() -> Result<PathBuf, CliError> {
-    if cfg!(target_os = "linux") {
-        return Ok(PathBuf::from("/proc/self/exe"));
-    }
-    Ok(std::env::current_exe().map_err(EngineError::Worker)?)
+/// `gpu=1`.
+fn pool(text: &str) -> Result<(String, u32), String> {
+    let read = text.split_once('=').and_then(|(name, size)| Some((name.to_owned(), size.parse().ok()?)));
+    read.ok_or_else(|| "write a name and a number, like `gpu=1`".to_owned())
 }
 
 fn exit_code(summary: &Summary) -> u8 {
@@ -131,50 +181,36 @@ fn exit_code(summary: &Summary) -> u8 {
     }
 }
 
-/// Counts Ctrl-C (and a polite kill) from now on.
-fn listen(interrupts: Arc<AtomicUsize>) -> Result<(), CliError> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(EngineError::Signals)?;
-    std::thread::spawn(move || {
-        for _ in signals.forever() {
-            interrupts.fetch_add(1, Ordering::Relaxed);
-        }
-    });
-    Ok(())
-}
-
 /// The `--json` document.
-fn document(graph: &Graph, summary: &Summary, store: &Store, code: u8) -> Result<Value, CliError> {
-    let view: View = store.view(&graph.name)?;
-    let mut groups: [Vec<Value>; 4] = Default::default();
-    let mut outputs = Map::new();
-    for (task, state) in graph.tasks.iter().zip(&summary.states) {
+fn document(graph: &Graph, summary: &Summary, store: &Store, exit: u8) -> RunDocument {
+    let mut tasks = RunTasks::default();
+    let mut outputs = BTreeMap::new();
+    for (task, (state, made)) in graph.tasks.iter().zip(summary.states.iter().zip(&summary.outputs)) {
         let Some(state) = state else { continue };
-        let (group, entry) = match state {
-            TaskState::Executed { .. } => (0, json!(task.id)),
-            TaskState::Cached { .. } => (1, json!(task.id)),
-            TaskState::Failed { message } => (2, json!({"task": task.id, "message": message})),
-            _ => (3, json!(task.id)),
-        };
-        groups[group].push(entry);
-        if let Some(made) = state.outputs() {
-            let shown = view.shown(&task.id);
-            let entries = made.iter().map(|(name, content)| {
-                let place = shown.and_then(|shown| shown.outputs.iter().find(|output| output.name == *name));
-                let path = place.map(|output| store.artifacts().join(&output.path));
-                (name.clone(), json!({"digest": content.digest, "size": content.size, "path": path}))
+        let id = task.id.clone();
+        match state {
+            TaskState::Executed { .. } => tasks.executed.push(id),
+            TaskState::Cached { .. } => tasks.cached.push(id),
+            TaskState::Failed { message } => {
+                tasks.failed.push(FailedTask { task: id, message: message.clone() });
+            }
+            _ => tasks.not_run.push(id),
+        }
+        if let Some(made) = made {
+            let entries = task.outputs.iter().zip(made).map(|(output, content)| {
+                let path = session::output(graph, store, task, &output.name);
+                (output.name.clone(), RunOutput { digest: content.digest, size: content.size, path })
             });
-            outputs.insert(task.id.clone(), Value::Object(entries.collect()));
+            outputs.insert(task.id.clone(), entries.collect());
         }
     }
-    let [executed, cached, failed, not_run] = groups;
-    Ok(json!({
-        "run": summary.run,
-        "pipeline": graph.name,
-        "exit": code,
-        "interrupted": summary.interrupted,
-        "seconds": summary.seconds,
-        "tasks": {"executed": executed, "cached": cached, "failed": failed, "not_run": not_run},
-        "outputs": outputs,
-    }))
+    RunDocument {
+        run: summary.run.clone(),
+        pipeline: graph.name.clone(),
+        exit,
+        interrupted: summary.interrupted,
+        seconds: summary.seconds,
+        tasks,
+        outputs,
+    }
 }

@@ -1,13 +1,13 @@
 //! `onsager status`.
 
 use super::common::{self, CliError, Common};
+use super::documents::{StatusDocument, StatusTask};
 use super::exit;
 use crate::engine::events::{self, Event};
 use crate::engine::plan::{self, Verdict};
 use crate::stages::registry::Registry;
 use crate::store::Store;
 use clap::Args;
-use serde_json::json;
 use std::collections::{HashMap, HashSet};
 
 /// Show where each task of a pipeline stands, and how long it took
@@ -50,12 +50,13 @@ impl Status {
                 (Verdict::Depends { .. }, None) => "waiting",
             };
             let seconds = past.and_then(|past| past.seconds).filter(|_| state == "done");
-            documents
-                .push(json!({"task": task.task, "state": state, "seconds": seconds, "failure": failure}));
+            let (name, state_name) = (task.task.clone(), state.to_owned());
+            documents.push(StatusTask { task: name, state: state_name, seconds, failure: failure.clone() });
             rows.push((state, task.task, seconds, failure.filter(|_| state == "failed")));
         }
         if self.common.json {
-            common::print_json(&json!({"pipeline": graph.name, "last_run": last, "tasks": documents}));
+            let pipeline = graph.name.clone();
+            common::print_json(&StatusDocument { pipeline, last_run: last, tasks: documents });
             return Ok(exit::DONE);
         }
         let width = rows.iter().map(|(_, task, ..)| task.chars().count()).max().unwrap_or(0);

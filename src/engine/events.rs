@@ -26,10 +26,16 @@ pub enum Event {
         threads: usize,
         host: String,
     },
+    /// Not in the record, but in its manifest.
     TaskCached {
         task: String,
         key: Digest,
-        outputs: RunOutputs,
+    },
+    /// The bytes of a result had been changed in the store, and were removed.
+    ObjectDamaged {
+        task: String,
+        output: String,
+        object: Digest,
     },
     /// A result in the view had been deleted or edited, and was put back.
     OutputRestored {
@@ -73,6 +79,23 @@ pub enum Event {
         task: String,
         output: String,
     },
+    /// Other runs have the places of a pool that the task needs.
+    TaskQueued {
+        task: String,
+        pools: Vec<String>,
+    },
+    /// An attempt failed, and another follows after a wait.
+    TaskRetrying {
+        task: String,
+        message: String,
+        help: Option<String>,
+        log: Option<PathBuf>,
+        /// Which of the retries follows, from 1.
+        retry: u32,
+        of: u32,
+        /// In seconds.
+        wait: f64,
+    },
     TaskFailed {
         task: String,
         message: String,
@@ -91,6 +114,8 @@ pub enum Event {
         running: usize,
     },
     RunFinished {
+        /// The tasks of the run that have a result, with their keys: see [`crate::store::manifests`].
+        manifest: Digest,
         executed: usize,
         cached: usize,
         failed: usize,

@@ -1,6 +1,8 @@
 //! The key of a task: the digest of everything that can change its result.
 //!
-//! [`Material`] is the single traversal: the key hashes it, and `plan` and `explain` print it, so they cannot disagree.
+//! [`Material`] is the single traversal: the key hashes it, and `plan` and `explain` print it, so they cannot disagree. The hash has
+//! two steps: the *identity* of a task, which its pipeline tells (and which is kept with an expanded pipeline), and the key, which
+//! adds what is known only when the task is reached: the kernel level and the contents of the inputs.
 
 use crate::pipeline::graph::Task;
 use crate::stages::registry::Kind;
@@ -27,9 +29,10 @@ struct Entry {
 #[derive(Debug, Clone, PartialEq)]
 enum Leaf {
     Json(Value),
-    Content(Content),
-    /// The content of an input that is still to be made.
-    Unknown,
+    /// The kernel level of a numeric kind.
+    Kernel(String),
+    /// The content of an input, once it is made.
+    Content(Option<Content>),
 }
 
 /// An artifact as a stage sees it: its name and labels, and its content as far as it is known.
@@ -57,9 +60,10 @@ impl Material {
         material.field(&mut path, "kind", &text(&task.kind));
         material.field(&mut path, "code", &text(kind.fingerprint()));
         if kind.numeric() {
-            material.field(&mut path, "kernel", &text(kernel));
+            let path = vec![Step::Field("kernel".into())];
+            material.entries.push(Entry { path, value: Leaf::Kernel(kernel.to_owned()) });
         }
-        material.field(&mut path, "params", &task.params);
+        material.field(&mut path, "params", &task.params.value());
         path.push(Step::Field("inputs".into()));
         for (name, items) in inputs {
             path.push(Step::Field(name.clone()));
@@ -73,8 +77,7 @@ impl Material {
                     material.field(&mut path, &format!("label {axis}"), value);
                 }
                 path.push(Step::Field("content".into()));
-                let value = item.content.map_or(Leaf::Unknown, Leaf::Content);
-                material.entries.push(Entry { path: path.clone(), value });
+                material.entries.push(Entry { path: path.clone(), value: Leaf::Content(item.content) });
                 path.truncate(path.len() - 2);
             }
             path.pop();
@@ -106,12 +109,9 @@ impl Material {
         }
     }
 
-    /// The key, once every input is known.
-    pub fn key(&self) -> Option<Digest> {
-        if self.entries.iter().any(|entry| entry.value == Leaf::Unknown) {
-            return None;
-        }
-        let mut encoder = Encoder::new("onsager task key 1");
+    /// The digest of everything that the pipeline tells of the task.
+    pub fn identity(&self) -> Digest {
+        let mut encoder = Encoder::new("onsager task 2");
         for entry in &self.entries {
             encoder.field(b'E', &(entry.path.len() as u64).to_le_bytes());
             for step in &entry.path {
@@ -122,13 +122,46 @@ impl Material {
             }
             entry.value.encode(&mut encoder);
         }
-        Some(encoder.finish())
+        encoder.finish()
+    }
+
+    /// The key, once every input is known.
+    pub fn key(&self) -> Option<Digest> {
+        let kernel = self.entries.iter().find_map(|entry| match &entry.value {
+            Leaf::Kernel(level) => Some(level.as_str()),
+            _ => None,
+        });
+        let contents = self.entries.iter().filter_map(|entry| match entry.value {
+            Leaf::Content(content) => Some(content),
+            _ => None,
+        });
+        key(&self.identity(), kernel, contents)
     }
 
     /// What a person reads: (field, value) for each entry.
     pub fn lines(&self) -> Vec<(String, String)> {
         self.entries.iter().map(|entry| (entry.field(), entry.value.text())).collect()
     }
+}
+
+/// The key of a task: its identity, the kernel level if its kind is numeric, and the contents of its inputs in their order. None
+/// while one of them is not known.
+pub fn key(
+    identity: &Digest,
+    kernel: Option<&str>,
+    contents: impl Iterator<Item = Option<Content>>,
+) -> Option<Digest> {
+    let mut encoder = Encoder::new("onsager task key 2");
+    encoder.field(b'T', &identity.0);
+    if let Some(level) = kernel {
+        encoder.field(b'K', level.as_bytes());
+    }
+    for content in contents {
+        let content = content?;
+        let tag = if content.shape == Shape::File { b'f' } else { b'd' };
+        encoder.field(tag, &content.digest.0);
+    }
+    Some(encoder.finish())
 }
 
 impl Entry {
@@ -163,12 +196,9 @@ impl Leaf {
             Leaf::Json(Value::String(text)) => encoder.field(b'S', text.as_bytes()),
             Leaf::Json(Value::Array(_)) => encoder.field(b'A', &[]),
             Leaf::Json(Value::Object(_)) => encoder.field(b'O', &[]),
-            Leaf::Content(content) => {
-                let tag = if content.shape == Shape::File { b'f' } else { b'd' };
-                encoder.field(tag, &content.digest.0);
-            }
-            // Never reached by `key`, which gives none then; a tag of its own all the same.
-            Leaf::Unknown => encoder.field(b'U', &[]),
+            // Their places only: the key itself adds them.
+            Leaf::Kernel(_) => encoder.field(b'K', &[]),
+            Leaf::Content(_) => encoder.field(b'C', &[]),
         }
     }
 
@@ -176,8 +206,9 @@ impl Leaf {
         match self {
             Leaf::Json(Value::String(text)) => text.clone(),
             Leaf::Json(value) => value.to_string(),
-            Leaf::Content(content) => content.digest.to_string(),
-            Leaf::Unknown => UNKNOWN.to_owned(),
+            Leaf::Kernel(level) => level.clone(),
+            Leaf::Content(Some(content)) => content.digest.to_string(),
+            Leaf::Content(None) => UNKNOWN.to_owned(),
         }
     }
 }
@@ -186,7 +217,7 @@ impl Leaf {
 pub const UNKNOWN: &str = "(not made yet)";
 
 /// A difference between two materials.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Change {
     pub field: String,
     /// Missing where the field is new.

@@ -1,14 +1,25 @@
 //! The engine: keys, the life of a task, the scheduler, executors and workers.
 //!
 //! The scheduler ([`run`]) owns the graph and everything that a user sees; an executor ([`local`]) owns the processes. They
-//! talk by the messages of [`protocol`]; what happens is told by the events of [`events`].
+//! talk by the messages of [`protocol`]; what happens is told by the events of [`events`]. [`session`] puts them together for a run.
+//! [`drawing`] makes a picture of a [`plan`], laid out by [`layers`].
 
+pub mod checkpoints;
+pub mod drawing;
 pub mod events;
+pub mod graph_cache;
 pub mod key;
+pub mod layers;
 pub mod local;
+pub mod memory;
 pub mod plan;
+pub mod pools;
 pub mod protocol;
+pub mod rerun;
 pub mod resolve;
+pub mod retry;
 pub mod run;
+pub mod session;
 pub mod state;
+pub mod watch;
 pub mod worker;

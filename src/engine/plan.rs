@@ -1,16 +1,17 @@
 //! What would run, and why: the run's own decisions, taken without executing anything.
 
-use super::events::RunOutputs;
 use super::key::{self, Change};
 use super::resolve::{EngineError, Resolver};
 use crate::store::Store;
 use crate::store::digest::Digest;
+use crate::store::objects::{Content, Held};
 use crate::store::view::View;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::HashSet;
 
 /// What would happen to a task, and why.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "verdict", rename_all = "kebab-case")]
 pub enum Verdict {
     /// Its result is there, and in the view.
@@ -24,7 +25,7 @@ pub enum Verdict {
 }
 
 /// Why a task would be executed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum Reason {
     /// It was never executed in this pipeline.
@@ -40,18 +41,17 @@ pub enum Reason {
 }
 
 /// A task of the plan.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Planned {
     pub task: String,
     /// Missing while an input is not known.
+    #[schemars(with = "Option<String>")]
     pub key: Option<Digest>,
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// Everything that enters the key.
+    /// In declared order; missing while they are not known.
     #[serde(skip)]
-    pub material: Vec<(String, String)>,
-    #[serde(skip)]
-    pub outputs: Option<RunOutputs>,
+    pub outputs: Option<Vec<Content>>,
 }
 
 /// Plans the selected tasks; the others of the graph get `None`.
@@ -63,6 +63,7 @@ pub fn plan(
     forced: &HashSet<usize>,
 ) -> Result<Vec<Option<Planned>>, EngineError> {
     let graph = resolver.graph;
+    resolver.read_external(selected);
     let mut planned: Vec<Option<Planned>> = Vec::with_capacity(graph.tasks.len());
     for (number, task) in graph.tasks.iter().enumerate() {
         if !selected[number] {
@@ -70,52 +71,99 @@ pub fn plan(
             continue;
         }
         let outputs =
-            |number: usize| planned.get(number).and_then(Option::as_ref).and_then(|p| p.outputs.as_ref());
-        let material = resolver.material(task, &outputs)?;
-        let lines = material.lines();
-        let key = material.key();
+            |number: usize| planned.get(number).and_then(Option::as_ref).and_then(|p| p.outputs.as_deref());
+        let key = resolver.key(number, &outputs)?;
+        if !forced.contains(&number)
+            && let Some(key) = &key
+            && let Some(shown) = view.current(&task.id, key, task.outputs.len())
+        {
+            let outputs = shown.iter().map(|output| output.content).collect();
+            let (task, key) = (task.id.clone(), Some(*key));
+            planned.push(Some(Planned { task, key, verdict: Verdict::Current, outputs: Some(outputs) }));
+            continue;
+        }
         let result = match (&key, forced.contains(&number)) {
             (Some(key), false) => resolver.result(key)?,
             _ => None,
         };
-        let shown = view.shown(&task.id);
-        let mut reasons = Vec::new();
-        if forced.contains(&number) {
-            reasons.push(Reason::Forced);
-        }
-        match shown {
-            None => reasons.push(Reason::New),
-            Some(shown) if Some(shown.key) == key && reasons.is_empty() => reasons.push(Reason::Missing),
-            Some(shown) => {
-                reasons.extend(key::changes(&shown.material, &lines).into_iter().map(Reason::Changed))
-            }
-        }
-        if let Some(key) = &key
-            && result.is_none()
-            && store.checkpoints(key).exists()
-        {
-            reasons.push(Reason::Unfinished);
-        }
         let verdict = match (&key, &result) {
-            (Some(key), Some(_)) if view.is_current(&task.id, key) => Verdict::Current,
             (Some(_), Some(_)) => Verdict::Restore,
-            (Some(_), None) => Verdict::Execute { reasons },
+            (Some(key), None) => {
+                let mut reasons = reasons(resolver, store, view, number, Some(key), forced, &outputs)?;
+                if store.checkpoints(key).exists() {
+                    reasons.push(Reason::Unfinished);
+                }
+                Verdict::Execute { reasons }
+            }
             (None, _) => {
                 let open = graph
                     .dependencies(number)
                     .into_iter()
                     .filter(|up| planned[*up].as_ref().is_some_and(|up| up.outputs.is_none()));
                 let on = open.map(|up| graph.tasks[up].id.clone()).collect();
-                Verdict::Depends { on, reasons }
+                Verdict::Depends {
+                    on,
+                    reasons: reasons(resolver, store, view, number, None, forced, &outputs)?,
+                }
             }
         };
         planned.push(Some(Planned {
             task: task.id.clone(),
             key,
             verdict,
-            material: lines,
-            outputs: result.map(|action| action.outputs),
+            outputs: result.map(|action| action.outputs.into_iter().map(|(_, content)| content).collect()),
         }));
     }
+    collected(resolver, view, &mut planned)?;
     Ok(planned)
+}
+
+/// Why a task would be executed: what differs from the result that the view has.
+fn reasons<'o>(
+    resolver: &mut Resolver,
+    store: &Store,
+    view: &View,
+    number: usize,
+    key: Option<&Digest>,
+    forced: &HashSet<usize>,
+    outputs: &dyn Fn(usize) -> Option<&'o [Content]>,
+) -> Result<Vec<Reason>, EngineError> {
+    let task = &resolver.graph.tasks[number];
+    if forced.contains(&number) {
+        return Ok(vec![Reason::Forced]);
+    }
+    let Some(shown) = view.shown(&task.id) else { return Ok(vec![Reason::New]) };
+    if Some(&shown.key) == key {
+        return Ok(vec![Reason::Missing]);
+    }
+    let Some(before) = store.actions().get(&shown.key)? else { return Ok(vec![Reason::Missing]) };
+    let now = resolver.material(task, outputs)?.lines();
+    Ok(key::changes(&before.material, &now).into_iter().map(Reason::Changed).collect())
+}
+
+/// Finds the results that are known but have to be made again, because a task that would be executed needs bytes that are no
+/// longer in the store, or because they are what the run is for.
+fn collected(resolver: &Resolver, view: &View, planned: &mut [Option<Planned>]) -> Result<(), EngineError> {
+    let graph = resolver.graph;
+    let mut needed = vec![false; planned.len()];
+    let mut taken = vec![false; planned.len()];
+    for number in (0..planned.len()).rev() {
+        let Some(task) = &mut planned[number] else { continue };
+        let wanted = needed[number] || (!taken[number] && task.verdict == Verdict::Restore);
+        if wanted
+            && let Some(outputs) = &task.outputs
+            && resolver.held(outputs)? != Held::Sound
+            && !outputs
+                .iter()
+                .all(|content| view.copy_of(&task.task, content).is_some_and(|copy| copy.exists()))
+        {
+            task.verdict = Verdict::Execute { reasons: vec![Reason::Missing] };
+        }
+        let executes = matches!(task.verdict, Verdict::Execute { .. } | Verdict::Depends { .. });
+        for up in graph.dependencies(number) {
+            taken[up] = true;
+            needed[up] |= executes;
+        }
+    }
+    Ok(())
 }

@@ -27,6 +27,10 @@ pub struct Assignment {
     pub checkpoints: PathBuf,
     pub log: PathBuf,
     pub threads: usize,
+    /// In bytes; a task that takes more is ended.
+    pub memory: Option<u64>,
+    /// Whether a command sees nothing but what it declares.
+    pub sandbox: bool,
 }
 
 /// An artifact given to an input.

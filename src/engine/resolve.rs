@@ -1,7 +1,6 @@
 //! Inputs and keys: what a task sees, as far as it is known.
 
-use super::events::RunOutputs;
-use super::key::{Material, SeenItem};
+use super::key::{self, Material, SeenItem};
 use super::protocol::{Assignment, DeclaredOutput, Given};
 use crate::kernel::Level;
 use crate::pipeline::graph::{Graph, Source, Task};
@@ -11,9 +10,10 @@ use crate::store::Store;
 use crate::store::actions::Action;
 use crate::store::digest::Digest;
 use crate::store::files::StoreError;
-use crate::store::objects::{Content, Objects};
+use crate::store::objects::{Content, Held, Objects};
 use crate::store::stat::{self, StatCache};
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// A failure of the engine itself, which ends the run.
@@ -32,6 +32,7 @@ pub enum EngineError {
 /// Looks up contents and results for one invocation.
 pub struct Resolver<'a> {
     pub graph: &'a Graph,
+    identities: Cow<'a, [Digest]>,
     registry: &'a Registry,
     store: &'a Store,
     kernel: Level,
@@ -46,46 +47,68 @@ impl<'a> Resolver<'a> {
         store: &'a Store,
         kernel: Level,
     ) -> Result<Resolver<'a>, EngineError> {
+        let identities = match graph.identities.len() == graph.tasks.len() {
+            true => Cow::Borrowed(graph.identities.as_slice()),
+            false => Cow::Owned(identities(graph, registry)?),
+        };
         let stat = store.stat_cache()?;
-        Ok(Resolver { graph, registry, store, kernel, stat, external: HashMap::new() })
+        Ok(Resolver { graph, identities, registry, store, kernel, stat, external: HashMap::new() })
+    }
+
+    /// Reads the external inputs of these tasks, in parallel where they are not known. What cannot be read is left to the task that
+    /// needs it.
+    pub fn read_external(&mut self, selected: &[bool]) {
+        let graph = self.graph;
+        let tasks = graph.tasks.iter().zip(selected).filter(|(_, selected)| **selected);
+        let sources = tasks.flat_map(|(task, _)| &task.inputs).flat_map(|(_, sources)| sources);
+        let paths: HashSet<&Path> = sources
+            .filter_map(|source| match source {
+                Source::File { path, .. } => Some(path.as_path()),
+                Source::Artifact { .. } => None,
+            })
+            .collect();
+        let found = self.stat.contents(&paths);
+        self.external.extend(found.into_iter().map(|(path, content)| (path.to_owned(), content)));
+    }
+
+    /// The key of a task, given the outputs that are known so far; none while an input is not known.
+    pub fn key<'o>(
+        &mut self,
+        number: usize,
+        outputs: &dyn Fn(usize) -> Option<&'o [Content]>,
+    ) -> Result<Option<Digest>, EngineError> {
+        let task = &self.graph.tasks[number];
+        let kernel = self.kind(task)?.numeric().then(|| self.kernel.to_string());
+        let mut contents = Vec::with_capacity(task.inputs.len());
+        for source in task.inputs.iter().flat_map(|(_, sources)| sources) {
+            contents.push(match source {
+                Source::Artifact { task, output } => outputs(*task).map(|outputs| outputs[*output]),
+                Source::File { path, .. } => Some(self.external(path)?.0),
+            });
+        }
+        Ok(key::key(&self.identities[number], kernel.as_deref(), contents.into_iter()))
     }
 
     /// The kind of a task.
     pub fn kind(&self, task: &Task) -> Result<&'a dyn Kind, EngineError> {
-        self.registry
-            .get(&task.kind)
-            .ok_or_else(|| EngineError::UnknownKind { task: task.id.clone(), kind: task.kind.clone() })
+        self.registry.get(&task.kind).ok_or_else(|| unknown_kind(task))
     }
 
     /// Everything that enters the key of a task, given the outputs that are known so far.
     pub fn material<'o>(
         &mut self,
         task: &Task,
-        outputs: &dyn Fn(usize) -> Option<&'o RunOutputs>,
+        outputs: &dyn Fn(usize) -> Option<&'o [Content]>,
     ) -> Result<Material, EngineError> {
-        let graph = self.graph;
-        let mut inputs = Vec::with_capacity(task.inputs.len());
-        for (name, sources) in &task.inputs {
-            let mut items = Vec::with_capacity(sources.len());
-            for source in sources {
-                items.push(match source {
-                    Source::Artifact { task, output } => SeenItem {
-                        name: artifact_name(graph, *task, *output),
-                        file: Some(file_of(graph, *task, *output)),
-                        labels: graph.tasks[*task].labels.clone(),
-                        content: outputs(*task).map(|outputs| outputs[*output].1),
-                    },
-                    Source::File { path, name } => SeenItem {
-                        name: name.clone(),
-                        file: None,
-                        labels: Vec::new(),
-                        content: Some(self.external(path)?.0),
-                    },
-                });
-            }
-            inputs.push((name.clone(), items));
+        let kind = self.kind(task)?;
+        let mut contents = Vec::new();
+        for source in task.inputs.iter().flat_map(|(_, sources)| sources) {
+            contents.push(match source {
+                Source::Artifact { task, output } => outputs(*task).map(|outputs| outputs[*output]),
+                Source::File { path, .. } => Some(self.external(path)?.0),
+            });
         }
-        Ok(Material::of(task, self.kind(task)?, &self.kernel.to_string(), &inputs))
+        Ok(Material::of(task, kind, &self.kernel.to_string(), &seen(self.graph, task, contents.into_iter())))
     }
 
     /// The content of an external file, hashed once in an invocation, and its stat signature then.
@@ -119,16 +142,19 @@ impl<'a> Resolver<'a> {
         changed
     }
 
-    /// The result of this key, if there is one and the store holds all of it.
+    /// The result of this key, if there is one; the store may hold its bytes or not.
     pub fn result(&self, key: &Digest) -> Result<Option<Action>, EngineError> {
-        let Some(action) = self.store.actions().get(key)? else { return Ok(None) };
+        Ok(self.store.actions().get(key)?)
+    }
+
+    /// How the bytes of these outputs stand in the store: as the worst of them does.
+    pub fn held(&self, outputs: &[Content]) -> Result<Held, EngineError> {
         let objects = self.store.objects();
-        for (_, content) in &action.outputs {
-            if !objects.holds(content).unwrap_or(false) {
-                return Ok(None);
-            }
+        let mut worst = Held::Sound;
+        for content in outputs {
+            worst = worst.max(objects.check(content)?);
         }
-        Ok(Some(action))
+        Ok(worst)
     }
 
     /// The assignment for a task whose inputs are all known.
@@ -136,7 +162,7 @@ impl<'a> Resolver<'a> {
         &mut self,
         number: usize,
         key: &Digest,
-        outputs: &dyn Fn(usize) -> Option<&'o RunOutputs>,
+        outputs: &dyn Fn(usize) -> Option<&'o [Content]>,
         work: PathBuf,
         log: PathBuf,
         threads: usize,
@@ -150,11 +176,11 @@ impl<'a> Resolver<'a> {
                     let file = file_of(graph, *task, *output);
                     Given {
                         item: Item {
-                            path: work.join("in").join(name).join(i.to_string()).join(file),
+                            path: work.join("in").join(input_folder(name, i)).join(file),
                             name: artifact_name(graph, *task, *output),
                             labels: graph.tasks[*task].labels.clone(),
                         },
-                        content: outputs(*task).map(|outputs| outputs[*output].1),
+                        content: outputs(*task).map(|outputs| outputs[*output]),
                     }
                 }
                 Source::File { path, name } => Given {
@@ -173,7 +199,7 @@ impl<'a> Resolver<'a> {
             number,
             task: task.id.clone(),
             kind: task.kind.clone(),
-            params: task.params.clone(),
+            params: task.params.value(),
             inputs,
             outputs: task.outputs.iter().map(declared).collect(),
             work,
@@ -182,8 +208,49 @@ impl<'a> Resolver<'a> {
             checkpoints: self.store.checkpoints(key),
             log,
             threads,
+            memory: task.resources.memory,
+            sandbox: task.sandbox,
         }
     }
+}
+
+/// The identity of every task: what its key is made of as far as the pipeline tells.
+pub fn identities(graph: &Graph, registry: &Registry) -> Result<Vec<Digest>, EngineError> {
+    let identity = |task: &Task| {
+        let kind = registry.get(&task.kind).ok_or_else(|| unknown_kind(task))?;
+        Ok(Material::of(task, kind, "", &seen(graph, task, std::iter::repeat(None))).identity())
+    };
+    graph.tasks.iter().map(identity).collect()
+}
+
+fn unknown_kind(task: &Task) -> EngineError {
+    EngineError::UnknownKind { task: task.id.clone(), kind: task.kind.clone() }
+}
+
+/// The inputs of a task as it sees them, with these contents in their order.
+fn seen(
+    graph: &Graph,
+    task: &Task,
+    mut contents: impl Iterator<Item = Option<Content>>,
+) -> Vec<(String, Vec<SeenItem>)> {
+    let mut item = |source: &Source| {
+        let content = contents.next().flatten();
+        match source {
+            Source::Artifact { task, output } => SeenItem {
+                name: artifact_name(graph, *task, *output),
+                file: Some(file_of(graph, *task, *output)),
+                labels: graph.tasks[*task].labels.clone(),
+                content,
+            },
+            Source::File { name, .. } => {
+                SeenItem { name: name.clone(), file: None, labels: Vec::new(), content }
+            }
+        }
+    };
+    task.inputs
+        .iter()
+        .map(|(name, sources)| (name.clone(), sources.iter().map(&mut item).collect()))
+        .collect()
 }
 
 /// How a stage sees the name of an artifact: `motion.tubes`.
@@ -198,10 +265,9 @@ fn file_of(graph: &Graph, task: usize, output: usize) -> String {
     Path::new(file).file_name().map_or(file.clone(), |name| name.to_string_lossy().into_owned())
 }
 
-/// The part of a task's name in brackets, as a folder name.
-pub fn instance(task: &Task) -> Option<String> {
-    let inner = task.id.strip_prefix(task.stage.as_str())?.strip_prefix('[')?.strip_suffix(']')?;
-    Some(inner.replace('/', "%2F"))
+/// The folder of an input's artifact: the first one's has the input's name. A name holds no dot.
+fn input_folder(name: &str, i: usize) -> String {
+    if i == 0 { name.to_owned() } else { format!("{name}.{i}") }
 }
 
 /// A task's name as a file name.

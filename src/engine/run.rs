@@ -1,20 +1,27 @@
 //! The scheduler: brings every selected task to a final state, and keeps the record, the store's index and the view.
 
-use super::events::{Event, Observer, Record, RunOutputs};
+use super::checkpoints;
+use super::events::{Event, Observer, Record};
 use super::local::{self, Executor};
+use super::pools::{self, Room, Share, Sizes};
 use super::protocol::{FromWorker, Outcome, Report};
 use super::resolve::{self, EngineError, Resolver};
+use super::retry::{Failure, Retrying};
 use super::state::TaskState;
 use crate::kernel::Level;
+use crate::pipeline::graph::Dependents;
+use crate::pipeline::spec::COMMAND;
+use crate::stages::stage::Output;
 use crate::store::Store;
 use crate::store::actions::Action;
 use crate::store::digest::Digest;
 use crate::store::files;
 use crate::store::locks::Lock;
+use crate::store::objects::{Content, Held};
 use crate::store::view::{Placed, View};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -29,8 +36,14 @@ pub struct Options {
     pub jobs: usize,
     /// How many threads they may have in all.
     pub threads: usize,
+    /// How many places each pool has.
+    pub pools: Sizes,
+    /// Whether every command sees nothing but what it declares.
+    pub sandbox: bool,
     pub keep_going: bool,
     pub kernel: Level,
+    /// Whether the logs of tasks are JSON lines.
+    pub json_logs: bool,
     /// How often Ctrl-C was pressed.
     pub interrupts: Arc<AtomicUsize>,
 }
@@ -39,6 +52,8 @@ pub struct Options {
 pub struct Summary {
     pub run: String,
     pub states: Vec<Option<TaskState>>,
+    /// The outputs of each task, in declared order, as far as they are known.
+    pub outputs: Vec<Option<Vec<Content>>>,
     pub interrupted: bool,
     pub seconds: f64,
 }
@@ -59,14 +74,14 @@ pub fn new_run_name() -> String {
 /// A task that a worker has.
 struct Running {
     key: Digest,
-    threads: usize,
-    memory: u64,
+    share: Share,
     deadline: Option<Instant>,
     timed_out: bool,
     work: PathBuf,
     log: PathBuf,
     last_record: Instant,
     _lock: Lock,
+    _places: Vec<Lock>,
 }
 
 struct Scheduler<'a, 'r> {
@@ -81,13 +96,19 @@ struct Scheduler<'a, 'r> {
     work: PathBuf,
     attempts: usize,
     states: Vec<Option<TaskState>>,
-    dependents: Vec<Vec<usize>>,
+    /// The outputs of each task, as far as they are known; the store may lack their bytes.
+    results: Vec<Option<Vec<Content>>>,
+    dependents: Dependents,
     /// Waiting tasks whose inputs are all known now.
     settled: Vec<usize>,
     ready: BTreeSet<usize>,
     elsewhere: BTreeSet<usize>,
-    materials: HashMap<usize, Vec<(String, String)>>,
+    /// Tasks whose known result is made again because its bytes are needed, each with the tasks that wait for it.
+    revived: HashMap<usize, Vec<usize>>,
     running: BTreeMap<usize, Running>,
+    retrying: Retrying,
+    /// Tasks of which it was told that another run has the places of the pools that they need.
+    queued: HashSet<usize>,
     memory: u64,
     failed: bool,
     interrupts: usize,
@@ -119,12 +140,15 @@ pub fn run(
         work: work.clone(),
         attempts: 0,
         states: Vec::new(),
+        results: vec![None; graph.tasks.len()],
         dependents: graph.dependents(),
         settled: Vec::new(),
         ready: BTreeSet::new(),
         elsewhere: BTreeSet::new(),
-        materials: HashMap::new(),
+        revived: HashMap::new(),
         running: BTreeMap::new(),
+        retrying: Retrying::default(),
+        queued: HashSet::new(),
         memory: local::machine_memory(),
         failed: false,
         interrupts: 0,
@@ -140,6 +164,7 @@ pub fn run(
         threads: options.threads,
         host: fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),
     })?;
+    scheduler.resolver.read_external(&options.selected);
     scheduler.prepare();
     if let Err(error) = scheduler.drive() {
         // What the attempts wrote is of no use any more, and on a full disk its space is.
@@ -152,13 +177,18 @@ pub fn run(
     let mut summary = Summary {
         run: run.to_owned(),
         states: std::mem::take(&mut scheduler.states),
+        outputs: std::mem::take(&mut scheduler.results),
         interrupted: scheduler.interrupts > 0,
         seconds: started.elapsed().as_secs_f64(),
     };
     // An interrupt that came too late to stop anything changed nothing.
     summary.interrupted &=
         summary.count(|state| matches!(state, TaskState::Interrupted | TaskState::Skipped)) > 0;
+    let keys = scheduler.resolver.graph.tasks.iter().zip(&summary.states);
+    let keys = keys.filter_map(|(task, state)| Some((task.id.as_str(), state.as_ref()?.result()?)));
+    let manifest = store.manifests().put(keys)?;
     scheduler.tell(Event::RunFinished {
+        manifest,
         executed: summary.count(|state| matches!(state, TaskState::Executed { .. })),
         cached: summary.count(|state| matches!(state, TaskState::Cached { .. })),
         failed: summary.count(|state| matches!(state, TaskState::Failed { .. })),
@@ -196,26 +226,39 @@ impl Scheduler<'_, '_> {
 
     /// Goes on until no task can change its state any more.
     fn drive(&mut self) -> Result<(), EngineError> {
+        // Inside the gate while it decides; outside while it waits, when all that it relies on is in the view's index.
+        let mut gate = self.store.enter_gate()?;
         loop {
             while let Some(number) = self.settled.pop() {
                 self.settle(number)?;
             }
             if !self.stopping() {
+                self.try_again();
                 self.start_what_fits()?;
                 if !self.settled.is_empty() {
                     continue;
                 }
             }
             let idle = self.running.is_empty();
-            if idle && (self.stopping() || (self.ready.is_empty() && self.elsewhere.is_empty())) {
+            if idle && (self.stopping() || self.nothing_waits()) {
                 break;
             }
             let wait = if self.elsewhere.is_empty() { 100 } else { 20 };
-            if let Some(report) = self.executor.next(Duration::from_millis(wait)) {
+            drop(gate);
+            let report = self.executor.next(Duration::from_millis(wait));
+            gate = self.store.enter_gate()?;
+            if let Some(report) = report {
                 self.hear(report)?;
             }
             self.watch()?;
             self.observer.tick();
+        }
+        for (number, failure) in self.retrying.give_up() {
+            if self.interrupts > 0 {
+                self.interrupted(number)?;
+            } else {
+                self.fail(number, failure.message, failure.help, failure.log)?;
+            }
         }
         for number in 0..self.states.len() {
             if self.states[number].as_ref().is_some_and(|state| !state.is_final()) {
@@ -232,49 +275,146 @@ impl Scheduler<'_, '_> {
         Ok(())
     }
 
+    /// Whether no task will be started that is not running now.
+    fn nothing_waits(&self) -> bool {
+        self.ready.is_empty() && self.elsewhere.is_empty() && self.retrying.is_empty()
+    }
+
+    /// Tasks whose wait after a failure is over are ready once more.
+    fn try_again(&mut self) {
+        for number in self.retrying.due(Instant::now()) {
+            if let Some(TaskState::Retrying { key }) = self.states[number] {
+                self.states[number] = Some(TaskState::Ready { key });
+                self.ready.insert(number);
+            }
+        }
+    }
+
     /// Whether no further task is to be started.
     fn stopping(&self) -> bool {
         self.interrupts > 0 || (self.failed && !self.options.keep_going)
     }
 
+    /// Tells what happens so often that the record holds it in the manifest instead.
+    fn show(&mut self, event: &Event) {
+        self.observer.event(event);
+    }
+
     /// Computes the key of a task whose inputs are known, and looks for its result.
     fn settle(&mut self, number: usize) -> Result<(), EngineError> {
-        let task = &self.resolver.graph.tasks[number];
-        let states = &self.states;
-        let outputs = |up: usize| states[up].as_ref().and_then(TaskState::outputs);
-        let material = match self.resolver.material(task, &outputs) {
+        let results = &self.results;
+        let key = match self.resolver.key(number, &|up| results[up].as_deref()) {
             // An input that cannot be read is this task's trouble alone.
             Err(EngineError::Store(error)) => return self.fail(number, error.to_string(), None, None),
-            material => material?,
+            key => key?,
         };
-        let Some(key) = material.key() else { return Ok(()) };
-        self.materials.insert(number, material.lines());
-        if !self.options.forced.contains(&number)
-            && let Some(action) = self.resolver.result(&key)?
-        {
-            return self.finish(number, key, action.outputs, None);
+        let Some(key) = key else { return Ok(()) };
+        if !self.options.forced.contains(&number) && self.find(number, key)? {
+            return Ok(());
         }
         self.states[number] = Some(TaskState::Ready { key });
         self.ready.insert(number);
         Ok(())
     }
 
-    /// Starts ready tasks, in the order of the graph, as far as threads and memory go.
+    /// Takes the result of this key, if there is one: from the view where it is there untouched, else from its action record. False
+    /// when the task has to be executed.
+    fn find(&mut self, number: usize, key: Digest) -> Result<bool, EngineError> {
+        let task = &self.resolver.graph.tasks[number];
+        if let Some(shown) = self.view.current(&task.id, &key, task.outputs.len()) {
+            let outputs = shown.iter().map(|output| output.content).collect();
+            self.finish(number, key, outputs, None)?;
+            return Ok(true);
+        }
+        let Some(action) = self.resolver.result(&key)? else { return Ok(false) };
+        let outputs: Vec<Content> = action.outputs.iter().map(|(_, content)| *content).collect();
+        if self.bring(number, &outputs)? {
+            self.put_into_view(number, key, &outputs)?;
+        } else if self.is_wanted(number) {
+            return Ok(false);
+        } else {
+            // Nobody needs its bytes: to know what they were is enough.
+            self.view.withdraw(&task.id, key)?;
+        }
+        if !matches!(self.states[number], Some(TaskState::Failed { .. })) {
+            self.finish(number, key, outputs, None)?;
+        }
+        Ok(true)
+    }
+
+    /// Sees to it that the store holds the bytes of a known result: as they are there, or else from the view. False when they are
+    /// nowhere.
+    fn bring(&mut self, number: usize, outputs: &[Content]) -> Result<bool, EngineError> {
+        let objects = self.store.objects();
+        let task = &self.resolver.graph.tasks[number];
+        let mut all = true;
+        for (declared, content) in task.outputs.iter().zip(outputs) {
+            let held = objects.mend(content)?;
+            if held == Held::Damaged {
+                let (task, output) = (task.id.clone(), declared.name.clone());
+                self.tell(Event::ObjectDamaged { task, output, object: content.digest })?;
+            }
+            if held != Held::Sound {
+                let copy = self.view.copy_of(&task.id, content);
+                all &= copy.is_some_and(|copy| objects.take_back(content, &copy).unwrap_or(false));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Whether the outputs of a task are what the run is for: nothing else of the run takes them.
+    fn is_wanted(&self, number: usize) -> bool {
+        !self.dependents.of(number).iter().any(|dependent| self.options.selected[*dependent])
+    }
+
+    /// Sees to it that the inputs of a task that is about to start are in the store. True when all are; else those that are not
+    /// are made again first, and the task waits for them.
+    fn bring_inputs(&mut self, number: usize) -> Result<bool, EngineError> {
+        let mut missing = 0;
+        for up in self.resolver.graph.dependencies(number) {
+            if self.revived.contains_key(&up) {
+                self.revived.entry(up).or_default().push(number);
+                missing += 1;
+                continue;
+            }
+            let Some(key) = self.states[up].as_ref().and_then(TaskState::result) else { continue };
+            let outputs = self.results[up].clone().unwrap_or_default();
+            if self.bring(up, &outputs)? {
+                continue;
+            }
+            self.revived.insert(up, vec![number]);
+            self.states[up] = Some(TaskState::Ready { key });
+            self.ready.insert(up);
+            missing += 1;
+        }
+        if missing > 0 {
+            self.ready.remove(&number);
+            self.elsewhere.remove(&number);
+            self.states[number] = Some(TaskState::Waiting { missing });
+        }
+        Ok(missing == 0)
+    }
+
+    /// Starts ready tasks, in the order of the graph, as far as threads, memory and pools go.
     fn start_what_fits(&mut self) -> Result<(), EngineError> {
         if self.running.len() >= self.options.jobs {
             return Ok(());
         }
-        let candidates: Vec<usize> = self.ready.union(&self.elsewhere).copied().collect();
-        for number in candidates {
-            if self.running.len() >= self.options.jobs {
-                break;
-            }
+        // One after the other, as far as there is room: the whole list may be long.
+        let mut from = 0;
+        let (threads, shares) = (self.options.threads, self.running.values().map(|running| &running.share));
+        let mut room = Room::beside(threads, self.memory, &self.options.pools, shares);
+        while self.running.len() < self.options.jobs && !room.is_full() {
+            let next = [&self.ready, &self.elsewhere].into_iter().filter_map(|set| set.range(from..).next());
+            let Some(number) = next.min().copied() else { break };
+            from = number + 1;
             let resources = &self.resolver.graph.tasks[number].resources;
-            let threads = resources.threads.clamp(1, self.options.threads);
-            let memory = resources.memory.unwrap_or(0).min(self.memory);
-            let used_threads: usize = self.running.values().map(|running| running.threads).sum();
-            let used_memory: u64 = self.running.values().map(|running| running.memory).sum();
-            if used_threads + threads > self.options.threads || used_memory + memory > self.memory {
+            let share = Share {
+                threads: resources.threads.clamp(1, self.options.threads),
+                memory: resources.memory.unwrap_or(0).min(self.memory),
+                pools: resources.pools.clone(),
+            };
+            if !room.fits(&share) {
                 continue;
             }
             let (Some(TaskState::Ready { key }) | Some(TaskState::Elsewhere { key })) = self.states[number]
@@ -290,17 +430,38 @@ impl Scheduler<'_, '_> {
                 }
                 continue;
             };
-            self.ready.remove(&number);
             self.elsewhere.remove(&number);
+            self.ready.insert(number);
             // The other run may have finished it since; a forced task is executed all the same.
-            if !self.options.forced.contains(&number)
-                && let Some(action) = self.resolver.result(&key)?
-            {
+            if self.revived.contains_key(&number) {
+                if let Some(outputs) = self.results[number].clone()
+                    && self.bring(number, &outputs)?
+                {
+                    drop(lock);
+                    self.finish(number, key, outputs, None)?;
+                    continue;
+                }
+            } else if !self.options.forced.contains(&number) && self.find(number, key)? {
                 drop(lock);
-                self.finish(number, key, action.outputs, None)?;
                 continue;
             }
-            self.start(number, key, lock, threads, memory)?;
+            if !self.bring_inputs(number)? {
+                // Those that it waits for come before it in the order.
+                from = 0;
+                continue;
+            }
+            let Some(places) = pools::take_places(self.store, &share, &self.options.pools)? else {
+                room.keep(&share);
+                if self.queued.insert(number) {
+                    let task = self.resolver.graph.tasks[number].id.clone();
+                    let pools = share.pools.into_iter().map(|(pool, _)| pool).collect();
+                    self.tell(Event::TaskQueued { task, pools })?;
+                }
+                continue;
+            };
+            self.ready.remove(&number);
+            room.take(&share);
+            self.start(number, key, lock, share, places)?;
         }
         Ok(())
     }
@@ -310,27 +471,33 @@ impl Scheduler<'_, '_> {
         number: usize,
         key: Digest,
         lock: Lock,
-        threads: usize,
-        memory: u64,
+        share: Share,
+        places: Vec<Lock>,
     ) -> Result<(), EngineError> {
         self.attempts += 1;
+        let threads = share.threads;
         let work = self.work.join(self.attempts.to_string());
         let task = &self.resolver.graph.tasks[number];
         let log = self.store.runs().join(&self.run).join(format!("{}.log", resolve::file_name(task)));
-        let states = &self.states;
-        let outputs = |up: usize| states[up].as_ref().and_then(TaskState::outputs);
-        let assignment = self.resolver.assignment(number, &key, &outputs, work.clone(), log.clone(), threads);
+        let results = &self.results;
+        let outputs = |up: usize| results[up].as_deref();
+        let mut assignment =
+            self.resolver.assignment(number, &key, &outputs, work.clone(), log.clone(), threads);
+        assignment.sandbox |= self.options.sandbox;
+        if task.kind == COMMAND && assignment.params.get("checkpoint").is_some() {
+            checkpoints::claim(self.store, &key, &format!("{}/{}", self.resolver.graph.name, task.id))?;
+        }
         let now = Instant::now();
         let running = Running {
             key,
-            threads,
-            memory,
+            share,
             deadline: task.resources.time.map(|limit| now + limit),
             timed_out: false,
             work,
             log: log.clone(),
             last_record: now,
             _lock: lock,
+            _places: places,
         };
         let task = task.id.clone();
         self.tell(Event::TaskStarted { task, key, threads, log })?;
@@ -384,14 +551,17 @@ impl Scheduler<'_, '_> {
         }
         match outcome {
             Outcome::Done { outputs, seconds } => {
-                let before = self.store.actions().get(&running.key)?;
+                let known = self.options.forced.contains(&number) || self.revived.contains_key(&number);
+                let before = if known { self.store.actions().get(&running.key)? } else { None };
+                let results = &self.results;
+                let material = self.resolver.material(task, &|up| results[up].as_deref())?;
                 self.store.actions().put(&Action {
                     key: running.key,
                     task: task.id.clone(),
                     run: self.run.clone(),
                     seconds,
                     outputs: outputs.clone(),
-                    material: self.materials.get(&number).cloned().unwrap_or_default(),
+                    material: material.lines(),
                 })?;
                 files::remove(&self.store.checkpoints(&running.key))?;
                 for (name, content) in &outputs {
@@ -401,18 +571,17 @@ impl Scheduler<'_, '_> {
                         self.tell(Event::TaskDiffers { task, output })?;
                     }
                 }
-                self.finish(number, running.key, outputs, Some(seconds))
-            }
-            Outcome::Interrupted => {
-                self.states[number] = Some(TaskState::Interrupted);
+                let contents: Vec<Content> = outputs.iter().map(|(_, content)| *content).collect();
+                self.put_into_view(number, running.key, &contents)?;
+                if matches!(self.states[number], Some(TaskState::Failed { .. })) {
+                    return Ok(());
+                }
                 let task = task.id.clone();
-                self.tell(Event::TaskInterrupted { task })
+                self.tell(Event::TaskFinished { task, key: running.key, seconds, outputs })?;
+                self.finish(number, running.key, contents, Some(seconds))
             }
-            Outcome::Failed { .. } if self.interrupts > 1 => {
-                self.states[number] = Some(TaskState::Interrupted);
-                let task = task.id.clone();
-                self.tell(Event::TaskInterrupted { task })
-            }
+            Outcome::Interrupted => self.interrupted(number),
+            Outcome::Failed { .. } if self.interrupts > 1 => self.interrupted(number),
             Outcome::Failed { message, help } => {
                 let (message, help) = match (running.timed_out, task.resources.time) {
                     (true, Some(limit)) => (
@@ -424,9 +593,38 @@ impl Scheduler<'_, '_> {
                     ),
                     _ => (message, help),
                 };
-                self.fail(number, message, help, Some(running.log))
+                let failure = Failure { message, help, log: Some(running.log) };
+                self.retry_or_fail(number, running.key, failure)
             }
         }
+    }
+
+    /// A failed task waits for its next try, if it has one left and the run goes on.
+    fn retry_or_fail(&mut self, number: usize, key: Digest, failure: Failure) -> Result<(), EngineError> {
+        let task = &self.resolver.graph.tasks[number];
+        let retries = task.resources.retries.as_ref().filter(|_| !self.stopping());
+        let told = failure.clone();
+        match self.retrying.put(number, retries, Instant::now(), failure) {
+            Ok(again) => {
+                self.states[number] = Some(TaskState::Retrying { key });
+                self.tell(Event::TaskRetrying {
+                    task: task.id.clone(),
+                    message: told.message,
+                    help: told.help,
+                    log: told.log,
+                    retry: again.retry,
+                    of: again.of,
+                    wait: again.wait.as_secs_f64(),
+                })
+            }
+            Err(failure) => self.fail(number, failure.message, failure.help, failure.log),
+        }
+    }
+
+    fn interrupted(&mut self, number: usize) -> Result<(), EngineError> {
+        self.states[number] = Some(TaskState::Interrupted);
+        let task = self.resolver.graph.tasks[number].id.clone();
+        self.tell(Event::TaskInterrupted { task })
     }
 
     fn fail(
@@ -442,56 +640,52 @@ impl Scheduler<'_, '_> {
         self.tell(Event::TaskFailed { task, message, help, log })
     }
 
-    /// A result is known: shows it in the view, and lets the tasks that wait for it go on.
+    /// Makes the view show a result, whose bytes are in the store. The task fails when that cannot be done.
+    fn put_into_view(&mut self, number: usize, key: Digest, outputs: &[Content]) -> Result<(), EngineError> {
+        let task = &self.resolver.graph.tasks[number];
+        let folder = Path::new(&self.resolver.graph.name).join(&task.folder);
+        let place = |declared: &Output, content| (content, folder.join(&declared.file));
+        let placed: Vec<_> =
+            task.outputs.iter().zip(outputs).map(|(declared, content)| place(declared, *content)).collect();
+        let what = match self.view.show(&task.id, key, &placed) {
+            // The result itself is in the store.
+            Err(error) => return self.fail(number, error.to_string(), None, None),
+            Ok(what) => what,
+        };
+        for (what, (_, path)) in what.into_iter().zip(placed) {
+            if matches!(what, Placed::Restored | Placed::Edited) {
+                let (task, edited) = (task.id.clone(), what == Placed::Edited);
+                self.tell(Event::OutputRestored { task, path, edited })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A result is known: lets the tasks that wait for it go on.
     fn finish(
         &mut self,
         number: usize,
         key: Digest,
-        outputs: RunOutputs,
+        outputs: Vec<Content>,
         seconds: Option<f64>,
     ) -> Result<(), EngineError> {
-        let task = &self.resolver.graph.tasks[number];
-        let id = task.id.clone();
-        if !self.view.is_current(&id, &key) {
-            let instance = resolve::instance(task);
-            let placed: Vec<_> = task
-                .outputs
-                .iter()
-                .zip(&outputs)
-                .map(|(declared, (name, content))| {
-                    let path = self.view.relative(&task.stage, instance.as_deref(), &declared.file);
-                    (name.clone(), *content, path)
-                })
-                .collect();
-            let material = self.materials.get(&number).map_or(&[][..], Vec::as_slice);
-            let what = match self.view.show(&id, key, &self.run, &placed, material) {
-                // The result itself is in the store.
-                Err(error) => return self.fail(number, error.to_string(), None, None),
-                Ok(what) => what,
-            };
-            for (what, (_, _, path)) in what.into_iter().zip(placed) {
-                if matches!(what, Placed::Restored | Placed::Edited) {
-                    let edited = what == Placed::Edited;
-                    self.tell(Event::OutputRestored { task: id.clone(), path, edited })?;
-                }
-            }
-        }
-        let state = match seconds {
-            Some(seconds) => {
-                self.tell(Event::TaskFinished { task: id, key, seconds, outputs: outputs.clone() })?;
-                TaskState::Executed { key, outputs }
-            }
+        self.ready.remove(&number);
+        self.results[number] = Some(outputs);
+        self.states[number] = Some(match seconds {
+            Some(_) => TaskState::Executed { key },
             None => {
-                self.tell(Event::TaskCached { task: id, key, outputs: outputs.clone() })?;
-                TaskState::Cached { key, outputs }
+                let task = self.resolver.graph.tasks[number].id.clone();
+                self.show(&Event::TaskCached { task, key });
+                TaskState::Cached { key }
             }
-        };
-        self.states[number] = Some(state);
-        for dependent in std::mem::take(&mut self.dependents[number]) {
-            if let Some(TaskState::Waiting { missing }) = &mut self.states[dependent] {
+        });
+        // Made again: the others went on long ago.
+        let waiting = self.revived.remove(&number);
+        for dependent in waiting.as_deref().unwrap_or(self.dependents.of(number)) {
+            if let Some(TaskState::Waiting { missing }) = &mut self.states[*dependent] {
                 *missing -= 1;
                 if *missing == 0 {
-                    self.settled.push(dependent);
+                    self.settled.push(*dependent);
                 }
             }
         }

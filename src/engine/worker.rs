@@ -2,7 +2,7 @@
 
 use super::events::RunOutputs;
 use super::protocol::{Assignment, FromWorker, Outcome, ToWorker};
-use crate::stages::context::{Context, Reporter};
+use crate::stages::context::{Context, GRACE, Reporter};
 use crate::stages::registry::Registry;
 use crate::stages::stage::StageError;
 use crate::store::Store;
@@ -10,6 +10,7 @@ use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
 use crate::store::objects::{Content, Shape};
 use crate::store::stat;
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::any::Any;
 use std::fs::File;
 use std::io::{self, BufRead, Write};
@@ -17,7 +18,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The log of the task at hand, as a destination of `tracing`.
@@ -50,35 +51,44 @@ pub fn serve(registry: &Registry, store: &Store, log: &TaskLog) -> io::Result<()
     let ignored = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(signal_hook::consts::SIGINT, ignored)?;
     #[cfg(target_os = "linux")]
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+    {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        // Whatever leaves the group of a command stays below its worker, so that it is found.
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    }
 
     let cancelled = Arc::new(AtomicBool::new(false));
     let (sender, assignments) = mpsc::channel();
-    let cancel = cancelled.clone();
+    let channel = Arc::new(Channel::default());
+    let (cancel, told) = (cancelled.clone(), channel.clone());
     std::thread::spawn(move || {
         for line in io::stdin().lock().lines() {
             match line.map(|line| serde_json::from_str(&line)) {
                 Ok(Ok(ToWorker::Run(assignment))) => {
                     cancel.store(false, Ordering::Relaxed);
+                    told.reset();
                     if sender.send(assignment).is_err() {
                         break;
                     }
                 }
-                Ok(Ok(ToWorker::Cancel)) => cancel.store(true, Ordering::Relaxed),
+                Ok(Ok(ToWorker::Cancel)) => {
+                    cancel.store(true, Ordering::Relaxed);
+                    Channel::stop_program(&told);
+                }
                 Ok(Err(_)) | Err(_) => break,
             }
         }
         std::process::exit(0);
     });
     panic::set_hook(Box::new(|info| tracing::error!("{info}")));
-    let channel = Arc::new(Channel::default());
+    let mut pool = Pool::default();
     for assignment in assignments {
         let task_log = File::options().create(true).append(true).open(&assignment.log);
         let outcome = match task_log {
             Err(error) => failure(StoreError::io("write the log", &assignment.log)(error).into()),
             Ok(file) => {
                 log.set(Some(file));
-                let outcome = attempt(registry, store, &assignment, &cancelled, &channel);
+                let outcome = attempt(registry, store, &assignment, &cancelled, &channel, &mut pool);
                 log.set(None);
                 outcome
             }
@@ -95,10 +105,11 @@ fn attempt(
     assignment: &Assignment,
     cancelled: &Arc<AtomicBool>,
     channel: &Arc<Channel>,
+    pool: &mut Pool,
 ) -> Outcome {
     let started = Instant::now();
     tracing::info!(task = assignment.task, kind = assignment.kind, threads = assignment.threads, "started");
-    match compute(registry, store, assignment, cancelled, channel) {
+    match compute(registry, store, assignment, cancelled, channel, pool) {
         Ok(outputs) => {
             let seconds = started.elapsed().as_secs_f64();
             tracing::info!(seconds, "finished");
@@ -129,6 +140,7 @@ fn compute(
     assignment: &Assignment,
     cancelled: &Arc<AtomicBool>,
     channel: &Arc<Channel>,
+    pool: &mut Pool,
 ) -> Result<RunOutputs, StageError> {
     let kind = registry
         .get(&assignment.kind)
@@ -148,6 +160,7 @@ fn compute(
         root: assignment.root.clone(),
         log: assignment.log.clone(),
         threads: assignment.threads,
+        sandbox: assignment.sandbox.then(|| assignment.work.clone()),
         cancelled: cancelled.clone(),
         reporter: channel.clone(),
     };
@@ -171,10 +184,12 @@ fn compute(
         }
         context.outputs.insert(output.name.clone(), path);
     }
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(assignment.threads).build()?;
-    let run = AssertUnwindSafe(|| pool.install(|| kind.run(&assignment.params, &context)));
+    let run = || kind.run(&assignment.params, &context);
+    let pool = if kind.parallel() { Some(pool.of(assignment.threads)?) } else { None };
+    let run = AssertUnwindSafe(|| pool.map_or_else(run, |pool| pool.install(run)));
     panic::catch_unwind(run).unwrap_or_else(|payload| Err(panic_message(payload.as_ref()).into()))?;
     intact(&objects)?;
+    let _gate = store.enter_gate()?;
     let mut outputs = Vec::new();
     for output in &assignment.outputs {
         let path = out.join(&output.file);
@@ -197,6 +212,20 @@ fn compute(
         outputs.push((output.name.clone(), store.objects().take(&path, &out)?));
     }
     Ok(outputs)
+}
+
+/// The thread pool of the latest task that needed one, kept for the next that is granted as many threads.
+#[derive(Default)]
+struct Pool(Option<rayon::ThreadPool>);
+
+impl Pool {
+    fn of(&mut self, threads: usize) -> Result<&rayon::ThreadPool, rayon::ThreadPoolBuildError> {
+        let pool = match self.0.take() {
+            Some(pool) if pool.current_num_threads() == threads => pool,
+            _ => rayon::ThreadPoolBuilder::new().num_threads(threads).build()?,
+        };
+        Ok(self.0.insert(pool))
+    }
 }
 
 /// Refuses a stage that wrote into its inputs: they are objects, which others read too.
@@ -237,9 +266,48 @@ fn panic_message(payload: &(dyn Any + Send)) -> String {
 #[derive(Default)]
 struct Channel {
     last_progress: Mutex<Option<Instant>>,
+    program: Mutex<Program>,
+}
+
+/// The program that the task at hand runs.
+#[derive(Default)]
+struct Program {
+    /// Its process group.
+    group: Option<Pid>,
+    /// How many there were: a late kill must not meet the next one.
+    number: u64,
+    /// It is to stop as soon as it is known.
+    stop: bool,
 }
 
 impl Channel {
+    /// The next task starts with a clean slate.
+    fn reset(&self) {
+        self.program().stop = false;
+    }
+
+    fn program(&self) -> MutexGuard<'_, Program> {
+        self.program.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the program to stop, and kills it when it does not.
+    fn stop_program(channel: &Arc<Channel>) {
+        let mut program = channel.program();
+        program.stop = true;
+        let (Some(group), number) = (program.group, program.number) else { return };
+        // Each call fails only when the group is gone, which is what is wanted.
+        let _ = kill_process_group(group, Signal::TERM);
+        drop(program);
+        let channel = channel.clone();
+        std::thread::spawn(move || {
+            std::thread::sleep(GRACE);
+            let program = channel.program();
+            if program.group.is_some() && program.number == number {
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+        });
+    }
+
     fn send(&self, message: &FromWorker) {
         let Ok(mut line) = serde_json::to_vec(message) else { return };
         line.push(b'\n');
@@ -268,8 +336,20 @@ impl Reporter for Channel {
         self.send(&FromWorker::Checkpoint { step });
     }
 
-    fn group(&self, id: i32) {
-        self.send(&FromWorker::Group { id });
+    fn program_started(&self, group: i32) {
+        let mut program = self.program();
+        program.group = Pid::from_raw(group);
+        program.number += 1;
+        // Ctrl-C was quicker than the start: there is nothing to save yet.
+        if let (true, Some(group)) = (program.stop, program.group) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        drop(program);
+        self.send(&FromWorker::Group { id: group });
+    }
+
+    fn program_ended(&self) {
+        self.program().group = None;
     }
 
     fn resumed(&self, step: u64) {

@@ -5,11 +5,15 @@ use super::reference::{self, ReferenceError};
 pub use super::resources::Resources;
 use super::sink::did_you_mean;
 use crate::stages::stage::Output;
+use crate::store::digest::Digest;
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
+use std::fmt;
 use std::path::PathBuf;
 
 /// A pipeline, expanded and checked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Graph {
     pub name: String,
     /// The file, as the user gave it.
@@ -22,27 +26,74 @@ pub struct Graph {
     pub tasks: Vec<Task>,
     /// The stages, in the order of declaration.
     pub stages: Vec<StageInfo>,
+    /// The pools that tasks take places of, with their sizes.
+    pub pools: Vec<(String, u32)>,
+    /// The files that the pipeline was read from, with the digest of each.
+    pub sources: Vec<(PathBuf, Digest)>,
+    /// What enters the key of each task as far as the pipeline tells; empty until the engine has computed it.
+    pub identities: Vec<Digest>,
 }
 
 /// One instance of a stage.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Task {
     /// `motion`, or `motion[system=free,diffusion=0.5]`.
     pub id: String,
     pub stage: String,
+    /// Where its outputs go, below the folder of the pipeline: `motion`, or `motion/system=free,diffusion=0.5`.
+    pub folder: String,
     /// The coordinates in the matrix, in the order of the axes.
     pub labels: Vec<(String, Value)>,
     pub kind: String,
     /// The parameters with their defaults, as the kind made them canonical.
-    pub params: Value,
+    pub params: Params,
     /// The inputs in the order of declaration, each with its artifacts in the order of the pipeline.
     pub inputs: Vec<(String, Vec<Source>)>,
     pub outputs: Vec<Output>,
     pub resources: Resources,
+    /// Whether a command sees nothing but what it declares.
+    pub sandbox: bool,
+}
+
+/// Parameters, kept encoded until someone asks: most tasks of a large graph are cached, and nobody does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Params(Box<[u8]>);
+
+impl Params {
+    pub fn new(value: &Value) -> Params {
+        // A JSON value has an encoding, and writing to memory does not fail.
+        Params(rmp_serde::to_vec(value).unwrap_or_default().into())
+    }
+
+    pub fn value(&self) -> Value {
+        rmp_serde::from_slice(&self.0).unwrap_or_default()
+    }
+}
+
+impl Serialize for Params {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Params {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Params, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Params;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("encoded parameters")
+            }
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Params, E> {
+                Ok(Params(bytes.into()))
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
+    }
 }
 
 /// Where an input comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Source {
     /// An output of another task.
     Artifact {
@@ -61,7 +112,7 @@ pub enum Source {
 }
 
 /// A stage with its tasks.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StageInfo {
     pub name: String,
     pub kind: String,
@@ -150,17 +201,31 @@ impl Graph {
         found
     }
 
-    /// For every task the tasks that take its outputs, ascending, each once.
-    pub fn dependents(&self) -> Vec<Vec<usize>> {
-        let mut dependents = vec![Vec::new(); self.tasks.len()];
+    /// For every task the tasks that take its outputs.
+    pub fn dependents(&self) -> Dependents {
+        // A task may take several artifacts of another one: the second and further ones are passed over.
+        let mut edges = Vec::new();
+        let mut last = vec![usize::MAX; self.tasks.len()];
         for (at, task) in self.tasks.iter().enumerate() {
-            for dependency in task.dependencies() {
-                if dependents[dependency].last() != Some(&at) {
-                    dependents[dependency].push(at);
+            for on in task.dependencies() {
+                if last[on] != at {
+                    last[on] = at;
+                    edges.push((on, at));
                 }
             }
         }
-        dependents
+        let mut starts = vec![0; self.tasks.len() + 1];
+        edges.iter().for_each(|(on, _)| starts[on + 1] += 1);
+        for at in 0..self.tasks.len() {
+            starts[at + 1] += starts[at];
+        }
+        let mut next = starts.clone();
+        let mut tasks = vec![0; edges.len()];
+        for (on, at) in edges {
+            tasks[next[on]] = at;
+            next[on] += 1;
+        }
+        Dependents { starts, tasks }
     }
 
     /// These tasks and everything that they depend on, ascending.
@@ -178,6 +243,20 @@ impl Graph {
             }
         }
         needed.iter().enumerate().filter(|(_, needed)| **needed).map(|(at, _)| at).collect()
+    }
+}
+
+/// The edges of a graph turned around.
+#[derive(Debug, Clone)]
+pub struct Dependents {
+    starts: Vec<usize>,
+    tasks: Vec<usize>,
+}
+
+impl Dependents {
+    /// The tasks that take the outputs of this one, ascending, each once.
+    pub fn of(&self, task: usize) -> &[usize] {
+        &self.tasks[self.starts[task]..self.starts[task + 1]]
     }
 }
 

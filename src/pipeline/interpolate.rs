@@ -22,9 +22,10 @@ pub struct Scope<'a> {
     pub files: Option<Files<'a>>,
 }
 
-/// The names of a stage's inputs and outputs.
+/// The names of a stage's inputs and outputs, and whether it has a checkpoint.
 #[derive(Clone, Copy)]
 pub struct Files<'a> {
+    pub checkpoint: bool,
     pub inputs: &'a [&'a str],
     pub outputs: &'a [&'a str],
 }
@@ -190,6 +191,16 @@ impl Scope<'_> {
                         .or_else(|| Some(format!("declare `{path}` under `{scope}`"))),
                 )
             }
+            ("checkpoint", "") if self.files.is_some() => match self.files {
+                Some(Files { checkpoint: true, .. }) => Some(Found::Kept),
+                _ => fail(
+                    "the stage has no checkpoint".to_owned(),
+                    Some(
+                        "declare it: `checkpoint: state/` for a folder, `checkpoint: state.bin` for a file"
+                            .to_owned(),
+                    ),
+                ),
+            },
             _ => fail(
                 format!("`{written}` is not known"),
                 Some(if self.params.contains_key(name) {

@@ -1,15 +1,19 @@
 //! The whole way from a file to a graph.
 
 use super::diagnostics::Diagnostics;
-use super::graph::{Graph, Source, StageInfo, Task};
+use super::graph::{Graph, Params, Source, StageInfo, Task};
+use super::interpolate::Scope;
 use super::link;
 use super::node::Node;
 use super::overrides;
 pub use super::overrides::Override;
+use super::resources;
 use super::sink::{Sink, Text};
 use super::spec;
 use super::tasks;
 use crate::stages::registry::Registry;
+use crate::stages::stage::Output;
+use crate::store::digest::Digest;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -69,7 +73,9 @@ fn build(
     }
     let spec = spec::read(&tree, sink)?;
     let params = tasks::params(spec.params, sink);
-    let drafts = tasks::expand(&spec, &params, registry, sink);
+    let scope = Scope { params: &params, declared: spec.params, instance: None, files: None };
+    let pools = resources::pools(spec.pools, &scope, sink);
+    let drafts = tasks::expand(&spec, &params, &pools, registry, sink);
     let linked = link::link(&spec, &drafts, &params, root, registry, sink);
     let order = link::order(&spec, &drafts, &linked, sink)?;
     if sink.count() > 0 {
@@ -106,13 +112,19 @@ fn build(
         let stage = &spec.stages[draft.stage];
         tasks[position[at]] = Some(Task {
             labels: draft.instance.labels(),
+            folder: folder(stage.name, &draft.id),
             id: draft.id,
             stage: stage.name.to_owned(),
             kind: stage.kind?.0.to_owned(),
-            params: draft.params,
+            params: Params::new(&draft.params),
             inputs,
-            outputs: draft.outputs?,
+            outputs: draft
+                .outputs?
+                .into_iter()
+                .map(|output| Output { about: String::new(), ..output })
+                .collect(),
             resources: draft.resources,
+            sandbox: draft.sandbox,
         });
     }
     Some(Graph {
@@ -122,7 +134,21 @@ fn build(
         params: params.into_iter().collect(),
         tasks: tasks.into_iter().collect::<Option<_>>()?,
         stages,
+        pools,
+        sources: vec![(
+            std::path::absolute(file).unwrap_or_else(|_| file.to_owned()),
+            Digest::of(source.as_bytes()),
+        )],
+        identities: Vec::new(),
     })
+}
+
+/// The folder of a task's outputs: the part of its name in brackets becomes a folder of its own.
+fn folder(stage: &str, id: &str) -> String {
+    match id.strip_prefix(stage).and_then(|rest| rest.strip_prefix('[')?.strip_suffix(']')) {
+        Some(instance) => format!("{stage}/{}", instance.replace('/', "%2F")),
+        None => stage.to_owned(),
+    }
 }
 
 /// The parent of the `pipelines/` folder that holds the file, else the file's folder; absolute.

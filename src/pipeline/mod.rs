@@ -5,7 +5,10 @@
 //! instances; [`tasks`] substitutes `${…}` ([`interpolate`]) and lets the kinds parse their parameters ([`checks`]); [`link`]
 //! resolves the references ([`reference`](mod@reference)) and orders the tasks ([`order`]). Every step reports to one sink, so that all errors of
 //! a file are shown at once ([`diagnostics`]). The outcome is a [`graph::Graph`].
+//! [`builder`] makes one in a program, without a file; [`template`]
+//! writes the files of a new project.
 
+pub mod builder;
 pub mod checks;
 pub mod diagnostics;
 pub mod graph;
@@ -22,6 +25,7 @@ pub mod schema;
 pub mod sink;
 pub mod spec;
 pub mod tasks;
+pub mod template;
 
 #[cfg(test)]
 mod tests;

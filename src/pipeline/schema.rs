@@ -28,11 +28,17 @@ pub fn pipeline(registry: &Registry) -> Value {
         "additionalProperties": false,
         "properties": {
             "name": {"description": "The pipeline's name: the folder of its outputs.", "$ref": "#/$defs/slug"},
-            "description": {"type": "string"},
+            "description": {"description": "What the pipeline is for, in words.", "type": "string"},
             "params": {
                 "description": "Values for `${params.…}`; each may use those before it. `--set name=value` changes one.",
                 "type": ["object", "null"],
                 "propertyNames": {"$ref": "#/$defs/name"},
+            },
+            "pools": {
+                "description": "What tasks share, by name: the number of places. A task takes some with `resources: {name: 1}`.",
+                "type": ["object", "null"],
+                "propertyNames": {"$ref": "#/$defs/name"},
+                "additionalProperties": templated(json!({"type": "integer", "minimum": 1})),
             },
             "stages": {
                 "description": "The stages, by name.",
@@ -64,7 +70,7 @@ fn stage(kinds: Vec<Value>) -> Value {
         "additionalProperties": false,
         "properties": {
             "kind": kind,
-            "description": {"type": "string"},
+            "description": {"description": "What the stage is for, in words.", "type": "string"},
             "matrix": {"$ref": "#/$defs/matrix"},
             "params": {"description": "The parameters of the kind.", "type": ["object", "null"]},
             "inputs": {
@@ -89,6 +95,15 @@ fn stage(kinds: Vec<Value>) -> Value {
                 "type": ["object", "null"],
                 "additionalProperties": {"type": ["string", "number", "boolean"]},
             },
+            "checkpoint": {
+                "description": "What a `command` stage keeps between attempts, as `${checkpoint}`: a file, or a folder with `/` at the end.",
+                "type": "string",
+                "minLength": 1,
+            },
+            "sandbox": templated(json!({
+                "description": "Whether a `command` stage sees nothing but its inputs and the system.",
+                "type": "boolean",
+            })),
             "resources": {"$ref": "#/$defs/resources"},
         },
     })
@@ -157,12 +172,31 @@ fn common() -> Map<String, Value> {
             "additionalProperties": {"$ref": "#/$defs/axis"},
         },
         "resources": {
+            "description": "What each instance takes of the machine, and its limits. They do not enter the key.",
             "type": ["object", "null"],
-            "additionalProperties": false,
+            // The others are names of pools.
+            "additionalProperties": templated(json!({"type": "integer", "minimum": 1})),
             "properties": {
-                "threads": templated(json!({"type": "integer", "minimum": 1})),
-                "memory": templated(json!({"type": "string", "pattern": MEMORY_PATTERN})),
-                "time": templated(json!({"type": "string", "pattern": TIME_PATTERN})),
+                "threads": templated(json!({"description": "The number of threads.", "type": "integer", "minimum": 1})),
+                "memory": templated(json!({"description": "Like `512MiB` or `2GB`.", "type": "string", "pattern": MEMORY_PATTERN})),
+                "time": templated(json!({"description": "The time limit, like `90s` or `2h 30m`.", "type": "string", "pattern": TIME_PATTERN})),
+                "retries": templated(json!({
+                    "description": "How often a failed task is tried again.",
+                    "anyOf": [
+                        {"type": "integer", "minimum": 0},
+                        {
+                            "type": "object",
+                            "required": ["times"],
+                            "additionalProperties": false,
+                            "properties": {
+                                "times": templated(json!({"type": "integer", "minimum": 0})),
+                                "wait": templated(json!({"type": "string", "pattern": TIME_PATTERN})),
+                                "factor": templated(json!({"type": "number", "minimum": 1, "maximum": 100})),
+                                "longest": templated(json!({"type": "string", "pattern": TIME_PATTERN})),
+                            },
+                        },
+                    ],
+                })),
             },
         },
     });

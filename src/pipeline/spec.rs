@@ -6,12 +6,23 @@ use super::sink::{Sink, Span, did_you_mean};
 use std::collections::HashMap;
 
 /// The fields of a pipeline.
-pub const FIELDS: [&str; 4] = ["name", "description", "params", "stages"];
+pub const FIELDS: [&str; 5] = ["name", "description", "params", "pools", "stages"];
 /// The fields of a stage.
-pub const STAGE_FIELDS: [&str; 9] =
-    ["kind", "description", "matrix", "params", "inputs", "run", "outputs", "env", "resources"];
-/// The fields that only a `command` stage has; they are its parameters.
-pub const COMMAND_FIELDS: [&str; 3] = ["run", "outputs", "env"];
+pub const STAGE_FIELDS: [&str; 11] = [
+    "kind",
+    "description",
+    "matrix",
+    "params",
+    "inputs",
+    "run",
+    "outputs",
+    "env",
+    "checkpoint",
+    "sandbox",
+    "resources",
+];
+/// The fields that only a `command` stage has; all but `sandbox` are its parameters.
+pub const COMMAND_FIELDS: [&str; 5] = ["run", "outputs", "env", "checkpoint", "sandbox"];
 /// The kind whose parameters are fields of the stage.
 pub const COMMAND: &str = "command";
 
@@ -20,6 +31,7 @@ pub const COMMAND: &str = "command";
 pub struct Spec<'a> {
     pub name: &'a str,
     pub params: &'a [Entry],
+    pub pools: &'a [Entry],
     pub stages: Vec<Stage<'a>>,
     /// The position of each stage by name.
     pub by_name: HashMap<&'a str, usize>,
@@ -79,7 +91,7 @@ pub fn read<'a>(root: &'a Node, sink: &Sink) -> Option<Spec<'a>> {
         );
         return None;
     };
-    let mut spec = Spec { name: "", params: &[], stages: Vec::new(), by_name: HashMap::new() };
+    let mut spec = Spec { name: "", params: &[], pools: &[], stages: Vec::new(), by_name: HashMap::new() };
     for entry in entries {
         let value = &entry.value;
         match entry.key.as_str() {
@@ -91,6 +103,7 @@ pub fn read<'a>(root: &'a Node, sink: &Sink) -> Option<Spec<'a>> {
             }
             "description" => _ = text(entry, sink),
             "params" => spec.params = mapping(entry, sink),
+            "pools" => spec.pools = mapping(entry, sink),
             "stages" => {
                 for stage in mapping(entry, sink) {
                     slug(&stage.key, stage.span, "the name of a stage", sink);
@@ -165,7 +178,9 @@ fn read_stage<'a>(entry: &'a Entry, sink: &Sink) -> Stage<'a> {
                 mapping(field, sink);
                 stage.resources = Some(&field.value);
             }
-            "run" => _ = text(field, sink),
+            "run" | "checkpoint" => _ = text(field, sink),
+            // Its value may be a parameter's.
+            "sandbox" => {}
             "outputs" | "env" => _ = mapping(field, sink),
             _ => unknown(field, &STAGE_FIELDS, "a stage", sink),
         }
@@ -181,7 +196,7 @@ fn read_stage<'a>(entry: &'a Entry, sink: &Sink) -> Stage<'a> {
     stage
 }
 
-/// `run`, `outputs` and `env` belong to `command` stages, and those take no `params`.
+/// `run` and the like belong to `command` stages, and those take no `params`.
 fn command_fields(stage: &Stage<'_>, sink: &Sink) {
     let Some((kind, _)) = stage.kind else { return };
     if kind != COMMAND {
@@ -192,7 +207,7 @@ fn command_fields(stage: &Stage<'_>, sink: &Sink) {
         return;
     }
     if let Some(params) = stage.params {
-        let help = "write `run`, `outputs` and `env` as fields of the stage";
+        let help = "write `run`, `outputs`, `env` and `checkpoint` as fields of the stage";
         sink.help(params.span, "a `command` stage takes no `params`", help);
     }
     if stage.node.get("run").is_none() {

@@ -28,6 +28,7 @@ pub struct Draft {
     /// None when the parameters have errors, so that the outputs are not known.
     pub outputs: Option<Vec<Output>>,
     pub resources: Resources,
+    pub sandbox: bool,
 }
 
 /// All tasks in the order of declaration.
@@ -54,7 +55,13 @@ pub fn params(entries: &[Entry], sink: &Sink) -> Map<String, Value> {
 }
 
 /// Expands every stage.
-pub fn expand(spec: &Spec, params: &Map<String, Value>, registry: &Registry, sink: &Sink) -> Drafts {
+pub fn expand(
+    spec: &Spec,
+    params: &Map<String, Value>,
+    pools: &[(String, u32)],
+    registry: &Registry,
+    sink: &Sink,
+) -> Drafts {
     let kinds: HashMap<&str, &dyn Kind> = registry.iter().map(|kind| (kind.name(), kind)).collect();
     let mut drafts = Drafts::default();
     for (at, stage) in spec.stages.iter().enumerate() {
@@ -83,7 +90,7 @@ pub fn expand(spec: &Spec, params: &Map<String, Value>, registry: &Registry, sin
         let parts = Parts::of(stage, sink);
         for instance in instances {
             let scope = Scope { instance: Some(&instance), ..scope };
-            let draft = parts.draft(at, kind, &scope, &instance, sink);
+            let draft = parts.draft(at, kind, &scope, &instance, pools, sink);
             drafts.tasks.push(Draft { instance, ..draft });
         }
         drafts.stages.push(Some(start..drafts.tasks.len()));
@@ -124,6 +131,7 @@ impl<'a> Parts<'a> {
         kind: Option<&dyn Kind>,
         scope: &Scope,
         instance: &Instance,
+        pools: &[(String, u32)],
         sink: &Sink,
     ) -> Draft {
         let stage = self.stage;
@@ -141,9 +149,10 @@ impl<'a> Parts<'a> {
             }
         };
         let resources =
-            stage.resources.map_or_else(Resources::default, |node| resources::read(node, scope, sink));
-        let mut draft =
-            Draft { id, stage: at, instance: Instance::default(), params, outputs: None, resources };
+            stage.resources.map_or_else(Resources::default, |node| resources::read(node, pools, scope, sink));
+        let sandbox = stage.is_command() && self.sandbox(scope, sink, &mut sound);
+        let instance = Instance::default();
+        let mut draft = Draft { id, stage: at, instance, params, outputs: None, resources, sandbox };
         let Some(kind) = kind else { return draft };
         let site = match stage.params {
             _ if stage.is_command() => Site { node: Some(stage.node), span: stage.span, task: &draft.id },
@@ -170,11 +179,46 @@ impl<'a> Parts<'a> {
         self.stage.node.get("run").is_some_and(|run| run.value.text().is_some()) && !self.outputs.is_empty()
     }
 
-    /// The parameters of a command: `run`, `outputs` and `env`, in this order.
+    /// Whether a command is to be confined.
+    fn sandbox(&self, scope: &Scope, sink: &Sink, sound: &mut bool) -> bool {
+        let Some(entry) = self.stage.node.get("sandbox") else { return false };
+        let Some(value) = scope.value(&entry.value, sink, sound) else { return false };
+        value.as_bool().unwrap_or_else(|| {
+            let span = if value.is_null() { entry.span } else { entry.value.span };
+            let message = format!("`sandbox` must be `true` or `false`, but is {}", what_value(&value));
+            sink.error(span, message);
+            *sound = false;
+            false
+        })
+    }
+
+    /// The place of a command's checkpoint, as a path in its folder.
+    fn checkpoint(&self, scope: &Scope, sink: &Sink, sound: &mut bool) -> Option<Value> {
+        let Some(Entry { value: Node { value: Yaml::Text(text), span }, .. }) =
+            self.stage.node.get("checkpoint")
+        else {
+            return None;
+        };
+        let value = scope.text(text, *span, sink);
+        match &value {
+            Some(Value::String(path)) if inside(path) => return value,
+            Some(other) => {
+                let path = plain(other).unwrap_or_default();
+                let help = "give a name: `state/` for a folder, `state.bin` for a file";
+                sink.help(*span, format!("the checkpoint cannot be kept as `{path}`"), help);
+            }
+            None => {}
+        }
+        *sound = false;
+        None
+    }
+
+    /// The parameters of a command: `run`, `outputs`, `env` and `checkpoint`, in this order.
     fn command(&self, scope: &Scope, sink: &Sink, sound: &mut bool) -> Value {
         let mut params = Map::new();
         if let Some(Entry { value: Node { value: Yaml::Text(run), span }, .. }) = self.stage.node.get("run") {
-            let files = Some(Files { inputs: &self.inputs, outputs: &self.outputs });
+            let checkpoint = self.stage.node.get("checkpoint").is_some();
+            let files = Some(Files { checkpoint, inputs: &self.inputs, outputs: &self.outputs });
             match (Scope { files, ..*scope }).text(run, *span, sink) {
                 Some(Value::String(run)) => _ = params.insert("run".to_owned(), Value::String(run)),
                 Some(other) => {
@@ -213,6 +257,9 @@ impl<'a> Parts<'a> {
             }
             params.insert(field.to_owned(), Value::Object(map));
         }
+        if let Some(checkpoint) = self.checkpoint(scope, sink, sound) {
+            params.insert("checkpoint".to_owned(), checkpoint);
+        }
         Value::Object(params)
     }
 
@@ -225,10 +272,7 @@ impl<'a> Parts<'a> {
                 Some(entry) => entry.value.locate([name]),
                 None => self.stage.kind.map_or(self.stage.span, |(_, span)| span),
             };
-            let path = Path::new(file);
-            let inside =
-                path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-            if !inside || path.file_name().is_none() || file.contains(['\0', '\n']) {
+            if !inside(file) {
                 sink.help(
                     span(),
                     format!("output `{name}` cannot be written to `{file}`"),
@@ -244,6 +288,14 @@ impl<'a> Parts<'a> {
         }
         sink.count() == before
     }
+}
+
+/// Whether a path stays in the folder that it starts from, and names something there.
+fn inside(file: &str) -> bool {
+    let path = Path::new(file);
+    path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+        && path.file_name().is_some()
+        && !file.contains(['\0', '\n'])
 }
 
 /// Whether two paths are the same or one is inside the other.

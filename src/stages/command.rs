@@ -1,15 +1,20 @@
 //! `command`: any program as a stage.
 
-use super::context::Context;
+use super::context::{Context, GRACE};
+use super::processes;
+use super::sandbox::{self, Sandbox};
 use super::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
-use rustix::process::{Pid, Signal};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, test_kill_process_group, waitid,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Runs a shell command in the project's root folder. Its words `${inputs.NAME}` and `${outputs.NAME}` stand for paths; what
@@ -27,15 +32,22 @@ pub struct Params {
     /// Environment variables, besides those of the caller. Written as the stage's own field `env`.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// What the command keeps between attempts while its key is unchanged: a file (or folder, with a slash at the end). Written as
+    /// the stage's own field `checkpoint`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
 }
 
-/// How long a command may take to stop after it was asked to, before it is killed.
-const GRACE: Duration = Duration::from_secs(5);
+/// A longer script is put into a file: an argument of a program has at most 128 KiB on Linux.
+const LONGEST: usize = 64 << 10;
+/// The part of the checkpoint's folder that is the command's own.
+const KEPT: &str = "kept";
 
 impl Stage for CommandStage {
     type Params = Params;
     const KIND: &'static str = "command";
     const SUMMARY: &'static str = "Runs any program; `run`, `outputs` and `env` are fields of the stage.";
+    const PARALLEL: bool = false;
 
     fn inputs() -> Inputs {
         Inputs::any()
@@ -58,61 +70,134 @@ impl Stage for CommandStage {
     }
 
     fn run(params: &Params, ctx: &Context) -> Result<(), StageError> {
-        let script = fill_in(&params.run, ctx)?;
-        // A file of its own, since a long command does not fit on a command line; it stays beside the log.
-        let file = ctx.log().with_extension("sh");
-        std::fs::write(&file, &script)?;
-        tracing::info!(script = %file.display(), "running");
+        let checkpoint = params.checkpoint.as_deref().map(|name| checkpoint(name, ctx)).transpose()?;
+        let script = fill_in(&params.run, ctx, checkpoint.as_deref())?;
         let log = File::options().append(true).open(ctx.log())?;
-        let mut command = Command::new("sh");
+        // By its path: a search along PATH costs a failed system call for each folder before it.
+        let mut command = Command::new("/bin/sh");
+        command.arg0("sh").arg("-e");
+        if script.len() > LONGEST {
+            let file = ctx.log().with_extension("sh");
+            std::fs::write(&file, &script)?;
+            tracing::info!(script = %file.display(), "running");
+            command.arg(&file);
+        } else {
+            tracing::info!("running: {}", script.trim_end());
+            command.args(["-c", "--", &script]);
+        }
         command
-            .arg("-e")
-            .arg(&file)
             .current_dir(ctx.root())
             .envs(&params.env)
             .env("ONSAGER_THREADS", ctx.threads().to_string())
+            .envs(checkpoint.as_ref().map(|path| ("ONSAGER_CHECKPOINT", path)))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
             // A group of its own, so that stopping reaches everything that the command started.
             .process_group(0);
         die_with_worker(&mut command);
-        let mut child = command.spawn()?;
-        let group = Pid::from_child(&child);
-        ctx.started_group(group.as_raw_nonzero().get());
-        let (sender, receiver) = mpsc::channel();
-        std::thread::spawn(move || sender.send(child.wait()));
-        let status = loop {
-            match receiver.recv_timeout(Duration::from_millis(50)) {
-                Ok(status) => break status?,
-                Err(RecvTimeoutError::Timeout) if ctx.cancelled() => {
-                    end_politely(group);
-                    return Err(StageError::Cancelled);
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err("the command was lost".into()),
-            }
+        let status = match ctx.sandbox() {
+            None => wait(command.spawn()?, ctx)?,
+            Some(work) => confined(command, work, checkpoint.as_deref(), ctx)?,
         };
-        // What it left in the background could still change the outputs.
-        kill(group);
-        judge(status)
+        if ctx.cancelled() { Err(StageError::Cancelled) } else { judge(status, ctx) }
     }
 }
 
-/// Asks a process group to end, and kills what is left of it after a while.
-fn end_politely(group: Pid) {
-    // Each call fails only when the group is gone, which is what is wanted.
-    let _ = rustix::process::kill_process_group(group, Signal::TERM);
+/// The place of the command's checkpoint, ready to be written to.
+fn checkpoint(name: &str, ctx: &Context) -> Result<PathBuf, StageError> {
+    let path = ctx.checkpoint_folder().join(KEPT).join(name.trim_end_matches('/'));
+    let folder = if name.ends_with('/') { Some(path.as_path()) } else { path.parent() };
+    let there = if name.ends_with('/') {
+        std::fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some())
+    } else {
+        path.exists()
+    };
+    if there {
+        tracing::info!("an earlier attempt left its checkpoint");
+    }
+    folder.map_or(Ok(()), std::fs::create_dir_all)?;
+    Ok(path)
+}
+
+/// Runs the command so that it sees nothing but what is declared. The rules hold for a thread and all that it starts, and the
+/// command dies with the thread that started it: so one thread does both, and stays until the command has ended.
+fn confined(
+    mut command: Command,
+    work: &Path,
+    checkpoint: Option<&Path>,
+    ctx: &Context,
+) -> Result<ExitStatus, StageError> {
+    let temporary = work.join("tmp");
+    std::fs::create_dir_all(&temporary)?;
+    command.env("TMPDIR", &temporary);
+    let mut sandbox = Sandbox::default();
+    sandbox.write(work);
+    if checkpoint.is_some() {
+        sandbox.write(ctx.checkpoint_folder().join(KEPT));
+    }
+    for item in ctx.inputs().values().flatten() {
+        sandbox.read(std::fs::canonicalize(&item.path)?);
+    }
+    sandbox::programs(&[ctx.root(), work]).into_iter().for_each(|place| sandbox.read(place));
+    if ctx.log().with_extension("sh").exists() {
+        sandbox.read(ctx.log().with_extension("sh"));
+    }
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| {
+            sandbox.enter()?;
+            Ok(wait(command.spawn()?, ctx)?)
+        });
+        run.join().unwrap_or_else(|_| Err("the command was lost".into()))
+    })
+}
+
+/// Waits for the command, and ends what it leaves behind: that could still change the outputs.
+fn wait(mut child: Child, ctx: &Context) -> io::Result<ExitStatus> {
+    let group = Pid::from_child(&child);
+    ctx.program_started(group.as_raw_nonzero().get());
+    // It is not reaped yet, so that its number cannot stand for another process when the group is killed.
+    let ended = rustix::io::retry_on_intr(|| {
+        waitid(WaitId::Pid(group), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
+    });
+    ctx.program_ended();
+    if ended.is_err() || !ctx.cancelled() {
+        // It fails only when the group is gone.
+        let _ = kill_process_group(group, Signal::KILL);
+        let status = child.wait();
+        end_strays();
+        return status;
+    }
+    // The group was asked to stop: what the shell had started gets the rest of the time to do so.
+    let status = child.wait()?;
     let deadline = Instant::now() + GRACE;
-    while Instant::now() < deadline && rustix::process::test_kill_process_group(group).is_ok() {
+    while Instant::now() < deadline && test_kill_process_group(group).is_ok() {
         std::thread::sleep(Duration::from_millis(20));
     }
-    kill(group);
+    let _ = kill_process_group(group, Signal::KILL);
+    end_strays();
+    Ok(status)
 }
 
-fn kill(group: Pid) {
-    // It fails only when the group is gone.
-    let _ = rustix::process::kill_process_group(group, Signal::KILL);
+/// Ends what left the command's group: without a parent it became a child of this worker, which has no others.
+fn end_strays() {
+    let deadline = Instant::now() + GRACE;
+    loop {
+        match waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
+            Ok(Some(_)) => {}
+            Ok(None) if Instant::now() < deadline => {
+                let worker = std::process::id() as i32;
+                let strays = processes::all().into_iter().filter(|process| process.parent == worker);
+                for stray in strays.filter_map(|process| Pid::from_raw(process.id)) {
+                    // It fails only when the process is gone.
+                    let _ = kill_process(stray, Signal::KILL);
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            // There are none, which is what is wanted; or one cannot be killed, as happens on a file server that is gone.
+            _ => return,
+        }
+    }
 }
 
 /// Lets the kernel kill the command when its worker dies.
@@ -129,12 +214,21 @@ fn die_with_worker(command: &mut Command) {
     let _ = command;
 }
 
-fn judge(status: ExitStatus) -> Result<(), StageError> {
-    if status.success() { Ok(()) } else { Err(format!("the command failed ({status})").into()) }
+fn judge(status: ExitStatus, ctx: &Context) -> Result<(), StageError> {
+    let failed = format!("the command failed ({status})");
+    match ctx.sandbox() {
+        _ if status.success() => Ok(()),
+        None => Err(failed.into()),
+        Some(_) => Err(StageError::with_help(
+            failed,
+            "the stage is sandboxed: `Permission denied` in its log means that a file is not declared; add it to the stage's \
+             `inputs`, like `script: {file: fit.py}`, and write only to `${outputs.…}`, `${checkpoint}` and `$TMPDIR`",
+        )),
+    }
 }
 
-/// Puts quoted paths in the place of `${inputs.NAME}` and `${outputs.NAME}`.
-fn fill_in(run: &str, ctx: &Context) -> Result<String, StageError> {
+/// Puts quoted paths in the place of `${inputs.NAME}`, `${outputs.NAME}` and `${checkpoint}`.
+fn fill_in(run: &str, ctx: &Context, checkpoint: Option<&Path>) -> Result<String, StageError> {
     let mut script = String::new();
     let mut rest = run;
     while let Some(start) = rest.find("${") {
@@ -146,6 +240,8 @@ fn fill_in(run: &str, ctx: &Context) -> Result<String, StageError> {
             script.push_str(&paths.join(" "));
         } else if let Some(output) = name.strip_prefix("outputs.") {
             script.push_str(&quote(ctx.output(output)?));
+        } else if let ("checkpoint", Some(checkpoint)) = (name, checkpoint) {
+            script.push_str(&quote(checkpoint));
         } else {
             // A variable of the shell's own.
             script.push_str(&rest[start..=start + length]);
@@ -157,7 +253,7 @@ fn fill_in(run: &str, ctx: &Context) -> Result<String, StageError> {
 }
 
 /// A path as one word of the shell; quoted only where it must be, for many people put quotes around it themselves.
-fn quote(path: &std::path::Path) -> String {
+fn quote(path: &Path) -> String {
     let path = path.to_string_lossy();
     if path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+=,:@%".contains(c)) {
         path.into_owned()

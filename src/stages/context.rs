@@ -10,6 +10,10 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How long a program may take to stop after it was asked to, before it is killed.
+pub const GRACE: Duration = Duration::from_secs(5);
 
 /// One artifact given to an input.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -37,10 +41,13 @@ pub trait Reporter: Send + Sync {
     fn checkpoint(&self, step: u64);
     /// The stage goes on from the checkpoint after `step` steps.
     fn resumed(&self, step: u64);
-    /// A program was started as the process group `id`, which must not outlive the task.
-    fn group(&self, id: i32) {
-        let _ = id;
+    /// A program was started as the process group `group`, which must not outlive the task; when the run is interrupted, it
+    /// is asked to stop, and killed after [`GRACE`].
+    fn program_started(&self, group: i32) {
+        let _ = group;
     }
+    /// That program has ended.
+    fn program_ended(&self) {}
 }
 
 /// The world of one running stage.
@@ -51,6 +58,8 @@ pub struct Context {
     pub(crate) root: PathBuf,
     pub(crate) log: PathBuf,
     pub(crate) threads: usize,
+    /// Where a command is confined, the attempt's folder: the one that it may write to.
+    pub(crate) sandbox: Option<PathBuf>,
     pub(crate) cancelled: Arc<AtomicBool>,
     pub(crate) reporter: Arc<dyn Reporter>,
 }
@@ -113,14 +122,24 @@ impl Context {
         self.threads
     }
 
+    /// The one folder that a confined command may write to, besides its checkpoint; none for a command that is not confined.
+    pub fn sandbox(&self) -> Option<&Path> {
+        self.sandbox.as_deref()
+    }
+
     /// Reports progress; call it as often as you like.
     pub fn progress(&self, done: u64, total: u64, unit: &str) {
         self.reporter.progress(done, total, unit);
     }
 
     /// Tells who watches over the task that it started a program as this process group.
-    pub(super) fn started_group(&self, id: i32) {
-        self.reporter.group(id);
+    pub(super) fn program_started(&self, group: i32) {
+        self.reporter.program_started(group);
+    }
+
+    /// Tells that the program has ended.
+    pub(super) fn program_ended(&self) {
+        self.reporter.program_ended();
     }
 
     /// Whether the run was interrupted: save a checkpoint and return [`StageError::Cancelled`].

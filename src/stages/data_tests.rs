@@ -48,6 +48,7 @@ fn run(
         root: PathBuf::new(),
         log: PathBuf::new(),
         threads: 1,
+        sandbox: None,
         cancelled: Arc::new(AtomicBool::new(false)),
         reporter: Arc::new(Silent),
     };

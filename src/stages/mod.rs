@@ -13,11 +13,13 @@ pub mod figure;
 pub mod fingerprints;
 #[cfg(test)]
 mod motion_tests;
+pub mod processes;
 pub mod random_motion;
 pub mod registry;
 pub mod report;
 pub mod sample;
 pub mod sample_quality;
+pub mod sandbox;
 pub mod stage;
 pub mod table;
 pub mod train;

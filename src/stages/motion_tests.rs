@@ -41,6 +41,7 @@ fn context(folder: &Path, outputs: &[&str], after: u64) -> (Context, Arc<Interru
         root: PathBuf::new(),
         log: PathBuf::new(),
         threads: 2,
+        sandbox: None,
         cancelled: flag,
         reporter: reporter.clone(),
     };

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::stage::{Inputs, Issue, Output, Stage, StageError};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use std::marker::PhantomData;
@@ -12,6 +13,8 @@ pub trait Kind: Send + Sync {
     fn summary(&self) -> &'static str;
     /// Whether the kernel level enters the key.
     fn numeric(&self) -> bool;
+    /// Whether it needs a thread pool.
+    fn parallel(&self) -> bool;
     /// The digest of everything that the kind is built from.
     fn fingerprint(&self) -> &str;
     fn inputs(&self) -> Inputs;
@@ -89,6 +92,10 @@ impl<S: Stage> Kind for Entry<S> {
         S::NUMERIC
     }
 
+    fn parallel(&self) -> bool {
+        S::PARALLEL
+    }
+
     fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
@@ -124,13 +131,16 @@ fn typed<P: serde::de::DeserializeOwned>(params: &Value) -> Result<P, ParamError
 }
 
 /// What `onsager kinds --json` prints of a kind.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Reference {
     pub kind: &'static str,
     pub summary: &'static str,
+    /// Whether the kernel level is part of its keys.
     pub numeric: bool,
+    /// The digest of the code that it is built from.
     pub fingerprint: String,
     pub inputs: Inputs,
+    /// The JSON Schema of its parameters.
     pub params: Value,
 }
 

@@ -215,6 +215,7 @@ mod tests {
             root: PathBuf::new(),
             log: PathBuf::new(),
             threads: 1,
+            sandbox: None,
             cancelled: Arc::new(AtomicBool::new(false)),
             reporter: Arc::new(Silent),
         };

@@ -2,8 +2,8 @@
 
 use super::context::Context;
 use schemars::JsonSchema;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::fmt;
 
@@ -22,6 +22,8 @@ pub trait Stage: Send + Sync + 'static {
     const SUMMARY: &'static str;
     /// Whether the `f32` kernels are used, so that the kernel level enters the key.
     const NUMERIC: bool = false;
+    /// Whether it computes in this process, inside a thread pool of the granted size.
+    const PARALLEL: bool = true;
 
     /// The inputs that this kind takes.
     fn inputs() -> Inputs;
@@ -40,7 +42,7 @@ pub trait Stage: Send + Sync + 'static {
 }
 
 /// The inputs of a kind.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Inputs {
     /// The named inputs.
     pub named: Vec<Input>,
@@ -49,7 +51,7 @@ pub struct Inputs {
 }
 
 /// One named input of a kind.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Input {
     pub name: &'static str,
     pub about: &'static str,
@@ -93,7 +95,7 @@ impl Input {
 }
 
 /// A declared output: a file, or a folder when `folder` is set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Output {
     /// The name that other stages refer to (`stage.name`).
     pub name: String,

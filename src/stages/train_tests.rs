@@ -58,6 +58,7 @@ fn run(
         root: PathBuf::new(),
         log: PathBuf::new(),
         threads: 1,
+        sandbox: None,
         cancelled,
         reporter: interrupter.clone(),
     };

@@ -52,6 +52,11 @@ impl Actions {
         }
     }
 
+    /// Removes a record: the key has no result any more.
+    pub fn forget(&self, key: &Digest) -> Result<(), StoreError> {
+        files::remove(&self.path(key))
+    }
+
     /// Keeps a record.
     pub fn put(&self, action: &Action) -> Result<(), StoreError> {
         let path = self.path(&action.key);

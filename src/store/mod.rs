@@ -7,9 +7,14 @@
 //!     actions/ab/cdef….json key → outputs, with everything that entered the key
 //!     checkpoints/<key>/    of unfinished tasks
 //!     runs/<id>.jsonl       one event log per run, and runs/<id>/ with a log per task
-//!     views/<pipeline>.jsonl what was put into the view last, per task: an index, appended to
+//!     manifests/ab/cdef…    the tasks of finished runs with their keys, named by its SHA-256
+//!     graphs/               pipelines as they were expanded: a cache
+//!     views/<pipeline>.journal what was put into the view last, per task: an index, appended to
 //!     locks/  work/         of running tasks
-//!     stat.jsonl            digests of external files by their stat data: an index, appended to
+//!     collected.jsonl       objects that `gc` dropped although action records name them
+//!     damaged/              objects that `verify` found damaged
+//!     gate                  the lock between runs and `gc`
+//!     stat.journal          digests of external files by their stat data: an index, appended to
 //!   <pipeline>/<stage>/…    the view
 //! ```
 //!
@@ -17,12 +22,23 @@
 //! leaves either the old state or the new.
 
 pub mod actions;
+pub mod archive;
 pub mod digest;
+pub mod export;
 pub mod files;
+pub mod gate;
+pub mod gc;
+pub mod import;
+pub mod inventory;
+pub mod journal;
 pub mod locks;
 pub mod log;
+pub mod manifests;
 pub mod objects;
+pub mod runs;
 pub mod stat;
+pub mod usage;
+pub mod verify;
 pub mod view;
 
 use digest::Digest;
@@ -40,7 +56,9 @@ impl Store {
     /// Opens the store under this `artifacts` folder, making what is missing.
     pub fn open(artifacts: &Path) -> Result<Store, StoreError> {
         let store = Store::at(artifacts)?;
-        for folder in ["objects", "actions", "checkpoints", "runs", "views", "locks", "work"] {
+        for folder in
+            ["objects", "actions", "checkpoints", "runs", "manifests", "graphs", "views", "locks", "work"]
+        {
             files::create_folder(&store.root.join(folder))?;
         }
         Ok(store)
@@ -75,6 +93,16 @@ impl Store {
         self.root.join("runs")
     }
 
+    /// The manifests of runs.
+    pub fn manifests(&self) -> manifests::Manifests {
+        manifests::Manifests::new(self.root.join("manifests"))
+    }
+
+    /// The folder of cached graphs.
+    pub fn graphs(&self) -> PathBuf {
+        self.root.join("graphs")
+    }
+
     /// The folder of attempts' working folders.
     pub fn work(&self) -> PathBuf {
         self.root.join("work")
@@ -85,18 +113,22 @@ impl Store {
         locks::Lock::try_take(&self.root.join("locks").join(key.to_string()))
     }
 
+    /// The lock of one place of a pool, if no run holds it.
+    pub fn try_place(&self, pool: &str, place: u32) -> Result<Option<locks::Lock>, StoreError> {
+        locks::Lock::try_take(&self.root.join("locks").join(format!("pool-{pool}-{place}")))
+    }
+
     /// Whether a run computes the task with this key just now.
     pub fn is_locked(&self, key: &Digest) -> bool {
         locks::Lock::is_held(&self.root.join("locks").join(key.to_string()))
     }
 
     pub fn stat_cache(&self) -> Result<stat::StatCache, StoreError> {
-        stat::StatCache::open(&self.root.join("stat.jsonl"))
+        stat::StatCache::open(&self.root.join("stat.journal"))
     }
 
     pub fn view(&self, pipeline: &str) -> Result<view::View, StoreError> {
-        let index = self.root.join("views").join(format!("{pipeline}.jsonl"));
-        view::View::open(self, pipeline, index, self.root.join("locks").join(format!("view-{pipeline}")))
+        view::View::open(self, &self.root.join("views").join(format!("{pipeline}.journal")))
     }
 
     /// The working folder of a run, held until the lock is dropped.

@@ -2,11 +2,13 @@
 
 use super::digest::Digest;
 use super::files::{self, StoreError};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 use walkdir::WalkDir;
 
 /// Whether an artifact is a file or a folder.
@@ -26,6 +28,20 @@ pub struct Content {
     /// In bytes; of a folder, the sum over its files.
     pub size: u64,
 }
+
+/// How a content stands in the store; the worse, the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Held {
+    /// It is there.
+    Sound,
+    /// It is not there: collected, or lost.
+    Missing,
+    /// Its bytes are no longer those of its name.
+    Damaged,
+}
+
+/// The modification time of every object, in seconds since 1970: any later write changes it.
+const STORED: i64 = 1;
 
 /// One entry of a folder's list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,17 +74,61 @@ impl Objects {
         self.path(digest).exists()
     }
 
-    /// Whether a content is there with everything that it lists.
-    pub fn holds(&self, content: &Content) -> Result<bool, StoreError> {
-        if !self.contains(&content.digest) {
+    /// How a content stands in the store, with everything that it lists. A file that was written to since it came into the store
+    /// is read again.
+    pub fn check(&self, content: &Content) -> Result<Held, StoreError> {
+        self.look(content, false)
+    }
+
+    /// The same, and removes what is damaged.
+    pub fn mend(&self, content: &Content) -> Result<Held, StoreError> {
+        self.look(content, true)
+    }
+
+    fn look(&self, content: &Content, remove: bool) -> Result<Held, StoreError> {
+        let file = |digest: &Digest| {
+            let held = self.check_file(digest)?;
+            if held == Held::Damaged && remove {
+                files::remove(&self.path(digest))?;
+            }
+            Ok(held)
+        };
+        let mut held = file(&content.digest)?;
+        if content.shape == Shape::Folder && held == Held::Sound {
+            for entry in self.entries(&content.digest)? {
+                held = held.max(file(&entry.digest)?);
+            }
+        }
+        Ok(held)
+    }
+
+    fn check_file(&self, digest: &Digest) -> Result<Held, StoreError> {
+        let path = self.path(digest);
+        let data = match fs::metadata(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Held::Missing),
+            data => data.map_err(StoreError::io("read", &path))?,
+        };
+        if data.mtime() == STORED && data.mtime_nsec() == 0 {
+            return Ok(Held::Sound);
+        }
+        if Digest::of_file(&path)?.0 == *digest {
+            // Where it cannot be marked again, it is read again the next time.
+            let _ = File::open(&path).and_then(|file| mark(&file));
+            return Ok(Held::Sound);
+        }
+        Ok(Held::Damaged)
+    }
+
+    /// Takes back a content that the store no longer has from a copy of it, if that still is one.
+    pub fn take_back(&self, content: &Content, copy: &Path) -> Result<bool, StoreError> {
+        if Objects::measure(copy).ok() != Some(*content) {
             return Ok(false);
         }
-        Ok(match content.shape {
-            Shape::File => {
-                fs::metadata(self.path(&content.digest)).is_ok_and(|data| data.len() == content.size)
-            }
-            Shape::Folder => self.entries(&content.digest)?.iter().all(|entry| self.contains(&entry.digest)),
-        })
+        let file = |file: &Path, digest: &Digest| {
+            if self.contains(digest) { Ok(()) } else { self.copy_in(file, digest) }
+        };
+        let taken = self.describe(copy, &file, &|list, digest| self.keep(list, digest))?;
+        Ok(taken == *content)
     }
 
     /// Moves an output, which lies below the folder `within`, into the store: read once for its digest, then renamed. What
@@ -76,9 +136,7 @@ impl Objects {
     pub fn take(&self, path: &Path, within: &Path) -> Result<Content, StoreError> {
         let real = fs::canonicalize(within).map_err(StoreError::io("find", within))?;
         let file = |file: &Path, digest: &Digest| self.bring_in(file, digest, within, &real);
-        self.describe(path, &file, &|list, digest| {
-            if self.contains(digest) { Ok(()) } else { files::write_atomic(&self.path(digest), list) }
-        })
+        self.describe(path, &file, &|list, digest| self.keep(list, digest))
     }
 
     /// The content of a file or folder outside the store, which is left where it is.
@@ -101,29 +159,28 @@ impl Objects {
         if !data.is_dir() {
             return Err(StoreError::NotAFile { path: path.to_owned() });
         }
-        let mut entries = Vec::new();
-        for found in WalkDir::new(path).sort_by_file_name().follow_links(true) {
-            let found = found.map_err(|error| {
+        let mut found = Vec::new();
+        for entry in WalkDir::new(path).sort_by_file_name().follow_links(true) {
+            let entry = entry.map_err(|error| {
                 let at = error.path().unwrap_or(path).to_owned();
                 StoreError::Io { action: "read", path: at, source: error.into() }
             })?;
-            if found.file_type().is_dir() {
+            if entry.file_type().is_dir() {
                 continue;
             }
-            if !found.file_type().is_file() {
-                return Err(StoreError::NotAFile { path: found.path().to_owned() });
+            if !entry.file_type().is_file() {
+                return Err(StoreError::NotAFile { path: entry.path().to_owned() });
             }
-            let (digest, size) = Digest::of_file(found.path())?;
-            let mode =
-                found.metadata().map_err(io::Error::from).map_err(StoreError::io("read", found.path()))?;
-            let relative = found.path().strip_prefix(path).unwrap_or(found.path());
-            entries.push(Entry {
-                path: relative.to_string_lossy().into_owned(),
-                digest,
-                size,
-                executable: mode.permissions().mode() & 0o100 != 0,
-            });
-            file(found.path(), &digest)?;
+            let data = entry.metadata().map_err(io::Error::from);
+            let mode = data.map_err(StoreError::io("read", entry.path()))?.permissions().mode();
+            found.push((entry.into_path(), mode & 0o100 != 0));
+        }
+        let digests: Result<Vec<_>, _> = found.par_iter().map(|(path, _)| Digest::of_file(path)).collect();
+        let mut entries = Vec::with_capacity(found.len());
+        for ((at, executable), (digest, size)) in found.into_iter().zip(digests?) {
+            let relative = at.strip_prefix(path).unwrap_or(&at).to_string_lossy().into_owned();
+            file(&at, &digest)?;
+            entries.push(Entry { path: relative, digest, size, executable });
         }
         let bytes = serde_json::to_vec(&entries).map_err(|error| StoreError::Io {
             action: "list",
@@ -137,38 +194,56 @@ impl Objects {
         Ok(Content { digest, shape: Shape::Folder, size: entries.iter().map(|entry| entry.size).sum() })
     }
 
-    fn bring_in(&self, file: &Path, digest: &Digest, within: &Path, real: &Path) -> Result<(), StoreError> {
+    pub(super) fn bring_in(
+        &self,
+        file: &Path,
+        digest: &Digest,
+        within: &Path,
+        real: &Path,
+    ) -> Result<(), StoreError> {
         let target = self.path(digest);
-        if target.exists() {
+        if renew(&target)? {
             return Ok(());
-        }
-        if let Some(parent) = target.parent() {
-            files::create_folder(parent)?;
         }
         let found = fs::canonicalize(file).map_err(StoreError::io("find", file))?;
         let handle = File::open(file).map_err(StoreError::io("open", file))?;
         let data = handle.metadata().map_err(StoreError::io("read", file))?;
         let own = file.strip_prefix(within).is_ok_and(|relative| found == real.join(relative));
         if !own || data.nlink() > 1 {
-            return self.copy_in(file, &target);
+            return self.copy_in(file, digest);
         }
         handle.sync_data().map_err(StoreError::io("sync", file))?;
-        fs::set_permissions(file, fs::Permissions::from_mode(0o444 | (data.mode() & 0o111)))
-            .map_err(StoreError::io("protect", file))?;
-        match fs::rename(file, &target) {
-            Err(error) if error.kind() == ErrorKind::CrossesDevices => self.copy_in(file, &target),
+        protect(&handle, data.mode()).map_err(StoreError::io("protect", file))?;
+        match move_in(file, &target) {
+            Err(error) if error.kind() == ErrorKind::CrossesDevices => self.copy_in(file, digest),
             moved => moved.map_err(StoreError::io("move into the store", file)),
         }
     }
 
-    fn copy_in(&self, file: &Path, target: &Path) -> Result<(), StoreError> {
-        let temporary = files::temporary_beside(target);
+    fn copy_in(&self, file: &Path, digest: &Digest) -> Result<(), StoreError> {
+        let target = self.path(digest);
+        if let Some(parent) = target.parent() {
+            files::create_folder(parent)?;
+        }
+        let temporary = files::temporary_beside(&target);
         files::clone_file(file, &temporary)?;
-        let synced = File::open(&temporary).and_then(|copy| copy.sync_data());
+        let synced = File::open(&temporary).and_then(|copy| {
+            copy.sync_data()?;
+            protect(&copy, fs::metadata(file)?.mode())
+        });
         synced.map_err(StoreError::io("sync", &temporary))?;
-        fs::set_permissions(&temporary, fs::Permissions::from_mode(0o444))
-            .map_err(StoreError::io("protect", &temporary))?;
-        fs::rename(&temporary, target).map_err(StoreError::io("move into the store", target))
+        fs::rename(&temporary, &target).map_err(StoreError::io("move into the store", &target))
+    }
+
+    /// Keeps these bytes as an object.
+    fn keep(&self, bytes: &[u8], digest: &Digest) -> Result<(), StoreError> {
+        let target = self.path(digest);
+        if renew(&target)? {
+            return Ok(());
+        }
+        files::write_atomic(&target, bytes)?;
+        let marked = File::open(&target).and_then(|file| protect(&file, 0));
+        marked.map_err(StoreError::io("protect", &target))
     }
 
     /// The list of a folder.
@@ -235,5 +310,43 @@ impl Objects {
         files::clone_file(&source, target)?;
         let mode = if executable { 0o755 } else { 0o644 };
         fs::set_permissions(target, fs::Permissions::from_mode(mode)).map_err(StoreError::io("write", target))
+    }
+}
+
+/// Makes a file that becomes an object read-only, and marks it as not written to since.
+fn protect(file: &File, mode: u32) -> io::Result<()> {
+    file.set_permissions(fs::Permissions::from_mode(0o444 | (mode & 0o111)))?;
+    mark(file)
+}
+
+fn mark(file: &File) -> io::Result<()> {
+    file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(STORED as u64))
+}
+
+/// Renames a file into a folder, which is made if it is not there yet.
+fn move_in(file: &Path, target: &Path) -> io::Result<()> {
+    match fs::rename(file, target) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            if let Some(parent) = target.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            fs::rename(file, target)
+        }
+        moved => moved,
+    }
+}
+
+/// Whether an object is there already, not written to since. It counts as new from now on (its ctime does), so that `gc` passes over
+/// it until a record names it.
+fn renew(object: &Path) -> Result<bool, StoreError> {
+    let renewed = (|| {
+        let file = File::open(object)?;
+        let data = file.metadata()?;
+        let sound = data.mtime() == STORED && data.mtime_nsec() == 0;
+        if sound { file.set_permissions(data.permissions()).map(|()| true) } else { Ok(false) }
+    })();
+    match renewed {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        renewed => renewed.map_err(StoreError::io("protect", object)),
     }
 }

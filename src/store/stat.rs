@@ -1,56 +1,88 @@
-//! The stat cache: a file whose stat data did not change is not read again.
+//! Stat data: a file whose stat data did not change is not read again.
 
+use super::digest::{Digest, Encoder};
 use super::files::StoreError;
-use super::log::{self, Log};
+use super::journal::Journal;
 use super::objects::{Content, Objects};
+use rayon::prelude::*;
+use rustix::fs::{AtFlags, CWD, FileType, Stat, statat};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
-use std::fs::{self, Metadata};
-use std::os::unix::fs::MetadataExt;
+use sha2::{Digest as _, Sha256};
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use walkdir::WalkDir;
 
-use super::digest::{Digest, Encoder};
-
 /// How close to the present a time stamp may be: a later write within the clock's grain would not change it.
 const RACY: Duration = Duration::from_millis(50);
 
-/// The digest of the stat data (device, inode, size, mtime, ctime) of a file, or of every file of a folder.
+/// The digest of the stat data (device, inode, size, mode, mtime, ctime) of a file, or of every file of a folder.
 pub fn signature(path: &Path) -> Result<Digest, StoreError> {
     scan(path).map(|(digest, _)| digest)
 }
 
+/// The signature of a path relative to a folder, which is open as well, if it can be read.
+pub fn signature_at(folder: impl AsFd, root: &Path, relative: &Path) -> Option<Digest> {
+    let data = statat(folder, relative, AtFlags::empty()).ok()?;
+    match FileType::from_raw_mode(data.st_mode) {
+        FileType::Directory => signature(&root.join(relative)).ok(),
+        _ => Some(of_file(&data)),
+    }
+}
+
 /// The signature, and the time of the latest change.
 fn scan(path: &Path) -> Result<(Digest, SystemTime), StoreError> {
-    let mut encoder = Encoder::new("stat");
-    let data = fs::metadata(path).map_err(StoreError::io("read", path))?;
-    let mut latest = add(&mut encoder, &data);
-    if data.is_dir() {
-        for found in WalkDir::new(path).sort_by_file_name().follow_links(true).min_depth(1) {
-            let found = found.map_err(|error| StoreError::Io {
-                action: "read",
-                path: error.path().unwrap_or(path).to_owned(),
-                source: error.into(),
-            })?;
-            let data = fs::metadata(found.path()).map_err(StoreError::io("read", found.path()))?;
-            encoder.field(b'P', found.path().as_os_str().as_encoded_bytes());
-            latest = latest.max(add(&mut encoder, &data));
-        }
+    let read = |path: &Path| {
+        let data = statat(CWD, path, AtFlags::empty()).map_err(io::Error::from);
+        data.map_err(StoreError::io("read", path))
+    };
+    let data = read(path)?;
+    let mut latest = changed(&data);
+    if FileType::from_raw_mode(data.st_mode) != FileType::Directory {
+        return Ok((of_file(&data), latest));
+    }
+    let mut encoder = Encoder::new("stat of a folder");
+    encoder.field(b'S', &words(&data));
+    for found in WalkDir::new(path).sort_by_file_name().follow_links(true).min_depth(1) {
+        let found = found.map_err(|error| StoreError::Io {
+            action: "read",
+            path: error.path().unwrap_or(path).to_owned(),
+            source: error.into(),
+        })?;
+        let data = read(found.path())?;
+        encoder.field(b'P', found.path().as_os_str().as_encoded_bytes());
+        encoder.field(b'S', &words(&data));
+        latest = latest.max(changed(&data));
     }
     Ok((encoder.finish(), latest))
 }
 
-fn add(encoder: &mut Encoder, data: &Metadata) -> SystemTime {
-    for word in [data.dev(), data.ino(), data.size(), u64::from(data.mode())] {
-        encoder.field(b'U', &word.to_le_bytes());
+fn of_file(data: &Stat) -> Digest {
+    Digest(Sha256::digest(words(data)).into())
+}
+
+fn words(data: &Stat) -> [u8; 64] {
+    let words = [
+        data.st_dev as u64,
+        data.st_ino as u64,
+        data.st_size as u64,
+        u64::from(data.st_mode),
+        data.st_mtime as u64,
+        data.st_mtime_nsec as u64,
+        data.st_ctime as u64,
+        data.st_ctime_nsec as u64,
+    ];
+    let mut bytes = [0; 64];
+    for (bytes, word) in bytes.chunks_exact_mut(8).zip(words) {
+        bytes.copy_from_slice(&word.to_le_bytes());
     }
-    for time in [(data.mtime(), data.mtime_nsec()), (data.ctime(), data.ctime_nsec())] {
-        encoder.field(b'T', &time.0.to_le_bytes());
-        encoder.field(b'N', &time.1.to_le_bytes());
-    }
-    let changed = Duration::new(data.ctime().max(0) as u64, data.ctime_nsec().max(0) as u32);
-    SystemTime::UNIX_EPOCH + changed
+    bytes
+}
+
+fn changed(data: &Stat) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::new(data.st_ctime.max(0) as u64, data.st_ctime_nsec as u32)
 }
 
 /// Whether a file that changed at `changed`, as seen at `now`, could change again without a trace in its stat data. Whole seconds
@@ -71,43 +103,79 @@ struct Line {
 /// Digests of external files by their stat data.
 pub struct StatCache {
     known: HashMap<PathBuf, (Digest, Content)>,
+    journal: Journal<Line>,
     path: PathBuf,
-    log: Option<Log>,
 }
 
 impl StatCache {
     pub(super) fn open(path: &Path) -> Result<StatCache, StoreError> {
-        let lines: Vec<Line> = log::read_lines(path)?;
-        let known = lines.into_iter().map(|line| (line.path, (line.signature, line.content))).collect();
-        Ok(StatCache { known, path: path.to_owned(), log: None })
+        let (journal, lines) = Journal::open(path)?;
+        let known = lines.into_iter().map(|line: Line| (line.path, (line.signature, line.content))).collect();
+        Ok(StatCache { known, journal, path: path.to_owned() })
     }
 
-    /// The content of a file or folder, and the signature that it had: from the cache where the stat data are the same.
-    pub fn content(&mut self, path: &Path) -> Result<(Content, Digest), StoreError> {
+    /// The contents of files and folders, and the signature that each had: from the cache where the stat data are the same. What has
+    /// to be read is read in parallel. Paths that cannot be read are left out: whoever needs one gets the error then.
+    pub fn contents<'p>(&mut self, paths: &HashSet<&'p Path>) -> Vec<(&'p Path, (Content, Digest))> {
         let now = SystemTime::now();
-        let (before, changed) = scan(path)?;
-        if let Some((signature, content)) = self.known.get(path)
-            && *signature == before
-        {
-            return Ok((*content, before));
+        let mut found = Vec::with_capacity(paths.len());
+        let mut unread = Vec::new();
+        for path in paths {
+            let Ok((before, changed)) = scan(path) else { continue };
+            match self.known.get(*path) {
+                Some((signature, content)) if *signature == before => found.push((*path, (*content, before))),
+                _ => unread.push((*path, before, racy(changed, now))),
+            }
         }
-        let content = Objects::measure(path)?;
-        if !racy(changed, now) && signature(path)? == before {
-            self.remember(path, before, content);
-        }
-        Ok((content, before))
+        let read = unread.into_par_iter().filter_map(|(path, before, racy)| {
+            let content = Objects::measure(path).ok()?;
+            let keep = !racy && signature(path).is_ok_and(|after| after == before);
+            Some((path, content, before, keep))
+        });
+        let read: Vec<_> = read.collect();
+        let keep = read.iter().filter(|(.., keep)| *keep);
+        let lines = keep.map(|(path, content, signature, _)| Line {
+            path: path.to_path_buf(),
+            signature: *signature,
+            content: *content,
+        });
+        self.remember(lines.collect());
+        found.extend(read.into_iter().map(|(path, content, before, _)| (path, (content, before))));
+        found
     }
 
-    fn remember(&mut self, path: &Path, signature: Digest, content: Content) {
-        self.known.insert(path.to_owned(), (signature, content));
-        // It only saves time: where it cannot be written (before the first run, on a read-only disk) nothing is lost.
-        if self.log.is_none() && self.path.parent().is_some_and(Path::exists) {
-            self.log = Log::append_to(&self.path).ok();
+    /// The content of one file or folder, and the signature that it had.
+    pub fn content(&mut self, path: &Path) -> Result<(Content, Digest), StoreError> {
+        match self.contents(&HashSet::from([path])).pop() {
+            Some((_, found)) => Ok(found),
+            // The same again, for its error.
+            None => Ok((Objects::measure(path)?, signature(path)?)),
         }
-        if let Some(log) = &mut self.log
-            && log.append(&Line { path: path.to_owned(), signature, content }).is_err()
-        {
-            self.log = None;
+    }
+
+    fn remember(&mut self, lines: Vec<Line>) {
+        // It only saves time: where it cannot be written (before the first run, on a read-only disk) nothing is lost.
+        if lines.is_empty() || !self.path.parent().is_some_and(Path::exists) {
+            return;
+        }
+        for line in &lines {
+            self.known.insert(line.path.clone(), (line.signature, line.content));
+        }
+        let known = &self.known;
+        let written = if self.journal.records() > 1024 && self.journal.records() > 4 * known.len() {
+            self.journal.rewrite(|_| {
+                let line = |(path, (signature, content)): (&PathBuf, &(Digest, Content))| Line {
+                    path: path.clone(),
+                    signature: *signature,
+                    content: *content,
+                };
+                known.iter().map(line).collect()
+            })
+        } else {
+            self.journal.append_with(|_| Ok((lines, ())))
+        };
+        if let Err(error) = written {
+            tracing::debug!("the stat cache is not kept: {error}");
         }
     }
 }

@@ -3,29 +3,27 @@
 use super::Store;
 use super::digest::Digest;
 use super::files::{self, StoreError};
-use super::locks::Lock;
-use super::log::{self, Log};
+use super::journal::Journal;
 use super::objects::{Content, Objects};
 use super::stat;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// What the view holds of one task.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Shown {
     pub task: String,
+    /// Of the result: its action record tells the rest.
     pub key: Digest,
-    pub run: String,
+    /// In the order of the declaration; empty where the view has nothing of this result.
     pub outputs: Vec<ShownOutput>,
-    /// Everything that entered the key, as (field, value): what `plan` compares with.
-    pub material: Vec<(String, String)>,
 }
 
 /// One output in the view.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ShownOutput {
-    pub name: String,
     pub content: Content,
     /// Relative to the `artifacts` folder.
     pub path: PathBuf,
@@ -49,57 +47,44 @@ pub enum Placed {
 /// The view of one pipeline and its index.
 pub struct View {
     artifacts: PathBuf,
-    pipeline: String,
+    /// Open, so that looking at an output is quick; none where it does not exist yet.
+    folder: Option<File>,
     objects: Objects,
-    path: PathBuf,
-    lock: PathBuf,
-    /// How many lines the index has.
-    lines: usize,
+    journal: Journal<Shown>,
     shown: HashMap<String, Shown>,
 }
 
 impl View {
-    pub(super) fn open(
-        store: &Store,
-        pipeline: &str,
-        path: PathBuf,
-        lock: PathBuf,
-    ) -> Result<View, StoreError> {
-        let lines: Vec<Shown> = log::read_lines(&path)?;
-        let count = lines.len();
-        let shown: HashMap<String, Shown> = lines.into_iter().map(|line| (line.task.clone(), line)).collect();
-        Ok(View {
+    pub(super) fn open(store: &Store, index: &Path) -> Result<View, StoreError> {
+        let (journal, lines) = Journal::open(index)?;
+        let mut shown = HashMap::with_capacity(lines.len());
+        shown.extend(lines.into_iter().map(|line: Shown| (line.task.clone(), line)));
+        let mut view = View {
             artifacts: store.artifacts().to_owned(),
-            pipeline: pipeline.to_owned(),
+            folder: File::open(store.artifacts()).ok(),
             objects: store.objects(),
-            path,
-            lock,
-            lines: count,
+            journal,
             shown,
-        })
+        };
+        // It only saves space: on a read-only disk nothing is lost.
+        if let Err(error) = view.compact() {
+            tracing::debug!("the index of the view stays as it is: {error}");
+        }
+        Ok(view)
     }
 
     /// Rewrites the index when most of it is out of date; so rarely that its cost per task stays constant.
     fn compact(&mut self) -> Result<(), StoreError> {
-        if self.lines <= 64 || self.lines <= 4 * self.shown.len() {
+        if self.journal.records() <= 1024 || self.journal.records() <= 4 * self.shown.len() {
             return Ok(());
         }
-        let lines: Vec<Shown> = log::read_lines(&self.path)?;
-        self.shown.extend(lines.into_iter().map(|line| (line.task.clone(), line)));
-        let mut tasks: Vec<&Shown> = self.shown.values().collect();
-        tasks.sort_by(|a, b| a.task.cmp(&b.task));
-        let mut bytes = Vec::new();
-        for task in tasks {
-            let line = serde_json::to_vec(task).map_err(|error| StoreError::Io {
-                action: "write",
-                path: self.path.clone(),
-                source: error.into(),
-            })?;
-            bytes.extend(line);
-            bytes.push(b'\n');
-        }
-        self.lines = self.shown.len();
-        files::write_atomic(&self.path, &bytes)
+        let shown = &mut self.shown;
+        self.journal.rewrite(|others| {
+            shown.extend(others.into_iter().map(|line| (line.task.clone(), line)));
+            let mut lines: Vec<Shown> = shown.values().cloned().collect();
+            lines.sort_by(|a, b| a.task.cmp(&b.task));
+            lines
+        })
     }
 
     /// What the view holds of this task.
@@ -107,84 +92,123 @@ impl View {
         self.shown.get(task)
     }
 
-    /// The path of an output, relative to the `artifacts` folder.
-    pub fn relative(&self, stage: &str, instance: Option<&str>, file: &str) -> PathBuf {
-        let mut path = Path::new(&self.pipeline).join(stage);
-        if let Some(instance) = instance {
-            path.push(instance);
-        }
-        path.join(file)
+    /// What the view holds of every task, in no order.
+    pub fn all(&self) -> impl Iterator<Item = &Shown> {
+        self.shown.values()
     }
 
-    /// Whether the view holds exactly this result of the task, untouched.
-    pub fn is_current(&self, task: &str, key: &Digest) -> bool {
-        self.shown.get(task).is_some_and(|shown| {
-            shown.key == *key
-                && shown.outputs.iter().all(|output| {
-                    stat::signature(&self.artifacts.join(&output.path))
-                        .is_ok_and(|now| now == output.signature)
-                })
-        })
+    /// The outputs of exactly this result, if the view holds all `count` of them, untouched.
+    pub fn current(&self, task: &str, key: &Digest, count: usize) -> Option<&[ShownOutput]> {
+        let shown = self.shown.get(task).filter(|shown| shown.key == *key && shown.outputs.len() == count)?;
+        let folder = self.folder.as_ref()?;
+        let untouched = |output: &ShownOutput| {
+            stat::signature_at(folder, &self.artifacts, &output.path) == Some(output.signature)
+        };
+        shown.outputs.iter().all(untouched).then_some(&shown.outputs)
     }
 
-    /// Makes the view show this result: (name, content, path relative to `artifacts`) for each output. Tells what happened
-    /// to each.
+    /// The copy of an output that the view should hold, if it has one of this content.
+    pub fn copy_of(&self, task: &str, content: &Content) -> Option<PathBuf> {
+        let outputs = &self.shown.get(task)?.outputs;
+        outputs
+            .iter()
+            .find(|output| output.content == *content)
+            .map(|output| self.artifacts.join(&output.path))
+    }
+
+    /// Makes the view show this result: (content, path relative to `artifacts`) for each output. Tells what happened to each.
     pub fn show(
         &mut self,
         task: &str,
         key: Digest,
-        run: &str,
-        outputs: &[(String, Content, PathBuf)],
-        material: &[(String, String)],
+        outputs: &[(Content, PathBuf)],
     ) -> Result<Vec<Placed>, StoreError> {
+        let (artifacts, objects, known) = (&self.artifacts, &self.objects, &mut self.shown);
         // Two runs of one pipeline take turns, so that the index and the files agree.
-        let _turn = Lock::take(&self.lock)?;
-        self.compact()?;
-        let before = self.shown.get(task);
-        // What an output was called before must not stay and look current.
-        for old in before.iter().flat_map(|shown| &shown.outputs) {
-            let path = self.artifacts.join(&old.path);
-            if outputs.iter().all(|(_, _, new)| *new != old.path)
-                && stat::signature(&path).is_ok_and(|now| now == old.signature)
-            {
-                files::remove(&path)?;
+        let (placed, line) = self.journal.append_with(|others| {
+            known.extend(others.into_iter().map(|line| (line.task.clone(), line)));
+            let before = known.get(task);
+            withdraw(artifacts, before, outputs)?;
+            let mut placed = Vec::with_capacity(outputs.len());
+            let mut shown = Vec::with_capacity(outputs.len());
+            for (content, relative) in outputs {
+                let path = artifacts.join(relative);
+                let old =
+                    before.and_then(|shown| shown.outputs.iter().find(|output| output.path == *relative));
+                let signature = stat::signature(&path).ok();
+                let untouched = old.is_some_and(|old| Some(old.signature) == signature);
+                let what = match (signature, old) {
+                    (Some(_), Some(old)) if untouched && old.content == *content => Placed::Same,
+                    (Some(_), _) if !untouched && Objects::measure(&path)? == *content => Placed::Same,
+                    (Some(_), Some(old)) if !untouched && old.content == *content => Placed::Edited,
+                    (None, Some(_)) => Placed::Restored,
+                    _ => Placed::Put,
+                };
+                if what != Placed::Same {
+                    objects.place(content, &path)?;
+                }
+                placed.push(what);
+                shown.push(ShownOutput {
+                    content: *content,
+                    path: relative.clone(),
+                    signature: stat::signature(&path)?,
+                });
             }
+            let line = Shown { task: task.to_owned(), key, outputs: shown };
+            Ok((vec![line.clone()], (placed, line)))
+        })?;
+        if self.folder.is_none() {
+            self.folder = File::open(&self.artifacts).ok();
         }
-        let mut placed = Vec::new();
-        let mut shown = Vec::new();
-        for (name, content, relative) in outputs {
-            let path = self.artifacts.join(relative);
-            let old = before.and_then(|shown| shown.outputs.iter().find(|output| output.path == *relative));
-            let signature = stat::signature(&path).ok();
-            let untouched = old.is_some_and(|old| Some(old.signature) == signature);
-            let what = match (signature, old) {
-                (Some(_), Some(old)) if untouched && old.content == *content => Placed::Same,
-                (Some(_), _) if Objects::measure(&path)? == *content => Placed::Same,
-                (Some(_), Some(old)) if !untouched && old.content == *content => Placed::Edited,
-                (None, Some(_)) => Placed::Restored,
-                _ => Placed::Put,
-            };
-            if what != Placed::Same {
-                self.objects.place(content, &path)?;
-            }
-            placed.push(what);
-            shown.push(ShownOutput {
-                name: name.clone(),
-                content: *content,
-                path: relative.clone(),
-                signature: stat::signature(&path)?,
-            });
-        }
-        let line = Shown {
-            task: task.to_owned(),
-            key,
-            run: run.to_owned(),
-            outputs: shown,
-            material: material.to_vec(),
-        };
-        Log::append_to(&self.path)?.append(&line)?;
-        self.lines += 1;
         self.shown.insert(task.to_owned(), line);
         Ok(placed)
     }
+
+    /// Takes what is out of date out of the view: the result with this key is known, and its bytes are not in the store.
+    pub fn withdraw(&mut self, task: &str, key: Digest) -> Result<(), StoreError> {
+        if self.shown.get(task).is_none_or(|shown| shown.outputs.is_empty()) {
+            return Ok(());
+        }
+        let (artifacts, known) = (&self.artifacts, &mut self.shown);
+        let line = self.journal.append_with(|others| {
+            known.extend(others.into_iter().map(|line| (line.task.clone(), line)));
+            withdraw(artifacts, known.get(task), &[])?;
+            let line = Shown { task: task.to_owned(), key, outputs: Vec::new() };
+            Ok((vec![line.clone()], line))
+        })?;
+        self.shown.insert(task.to_owned(), line);
+        Ok(())
+    }
+
+    /// Forgets what the view holds of these tasks, so that the next run looks at each anew. The files stay.
+    pub fn forget(&mut self, tasks: &[&str]) -> Result<(), StoreError> {
+        let lines: Vec<Shown> = tasks
+            .iter()
+            .filter_map(|task| self.shown.get(*task))
+            .map(|shown| Shown { outputs: Vec::new(), ..shown.clone() })
+            .collect();
+        let known = &mut self.shown;
+        self.journal.append_with(|others| {
+            known.extend(others.into_iter().map(|line| (line.task.clone(), line)));
+            known.extend(lines.iter().map(|line| (line.task.clone(), line.clone())));
+            Ok((lines, ()))
+        })
+    }
+}
+
+/// Removes what outputs were called before: it must not stay and look current.
+fn withdraw(
+    artifacts: &Path,
+    before: Option<&Shown>,
+    outputs: &[(Content, PathBuf)],
+) -> Result<(), StoreError> {
+    for old in before.iter().flat_map(|shown| &shown.outputs) {
+        let path = artifacts.join(&old.path);
+        if outputs.iter().all(|(_, new)| *new != old.path)
+            && stat::signature(&path).is_ok_and(|now| now == old.signature)
+        {
+            files::remove(&path)?;
+        }
+    }
+    Ok(())
 }
