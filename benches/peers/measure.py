@@ -106,5 +106,6 @@ def host(folder):
             if line.startswith("model name"):
                 model = line.split(":", 1)[1].strip()
                 break
-    kind = subprocess.run(["stat", "-f", "-c", "%T", folder], capture_output=True, text=True, check=True).stdout.strip()
+    listed = subprocess.run(["df", "--output=fstype", folder], capture_output=True, text=True, check=True).stdout
+    kind = listed.split()[-1]
     return f"{os.cpu_count()} × {model}, Linux {platform.release()}, {kind}"
