@@ -32,7 +32,7 @@ error: unknown field `thread`
   |
 4 |   m: {kind: motion, parms: {}, params: {system: free}, resources: {thread: 2}}
   |                                                                    ^^^^^^
-  = help: did you mean `threads`?
+  = help: did you mean `threads`?; a pool is declared at the top of the file: `pools: {gpu: 1}`
 
 error: unknown field `fil`
  --> pipelines/test.yaml:5:35
