@@ -460,12 +460,15 @@ fn every_registered_kind_has_its_fingerprint_and_no_two_are_equal() {
     assert_eq!(digests.len(), FINGERPRINTS.len());
 }
 
-/// The direct dependencies as (identifier in code, package name), from the lines of the manifest; those of single systems too.
+/// The direct dependencies as (identifier in code, package name), from the lines of the manifest.
 fn dependencies() -> BTreeMap<String, String> {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
-    let sections = manifest.split("\n[").filter_map(|section| section.split_once("]\n"));
-    let sections = sections.filter(|(name, _)| *name == "dependencies" || name.ends_with(".dependencies"));
-    let lines = sections.flat_map(|(_, text)| text.lines()).filter_map(|line| line.split_once(" = "));
+    // Those of every system, and those of one.
+    let sections = manifest.split("\n[").filter(|section| {
+        let head = section.lines().next().unwrap_or_default();
+        head == "dependencies]" || head.starts_with("target.") && head.ends_with(".dependencies]")
+    });
+    let lines = sections.flat_map(str::lines).filter_map(|line| line.split_once(" = "));
     let named = lines.map(|(key, value)| {
         let package = value.split("package = \"").nth(1).and_then(|rest| rest.split('"').next());
         (key.replace('-', "_"), package.unwrap_or(key).to_owned())

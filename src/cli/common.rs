@@ -99,7 +99,7 @@ from!(Diagnostics => Pipeline, SelectError => Select, LevelError => Level,
 impl Common {
     /// The expanded, validated pipeline: as it was kept, if nothing that it was read from has changed.
     pub fn graph(&self, registry: &Registry) -> Result<Graph, CliError> {
-        let store = Store::at(&self.artifacts_folder())?;
+        let store = self.store()?;
         let cache = self.cache(&store, registry);
         if let Some(graph) = cache.get() {
             return Ok(graph);
@@ -121,7 +121,13 @@ impl Common {
         Ok(graph)
     }
 
-    fn cache(&self, store: &Store, registry: &Registry) -> GraphCache {
+    /// The store, which need not exist.
+    pub fn store(&self) -> Result<Store, CliError> {
+        Ok(Store::at(&self.artifacts_folder())?)
+    }
+
+    /// Where the expanded pipeline is kept.
+    pub fn cache(&self, store: &Store, registry: &Registry) -> GraphCache {
         let files = self.params.iter().map(|file| format!("--params {}", file.display()));
         let sets = self.set.iter().map(|set| format!("--set {set}"));
         GraphCache::new(store, registry, &self.pipeline, &files.chain(sets).collect::<Vec<_>>())

@@ -8,6 +8,7 @@ use crate::engine::pools;
 use crate::engine::run::{Options, Summary};
 use crate::engine::session;
 use crate::engine::state::TaskState;
+use crate::engine::unchanged::Unchanged;
 use crate::engine::watch::{self, Watch};
 use crate::pipeline::graph::Graph;
 use crate::stages::registry::Registry;
@@ -64,9 +65,34 @@ impl Run {
         if self.watch {
             return self.again_and_again(registry, &interrupts);
         }
+        if let Some(code) = self.nothing_changed(registry)? {
+            return Ok(code);
+        }
         // Freeing a large graph piece by piece takes longer than to look it all over; it ends with the process.
         let graph: &'static Graph = Box::leak(Box::new(self.common.graph_to_run(registry)?));
         self.once(graph, registry, &interrupts)
+    }
+
+    /// The run of a whole pipeline in which nothing has changed since the last one, if this is one.
+    fn nothing_changed(&self, registry: &Registry) -> Result<Option<u8>, CliError> {
+        let plain =
+            self.tasks.is_empty() && self.force.is_empty() && self.pools.is_empty() && !self.common.json;
+        let store = self.common.store()?;
+        let cache = self.common.cache(&store, registry);
+        let Some(last) = plain.then(|| Unchanged::find(&store, &cache, self.common.level().ok()?)).flatten()
+        else {
+            return Ok(None);
+        };
+        let (jobs, threads) = self.room();
+        session::nothing_changed(&store, &last, jobs, threads)?;
+        common::print(&outcome(&store, &last.name, [last.tasks, 0, last.tasks, 0]));
+        Ok(Some(exit::DONE))
+    }
+
+    /// How many tasks may run side by side, and how many threads they may have.
+    fn room(&self) -> (usize, usize) {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        (self.jobs.map_or(cores, usize::from), self.threads.map_or(cores, usize::from))
     }
 
     /// Runs after every change, until an interrupt. What is wrong is told, and may be put right meanwhile.
@@ -117,7 +143,7 @@ impl Run {
         registry: &Registry,
         interrupts: &Arc<AtomicUsize>,
     ) -> Result<u8, CliError> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let (jobs, threads) = self.room();
         let selected = common::select(graph, &self.tasks)?;
         let options = Options {
             forced: common::forced(graph, &self.force, &selected)?,
@@ -125,8 +151,8 @@ impl Run {
                 .map_err(|error| CliError::Request(error.to_string()))?,
             sandbox: self.sandbox,
             selected,
-            jobs: self.jobs.map_or(cores, usize::from),
-            threads: self.threads.map_or(cores, usize::from),
+            jobs,
+            threads,
             keep_going: self.keep_going,
             kernel: self.common.level()?,
             json_logs: self.log_format == "json",
@@ -138,6 +164,9 @@ impl Run {
         let summary = session::run(graph, registry, &store, &options, &mut progress)?;
         progress.close();
         let code = exit_code(&summary);
+        if let Some(unchanged) = &summary.unchanged {
+            self.common.cache(&store, registry).put_last(graph, unchanged);
+        }
         if self.common.json {
             common::print_json(&document(graph, &summary, &store, code));
         } else {
@@ -156,17 +185,24 @@ impl Run {
             let why = if summary.interrupted { "interrupted" } else { "not run" };
             text += &format!("{why}: {}; give the same command to go on\n", common::plural(left, "task"));
         }
-        if failed == 0 && left == 0 {
-            text += &format!("outputs: {}\n", store.artifacts().join(&graph.name).display());
-        }
-        text += &format!(
-            "{}: {} executed, {} cached, {failed} failed\n",
-            common::plural(summary.states.iter().flatten().count(), "task"),
-            count(|state| matches!(state, TaskState::Executed { .. })),
-            count(|state| matches!(state, TaskState::Cached { .. })),
-        );
+        let all = summary.states.iter().flatten().count();
+        let executed = count(|state| matches!(state, TaskState::Executed { .. }));
+        let cached = count(|state| matches!(state, TaskState::Cached { .. }));
+        text += &match failed + left {
+            0 => outcome(store, &graph.name, [all, executed, cached, failed]),
+            _ => counts([all, executed, cached, failed]),
+        };
         common::print(&text);
     }
+}
+
+/// The last lines of a run in which all went well.
+fn outcome(store: &Store, name: &str, numbers: [usize; 4]) -> String {
+    format!("outputs: {}\n{}", store.artifacts().join(name).display(), counts(numbers))
+}
+
+fn counts([all, executed, cached, failed]: [usize; 4]) -> String {
+    format!("{}: {executed} executed, {cached} cached, {failed} failed\n", common::plural(all, "task"))
 }
 
 /// `gpu=1`.

@@ -5,12 +5,15 @@
 //! while its external inputs exist; otherwise the pipeline is loaded, and says what is wrong with it.
 
 use super::resolve::{self, EngineError};
+use super::unchanged::Unchanged;
 use crate::pipeline::graph::{Graph, Source};
 use crate::stages::registry::Registry;
 use crate::store::Store;
 use crate::store::digest::{Digest, Encoder};
-use crate::store::files::{self, StoreError};
+use crate::store::files;
 use crate::store::stat;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -42,7 +45,25 @@ impl GraphCache {
 
     /// The graph, if it was kept and still holds.
     pub fn get(&self) -> Option<Graph> {
-        let bytes = fs::read(&self.path).ok()?;
+        let graph: Graph = self.read(&self.path)?;
+        let inputs = graph.tasks.iter().flat_map(|task| &task.inputs).flat_map(|(_, sources)| sources);
+        let files: HashSet<&Path> = inputs
+            .filter_map(|source| match source {
+                Source::File { path, .. } => Some(path.as_path()),
+                Source::Artifact { .. } => None,
+            })
+            .collect();
+        let there = files.into_iter().all(Path::exists);
+        there.then_some(graph)
+    }
+
+    /// What the last run came to, if it was of the same pipeline and program.
+    pub fn get_last(&self) -> Option<Unchanged> {
+        self.read(&self.path.with_extension("last"))
+    }
+
+    fn read<T: DeserializeOwned>(&self, path: &Path) -> Option<T> {
+        let bytes = fs::read(path).ok()?;
         let (sum, content) = bytes.split_at_checked(4)?;
         if sum != checksum(content) {
             return None;
@@ -57,35 +78,36 @@ impl GraphCache {
         if program != self.program || !sources.iter().all(same) {
             return None;
         }
-        let graph: Graph = rmp_serde::from_slice(body).ok()?;
-        let inputs = graph.tasks.iter().flat_map(|task| &task.inputs).flat_map(|(_, sources)| sources);
-        let files: HashSet<&Path> = inputs
-            .filter_map(|source| match source {
-                Source::File { path, .. } => Some(path.as_path()),
-                Source::Artifact { .. } => None,
-            })
-            .collect();
-        let there = files.into_iter().all(Path::exists);
-        there.then_some(graph)
+        rmp_serde::from_slice(body).ok()
     }
 
     /// Computes the identities of a graph that was loaded, and keeps it for the next invocation.
     pub fn keep(&self, graph: &mut Graph, registry: &Registry) -> Result<(), EngineError> {
         graph.identities = resolve::identities(graph, registry)?;
-        // Before the first run there is no store.
-        if !self.path.parent().is_some_and(Path::exists) {
-            return Ok(());
-        }
-        let encoded =
-            (|| Ok((rmp_serde::to_vec(&(self.program, &graph.sources))?, rmp_serde::to_vec(graph)?)))();
-        let (head, body) = encoded.map_err(|error: rmp_serde::encode::Error| {
-            StoreError::io("write", &self.path)(std::io::Error::other(error))
-        })?;
-        let content = [&(head.len() as u32).to_le_bytes()[..], &head, &body].concat();
-        if let Err(error) = files::write_atomic(&self.path, &[&checksum(&content)[..], &content].concat()) {
+        self.write(&self.path, &graph.sources, graph);
+        Ok(())
+    }
+
+    /// Keeps what a run of this graph came to.
+    pub fn put_last(&self, graph: &Graph, last: &Unchanged) {
+        self.write(&self.path.with_extension("last"), &graph.sources, last);
+    }
+
+    /// It only saves time: where it cannot be written (before the first run, on a read-only disk) nothing is lost.
+    fn write(&self, path: &Path, sources: &[(PathBuf, Digest)], value: &impl Serialize) {
+        let encoded = (|| Ok((rmp_serde::to_vec(&(self.program, sources))?, rmp_serde::to_vec(value)?)))();
+        let written =
+            encoded.map_err(|error: rmp_serde::encode::Error| error.to_string()).and_then(|(head, body)| {
+                let content = [&(head.len() as u32).to_le_bytes()[..], &head, &body].concat();
+                match path.parent().is_some_and(Path::exists) {
+                    true => files::write_soon(path, &[&checksum(&content)[..], &content].concat())
+                        .map_err(|error| error.to_string()),
+                    false => Ok(()),
+                }
+            });
+        if let Err(error) = written {
             tracing::debug!("the graph is not kept: {error}");
         }
-        Ok(())
     }
 }
 

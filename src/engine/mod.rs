@@ -30,5 +30,6 @@ pub mod retry;
 pub mod run;
 pub mod session;
 pub mod state;
+pub mod unchanged;
 pub mod watch;
 pub mod worker;

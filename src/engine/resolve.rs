@@ -15,6 +15,7 @@ use crate::store::stat::{self, StatCache};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// A failure of the engine itself, which ends the run.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +36,7 @@ pub struct Resolver<'a> {
     identities: Cow<'a, [Digest]>,
     registry: &'a Registry,
     store: &'a Store,
-    kernel: Level,
+    pub kernel: Level,
     stat: StatCache,
     external: HashMap<PathBuf, (Content, Digest)>,
 }
@@ -69,6 +70,14 @@ impl<'a> Resolver<'a> {
             .collect();
         let found = self.stat.contents(&paths);
         self.external.extend(found.into_iter().map(|(path, content)| (path.to_owned(), content)));
+    }
+
+    /// The external inputs that were read, with their stat data, if none of them has changed since then or shortly before.
+    pub fn settled_external(&self, since: SystemTime) -> Option<Vec<(PathBuf, Digest)>> {
+        let settled = |(path, (_, signature)): (&PathBuf, &(Content, Digest))| {
+            stat::settled(path, signature, since).then(|| (path.clone(), *signature))
+        };
+        self.external.iter().map(settled).collect()
     }
 
     /// The key of a task, given the outputs that are known so far; none while an input is not known.

@@ -9,6 +9,7 @@ use super::protocol::{FromWorker, Outcome, Report};
 use super::resolve::{self, EngineError, Resolver};
 use super::retry::{Failure, Retrying};
 use super::state::TaskState;
+use super::unchanged::Unchanged;
 use crate::kernel::Level;
 use crate::pipeline::graph::Dependents;
 use crate::pipeline::spec::COMMAND;
@@ -25,7 +26,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// What was asked for.
 pub struct Options {
@@ -55,6 +56,8 @@ pub struct Summary {
     pub states: Vec<Option<TaskState>>,
     /// The outputs of each task, in declared order, as far as they are known.
     pub outputs: Vec<Option<Vec<Content>>>,
+    /// What the next run may compare with, if every task of the graph has its result in the view.
+    pub unchanged: Option<Unchanged>,
     pub interrupted: bool,
     pub seconds: f64,
 }
@@ -124,6 +127,7 @@ pub fn run(
     observer: &mut dyn Observer,
 ) -> Result<Summary, EngineError> {
     let started = Instant::now();
+    let since = SystemTime::now();
     store.sweep_work()?;
     let (work, _lock) = store.start_work(run)?;
     files::create_folder(&store.runs().join(run))?;
@@ -152,7 +156,7 @@ pub fn run(
         failed: false,
         interrupts: 0,
     };
-    scheduler.tell(Event::RunStarted {
+    let begin = Event::RunStarted {
         run: run.to_owned(),
         pipeline: graph.name.clone(),
         file: graph.file.clone(),
@@ -163,7 +167,8 @@ pub fn run(
         threads: options.threads,
         host: fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),
         points: graph.points.clone(),
-    })?;
+    };
+    scheduler.tell(begin.clone())?;
     scheduler.resolver.read_external(&options.selected);
     scheduler.prepare();
     if let Err(error) = scheduler.drive() {
@@ -178,6 +183,7 @@ pub fn run(
         run: run.to_owned(),
         states: std::mem::take(&mut scheduler.states),
         outputs: std::mem::take(&mut scheduler.results),
+        unchanged: None,
         interrupted: scheduler.interrupts > 0,
         seconds: started.elapsed().as_secs_f64(),
     };
@@ -195,6 +201,9 @@ pub fn run(
         interrupted: summary.interrupted,
         seconds: summary.seconds,
     })?;
+    let resolver = &scheduler.resolver;
+    summary.unchanged =
+        Unchanged::of(resolver, &scheduler.view, store, &summary.states, manifest, &begin, since);
     if let Err(error) = files::remove(&work) {
         tracing::warn!("the working folder stays: {error}");
     }
@@ -328,13 +337,11 @@ impl Scheduler<'_, '_> {
         }
         let Some(action) = self.resolver.result(&key)? else { return Ok(false) };
         let outputs: Vec<Content> = action.outputs.iter().map(|(_, content)| *content).collect();
-        if self.bring(number, &outputs)? {
-            self.put_into_view(number, key, &outputs)?;
-        } else if self.is_wanted(number) {
-            return Ok(false);
-        } else {
+        match self.bring(number, &outputs)? {
+            Held::Sound => self.put_into_view(number, key, &outputs)?,
             // Nobody needs its bytes: to know what they were is enough.
-            self.view.withdraw(&task.id, key)?;
+            Held::Missing if !self.is_wanted(number) => self.view.withdraw(&task.id, key)?,
+            Held::Missing | Held::Damaged => return Ok(false),
         }
         if !matches!(self.states[number], Some(TaskState::Failed { .. })) {
             self.finish(number, key, outputs, None)?;
@@ -342,24 +349,23 @@ impl Scheduler<'_, '_> {
         Ok(true)
     }
 
-    /// Sees to it that the store holds the bytes of a known result: as they are there, or else from the view. False when they are
-    /// nowhere.
-    fn bring(&mut self, number: usize, outputs: &[Content]) -> Result<bool, EngineError> {
+    /// Sees to it that the store holds the bytes of a known result: as they are there, or else from the view. Tells how that went.
+    fn bring(&mut self, number: usize, outputs: &[Content]) -> Result<Held, EngineError> {
         let objects = self.store.objects();
         let task = &self.resolver.graph.tasks[number];
-        let mut all = true;
+        let mut worst = Held::Sound;
         for (declared, content) in task.outputs.iter().zip(outputs) {
             let held = objects.mend(content)?;
             if held == Held::Damaged {
                 let (task, output) = (task.id.clone(), declared.name.clone());
                 self.tell(Event::ObjectDamaged { task, output, object: content.digest })?;
             }
-            if held != Held::Sound {
-                let copy = self.view.copy_of(&task.id, content);
-                all &= copy.is_some_and(|copy| objects.take_back(content, &copy).unwrap_or(false));
+            let copy = (held != Held::Sound).then(|| self.view.copy_of(&task.id, content)).flatten();
+            if !copy.is_some_and(|copy| objects.take_back(content, &copy).unwrap_or(false)) {
+                worst = worst.max(held);
             }
         }
-        Ok(all)
+        Ok(worst)
     }
 
     /// Whether the outputs of a task are what the run is for: nothing else of the run takes them.
@@ -379,7 +385,7 @@ impl Scheduler<'_, '_> {
             }
             let Some(key) = self.states[up].as_ref().and_then(TaskState::result) else { continue };
             let outputs = self.results[up].clone().unwrap_or_default();
-            if self.bring(up, &outputs)? {
+            if self.bring(up, &outputs)? == Held::Sound {
                 continue;
             }
             self.revived.insert(up, vec![number]);
@@ -439,7 +445,7 @@ impl Scheduler<'_, '_> {
             // The other run may have finished it since; a forced task is executed all the same.
             if self.revived.contains_key(&number) {
                 if let Some(outputs) = self.results[number].clone()
-                    && self.bring(number, &outputs)?
+                    && self.bring(number, &outputs)? == Held::Sound
                 {
                     drop(lock);
                     self.finish(number, key, outputs, None)?;

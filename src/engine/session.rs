@@ -3,10 +3,11 @@
 //! Tasks run in worker processes, which are this very program, started with [`WORKER`] as its first argument. So a program that runs
 //! pipelines calls [`worker`] before it does anything else, with the same kinds as later.
 
-use super::events::Observer;
+use super::events::{Observer, Record};
 use super::local::{LocalExecutor, WorkerCommand};
 use super::resolve::{EngineError, Resolver};
 use super::run::{self, Options, Summary};
+use super::unchanged::Unchanged;
 use super::worker::{self, TaskLog};
 use crate::kernel::{Level, LevelError};
 use crate::pipeline::graph::{Graph, Task};
@@ -39,6 +40,22 @@ pub fn run(
     let mut executor =
         workers(store, options.kernel, log_format, store.runs().join(&name).join("workers.log"))?;
     run::run(resolver, store, options, &name, &mut executor, observer)
+}
+
+/// Records a run in which nothing has changed since the last one.
+pub fn nothing_changed(
+    store: &Store,
+    last: &Unchanged,
+    jobs: usize,
+    threads: usize,
+) -> Result<(), EngineError> {
+    store.sweep_work()?;
+    let name = run::new_run_name();
+    let mut record = Record::create(&store.runs().join(format!("{name}.jsonl")))?;
+    for event in last.events(&name, jobs, threads) {
+        record.write(&event)?;
+    }
+    Ok(())
 }
 
 /// An executor whose workers are this program and use this store.

@@ -6,16 +6,14 @@ use crate::stages::context::{Context, GRACE, Reporter};
 use crate::stages::registry::Registry;
 use crate::stages::stage::StageError;
 use crate::store::Store;
-use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
-use crate::store::objects::{Content, Shape};
-use crate::store::stat;
+use crate::store::objects::{Content, Held, Shape};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::any::Any;
 use std::fs::File;
 use std::io::{self, BufRead, Write};
 use std::panic::{self, AssertUnwindSafe};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -170,8 +168,7 @@ fn compute(
             if let Some(content) = &given.content {
                 lay_out(store, content, &given.item.path)?;
                 if content.shape == Shape::File {
-                    let object = store.objects().path(&content.digest);
-                    objects.push((content.digest, stat::signature(&object)?, object));
+                    objects.push(*content);
                 }
             }
         }
@@ -188,7 +185,7 @@ fn compute(
     let pool = if kind.parallel() { Some(pool.of(assignment.threads)?) } else { None };
     let run = AssertUnwindSafe(|| pool.map_or_else(run, |pool| pool.install(run)));
     panic::catch_unwind(run).unwrap_or_else(|payload| Err(panic_message(payload.as_ref()).into()))?;
-    intact(&objects)?;
+    intact(store, &objects)?;
     let _gate = store.enter_gate()?;
     let mut outputs = Vec::new();
     for output in &assignment.outputs {
@@ -229,10 +226,9 @@ impl Pool {
 }
 
 /// Refuses a stage that wrote into its inputs: they are objects, which others read too.
-fn intact(objects: &[(Digest, Digest, PathBuf)]) -> Result<(), StageError> {
-    for (digest, signature, object) in objects {
-        if stat::signature(object)? != *signature && Digest::of_file(object)?.0 != *digest {
-            files::remove(object)?;
+fn intact(store: &Store, inputs: &[Content]) -> Result<(), StageError> {
+    for content in inputs {
+        if store.objects().mend(content)? == Held::Damaged {
             return Err(StageError::with_help(
                 "the stage changed one of its inputs; the store has dropped the damaged object",
                 "write to the outputs only; the next run makes the input anew",
@@ -242,7 +238,7 @@ fn intact(objects: &[(Digest, Digest, PathBuf)]) -> Result<(), StageError> {
     Ok(())
 }
 
-/// Puts an input where the stage will read it: a file as a link to its object, a folder as a copy.
+/// Puts an input where the stage will read it: a file as another name of its object, a folder as a copy.
 fn lay_out(store: &Store, content: &Content, path: &Path) -> Result<(), StoreError> {
     match content.shape {
         Shape::Folder => store.objects().place(content, path),
@@ -251,7 +247,10 @@ fn lay_out(store: &Store, content: &Content, path: &Path) -> Result<(), StoreErr
                 files::create_folder(parent)?;
             }
             let object = store.objects().path(&content.digest);
-            std::os::unix::fs::symlink(&object, path).map_err(StoreError::io("link the input", path))
+            // A symbolic link where names are not shared so: between owners, on some file systems.
+            std::fs::hard_link(&object, path)
+                .or_else(|_| std::os::unix::fs::symlink(&object, path))
+                .map_err(StoreError::io("link the input", path))
         }
     }
 }

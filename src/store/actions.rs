@@ -65,6 +65,7 @@ impl Actions {
             path: path.clone(),
             source: error.into(),
         })?;
-        files::write_atomic(&path, &bytes)
+        // Its objects are on the disk by now. After a loss of power a torn record counts as none.
+        files::write_soon(&path, &bytes)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -64,12 +64,44 @@ pub fn temporary_beside(path: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}-{count}.tmp", std::process::id()));
+    name.push(format!("{TEMPORARY}{}-{count}.tmp", std::process::id()));
     path.with_file_name(name)
+}
+
+/// What marks the name of a temporary file, before the number of its process.
+const TEMPORARY: &str = ".onsager-";
+
+/// Removes what dead processes were about to rename, anywhere below a folder.
+pub fn sweep_temporary(folder: &Path) -> Result<(), StoreError> {
+    let mut below = walkdir::WalkDir::new(folder).into_iter();
+    while let Some(found) = below.next() {
+        // What cannot be read is left alone.
+        let Ok(found) = found else { continue };
+        let name = found.file_name().to_string_lossy();
+        let owner = name.strip_suffix(".tmp").and_then(|name| name.rsplit_once(TEMPORARY));
+        let Some((process, _)) = owner.and_then(|(_, rest)| rest.split_once('-')) else { continue };
+        if process.parse::<u32>().is_ok() && !Path::new("/proc").join(process).exists() {
+            if found.file_type().is_dir() {
+                below.skip_current_dir();
+            }
+            remove(found.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes a file whole or not at all.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    write_whole(path, bytes, true)
+}
+
+/// The same without waiting for the disk: a machine that loses its power may lose the file, or keep it torn. For what is checked when it
+/// is read, and can be made anew.
+pub fn write_soon(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    write_whole(path, bytes, false)
+}
+
+fn write_whole(path: &Path, bytes: &[u8], sync: bool) -> Result<(), StoreError> {
     if let Some(parent) = path.parent() {
         create_folder(parent)?;
     }
@@ -77,7 +109,9 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let written = (|| {
         let mut file = File::create(&temporary)?;
         file.write_all(bytes)?;
-        file.sync_data()?;
+        if sync {
+            file.sync_data()?;
+        }
         fs::rename(&temporary, path)
     })();
     written.map_err(|error| {
@@ -87,10 +121,11 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     })
 }
 
-/// Copies a file: as a reflink where the file system can, else byte by byte.
-pub fn clone_file(from: &Path, to: &Path) -> Result<(), StoreError> {
+/// Copies a file, the copy with these permissions: as a reflink where the file system can, else byte by byte.
+pub fn clone_file(from: &Path, to: &Path, mode: u32) -> Result<(), StoreError> {
     let source = File::open(from).map_err(StoreError::io("open", from))?;
-    let mut target = File::create(to).map_err(StoreError::io("write", to))?;
+    let made = File::options().write(true).create(true).truncate(true).mode(mode).open(to);
+    let mut target = made.map_err(StoreError::io("write", to))?;
     #[cfg(target_os = "linux")]
     if rustix::fs::ioctl_ficlone(&target, &source).is_ok() {
         return Ok(());

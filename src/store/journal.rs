@@ -57,6 +57,16 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
         Ok((journal, records))
     }
 
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether all of the file was read.
+    pub fn is_read(&self) -> bool {
+        let there = fs::metadata(&self.path);
+        there.is_ok_and(|data| data.len() == self.read && Some(data.ino()) == self.inode)
+    }
+
     /// How many records the file has, as far as it was read.
     pub fn records(&self) -> usize {
         self.records

@@ -6,10 +6,12 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// A held lock; released, and its file removed, when it is dropped.
+/// A held lock, released when it is dropped.
 #[derive(Debug)]
 pub struct Lock {
     path: PathBuf,
+    /// Whether the file stays.
+    stays: bool,
     _file: File,
 }
 
@@ -21,6 +23,13 @@ impl Lock {
             Err(TryLockError::Error(error)) => Err(error),
             Ok(()) => Ok(true),
         })
+    }
+
+    /// Leaves the file where it is when the lock is released: making and removing one for each of thousands of tasks takes some file
+    /// systems longer than the rest of the task. `gc` removes them.
+    pub fn staying(mut self) -> Lock {
+        self.stays = true;
+        self
     }
 
     /// Takes the lock, waiting while another run holds it.
@@ -52,7 +61,7 @@ impl Lock {
             let held = file.metadata().map_err(StoreError::io("lock", path))?;
             match fs::metadata(path) {
                 Ok(data) if data.ino() == held.ino() && data.dev() == held.dev() => {
-                    return Ok(Some(Lock { path: path.to_owned(), _file: file }));
+                    return Ok(Some(Lock { path: path.to_owned(), stays: false, _file: file }));
                 }
                 Ok(_) => continue,
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
@@ -64,7 +73,9 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // A lock file that stays is harmless: it holds nothing.
-        let _ = fs::remove_file(&self.path);
+        if !self.stays {
+            // A lock file that is left is harmless: it holds nothing.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }

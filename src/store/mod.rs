@@ -110,7 +110,8 @@ impl Store {
 
     /// The lock of the task with this key, if no other run holds it.
     pub fn try_lock(&self, key: &Digest) -> Result<Option<locks::Lock>, StoreError> {
-        locks::Lock::try_take(&self.root.join("locks").join(key.to_string()))
+        let lock = locks::Lock::try_take(&self.root.join("locks").join(key.to_string()))?;
+        Ok(lock.map(locks::Lock::staying))
     }
 
     /// The lock of one place of a pool, if no run holds it.
@@ -146,15 +147,18 @@ impl Store {
 
     /// Removes the working folders that killed runs left behind: those whose run no longer holds its lock.
     pub fn sweep_work(&self) -> Result<(), StoreError> {
+        let mut killed = false;
         for folder in files::list(&self.work())? {
             let run = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if let Some(_lock) = locks::Lock::try_take(&self.run_lock(&run))?
-                && let Err(error) = files::remove(&folder)
-            {
-                tracing::warn!("a killed run left its working folder: {error}");
+            if let Some(_lock) = locks::Lock::try_take(&self.run_lock(&run))? {
+                killed = true;
+                if let Err(error) = files::remove(&folder) {
+                    tracing::warn!("a killed run left its working folder: {error}");
+                }
             }
         }
-        Ok(())
+        // It may have been about to rename something.
+        if killed { files::sweep_temporary(&self.artifacts) } else { Ok(()) }
     }
 
     fn run_lock(&self, run: &str) -> PathBuf {

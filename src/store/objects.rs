@@ -226,7 +226,7 @@ impl Objects {
             files::create_folder(parent)?;
         }
         let temporary = files::temporary_beside(&target);
-        files::clone_file(file, &temporary)?;
+        files::clone_file(file, &temporary, 0o644)?;
         let synced = File::open(&temporary).and_then(|copy| {
             copy.sync_data()?;
             protect(&copy, fs::metadata(file)?.mode())
@@ -307,9 +307,7 @@ impl Objects {
         if !source.exists() {
             return Err(StoreError::MissingObject { digest: digest.to_string() });
         }
-        files::clone_file(&source, target)?;
-        let mode = if executable { 0o755 } else { 0o644 };
-        fs::set_permissions(target, fs::Permissions::from_mode(mode)).map_err(StoreError::io("write", target))
+        files::clone_file(&source, target, if executable { 0o755 } else { 0o644 })
     }
 }
 

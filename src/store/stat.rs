@@ -32,6 +32,11 @@ pub fn signature_at(folder: impl AsFd, root: &Path, relative: &Path) -> Option<D
     }
 }
 
+/// Whether a file still has this signature, and got it so long before `since` that a change after that would show.
+pub fn settled(path: &Path, signature: &Digest, since: SystemTime) -> bool {
+    scan(path).is_ok_and(|(now, changed)| now == *signature && !racy(changed, since))
+}
+
 /// The signature, and the time of the latest change.
 fn scan(path: &Path) -> Result<(Digest, SystemTime), StoreError> {
     let read = |path: &Path| {
@@ -63,6 +68,8 @@ fn of_file(data: &Stat) -> Digest {
     Digest(Sha256::digest(words(data)).into())
 }
 
+// The types of the fields differ between systems.
+#[allow(clippy::unnecessary_cast)]
 fn words(data: &Stat) -> [u8; 64] {
     let words = [
         data.st_dev as u64,

@@ -87,6 +87,13 @@ impl View {
         })
     }
 
+    /// The index and its signature, if nobody else has added to it since it was read.
+    pub fn index(&self) -> Option<(&Path, Digest)> {
+        self.journal
+            .is_read()
+            .then(|| Some((self.journal.path(), stat::signature(self.journal.path()).ok()?)))?
+    }
+
     /// What the view holds of this task.
     pub fn shown(&self, task: &str) -> Option<&Shown> {
         self.shown.get(task)
