@@ -2,8 +2,9 @@
 
 mod common;
 
-use common::{Project, repository};
+use common::{Project, Ran, repository};
 use serde_json::Value;
+use std::collections::HashSet;
 use std::fs;
 
 const PIPELINE: &str = "\
@@ -32,14 +33,42 @@ stages:
     outputs: {text: after.txt}
 ";
 
+/// With metrics, and with outputs that differ when they are made again.
+const MEASURED: &str = "\
+name: measured
+params: {width: 1, seed: 1}
+stages:
+  fit:
+    kind: command
+    run: |
+      test ! -e broken
+      echo '{\"loss\": ${params.width}.${params.seed}, \"name\": \"w${params.width}\"}' > ${outputs.json}
+    outputs: {json: fit.json}
+  count:
+    kind: command
+    run: |
+      echo x >> calls; wc -l < calls > ${outputs.text}
+      mkdir ${outputs.folder}; printf '\\0%s' $(wc -l < calls) > ${outputs.folder}/bytes
+    outputs: {text: count.txt, folder: count}
+metrics:
+  loss: {from: fit.json, field: loss}
+  name: {from: fit.json, field: name}
+";
+
+const SWEEP: &str = "\
+name: sweep
+pipeline: pipeline.yaml
+sweep:
+  grid: {width: [1, 2], seed: [1, 2]}
+";
+
 #[test]
 fn every_document_has_its_documented_shape() {
     let project = Project::new(PIPELINE);
     let check = |status: i32, arguments: &[&str]| {
         let ran = project.onsager(&[arguments, &["--json"]].concat());
         assert_eq!(ran.status, status, "{arguments:?}: {}", ran.stderr);
-        let document = serde_json::from_str(&ran.stdout).expect("one JSON document");
-        conforms(arguments[0], &document);
+        conforms(arguments[0], &document(&ran));
     };
     check(0, &["plan", "pipeline.yaml"]);
     check(0, &["status", "pipeline.yaml"]);
@@ -56,6 +85,91 @@ fn every_document_has_its_documented_shape() {
     check(0, &["kinds"]);
     check(0, &["kinds", "train"]);
     check(0, &["init", "new"]);
+}
+
+#[test]
+fn comparisons_have_their_documented_shape() {
+    let project = Project::new(MEASURED);
+    project.write("sweep.yaml", SWEEP);
+    let check = |arguments: &[&str]| {
+        let ran = project.onsager(&[arguments, &["--json"]].concat());
+        assert_eq!(ran.status, 0, "{arguments:?}: {}", ran.stderr);
+        let document = document(&ran);
+        conforms(arguments[0], &document);
+        document
+    };
+    let nothing = check(&["compare", "sweep.yaml"]);
+    assert_eq!(nothing["missing"].as_array().map(Vec::len), Some(4));
+    assert_eq!(project.onsager(&["run", "sweep.yaml"]).status, 0);
+    let means = check(&["compare", "sweep.yaml"]);
+    assert_eq!(means["rows"].as_array().map(Vec::len), Some(2));
+    assert!(means["rows"][0]["metrics"]["loss"]["lower"].is_f64(), "{means:#}");
+    check(&["compare", "sweep.yaml", "--each"]);
+    check(&["run", "pipeline.yaml"]);
+    check(&["run", "pipeline.yaml", "fit", "--set", "seed=3"]);
+    check(&["compare", "pipeline.yaml"]);
+    let difference = check(&["diff", "--pipeline", "pipeline.yaml"]);
+    assert_eq!(difference["tasks"][0]["outputs"][0]["output"], "json", "{difference:#}");
+    assert_eq!(difference["only_old"][0], "count", "{difference:#}");
+}
+
+#[test]
+fn the_stores_documents_have_their_documented_shape() {
+    let project = Project::new(MEASURED);
+    assert_eq!(project.run(&[]).status, 0);
+    assert_eq!(project.run(&["--set", "seed=2"]).status, 0);
+    let check = |status: i32, name: &str, arguments: &[&str]| {
+        let ran = project.onsager(&[&["store"], arguments, &["--json"]].concat());
+        assert_eq!(ran.status, status, "{arguments:?}: {}", ran.stderr);
+        let document = document(&ran);
+        conforms(name, &document);
+        document
+    };
+    check(0, "store-verify", &["verify"]);
+    let rerun = |arguments: &[&str]| {
+        let document =
+            check(1, "store-verify-rerun", &[&["verify", "pipeline.yaml", "--rerun"], arguments].concat());
+        document.as_array().expect("a list").iter().map(|task| task["rerun"].clone()).collect::<Vec<_>>()
+    };
+    let compared = rerun(&["fit", "--rerun", "count"]);
+    assert_eq!(compared[0]["outputs"][0]["outcome"], "same");
+    assert_eq!(compared[1]["outputs"][0]["comparison"]["outcome"], "byte");
+    assert_eq!(compared[1]["outputs"][1]["outcome"], "line");
+    assert_eq!(rerun(&["fit", "--set", "seed=9"])[0]["result"], "no-result");
+    project.write("broken", "");
+    assert_eq!(rerun(&["fit"])[0]["result"], "failed");
+    for level in ["pipeline", "stage", "task"] {
+        check(0, "store-du", &["du", "--by", level]);
+    }
+    check(0, "store-export", &["export", "measured", "-o", "run.onsager"]);
+    check(0, "store-import", &["import", "run.onsager"]);
+    // Damage: an object, an action record, and an object that is gone.
+    let (document, _) = project.run_json(&["--set", "seed=2"]);
+    let digest = |task: &str, output: &str| document["outputs"][task][output]["digest"].clone();
+    let path = |folder: &str, name: &Value| {
+        let name = name.as_str().expect("a digest");
+        project.path(&format!("artifacts/.onsager/{folder}/{}/{}", &name[..2], &name[2..]))
+    };
+    let object = path("objects", &digest("count", "text"));
+    fs::remove_file(&object).expect("removed");
+    fs::write(&object, "9\n").expect("damaged");
+    fs::remove_file(path("objects", &digest("count", "folder"))).expect("removed");
+    let explained = self::document(&project.onsager(&["explain", "pipeline.yaml", "fit", "--json"]));
+    fs::write(path("actions", &explained[0]["key"]).with_extension("json"), "{").expect("damaged");
+    let report = check(1, "store-verify", &["verify"]);
+    let kinds: Vec<&Value> =
+        report["damage"].as_array().expect("a list").iter().map(|one| &one["damaged"]).collect();
+    assert_eq!(kinds, ["object", "missing", "record"]);
+    project.write("artifacts/.onsager/work/dead/half", "half");
+    let told = check(0, "store-gc", &["gc", "--max-size", "1B", "--dry-run"]);
+    let items = told["collected"]["items"].as_array().expect("a list");
+    let kinds: HashSet<&str> = items.iter().filter_map(|item| item["what"].as_str()).collect();
+    assert!(["object", "damaged", "leftover"].iter().all(|kind| kinds.contains(kind)), "{told:#}");
+    check(0, "store-gc", &["gc"]);
+}
+
+fn document(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.stdout))
 }
 
 fn conforms(command: &str, document: &Value) {

@@ -44,40 +44,81 @@ fn until(lines: &Receiver<String>, text: &str) {
     }
 }
 
-#[test]
-fn changes_run_again_and_mistakes_are_waited_out() {
-    let project = Project::new(PIPELINE);
+/// Starts `run FILE --watch`, and its lines.
+fn watch(project: &Project, file: &str) -> (Child, Receiver<String>) {
     let mut child = Command::new("sh")
-        .args(["-c", "exec \"$0\" run pipeline.yaml --watch 2>&1", env!("CARGO_BIN_EXE_onsager")])
+        .args(["-c", "exec \"$0\" run \"$1\" --watch 2>&1", env!("CARGO_BIN_EXE_onsager"), file])
         .current_dir(project.path(""))
         .stdout(Stdio::piped())
         .spawn()
         .expect("the shell starts");
     let lines = lines(&mut child);
-    let waiting = "waiting for changes; press Ctrl-C to end";
+    (child, lines)
+}
+
+/// As Ctrl-C does.
+fn interrupt(mut child: Child) {
+    let id = rustix::process::Pid::from_raw(child.id() as i32).expect("an id");
+    rustix::process::kill_process(id, rustix::process::Signal::INT).expect("a signal");
+    assert_eq!(child.wait().expect("an end").code(), Some(130));
+}
+
+const WAITING: &str = "waiting for changes; press Ctrl-C to end";
+
+#[test]
+fn changes_run_again_and_mistakes_are_waited_out() {
+    let project = Project::new(PIPELINE);
+    let (child, lines) = watch(&project, "pipeline.yaml");
     // An input that is not there yet.
     until(&lines, "there is no file or folder");
-    until(&lines, waiting);
+    until(&lines, WAITING);
     project.write("input.txt", "one\n");
     until(&lines, "1 task: 1 executed");
-    until(&lines, waiting);
+    until(&lines, WAITING);
     assert_eq!(project.read("artifacts/watched/copy/copy.txt"), "one\n");
     // An editor that writes a new file and renames it.
     project.write("input.txt.new", "two, by a rename\n");
     std::fs::rename(project.path("input.txt.new"), project.path("input.txt")).expect("renamed");
     until(&lines, "changed: ");
     until(&lines, "1 task: 1 executed");
-    until(&lines, waiting);
+    until(&lines, WAITING);
     assert_eq!(project.read("artifacts/watched/copy/copy.txt"), "two, by a rename\n");
     // A mistake in the pipeline, and its correction.
     project.write("pipeline.yaml", &PIPELINE.replace("kind:", "knid:"));
     until(&lines, "changed: pipeline.yaml");
     until(&lines, "knid");
-    until(&lines, waiting);
+    until(&lines, WAITING);
     project.write("pipeline.yaml", PIPELINE);
     until(&lines, "1 task: 0 executed, 1 cached");
-    until(&lines, waiting);
-    let id = rustix::process::Pid::from_raw(child.id() as i32).expect("an id");
-    rustix::process::kill_process(id, rustix::process::Signal::INT).expect("a signal");
-    assert_eq!(child.wait().expect("an end").code(), Some(130));
+    until(&lines, WAITING);
+    interrupt(child);
+}
+
+#[test]
+fn everything_that_an_experiment_is_read_from_is_watched() {
+    let project = Project::new(PIPELINE);
+    project.write("input.txt", "one\n");
+    project.write("e.yaml", "name: e\npipeline: pipeline.yaml\nparams_files: [params.yaml]\n");
+    project.write("params.yaml", "{ }\n");
+    let (child, lines) = watch(&project, "e.yaml");
+    until(&lines, "1 task: 1 executed");
+    until(&lines, WAITING);
+    let other = PIPELINE.replace("cp ${inputs.text}", "cat ${inputs.text} >");
+    // Also while the graph is one that was kept: the input changes in between, and nothing else.
+    project.write("input.txt", "one, two\n");
+    until(&lines, "1 task: 1 executed");
+    until(&lines, WAITING);
+    project.write("pipeline.yaml", &other);
+    until(&lines, "/pipeline.yaml");
+    until(&lines, "1 task: 1 executed");
+    until(&lines, WAITING);
+    project.write("params.yaml", "{}\n");
+    until(&lines, "changed: ");
+    until(&lines, "1 task: 0 executed, 1 cached");
+    until(&lines, WAITING);
+    // The named file is told once, as it was named.
+    project.write("e.yaml", "name: e\npipeline: pipeline.yaml\n");
+    until(&lines, "changed: e.yaml");
+    until(&lines, "1 task: 0 executed, 1 cached");
+    interrupt(child);
 }

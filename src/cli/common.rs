@@ -138,9 +138,14 @@ impl Common {
         self.artifacts.clone().unwrap_or_else(|| project_root(&self.pipeline).join("artifacts"))
     }
 
-    /// The files that were named.
-    pub fn files(&self) -> Vec<PathBuf> {
-        std::iter::once(&self.pipeline).chain(&self.params).cloned().collect()
+    /// The files that were named, and the others that the graph was read from, like the pipeline of an experiment.
+    pub fn files(&self, graph: Option<&Graph>) -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> = std::iter::once(&self.pipeline).chain(&self.params).cloned().collect();
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let named: Vec<PathBuf> = files.iter().map(absolute).collect();
+        let read = graph.into_iter().flat_map(|graph| &graph.sources).map(|(path, _)| path);
+        files.extend(read.filter(|path| !named.contains(path)).cloned());
+        files
     }
 
     /// Where the store is for this pipeline.

@@ -1,6 +1,7 @@
 //! `onsager compare`.
 
 use super::common::{self, CliError};
+use super::documents::{CompareDocument, CompareRow};
 use super::exit;
 use crate::engine::comparison::{self, Choice, ChoiceError, Compared};
 use crate::engine::gather::{self, GatherError, Missing, Sample};
@@ -13,7 +14,6 @@ use crate::report::tables::Table;
 use crate::stages::registry::Registry;
 use crate::store::Store;
 use clap::{Args, ValueEnum};
-use serde_json::{Map, Value, json};
 use std::fs;
 use std::path::PathBuf;
 
@@ -119,7 +119,7 @@ impl Compare {
         }
         let compared = comparison::compare(&samples, &choice)?;
         if self.json {
-            common::print_json(&document(&compared, &missing));
+            common::print_json(&document(compared, missing));
             return Ok(exit::DONE);
         }
         let table = compared.table(matches!(self.format, Format::Text | Format::Markdown | Format::Latex));
@@ -204,17 +204,18 @@ fn text(table: &Table) -> String {
 }
 
 /// The `--json` document.
-fn document(compared: &Compared, missing: &[Missing]) -> Value {
-    let row = |row: &comparison::Row| {
-        let metrics: Map<String, Value> =
-            row.metrics.iter().map(|(name, measured)| (name.clone(), json!(measured))).collect();
-        json!({"experiment": row.experiment, "params": row.params, "points": row.points, "metrics": metrics})
+fn document(compared: Compared, missing: Vec<Missing>) -> CompareDocument {
+    let row = |row: comparison::Row| CompareRow {
+        experiment: row.experiment,
+        params: row.params,
+        points: row.points,
+        metrics: row.metrics.into_iter().collect(),
     };
-    json!({
-        "parameters": compared.parameters,
-        "metrics": compared.metrics,
-        "over": compared.over,
-        "rows": compared.rows.iter().map(row).collect::<Vec<_>>(),
-        "missing": missing,
-    })
+    CompareDocument {
+        parameters: compared.parameters,
+        metrics: compared.metrics,
+        over: compared.over,
+        rows: compared.rows.into_iter().map(row).collect(),
+        missing,
+    }
 }

@@ -3,8 +3,12 @@
 //! A command that prints another one: give it a type here, a line in `documents_tests.rs`, and run
 //! `ONSAGER_UPDATE=1 cargo test --release documents`.
 
+use crate::engine::comparison::Measured;
+use crate::engine::gather::Missing;
 use crate::engine::plan::{Planned, Verdict};
+use crate::engine::rerun::Rerun;
 use crate::store::digest::Digest;
+use crate::store::gc::Collected;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -132,4 +136,46 @@ pub struct InitDocument {
     pub template: String,
     /// The files that were written.
     pub files: Vec<PathBuf>,
+}
+
+/// Parameters and metrics side by side.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct CompareDocument {
+    /// The names of the parameters that are columns of the table.
+    pub parameters: Vec<String>,
+    /// The names of the metrics.
+    pub metrics: Vec<String>,
+    /// The parameters that were averaged over.
+    pub over: Vec<String>,
+    pub rows: Vec<CompareRow>,
+    /// The points that are not finished.
+    pub missing: Vec<Missing>,
+}
+
+/// A row: points that agree in all parameters but those averaged over.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct CompareRow {
+    /// The name of the experiment or pipeline.
+    pub experiment: String,
+    /// By name, without those averaged over.
+    pub params: serde_json::Map<String, Value>,
+    /// The names of the points; of a pipeline, those of its runs.
+    pub points: Vec<String>,
+    /// By name.
+    pub metrics: BTreeMap<String, Measured>,
+}
+
+/// A task that `store verify --rerun` executed again; the document is a list of these.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct RerunTask {
+    pub task: String,
+    pub rerun: Rerun,
+}
+
+/// What `store gc` dropped.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct GcDocument {
+    /// Whether it was only to be told.
+    pub dry_run: bool,
+    pub collected: Collected,
 }

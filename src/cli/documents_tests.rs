@@ -2,8 +2,12 @@
 
 use super::Cli;
 use super::documents::*;
+use crate::engine::difference::Difference;
 use crate::stages::registry::Reference;
-use clap::CommandFactory;
+use crate::store::archive::Moved;
+use crate::store::usage::Usage;
+use crate::store::verify::Report;
+use clap::{Command, CommandFactory};
 use schemars::JsonSchema;
 use serde_json::Value;
 use std::fs;
@@ -17,8 +21,16 @@ fn all() -> Vec<(&'static str, Value)> {
         ("status", schema::<StatusDocument>()),
         ("explain", schema::<Vec<ExplainTask>>()),
         ("log", schema::<Vec<LogTask>>()),
+        ("compare", schema::<CompareDocument>()),
+        ("diff", schema::<Difference>()),
         ("kinds", schema::<Vec<Reference>>()),
         ("init", schema::<InitDocument>()),
+        ("store verify", schema::<Report>()),
+        ("store verify --rerun", schema::<Vec<RerunTask>>()),
+        ("store gc", schema::<GcDocument>()),
+        ("store du", schema::<Usage>()),
+        ("store export", schema::<Moved>()),
+        ("store import", schema::<Moved>()),
     ]
 }
 
@@ -43,23 +55,37 @@ example of its output to `tests/json.rs`, which checks what the program prints a
 fn documents_are_described() {
     let mut page = HEAD.to_owned();
     for (command, schema) in all() {
-        current(&format!("schema/output/{command}.schema.json"), &format!("{schema:#}\n"));
+        let name = command.replace(" --", "-").replace(' ', "-");
+        current(&format!("schema/output/{name}.schema.json"), &format!("{schema:#}\n"));
         page += &format!("\n## `onsager {command}`\n\n{}", section(&schema));
     }
     current("docs/json.md", &page);
 }
 
-/// Every command that takes `--json` has a document, and the other way round.
-#[test]
-fn documents_are_those_of_the_commands() {
-    let program = Cli::command();
-    let mut found: Vec<&str> = Vec::new();
-    for command in program.get_subcommands().filter(|command| !command.is_hide_set()) {
-        if command.get_arguments().any(|argument| argument.get_id() == "json") {
-            found.push(command.get_name());
+/// The program's commands and theirs, each with its whole name.
+fn commands() -> Vec<(String, Command)> {
+    fn below(command: &Command, before: &str, found: &mut Vec<(String, Command)>) {
+        for command in command.get_subcommands().filter(|command| !command.is_hide_set()) {
+            let name = format!("{before}{}", command.get_name());
+            below(command, &format!("{name} "), found);
+            found.push((name, command.clone()));
         }
     }
-    let mut documented: Vec<&str> = all().iter().map(|(command, _)| *command).collect();
+    let mut found = Vec::new();
+    below(&Cli::command(), "", &mut found);
+    found
+}
+
+/// Every command that takes `--json` has a document, and the other way round; an option may have one of its own.
+#[test]
+fn documents_are_those_of_the_commands() {
+    let taken = commands().into_iter().filter(|(_, command)| {
+        let mut arguments = command.get_arguments();
+        arguments.any(|argument| argument.get_id() == "json")
+    });
+    let mut found: Vec<String> = taken.map(|(name, _)| name).collect();
+    let documented = all().into_iter().map(|(command, _)| command.to_owned());
+    let mut documented: Vec<String> = documented.filter(|command| !command.contains(" --")).collect();
     found.sort_unstable();
     documented.sort_unstable();
     assert_eq!(found, documented);
@@ -69,9 +95,9 @@ fn documents_are_those_of_the_commands() {
 #[test]
 fn commands_have_examples_and_a_reference() {
     let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let mut program = Cli::command();
-    for command in program.get_subcommands_mut().filter(|command| !command.is_hide_set()) {
-        let name = command.get_name().to_owned();
+    let commands = commands();
+    assert!(commands.iter().any(|(name, _)| name == "store verify"));
+    for (name, mut command) in commands {
         let help = command.render_long_help().to_string();
         assert!(help.contains("Example"), "`onsager {name} --help` has no example");
         assert!(readme.contains(&format!("| `onsager {name}")), "the README does not list `onsager {name}`");
@@ -115,7 +141,10 @@ fn fields(schema: &Value, when: &str) -> String {
             .into_iter()
             .flatten()
             .find(|(_, part)| part["const"].is_string());
-        let Some((tag, value)) = tag else { continue };
+        let Some((tag, value)) = tag else {
+            text += &format!("- {}{}\n", kind(choice), colon(&about(choice)));
+            continue;
+        };
         let others: Vec<String> = choice["properties"]
             .as_object()
             .into_iter()
@@ -128,7 +157,10 @@ fn fields(schema: &Value, when: &str) -> String {
         let with = if with.is_empty() { String::new() } else { format!(" With {}.", with.join(", ")) };
         text += &format!("- `{tag}` is {}: {}{with}\n", value["const"], about(choice));
     }
-    if schema["oneOf"].is_array() { text + "\n" } else { text }
+    if schema["anyOf"].is_array() {
+        text += &format!("It is {}.\n", kind(schema));
+    }
+    if schema["oneOf"].is_array() || schema["anyOf"].is_array() { text + "\n" } else { text }
 }
 
 fn colon(text: &str) -> String {

@@ -99,9 +99,11 @@ impl Run {
     fn again_and_again(&self, registry: &Registry, interrupts: &Arc<AtomicUsize>) -> Result<u8, CliError> {
         let interrupted = || interrupts.load(Ordering::Relaxed) > 0;
         let mut told = None;
+        let mut files = self.common.files(None);
         while !interrupted() {
             let mut watch = Watch::default();
-            watch.add(self.common.files());
+            // Before they are read, so that no change meanwhile is missed.
+            watch.add(files.clone());
             let graph = match self.common.graph_to_run(registry) {
                 Ok(graph) => graph,
                 Err(error) => {
@@ -117,6 +119,8 @@ impl Run {
                 }
             };
             told = None;
+            files = self.common.files(Some(&graph));
+            watch.add(files.clone());
             watch.add(watch::external_inputs(&graph));
             if let Err(error) = self.once(&graph, registry, interrupts) {
                 common::complain(error.to_string().trim_end());

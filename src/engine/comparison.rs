@@ -6,6 +6,7 @@ use crate::report::cells::{self, Cell};
 use crate::report::frame::Value;
 use crate::report::interval::mean_interval;
 use crate::report::tables::{Head, Mark, Table};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -61,19 +62,20 @@ pub enum ChoiceError {
 }
 
 /// A metric of a row.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Measured {
     /// The mean over the row's points; the value itself of one point.
     pub value: Value,
-    /// The ends of the mean's 95 % interval (Student's t), from two points on.
+    /// The lower end of the mean's 95 % interval (Student's t), from two points on.
     pub lower: Option<f64>,
+    /// Its upper end.
     pub upper: Option<f64>,
     /// Every point's value.
     pub values: Vec<Value>,
 }
 
 /// A row: points that agree in all parameters but those averaged over.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     pub experiment: String,
     /// By name; those of `over` are left out.

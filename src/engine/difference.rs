@@ -9,6 +9,7 @@ use crate::report::frame::Value;
 use crate::store::Store;
 use crate::store::actions::Action;
 use crate::store::digest::Digest;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -22,7 +23,7 @@ pub enum DifferenceError {
 }
 
 /// What differs between an old run and a new one.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Difference {
     pub old: Side,
     pub new: Side,
@@ -38,7 +39,7 @@ pub struct Difference {
 }
 
 /// One of the two runs.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Side {
     pub run: String,
     /// When it started.
@@ -49,10 +50,14 @@ pub struct Side {
 }
 
 /// A task whose key differs.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct TaskDifference {
     pub task: String,
+    /// The old key.
+    #[schemars(with = "String")]
     pub old: Digest,
+    /// The new one.
+    #[schemars(with = "String")]
     pub new: Digest,
     /// What entered the key: code, parameters, inputs.
     pub changes: Vec<Change>,
@@ -62,10 +67,13 @@ pub struct TaskDifference {
 }
 
 /// An output of such a task.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct OutputDifference {
     pub output: String,
+    /// The digest of its content; null where the result has no such output.
+    #[schemars(with = "Option<String>")]
     pub old: Option<Digest>,
+    #[schemars(with = "Option<String>")]
     pub new: Option<Digest>,
     pub same: bool,
 }

@@ -8,6 +8,7 @@ use crate::pipeline::graph::{Graph, Point};
 use crate::report::frame::Value;
 use crate::store::Store;
 use crate::store::objects::Content;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 
@@ -24,7 +25,7 @@ pub struct Sample {
 }
 
 /// A point whose metrics are not all there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Missing {
     pub experiment: String,
     /// Empty for the only point of an experiment.

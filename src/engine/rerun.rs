@@ -12,6 +12,7 @@ use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
 use crate::store::objects::{Content, Objects, Shape};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -22,33 +23,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// How the new bytes of an output compare with the stored ones.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub enum Comparison {
+    /// The same bytes.
     Same,
-    /// Both are text: the first line, from 1, that differs; missing where the text ends before it.
-    Line {
-        line: usize,
-        stored: Option<String>,
-        new: Option<String>,
-    },
+    /// Both are text: the first line, from 1, that differs; null where the text ends before it.
+    Line { line: usize, stored: Option<String>, new: Option<String> },
     /// The first byte, from 0, that differs.
-    Byte {
-        byte: u64,
-        stored_size: u64,
-        new_size: u64,
-    },
+    Byte { byte: u64, stored_size: u64, new_size: u64 },
     /// A file of a folder: its path, and how it compares where both folders have it.
-    Inside {
-        path: String,
-        comparison: Option<Box<Comparison>>,
-    },
+    Inside { path: String, comparison: Option<Box<Comparison>> },
     /// Other bytes, and the stored ones were collected.
     Collected,
 }
 
 /// One output of a task.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Compared {
     pub output: String,
     #[serde(flatten)]
@@ -56,24 +47,19 @@ pub struct Compared {
 }
 
 /// What became of a task that was executed again.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(tag = "result", rename_all = "kebab-case")]
 pub enum Rerun {
-    Compared {
-        seconds: f64,
-        outputs: Vec<Compared>,
-    },
-    Failed {
-        message: String,
-        help: Option<String>,
-    },
+    /// It ended, and its outputs were compared.
+    Compared { seconds: f64, outputs: Vec<Compared> },
+    /// It failed.
+    Failed { message: String, help: Option<String> },
+    /// By Ctrl-C.
     Interrupted,
     /// It has no result to compare with.
     NoResult,
     /// What it reads is no longer in the store.
-    NoInput {
-        input: String,
-    },
+    NoInput { input: String },
 }
 
 /// The scratch store of a rerun.

@@ -18,6 +18,7 @@
 
 use super::digest::Digest;
 use super::files::StoreError;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -90,11 +91,13 @@ pub enum Fault {
 }
 
 /// What was exported or imported.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Moved {
     pub run: String,
     pub pipeline: String,
+    /// How many.
     pub tasks: usize,
+    /// How many.
     pub objects: usize,
     /// Of the objects.
     pub bytes: u64,

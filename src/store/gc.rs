@@ -21,6 +21,7 @@ use super::inventory::{Maker, Stored};
 use super::locks::Lock;
 use super::objects::Content;
 use super::runs::{self, Run};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
@@ -55,7 +56,7 @@ pub struct Options {
 }
 
 /// Something that goes.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Item {
     pub what: What,
     pub path: PathBuf,
@@ -63,14 +64,16 @@ pub struct Item {
     /// Unix seconds.
     pub last_use: i64,
     /// Of an object: the tasks that made it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub made_by: Vec<Maker>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+/// What kind of thing goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum What {
+    /// Content that a result consists of, or did.
     Object,
+    /// Those of one key.
     Checkpoints,
     /// The working folder of a dead run, or a file that was never finished.
     Leftover,
@@ -83,7 +86,7 @@ pub enum What {
 }
 
 /// What went, or would go.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Collected {
     pub items: Vec<Item>,
     pub objects_left: usize,

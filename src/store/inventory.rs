@@ -6,6 +6,7 @@ use super::files::{self, StoreError};
 use super::log::{self, Log};
 use super::objects::{Content, Shape};
 use super::{Store, locks, runs};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
@@ -23,7 +24,7 @@ pub struct Stored {
 }
 
 /// A task and the run that made something of it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct Maker {
     pub task: String,
     pub run: String,
@@ -32,8 +33,8 @@ pub struct Maker {
 /// The action records of a store.
 pub struct Records {
     pub actions: Vec<Action>,
-    /// Files that are no readable record of the key that their name says.
-    pub damaged: Vec<PathBuf>,
+    /// Files that are no readable record of the key that their name says, and that key, if it says one.
+    pub damaged: Vec<(Option<Digest>, PathBuf)>,
 }
 
 impl Store {
@@ -61,7 +62,7 @@ impl Store {
         for (key, path) in named_by_digest(&self.root.join("actions"), ".json")? {
             match key.map(|key| actions.get(&key)).transpose()?.flatten() {
                 Some(action) => records.actions.push(action),
-                None => records.damaged.push(path),
+                None => records.damaged.push((key, path)),
             }
         }
         Ok(records)

@@ -5,6 +5,7 @@ use super::files::StoreError;
 use super::gc::{self, What};
 use super::inventory::owners;
 use super::{Store, runs};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -17,11 +18,13 @@ pub enum Level {
 }
 
 /// What belongs to a pipeline, a stage or a task.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 pub struct Row {
     pub pipeline: String,
+    /// Missing in a row of a pipeline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,
+    /// Missing in a row of a pipeline or a stage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
     /// The objects that its results consist of, those of earlier runs too, each once.
@@ -34,14 +37,17 @@ pub struct Row {
 }
 
 /// The space that a store takes, in bytes.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Usage {
     pub rows: Vec<Row>,
+    /// How many there are.
     pub objects: usize,
     /// Each object once.
     pub object_bytes: u64,
+    /// The outputs in the views.
     pub copies: u64,
     pub checkpoints: u64,
+    /// Action records.
     pub records: u64,
     /// Records and logs of runs.
     pub logs: u64,

@@ -13,19 +13,29 @@ use super::inventory::{Maker, Stored};
 use super::objects::{Content, Objects};
 use super::stat;
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Something that is not as it was written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "damaged", rename_all = "kebab-case")]
 pub enum Damage {
     /// An object whose bytes are not those of its name.
-    Object { digest: Digest, message: String, made_by: Vec<Maker> },
+    Object {
+        #[schemars(with = "String")]
+        digest: Digest,
+        message: String,
+        made_by: Vec<Maker>,
+    },
     /// An object that a result consists of, which is gone and was not collected.
-    Missing { digest: Digest, made_by: Vec<Maker> },
+    Missing {
+        #[schemars(with = "String")]
+        digest: Digest,
+        made_by: Vec<Maker>,
+    },
     /// An action record that cannot be read, or is not that of the key in its name; or a run's manifest.
     Record { path: PathBuf },
     /// A checkpoint whose bytes are not those of its name.
@@ -34,13 +44,18 @@ pub enum Damage {
     Copy { path: PathBuf, task: String },
 }
 
-/// What was found.
-#[derive(Debug, Default, Serialize)]
+/// What `store verify` found.
+#[derive(Debug, Default, Serialize, JsonSchema)]
 pub struct Report {
+    /// How many were read again.
     pub objects: usize,
+    /// Of the objects.
     pub bytes: u64,
+    /// How many action records.
     pub records: usize,
+    /// How many.
     pub checkpoints: usize,
+    /// How many outputs in the views.
     pub copies: usize,
     /// How many objects of results were dropped by `store gc`.
     pub collected: usize,
@@ -103,7 +118,7 @@ pub fn verify(store: &Store, dry_run: bool) -> Result<Report, StoreError> {
     for digest in gone {
         report.damage.push(Damage::Missing { digest, made_by: made_by(&digest) });
     }
-    report.damage.extend(records.damaged.iter().map(|path| Damage::Record { path: path.clone() }));
+    report.damage.extend(records.damaged.iter().map(|(_, path)| Damage::Record { path: path.clone() }));
     let manifests = store.all_manifests()?;
     let damaged = manifests.par_iter().filter(|(digest, path)| {
         digest.is_none_or(|digest| Digest::of_file(path).map_or(path.exists(), |(found, _)| found != digest))
@@ -117,7 +132,8 @@ pub fn verify(store: &Store, dry_run: bool) -> Result<Report, StoreError> {
             set_aside(store, digest)?;
         }
         // First the view's index: what it holds untouched counts as cached without a look at the record.
-        let keys: HashSet<Digest> = forget.iter().map(|action| action.key).collect();
+        let unreadable = records.damaged.iter().filter_map(|(key, _)| *key);
+        let keys: HashSet<Digest> = forget.iter().map(|action| action.key).chain(unreadable).collect();
         for pipeline in store.pipelines()? {
             let mut view = store.view(&pipeline)?;
             let shown = view.all().filter(|shown| keys.contains(&shown.key) && !shown.outputs.is_empty());

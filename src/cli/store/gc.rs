@@ -2,11 +2,11 @@
 
 use super::text::{self, Place};
 use crate::cli::common::{self, CliError};
+use crate::cli::documents::GcDocument;
 use crate::cli::exit;
 use crate::pipeline::resources;
 use crate::store::gc::{self, Collected, Options, What};
 use clap::Args;
-use serde_json::json;
 use std::time::Duration;
 
 /// How many of the things that go are shown one by one.
@@ -63,7 +63,7 @@ impl Gc {
             },
         )?;
         if self.place.json {
-            common::print_json(&json!({"dry_run": self.dry_run, "collected": collected}));
+            common::print_json(&GcDocument { dry_run: self.dry_run, collected });
         } else {
             common::print(&self.report(&collected));
         }

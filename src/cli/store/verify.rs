@@ -2,6 +2,7 @@
 
 use super::text::{self, Place};
 use crate::cli::common::{self, CliError, Common, duration};
+use crate::cli::documents::RerunTask;
 use crate::cli::exit;
 use crate::engine::rerun::{self, Comparison, Rerun, Scratch};
 use crate::engine::session;
@@ -12,7 +13,6 @@ use crate::store::files;
 use crate::store::inventory::Maker;
 use crate::store::verify::{self, Damage, Report};
 use clap::Args;
-use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// Read everything in the store again and compare it with its digests
@@ -96,7 +96,7 @@ impl Verify {
                 Rerun::Interrupted => exit::INTERRUPTED,
                 _ => exit::FAILED,
             });
-            documents.push(json!({"task": id, "rerun": done}));
+            documents.push(RerunTask { task: id.clone(), rerun: done });
             if code == exit::INTERRUPTED {
                 break;
             }
