@@ -249,7 +249,11 @@ fn lay_out(store: &Store, content: &Content, path: &Path, sandbox: bool) -> Resu
             let object = store.objects().path(&content.digest);
             // A symbolic link where a file cannot have two names: between owners, on some file systems; and in a sandbox, which may write
             // to all that has a name in its folder.
-            let name = if sandbox { Err(io::ErrorKind::Unsupported.into()) } else { std::fs::hard_link(&object, path) };
+            let name = if sandbox {
+                Err(io::ErrorKind::Unsupported.into())
+            } else {
+                std::fs::hard_link(&object, path)
+            };
             name.or_else(|_| std::os::unix::fs::symlink(&object, path))
                 .map_err(StoreError::io("link the input", path))
         }
