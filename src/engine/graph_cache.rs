@@ -95,16 +95,23 @@ impl GraphCache {
 
     /// It only saves time: where it cannot be written (before the first run, on a read-only disk) nothing is lost.
     fn write(&self, path: &Path, sources: &[(PathBuf, Digest)], value: &impl Serialize) {
-        let encoded = (|| Ok((rmp_serde::to_vec(&(self.program, sources))?, rmp_serde::to_vec(value)?)))();
-        let written =
-            encoded.map_err(|error: rmp_serde::encode::Error| error.to_string()).and_then(|(head, body)| {
-                let content = [&(head.len() as u32).to_le_bytes()[..], &head, &body].concat();
-                match path.parent().is_some_and(Path::exists) {
-                    true => files::write_soon(path, &[&checksum(&content)[..], &content].concat())
-                        .map_err(|error| error.to_string()),
-                    false => Ok(()),
-                }
-            });
+        if !path.parent().is_some_and(Path::exists) {
+            return;
+        }
+        let encoded = || {
+            let head = rmp_serde::to_vec(&(self.program, sources))?;
+            // The checksum goes into the first four bytes.
+            let mut bytes = vec![0; 4];
+            bytes.extend((head.len() as u32).to_le_bytes());
+            bytes.extend(head);
+            rmp_serde::encode::write(&mut bytes, value)?;
+            let sum = checksum(&bytes[4..]);
+            bytes[..4].copy_from_slice(&sum);
+            Ok(bytes)
+        };
+        let written = encoded()
+            .map_err(|error: rmp_serde::encode::Error| error.to_string())
+            .and_then(|bytes| files::write_soon(path, &bytes).map_err(|error| error.to_string()));
         if let Err(error) = written {
             tracing::debug!("the graph is not kept: {error}");
         }

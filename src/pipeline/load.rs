@@ -1,7 +1,7 @@
 //! The whole way from a file to a graph.
 
 use super::diagnostics::Diagnostics;
-use super::graph::{Graph, Params, Point, Source, StageInfo, Task};
+use super::graph::{Graph, Point, Source, StageInfo, Task};
 use super::interpolate::Scope;
 use super::node::{Entry, Node};
 use super::overrides::{self, Given, Lay, Overlaid};
@@ -176,7 +176,7 @@ pub fn build(overlaid: &Overlaid, site: &Site, sink: &Sink) -> Option<Graph> {
             id: draft.id,
             stage: stage.name.to_owned(),
             kind: stage.kind?.0.to_owned(),
-            params: Params::new(&draft.params),
+            params: draft.params,
             inputs,
             outputs: draft
                 .outputs?

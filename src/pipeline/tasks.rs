@@ -1,6 +1,7 @@
 //! From stages to tasks: the instances of every matrix, each with its parameters parsed by the kind.
 
 use super::checks::{self, Site};
+use super::graph::Params;
 use super::interpolate::{Files, Scope, plain};
 use super::matrix::{self, Instance};
 use super::node::{Entry, Node, Yaml, what_value};
@@ -24,7 +25,7 @@ pub struct Draft {
     /// Position in [`Spec::stages`].
     pub stage: usize,
     pub instance: Instance,
-    pub params: Value,
+    pub params: Params,
     /// None when the parameters have errors, so that the outputs are not known.
     pub outputs: Option<Vec<Output>>,
     pub resources: Resources,
@@ -152,7 +153,8 @@ impl<'a> Parts<'a> {
             stage.resources.map_or_else(Resources::default, |node| resources::read(node, pools, scope, sink));
         let sandbox = stage.is_command() && self.sandbox(scope, sink, &mut sound);
         let instance = Instance::default();
-        let mut draft = Draft { id, stage: at, instance, params, outputs: None, resources, sandbox };
+        let encoded = Params::new(&Value::Null);
+        let mut draft = Draft { id, stage: at, instance, params: encoded, outputs: None, resources, sandbox };
         let Some(kind) = kind else { return draft };
         let site = match stage.params {
             _ if stage.is_command() => Site { node: Some(stage.node), span: stage.span, task: &draft.id },
@@ -163,12 +165,12 @@ impl<'a> Parts<'a> {
         };
         // Of a command with wrong fields everything is told; what its kind would say is the same again.
         sound &= !stage.is_command() || sink.count() == before && self.complete();
-        if let Some(parsed) = checks::parse(kind, std::mem::take(&mut draft.params), sound, &site, sink) {
+        if let Some(parsed) = checks::parse(kind, params, sound, &site, sink) {
             if !stage.is_command() {
                 let files = parsed.outputs.iter().map(|output| (output.name.as_str(), output.file.as_str()));
                 self.files(files.collect(), sink);
             }
-            draft.params = parsed.canonical;
+            draft.params = Params::new(&parsed.canonical);
             draft.outputs = Some(parsed.outputs);
         }
         draft
