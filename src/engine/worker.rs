@@ -166,7 +166,7 @@ fn compute(
     for (name, given) in &assignment.inputs {
         for given in given {
             if let Some(content) = &given.content {
-                lay_out(store, content, &given.item.path)?;
+                lay_out(store, content, &given.item.path, assignment.sandbox)?;
                 if content.shape == Shape::File {
                     objects.push(*content);
                 }
@@ -239,7 +239,7 @@ fn intact(store: &Store, inputs: &[Content]) -> Result<(), StageError> {
 }
 
 /// Puts an input where the stage will read it: a file as another name of its object, a folder as a copy.
-fn lay_out(store: &Store, content: &Content, path: &Path) -> Result<(), StoreError> {
+fn lay_out(store: &Store, content: &Content, path: &Path, sandbox: bool) -> Result<(), StoreError> {
     match content.shape {
         Shape::Folder => store.objects().place(content, path),
         Shape::File => {
@@ -247,9 +247,14 @@ fn lay_out(store: &Store, content: &Content, path: &Path) -> Result<(), StoreErr
                 files::create_folder(parent)?;
             }
             let object = store.objects().path(&content.digest);
-            // A symbolic link where names are not shared so: between owners, on some file systems.
-            std::fs::hard_link(&object, path)
-                .or_else(|_| std::os::unix::fs::symlink(&object, path))
+            // A symbolic link where a file cannot have two names: between owners, on some file systems; and in a sandbox, which may write
+            // to all that has a name in its folder.
+            let name = if sandbox {
+                Err(io::ErrorKind::Unsupported.into())
+            } else {
+                std::fs::hard_link(&object, path)
+            };
+            name.or_else(|_| std::os::unix::fs::symlink(&object, path))
                 .map_err(StoreError::io("link the input", path))
         }
     }

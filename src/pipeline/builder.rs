@@ -161,7 +161,7 @@ mod tests {
         let written = "name: words\nparams: {word: \"he said: \\\"hello\\\" ☃\\n\"}\nstages:\n  say:\n    kind: command\n    \
                        matrix: {n: [1, 2]}\n    run: echo ${params.word} ${matrix.n} > ${outputs.text}\n    \
                        outputs: {text: said.txt}\n";
-        let written = load::load_text(
+        let mut written = load::load_text(
             written.into(),
             Path::new("words"),
             Path::new("/"),
@@ -169,6 +169,10 @@ mod tests {
             &builtin(),
         )
         .unwrap();
+        // Their texts are not the same.
+        let mut built = built;
+        built.sources.clear();
+        written.sources.clear();
         assert_eq!(format!("{built:?}"), format!("{written:?}"));
     }
 

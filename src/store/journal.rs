@@ -221,7 +221,7 @@ mod tests {
         torn.extend([9, 0, 0, 0, 1, 2]);
         fs::write(&path, &torn).expect("written");
         assert_eq!(open(&path).1, ["one", "two"]);
-        assert_eq!(a.append("three".to_owned()).expect("appended"), ["one", "two"]);
+        assert_eq!(a.append("three".to_owned()).expect("appended"), ["two"]);
         assert_eq!(open(&path).1, ["one", "two", "three"]);
         assert_eq!(b.append("four".to_owned()).expect("appended"), ["three"]);
     }
