@@ -152,6 +152,38 @@ fn damaged_records_and_copies_are_found() {
 }
 
 #[test]
+fn a_damaged_manifest_is_no_obstacle_and_is_written_anew() {
+    let project = chain();
+    sleep(Duration::from_millis(200));
+    // The second of these notes that nothing changed.
+    assert_eq!(project.run(&[]).status, 0);
+    assert_eq!(project.run(&[]).status, 0);
+    let manifests = project.path("artifacts/.onsager/manifests");
+    let group =
+        fs::read_dir(manifests).expect("a folder").next().expect("a folder").expect("a folder").path();
+    let manifest = fs::read_dir(group).expect("a folder").next().expect("a file").expect("a file").path();
+    let whole = fs::read(&manifest).expect("a file");
+    fs::write(&manifest, "nonsense\n").expect("damaged");
+    for command in ["gc", "du"] {
+        let ran = project.onsager(&["store", command]);
+        assert_eq!(ran.status, 0, "{command}: {}", ran.stderr);
+    }
+    let ran = project.onsager(&["store", "export", "chain", "-o", "run.onsager"]);
+    assert!(
+        ran.stderr.ends_with("(its content does not have its name): remove it and run again\n"),
+        "{}",
+        ran.stderr
+    );
+    assert!(!project.path("run.onsager").exists());
+    assert_eq!(project.onsager(&["store", "verify"]).status, 1);
+    assert!(!manifest.exists());
+    let ran = project.run(&[]);
+    assert_eq!(common::last_line(&ran.stdout), "3 tasks: 0 executed, 3 cached, 0 failed");
+    assert_eq!(fs::read(&manifest).expect("a file"), whole);
+    assert_eq!(project.onsager(&["store", "verify"]).status, 0);
+}
+
+#[test]
 fn a_task_that_is_executed_again_is_compared() {
     let project = Project::new(
         "\

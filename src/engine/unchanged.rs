@@ -42,7 +42,9 @@ impl Unchanged {
         let same = |(path, signature): &(PathBuf, Digest)| {
             stat::signature_at(&folder, store.artifacts(), path) == Some(*signature)
         };
-        (found.kernel == kernel.to_string() && found.files.iter().all(same)).then_some(found)
+        // One that `store verify` removed is written anew by a whole run.
+        let listed = store.manifests().path(&found.manifest).exists();
+        (found.kernel == kernel.to_string() && listed && found.files.iter().all(same)).then_some(found)
     }
 
     /// Notes what a run came to, if every task of the graph has its result in the view.

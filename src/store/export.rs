@@ -96,7 +96,10 @@ fn contents(
         })?;
         add(member_name("actions", key, ".json"), bytes);
     }
-    if let Some(manifest) = &run.manifest {
+    // Without one that is gone, the run's record tells what it executed itself.
+    if let Some(manifest) = &run.manifest
+        && store.manifests().get(manifest)?.is_some()
+    {
         let path = store.manifests().path(manifest);
         add(member_name("manifests", manifest, ""), fs::read(&path).map_err(StoreError::io("read", &path))?);
     }

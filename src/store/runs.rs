@@ -81,11 +81,6 @@ fn read(store: &Store, path: PathBuf) -> Result<Option<Run>, StoreError> {
             ("run-finished", _, _) => {
                 run.manifest = line.manifest;
                 run.done = line.failed == Some(0) && line.interrupted == Some(false);
-                if let Some(digest) = line.manifest
-                    && let Some(listed) = store.manifests().get(&digest)?
-                {
-                    run.results.extend(listed.into_iter().map(|listed| (listed.task, listed.key)));
-                }
             }
             _ => {}
         }
