@@ -208,3 +208,52 @@ fn a_reader_that_goes_away_does_not_end_the_run() {
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
     assert_eq!(project.read("artifacts/chain/c/c.txt"), "one 2\none 2\n");
 }
+
+#[test]
+fn a_changed_parameter_that_leaves_the_output_the_same_stops_there() {
+    let project = chain();
+    project.write(
+        "pipeline.yaml",
+        &CHAIN
+            .replace("cut -d' ' -f1 ", "cut -d' ' -f${params.field} ")
+            .replace("params: {mark: '1'}", "params: {mark: '1', field: 1}"),
+    );
+    assert!(project.executed(&[]).is_empty(), "the command reads the same");
+    project.write("source.txt", "one one\n");
+    assert_eq!(project.executed(&[]), ["a"]);
+    assert_eq!(project.executed(&["--set", "field=2"]), ["a"]);
+}
+
+/// The first run is busy with `slow` when the second one needs `a` and `b` alone.
+#[test]
+fn a_second_run_waits_for_its_tasks_and_not_for_the_whole_run() {
+    let project = Project::new(
+        "\
+name: two
+stages:
+  a:
+    kind: command
+    run: sleep 0.5; echo a >> ${outputs.text}; echo a >> journal.txt
+    outputs: {text: a.txt}
+  slow:
+    kind: command
+    inputs: {text: a.text}
+    run: touch started.txt; until test -e go.txt; do sleep 0.05; done; echo slow > ${outputs.text}; echo slow >> journal.txt
+    outputs: {text: slow.txt}
+  b:
+    kind: command
+    inputs: {text: a.text}
+    run: cat ${inputs.text} > ${outputs.text}; echo b >> journal.txt
+    outputs: {text: b.txt}
+",
+    );
+    let mut first = project.spawn(&["slow", "--jobs", "1"]);
+    let second = project.run(&["b"]);
+    assert_eq!(second.status, 0, "{}", second.stderr);
+    assert!(!project.path("artifacts/two/slow/slow.txt").exists(), "the first run goes on");
+    project.write("go.txt", "");
+    assert!(first.wait().expect("the first run ends").success());
+    let mut journal: Vec<String> = project.read("journal.txt").lines().map(str::to_owned).collect();
+    journal.sort();
+    assert_eq!(journal, ["a", "b", "slow"]);
+}
