@@ -80,7 +80,10 @@ pub fn sweep_temporary(folder: &Path) -> Result<(), StoreError> {
         let name = found.file_name().to_string_lossy();
         let owner = name.strip_suffix(".tmp").and_then(|name| name.rsplit_once(TEMPORARY));
         let Some((process, _)) = owner.and_then(|(_, rest)| rest.split_once('-')) else { continue };
-        if process.parse::<u32>().is_ok() && !Path::new("/proc").join(process).exists() {
+        // A process that has ended and was not waited for has no program any more.
+        let program = fs::read_link(Path::new("/proc").join(process).join("exe"));
+        let dead = program.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        if process.parse::<u32>().is_ok() && dead {
             if found.file_type().is_dir() {
                 below.skip_current_dir();
             }
