@@ -1,7 +1,7 @@
 //! A run from start to end with this machine's processes: what `onsager run` and a program of one's own share.
 //!
 //! Tasks run in worker processes, which are this very program, started with [`WORKER`] as its first argument. So a program that runs
-//! pipelines calls [`worker`] before it does anything else, with the same kinds as later.
+//! pipelines calls [`worker()`] before it does anything else, with the same kinds as later.
 
 use super::events::{Observer, Record};
 use super::local::{LocalExecutor, WorkerCommand};
