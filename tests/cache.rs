@@ -257,3 +257,27 @@ stages:
     journal.sort();
     assert_eq!(journal, ["a", "b", "slow"]);
 }
+
+/// The bytes of the result in the middle are flipped, and its copy in the view is gone.
+#[test]
+fn a_damaged_object_is_named_and_computed_again() {
+    let project = chain();
+    let object =
+        objects(&project).into_iter().find(|path| fs::read(path).is_ok_and(|bytes| bytes == b"one 1\n"));
+    let object = object.expect("the object of b");
+    fs::set_permissions(&object, std::os::unix::fs::PermissionsExt::from_mode(0o644)).expect("writable");
+    fs::write(&object, "0ne 1\n").expect("flipped");
+    fs::remove_dir_all(project.path("artifacts/chain/b")).expect("removed");
+    let ran = project.run(&[]);
+    assert!(ran.stderr.contains("output `text` of b is damaged"), "{}", ran.stderr);
+    assert_eq!(last_line(&ran.stdout), "3 tasks: 1 executed, 2 cached, 0 failed");
+    assert_eq!(project.read("artifacts/chain/b/b.txt"), "one 1\n");
+    assert_eq!(fs::read(&object).expect("the object"), b"one 1\n");
+}
+
+fn objects(project: &Project) -> Vec<std::path::PathBuf> {
+    let below = |folder: std::path::PathBuf| {
+        fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
+    };
+    below(project.path("artifacts/.onsager/objects")).flat_map(below).collect()
+}

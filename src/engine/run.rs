@@ -108,6 +108,8 @@ struct Scheduler<'a, 'r> {
     elsewhere: BTreeSet<usize>,
     /// Tasks whose known result is made again because its bytes are needed, each with the tasks that wait for it.
     revived: HashMap<usize, Vec<usize>>,
+    /// Tasks whose known result was found damaged: they are executed, whether somebody needs the bytes or not.
+    damaged: HashSet<usize>,
     running: BTreeMap<usize, Running>,
     retrying: Retrying,
     /// Tasks of which it was told that another run has the places of the pools that they need.
@@ -149,6 +151,7 @@ pub fn run(
         ready: BTreeSet::new(),
         elsewhere: BTreeSet::new(),
         revived: HashMap::new(),
+        damaged: HashSet::new(),
         running: BTreeMap::new(),
         retrying: Retrying::default(),
         queued: HashSet::new(),
@@ -340,8 +343,14 @@ impl Scheduler<'_, '_> {
         match self.bring(number, &outputs)? {
             Held::Sound => self.put_into_view(number, key, &outputs)?,
             // Nobody needs its bytes: to know what they were is enough.
-            Held::Missing if !self.is_wanted(number) => self.view.withdraw(&task.id, key)?,
-            Held::Missing | Held::Damaged => return Ok(false),
+            Held::Missing if !self.is_wanted(number) && !self.damaged.contains(&number) => {
+                self.view.withdraw(&task.id, key)?;
+            }
+            Held::Missing => return Ok(false),
+            Held::Damaged => {
+                self.damaged.insert(number);
+                return Ok(false);
+            }
         }
         if !matches!(self.states[number], Some(TaskState::Failed { .. })) {
             self.finish(number, key, outputs, None)?;
