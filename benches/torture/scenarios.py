@@ -113,6 +113,9 @@ class Kill(Scenario):
             self.project.check_nothing_partial(self.reference)
         while self.running:
             self.ended(self.running.pop().wait())
+        if not self.all_done():
+            # The last blow ended both.
+            self.ended(self.project.run())
         self.end_round()
 
 
