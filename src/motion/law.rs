@@ -90,10 +90,45 @@ impl Sample {
         self.action.iter().zip(&self.deviation).map(|(a, deviation)| a + deviation).collect()
     }
 
+    /// The spread of the deviation over that of the action, standard deviations of the tubes: how far the potential's curvature is from
+    /// being small.
+    pub fn deviation_share(&self) -> Option<f64> {
+        let share = spread(&self.deviation) / spread(&self.action);
+        share.is_finite().then_some(share)
+    }
+
     /// The residual 2mD (−ln P) − A of each tube, an action.
     pub fn residual(&self, two_m_d: f64) -> Vec<f64> {
         self.neg_ln_p.iter().zip(&self.action).map(|(p, action)| two_m_d * p - action).collect()
     }
+}
+
+/// The scores z = (estimate − exact value)/standard error of some tubes: mean 0 and standard deviation 1 for honest errors.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scores {
+    pub mean: f64,
+    pub deviation: f64,
+    /// The score furthest from zero.
+    pub worst: f64,
+}
+
+impl Scores {
+    /// Nothing for fewer than two scores.
+    pub fn of(z: &[f64]) -> Option<Scores> {
+        if z.len() < 2 {
+            return None;
+        }
+        let worst =
+            z.iter().copied().fold(0.0, |worst: f64, z| if z.abs() > worst.abs() { z } else { worst });
+        Some(Scores { mean: z.iter().sum::<f64>() / z.len() as f64, deviation: spread(z), worst })
+    }
+}
+
+/// The standard deviation.
+fn spread(values: &[f64]) -> f64 {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    (values.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / (n - 1.0)).sqrt()
 }
 
 fn slope_of(line: &Line) -> Estimate {

@@ -7,9 +7,11 @@
 
 pub mod action;
 pub mod counting;
+pub mod extrapolation;
 pub mod law;
 pub mod least_action_path;
 pub mod quadrature;
 pub mod regression;
+pub mod splitting;
 pub mod systems;
 pub mod tubes;

@@ -105,6 +105,7 @@ mod tests {
     use crate::motion::action::Motion;
     use crate::motion::regression::Line;
     use crate::motion::systems::System;
+    use crate::motion::tubes::AMPLITUDE;
     use crate::random::Streams;
 
     /// ∫ x^k over [−1, 1] for every degree that the rule promises, and an exponential.
@@ -155,7 +156,7 @@ mod tests {
                 Quadrature { rule: GaussLegendre::new(2 * quadrature.rule.nodes.len()), ..quadrature };
             let quadrature = Quadrature::new(width);
             for index in 0..5 {
-                let tube = Tube::sample(&streams, index, 10);
+                let tube = Tube::sample(&streams, index, 10, AMPLITUDE);
                 let (coarse, fine) = (quadrature.neg_ln_p(&tube), finer.neg_ln_p(&tube));
                 assert!((coarse - fine).abs() < 1e-10, "{width}: {coarse} {fine}");
             }

@@ -17,7 +17,12 @@ pub enum System {
     Morse { depth: f64, alpha: f64 },
     /// V = C (x² − 1)².
     DoubleWell { coefficient: f64 },
+    /// V = Σ c_n xⁿ, c_0 first; unused ones are zero.
+    Polynomial { coefficients: [f64; TERMS] },
 }
+
+/// The most coefficients of a polynomial potential: degree 8.
+pub const TERMS: usize = 9;
 
 impl System {
     /// V(x), an energy.
@@ -36,6 +41,7 @@ impl System {
                 let gap = x * x - 1.0;
                 coefficient * gap * gap
             }
+            System::Polynomial { coefficients } => taylor(coefficients, x)[0],
         }
     }
 
@@ -51,6 +57,7 @@ impl System {
                 -2.0 * depth * alpha * libm::exp(-alpha * x) * libm::expm1(-alpha * x)
             }
             System::DoubleWell { coefficient } => 4.0 * coefficient * x * (x * x - 1.0),
+            System::Polynomial { coefficients } => taylor(coefficients, x)[1],
         }
     }
 
@@ -66,6 +73,7 @@ impl System {
                 2.0 * depth * alpha * alpha * e * (2.0 * e - 1.0)
             }
             System::DoubleWell { coefficient } => 4.0 * coefficient * (3.0 * x * x - 1.0),
+            System::Polynomial { coefficients } => 2.0 * taylor(coefficients, x)[2],
         }
     }
 
@@ -81,6 +89,10 @@ impl System {
             System::DoubleWell { coefficient } => {
                 coefficient * u * u * (6.0 * f * f - 2.0 + 4.0 * f * u + u * u)
             }
+            System::Polynomial { coefficients } => {
+                let higher = taylor(coefficients, f);
+                u * u * higher[2..].iter().rev().fold(0.0, |sum, c| sum * u + c)
+            }
         }
     }
 
@@ -94,15 +106,28 @@ impl System {
             System::Quartic { coefficient } => System::Quartic { coefficient: coefficient * factor },
             System::Morse { depth, alpha } => System::Morse { depth: depth * factor, alpha },
             System::DoubleWell { coefficient } => System::DoubleWell { coefficient: coefficient * factor },
+            System::Polynomial { coefficients } => {
+                System::Polynomial { coefficients: coefficients.map(|c| c * factor) }
+            }
         }
     }
+}
+
+/// The coefficients of the polynomial in powers of x − `at`: V^(n)(at)/n!, by repeated synthetic division.
+fn taylor(mut coefficients: [f64; TERMS], at: f64) -> [f64; TERMS] {
+    for low in 0..TERMS {
+        for n in (low..TERMS - 1).rev() {
+            coefficients[n] += at * coefficients[n + 1];
+        }
+    }
+    coefficients
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) const ALL: [System; 7] = [
+    pub(crate) const ALL: [System; 8] = [
         System::Free,
         System::ConstantForce { force: 0.3 },
         System::Harmonic { stiffness: 0.02 },
@@ -110,7 +135,24 @@ pub(crate) mod tests {
         System::Quartic { coefficient: 0.0002 },
         System::Morse { depth: 1.0, alpha: 0.1 },
         System::DoubleWell { coefficient: 0.0001 },
+        System::Polynomial { coefficients: [0.2, -0.1, 0.01, 1e-3, 1e-4, 0.0, 1e-7, 0.0, 1e-9] },
     ];
+
+    /// A polynomial is the potential of the same shape; powers by hand: 1 − 2 + 3·4 − 8 = 3 at 2, slope −1 + 12 − 12 = −1,
+    /// curvature 6 − 12 = −6.
+    #[test]
+    fn polynomials() {
+        let quartic = System::Polynomial { coefficients: [0.0, 0.0, 0.0, 0.0, 0.25, 0.0, 0.0, 0.0, 0.0] };
+        let named = System::Quartic { coefficient: 1.0 };
+        for x in [-2.5, 0.0, 0.75, 4.0] {
+            assert_eq!(quartic.potential(x), named.potential(x));
+            assert_eq!(quartic.slope(x), named.slope(x));
+            assert_eq!(quartic.curvature(x), named.curvature(x));
+            assert!((quartic.beyond_linear(x + 0.5, x) - named.beyond_linear(x + 0.5, x)).abs() < 1e-14);
+        }
+        let cubic = System::Polynomial { coefficients: [1.0, -1.0, 3.0, -1.0, 0.0, 0.0, 0.0, 0.0, 0.0] };
+        assert_eq!((cubic.potential(2.0), cubic.slope(2.0), cubic.curvature(2.0)), (3.0, -1.0, -6.0));
+    }
 
     /// Slope and curvature against central differences (error h² V''''/6 and rounding, both below 1e-8 here), and the part
     /// beyond first order against its definition.

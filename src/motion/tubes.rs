@@ -10,14 +10,14 @@ pub struct Tube {
 
 /// The number of sine modes of a sample path.
 const MODES: usize = 4;
-/// The standard deviation of the first mode's amplitude in units of σ; that of mode n is n times smaller.
-const AMPLITUDE: f64 = 1.5;
+/// The usual standard deviation of the first mode's amplitude in units of σ; that of mode n is n times smaller.
+pub const AMPLITUDE: f64 = 1.5;
 
 impl Tube {
-    /// Sample path `index` of this family: `z_i = f_i + Σ_{n=1..4} a_n sin(n π i / N)`, a_n ~ N(0, (1.5 σ / n)²).
-    pub fn sample(streams: &Streams, index: u64, steps: usize) -> Tube {
+    /// Sample path `index` of this family: `z_i = f_i + Σ_{n=1..4} a_n sin(n π i / N)`, a_n ~ N(0, (`amplitude` σ / n)²).
+    pub fn sample(streams: &Streams, index: u64, steps: usize, amplitude: f64) -> Tube {
         let mut stream = streams.stream(index);
-        let amplitudes: [f64; MODES] = std::array::from_fn(|n| AMPLITUDE * stream.normal() / (n + 1) as f64);
+        let amplitudes: [f64; MODES] = std::array::from_fn(|n| amplitude * stream.normal() / (n + 1) as f64);
         let offset = |i: usize| -> f64 {
             if i == 0 || i == steps {
                 return 0.0;
@@ -28,9 +28,23 @@ impl Tube {
         Tube { offsets: (0..=steps).map(offset).collect() }
     }
 
-    /// The first `count` sample paths of this family, of `steps` steps each.
+    /// The first `count` sample paths of the usual amplitude, of `steps` steps each.
     pub fn sample_many(streams: &Streams, count: usize, steps: usize) -> Vec<Tube> {
-        (0..count).map(|index| Tube::sample(streams, index as u64, steps)).collect()
+        Tube::sample_range(streams, count, steps, [AMPLITUDE; 2])
+    }
+
+    /// `count` sample paths whose amplitudes go from the first of `amplitudes` to the last, evenly in their squares: so the
+    /// logarithms of their probabilities are spread evenly.
+    pub fn sample_range(streams: &Streams, count: usize, steps: usize, amplitudes: [f64; 2]) -> Vec<Tube> {
+        let [first, last] = amplitudes;
+        let amplitude = |index: usize| -> f64 {
+            if first == last || index == 0 {
+                return first;
+            }
+            let part = index as f64 / (count - 1) as f64;
+            (first * first + part * (last * last - first * first)).sqrt()
+        };
+        (0..count).map(|index| Tube::sample(streams, index as u64, steps, amplitude(index))).collect()
     }
 
     /// The sample path z itself, around the least-action path f.
@@ -62,5 +76,19 @@ mod tests {
             .sum();
         assert!((mean / exact - 1.0).abs() < 4.5 * (0.5 / count as f64).sqrt(), "{mean} {exact}");
         assert!(tubes.iter().all(|tube| tube.offsets[0] == 0.0 && tube.offsets[steps] == 0.0));
+    }
+
+    /// The draws of a tube are those of the usual amplitude, scaled: 1 for the first, √(1 + (k/4) 99) up to 10 for the last.
+    #[test]
+    fn amplitudes_grow_evenly_in_their_squares() {
+        let streams = Streams::new(1, "tubes");
+        let unit = Tube::sample_range(&streams, 5, 10, [1.0; 2]);
+        let grown = Tube::sample_range(&streams, 5, 10, [1.0, 10.0]);
+        for (k, (unit, grown)) in unit.iter().zip(&grown).enumerate() {
+            let factor = (1.0 + k as f64 / 4.0 * 99.0).sqrt();
+            for (a, b) in unit.offsets.iter().zip(&grown.offsets) {
+                assert!((factor * a - b).abs() < 1e-13);
+            }
+        }
     }
 }

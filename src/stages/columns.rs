@@ -3,6 +3,7 @@
 use super::stage::StageError;
 use polars::frame::DataFrame;
 use polars::prelude::{Column, IntoColumn, NamedFrom, ParquetReader, ParquetWriter, SerReader, Series};
+use serde_json::Value;
 use std::fs::File;
 use std::path::Path;
 
@@ -43,6 +44,31 @@ impl Columns {
     /// Whether there is a column of this name.
     pub fn has(&self, name: &str) -> bool {
         self.columns.iter().any(|column| column.name().as_str() == name)
+    }
+
+    /// The coordinates of the rows in a matrix as columns, where the table has no column of that name.
+    pub fn labels(&mut self, rows: &[&[(String, Value)]]) -> &mut Columns {
+        let mut names: Vec<&String> = Vec::new();
+        for (name, _) in rows.iter().copied().flatten() {
+            if !names.contains(&name) && !self.has(name) {
+                names.push(name);
+            }
+        }
+        for name in names {
+            let find = |row: &&[(String, Value)]| row.iter().position(|(label, _)| label == name);
+            let values: Vec<Option<&Value>> = rows.iter().map(|row| find(row).map(|at| &row[at].1)).collect();
+            if values.iter().flatten().all(|value| value.is_number()) {
+                self.numbers(name, values.iter().map(|value| value.and_then(Value::as_f64)));
+            } else {
+                let text = |value: &Option<&Value>| match value {
+                    None => String::new(),
+                    Some(Value::String(text)) => text.clone(),
+                    Some(other) => other.to_string(),
+                };
+                self.texts(name, values.iter().map(text));
+            }
+        }
+        self
     }
 
     /// Writes the table as one Parquet file: the same bytes for the same values.

@@ -11,6 +11,10 @@ mod data_tests;
 pub mod dataset;
 pub mod figure;
 pub mod fingerprints;
+pub mod law_tables;
+pub mod merge_shards;
+pub mod motion_parameters;
+pub mod motion_tables;
 #[cfg(test)]
 mod motion_tests;
 pub mod processes;
@@ -25,6 +29,7 @@ pub mod table;
 pub mod train;
 #[cfg(test)]
 mod train_tests;
+pub mod width_extrapolation;
 
 use fingerprints::of;
 use registry::Registry;
@@ -34,7 +39,9 @@ pub fn builtin() -> Registry {
     let mut registry = Registry::empty();
     registry.add::<dataset::DatasetStage>(of("dataset"));
     registry.add::<random_motion::RandomMotion>(of("random-motion"));
+    registry.add::<merge_shards::MergeShards>(of("merge-shards"));
     registry.add::<action_law::ActionLaw>(of("action-law"));
+    registry.add::<width_extrapolation::WidthExtrapolation>(of("width-extrapolation"));
     registry.add::<train::Train>(of("train"));
     registry.add::<sample::Sample>(of("sample"));
     registry.add::<classifier::Classifier>(of("classifier"));
