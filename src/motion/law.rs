@@ -27,9 +27,11 @@ pub struct Estimate {
 
 /// The fitted law.
 ///
-/// Exact probabilities are fitted by ordinary least squares, counted ones by weights 1/variance; the 95 % interval of γ is
-/// that of the slope in either case, by the t distribution with n − 2 degrees of freedom and errors scaled by the scatter
-/// around the line. The scatter holds what the law leaves out (curvature, width), so it is not sampling error alone.
+/// Exact probabilities and those by splitting are fitted by ordinary least squares, counted ones by weights 1/(v + s²): v is the
+/// variance of the count, and s² that of what the law leaves out (curvature, width), the same for all tubes and as large as
+/// makes the squared residuals what they should be (Paule and Mandel 1982), else the best counted tubes alone would decide. The
+/// 95 % interval of γ is that of the slope in either case, by the t distribution with n − 2 degrees of freedom and errors scaled by the
+/// scatter around the line; so it is not sampling error alone.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Law {
     /// γ, in units of 1/action.
@@ -60,8 +62,10 @@ pub struct Law {
 impl Law {
     /// Fits the law; `two_m_d` is 2 m D. Nothing for fewer than three tubes, or tubes of equal action.
     pub fn fit(sample: &Sample, two_m_d: f64) -> Option<Law> {
-        let weights: Option<Vec<f64>> =
-            sample.variance.as_ref().map(|variance| variance.iter().map(|v| 1.0 / v).collect());
+        let weights: Option<Vec<f64>> = match &sample.variance {
+            Some(variance) => Some(weights(&sample.action, &sample.neg_ln_p, variance)?),
+            None => None,
+        };
         let weights = weights.as_deref();
         let line = Line::fit(&sample.action, &sample.neg_ln_p, weights)?;
         let residual = sample.residual(two_m_d);
@@ -129,6 +133,23 @@ fn spread(values: &[f64]) -> f64 {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     (values.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / (n - 1.0)).sqrt()
+}
+
+/// The weights 1/(v + s²) for which χ² per degree of freedom is 1, by bisection; s = 0 where it is at most 1 without. Nothing where no
+/// line can be fitted.
+fn weights(x: &[f64], y: &[f64], variance: &[f64]) -> Option<Vec<f64>> {
+    let with = |scatter: f64| -> Vec<f64> { variance.iter().map(|v| 1.0 / (v + scatter)).collect() };
+    let chi_squared = |scatter: f64| Line::fit(x, y, Some(&with(scatter))).map(|line| line.chi_squared);
+    if chi_squared(0.0)? <= 1.0 {
+        return Some(with(0.0));
+    }
+    // Twice the mean square around the unweighted line is too much.
+    let (mut low, mut high) = (0.0, 2.0 * Line::fit(x, y, None)?.chi_squared);
+    for _ in 0..60 {
+        let middle = 0.5 * (low + high);
+        if chi_squared(middle)? > 1.0 { low = middle } else { high = middle }
+    }
+    Some(with(high))
 }
 
 fn slope_of(line: &Line) -> Estimate {
@@ -237,6 +258,27 @@ mod tests {
             let gaps: Vec<f64> =
                 sample.corrected().iter().zip(&sample.neg_ln_p).map(|(a, value)| value - 0.5 * a).collect();
             assert!(gaps.iter().all(|gap| (gap - gaps[0]).abs() < 0.01), "{system:?}: {gaps:?}");
+        }
+    }
+
+    /// Points y = 2x + noise of variance v + s² around a line: s² comes out, within 4.5 of its relative errors √(2/n), however unequal
+    /// v are; and none where there is none.
+    #[test]
+    fn scatter_beyond_the_counts() {
+        let n = 2000;
+        let mut stream = Streams::new(8, "scatter").stream(0);
+        let x: Vec<f64> = (0..n).map(|_| stream.uniform()).collect();
+        let variance: Vec<f64> = x.iter().map(|x| 1e-4 + 1e-2 * x).collect();
+        for scatter in [0.0, 0.04] {
+            let y: Vec<f64> = x
+                .iter()
+                .zip(&variance)
+                .map(|(x, v)| 2.0 * x + (v + scatter).sqrt() * stream.normal())
+                .collect();
+            let found: Vec<f64> =
+                weights(&x, &y, &variance).unwrap().iter().zip(&variance).map(|(w, v)| 1.0 / w - v).collect();
+            let tolerance = 4.5 * (0.045 + 0.1 * scatter) * (2.0 / f64::from(n)).sqrt();
+            assert!(found.iter().all(|s| (s - scatter).abs() < tolerance), "{scatter}: {}", found[0]);
         }
     }
 

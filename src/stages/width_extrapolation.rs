@@ -26,8 +26,8 @@ impl Stage for WidthExtrapolation {
     const PARALLEL: bool = false;
 
     fn inputs() -> Inputs {
-        let about = "the `tubes` of `random-motion` tasks that differ in `width`: three widths or more by `quadrature`, four by \
-                     `splitting`, at most 1 σ or so";
+        let about = "the `tubes` of `random-motion` tasks that differ in `width`, four or more up to 1 σ or so; without \
+                     sampling, in `quadrature_width`, three or more";
         Inputs::of(vec![Input::many("tubes", about)])
     }
 
@@ -60,7 +60,8 @@ impl Stage for WidthExtrapolation {
         if limits.is_empty() {
             return Err(StageError::with_help(
                 "no ensemble has enough widths to extrapolate from",
-                "give `random-motion` a matrix of `width`, with four widths up to 1, and the estimators `splitting` and `quadrature`",
+                "give `random-motion` a matrix of `width`, with four widths up to 1, and the estimators `splitting` and \
+                 `quadrature`; or of `quadrature_width`, with three, and `quadrature` alone",
             ));
         }
         write_gamma(&limits, ctx)?;
@@ -97,14 +98,18 @@ impl AtWidth {
             Ok(table.numbers(name)?.into_iter().collect())
         };
         let all = |name: &str| -> Result<Vec<f64>, StageError> {
-            let help = "give the `tubes` of `random-motion` with the estimators `splitting` or `counting`, which have a width";
-            let error = || format!("column `{name}` of `{}` has missing values", item.name);
-            maybe(name)?.ok_or_else(|| StageError::with_help(error(), help))
+            Ok(maybe(name)?
+                .ok_or_else(|| format!("column `{name}` of `{}` has missing values", item.name))?)
         };
         let empty = || StageError::from(format!("`{}` has no rows", item.name));
         let first = |name: &str| -> Result<f64, StageError> { all(name)?.first().copied().ok_or_else(empty) };
         let text = |name: &str| -> Result<String, StageError> {
             table.texts(name)?.into_iter().next().ok_or_else(empty)
+        };
+        // Exact values alone come at the quadrature's own width.
+        let (width, exact) = match maybe("width")? {
+            Some(_) => ("width", "quadrature_neg_ln_p_at_width"),
+            None => ("quadrature_width", "quadrature_neg_ln_p"),
         };
         Ok(AtWidth {
             labels: item.labels.clone(),
@@ -115,14 +120,14 @@ impl AtWidth {
             omega_t: first("omega_t")?,
             action_least: first("action_least")?,
             steps: first("steps")? as usize,
-            width: first("width")?,
+            width: first(width)?,
             sample: Sample {
                 action: all("action")?,
                 action_hamiltonian: all("action_hamiltonian")?,
                 deviation: all("deviation")?,
                 ..Sample::default()
             },
-            neg_ln_p: [maybe("splitting_neg_ln_p")?, maybe("quadrature_neg_ln_p_at_width")?],
+            neg_ln_p: [maybe("splitting_neg_ln_p")?, maybe(exact)?],
             errors: maybe("splitting_error")?,
         })
     }
