@@ -307,11 +307,6 @@ impl Scheduler<'_, '_> {
         self.interrupts > 0 || (self.failed && !self.options.keep_going)
     }
 
-    /// Tells what happens so often that the record holds it in the manifest instead.
-    fn show(&mut self, event: &Event) {
-        self.observer.event(event);
-    }
-
     /// Computes the key of a task whose inputs are known, and looks for its result.
     fn settle(&mut self, number: usize) -> Result<(), EngineError> {
         let results = &self.results;
@@ -335,13 +330,17 @@ impl Scheduler<'_, '_> {
         let task = &self.resolver.graph.tasks[number];
         if let Some(shown) = self.view.current(&task.id, &key, task.outputs.len()) {
             let outputs = shown.iter().map(|output| output.content).collect();
-            self.finish(number, key, outputs, None)?;
+            self.cached(number, key, outputs);
             return Ok(true);
         }
         let Some(action) = self.resolver.result(&key)? else { return Ok(false) };
         let outputs: Vec<Content> = action.outputs.iter().map(|(_, content)| *content).collect();
         match self.bring(number, &outputs)? {
-            Held::Sound => self.put_into_view(number, key, &outputs)?,
+            Held::Sound => {
+                if !self.put_into_view(number, key, &outputs)? {
+                    return Ok(true);
+                }
+            }
             // Nobody needs its bytes: to know what they were is enough.
             Held::Missing if !self.is_wanted(number) && !self.damaged.contains(&number) => {
                 self.view.withdraw(&task.id, key)?;
@@ -352,9 +351,7 @@ impl Scheduler<'_, '_> {
                 return Ok(false);
             }
         }
-        if !matches!(self.states[number], Some(TaskState::Failed { .. })) {
-            self.finish(number, key, outputs, None)?;
-        }
+        self.cached(number, key, outputs);
         Ok(true)
     }
 
@@ -457,7 +454,7 @@ impl Scheduler<'_, '_> {
                     && self.bring(number, &outputs)? == Held::Sound
                 {
                     drop(lock);
-                    self.finish(number, key, outputs, None)?;
+                    self.cached(number, key, outputs);
                     continue;
                 }
             } else if !self.options.forced.contains(&number) && self.find(number, key)? {
@@ -591,13 +588,13 @@ impl Scheduler<'_, '_> {
                     }
                 }
                 let contents: Vec<Content> = outputs.iter().map(|(_, content)| *content).collect();
-                self.put_into_view(number, running.key, &contents)?;
-                if matches!(self.states[number], Some(TaskState::Failed { .. })) {
+                if !self.put_into_view(number, running.key, &contents)? {
                     return Ok(());
                 }
                 let task = task.id.clone();
                 self.tell(Event::TaskFinished { task, key: running.key, seconds, outputs })?;
-                self.finish(number, running.key, contents, Some(seconds))
+                self.finish(number, TaskState::Executed { key: running.key }, contents);
+                Ok(())
             }
             Outcome::Interrupted => self.interrupted(number),
             Outcome::Failed { .. } if self.interrupts > 1 => self.interrupted(number),
@@ -659,8 +656,13 @@ impl Scheduler<'_, '_> {
         self.tell(Event::TaskFailed { task, message, help, log })
     }
 
-    /// Makes the view show a result, whose bytes are in the store. The task fails when that cannot be done.
-    fn put_into_view(&mut self, number: usize, key: Digest, outputs: &[Content]) -> Result<(), EngineError> {
+    /// Makes the view show a result, whose bytes are in the store. Where that cannot be done the task fails, and it gives false.
+    fn put_into_view(
+        &mut self,
+        number: usize,
+        key: Digest,
+        outputs: &[Content],
+    ) -> Result<bool, EngineError> {
         let task = &self.resolver.graph.tasks[number];
         let folder = Path::new(&self.resolver.graph.name).join(&task.folder);
         let place = |declared: &Output, content| (content, folder.join(&declared.file));
@@ -668,7 +670,10 @@ impl Scheduler<'_, '_> {
             task.outputs.iter().zip(outputs).map(|(declared, content)| place(declared, *content)).collect();
         let what = match self.view.show(&task.id, key, &placed) {
             // The result itself is in the store.
-            Err(error) => return self.fail(number, error.to_string(), None, None),
+            Err(error) => {
+                self.fail(number, error.to_string(), None, None)?;
+                return Ok(false);
+            }
             Ok(what) => what,
         };
         for (what, (_, path)) in what.into_iter().zip(placed) {
@@ -677,27 +682,21 @@ impl Scheduler<'_, '_> {
                 self.tell(Event::OutputRestored { task, path, edited })?;
             }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// A known result needs no execution. The record has it in its manifest.
+    fn cached(&mut self, number: usize, key: Digest, outputs: Vec<Content>) {
+        let task = self.resolver.graph.tasks[number].id.clone();
+        self.observer.event(&Event::TaskCached { task, key });
+        self.finish(number, TaskState::Cached { key }, outputs);
     }
 
     /// A result is known: lets the tasks that wait for it go on.
-    fn finish(
-        &mut self,
-        number: usize,
-        key: Digest,
-        outputs: Vec<Content>,
-        seconds: Option<f64>,
-    ) -> Result<(), EngineError> {
+    fn finish(&mut self, number: usize, state: TaskState, outputs: Vec<Content>) {
         self.ready.remove(&number);
         self.results[number] = Some(outputs);
-        self.states[number] = Some(match seconds {
-            Some(_) => TaskState::Executed { key },
-            None => {
-                let task = self.resolver.graph.tasks[number].id.clone();
-                self.show(&Event::TaskCached { task, key });
-                TaskState::Cached { key }
-            }
-        });
+        self.states[number] = Some(state);
         // Made again: the others went on long ago.
         let waiting = self.revived.remove(&number);
         for dependent in waiting.as_deref().unwrap_or(self.dependents.of(number)) {
@@ -708,7 +707,6 @@ impl Scheduler<'_, '_> {
                 }
             }
         }
-        Ok(())
     }
 
     /// Time limits and Ctrl-C.
