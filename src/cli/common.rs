@@ -206,7 +206,8 @@ pub fn print(text: &str) {
 
 /// Prints a line to standard error, where nobody may be listening any more.
 pub fn complain(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    // In one piece: other programs may write there too.
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// One JSON document.
