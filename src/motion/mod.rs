@@ -6,10 +6,19 @@
 //! with offsets (x − f)/σ alone; the potential enters through the actions.
 
 pub mod action;
+pub mod bridges;
 pub mod counting;
+pub mod langevin;
 pub mod law;
 pub mod least_action_path;
+pub mod onsager_machlup;
+pub mod path_entropy;
+pub mod polynomial;
 pub mod quadrature;
 pub mod regression;
 pub mod systems;
+pub mod transfer;
+pub mod transition;
+pub mod tridiagonal;
+pub mod tube_integral;
 pub mod tubes;
