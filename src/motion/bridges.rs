@@ -110,7 +110,8 @@ impl Bridges {
             let transfer = Transfer::new(self.deviation() * self.deviation(), low, high, |x| self.site(x));
             let ends = [self.start, self.end];
             let wider = transfer.ln_kernels(ends, ends.map(|x| self.site(x)), steps);
-            let settled = found.len() == wider.len() && found.iter().zip(&wider).all(|(a, b)| (a - b).abs() < 1e-10);
+            let settled =
+                found.len() == wider.len() && found.iter().zip(&wider).all(|(a, b)| (a - b).abs() < 1e-10);
             found = wider;
             if settled {
                 break;
@@ -126,7 +127,8 @@ impl Bridges {
         let mut reach = 6.0 * self.deviation();
         let mut energy = f64::INFINITY;
         for _ in 0..24 {
-            let transfer = Transfer::new(self.deviation() * self.deviation(), -reach, reach, |x| self.site(x));
+            let transfer =
+                Transfer::new(self.deviation() * self.deviation(), -reach, reach, |x| self.site(x));
             let wider = transfer.decay() * self.hbar / self.motion.dt;
             let settled = (wider - energy).abs() < 1e-10 * wider.abs();
             energy = wider;
@@ -295,7 +297,9 @@ mod tests {
         let omega: f64 = 1.4;
         let harmonic = System::Harmonic { stiffness: 1.3 * omega * omega };
         assert!(gap(harmonic).abs() < omega * omega * dt * dt);
-        assert!((bridges(harmonic, dt).ground_state() - 0.5 * 0.8 * omega).abs() < omega * omega * dt * dt / 20.0);
+        assert!(
+            (bridges(harmonic, dt).ground_state() - 0.5 * 0.8 * omega).abs() < omega * omega * dt * dt / 20.0
+        );
         assert_eq!(bridges(System::Quartic { coefficient: 1.0 }, dt).ln_continuum(1.0), None);
     }
 
@@ -312,7 +316,10 @@ mod tests {
             let mean = estimates.iter().sum::<f64>() / 16.0;
             let error = (estimates.iter().map(|e| (e - mean) * (e - mean)).sum::<f64>() / 15.0 / 16.0).sqrt();
             let exact = libm::exp(bridges.ln_kernels(&[steps])[0] - bridges.ln_free(steps));
-            assert!((mean - exact).abs() < 4.5 * error && error < 0.02 * exact, "{steps}: {mean} ± {error}, {exact}");
+            assert!(
+                (mean - exact).abs() < 4.5 * error && error < 0.02 * exact,
+                "{steps}: {mean} ± {error}, {exact}"
+            );
         }
     }
 
@@ -338,8 +345,10 @@ mod tests {
         // The Euclidean action is the mechanical one with V turned over.
         let inverted = Motion { system: bridges.motion.system.scaled(-1.0), ..bridges.motion };
         let least = least_action_path(&inverted, 0.3, -0.5, n).unwrap().path;
-        let tubes: Vec<Vec<f64>> =
-            Tube::sample_many(&Streams::new(2, "tubes"), 40, n).iter().map(|tube| tube.path(&least, s)).collect();
+        let tubes: Vec<Vec<f64>> = Tube::sample_many(&Streams::new(2, "tubes"), 40, n)
+            .iter()
+            .map(|tube| tube.path(&least, s))
+            .collect();
         let ln_k = bridges.ln_kernels(&[n])[0];
         let actions: Vec<f64> = tubes.iter().map(|tube| bridges.action(tube)).collect();
         let exact: Vec<f64> = tubes.iter().map(|tube| bridges.neg_ln_p(tube, 0.1, ln_k)).collect();

@@ -193,13 +193,15 @@ mod tests {
         let exact: f64 = extended
             .windows(3)
             .map(|x| {
-                let residual = m * (x[2] - 2.0 * x[1] + x[0]) / (dt * dt) + 2.0 * x[1] + g * (x[1] - x[0]) / dt;
+                let residual =
+                    m * (x[2] - 2.0 * x[1] + x[0]) / (dt * dt) + 2.0 * x[1] + g * (x[1] - x[0]) / dt;
                 residual * residual * dt / (4.0 * g * kt)
             })
             .sum();
         assert!((motion.action(&path) - exact).abs() < 1e-13);
         // Without force and friction: m a alone.
-        let free: f64 = extended.windows(3).map(|x| m * (x[2] - 2.0 * x[1] + x[0]) / (dt * dt)).map(|f| f * f).sum();
+        let free: f64 =
+            extended.windows(3).map(|x| m * (x[2] - 2.0 * x[1] + x[0]) / (dt * dt)).map(|f| f * f).sum();
         assert!((motion.action_without_force(&path) - free * dt / (4.0 * g * kt)).abs() < 1e-13);
     }
 
@@ -209,7 +211,8 @@ mod tests {
     #[test]
     fn law_with_dissipation() {
         for motion in BOTH {
-            let paths: Vec<Vec<f64>> = (0..60).map(|k| motion.path(&Streams::new(4, "paths"), k, 8)).collect();
+            let paths: Vec<Vec<f64>> =
+                (0..60).map(|k| motion.path(&Streams::new(4, "paths"), k, 8)).collect();
             let exact: Vec<f64> = paths.iter().map(|path| motion.neg_ln_p(path, 0.05)).collect();
             let actions: Vec<f64> = paths.iter().map(|path| motion.action(path)).collect();
             let line = Line::fit(&actions, &exact, None).unwrap();

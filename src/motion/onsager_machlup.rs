@@ -96,7 +96,13 @@ impl OnsagerMachlup {
 
     /// The path of least action from `start` to `end` in `steps` ≥ 2 steps of `dt`: Newton's method on the tridiagonal
     /// system, with a diagonal added where the second variation is not positive, from the straight line.
-    pub fn instanton(&self, start: f64, end: f64, steps: usize, dt: f64) -> Result<Instanton, InstantonError> {
+    pub fn instanton(
+        &self,
+        start: f64,
+        end: f64,
+        steps: usize,
+        dt: f64,
+    ) -> Result<Instanton, InstantonError> {
         let line = |i: usize| start + (end - start) * i as f64 / steps as f64;
         let mut path: Vec<f64> = (0..=steps).map(|i| if i == steps { end } else { line(i) }).collect();
         let slope = self.effective.derivative();
@@ -111,10 +117,8 @@ impl OnsagerMachlup {
             gradient(path).iter().fold(0.0, |largest: f64, g| largest.max(g.abs())) / size(path)
         };
         let second = |path: &[f64], extra: f64| -> Option<Cholesky> {
-            let diagonal: Vec<f64> = path[1..steps]
-                .iter()
-                .map(|&x| -2.0 * off + dt * curvature.value(x) + extra)
-                .collect();
+            let diagonal: Vec<f64> =
+                path[1..steps].iter().map(|&x| -2.0 * off + dt * curvature.value(x) + extra).collect();
             Cholesky::new(&diagonal, off)
         };
         let mut extra = 0.0;
@@ -148,7 +152,13 @@ impl OnsagerMachlup {
 
     /// The same path in the continuum: ẋ = ±√((μF)² + 2DμF' + E) = ±√(4D U + E), E fixed by the time T = N δt, positions by
     /// Runge–Kutta. For paths that do not turn back.
-    pub fn closed_form(&self, start: f64, end: f64, steps: usize, dt: f64) -> Result<ClosedForm, InstantonError> {
+    pub fn closed_form(
+        &self,
+        start: f64,
+        end: f64,
+        steps: usize,
+        dt: f64,
+    ) -> Result<ClosedForm, InstantonError> {
         let time = dt * steps as f64;
         let square = self.effective.scaled(4.0 * self.diffusion);
         let rule = GaussLegendre::new(12);
@@ -184,8 +194,8 @@ impl OnsagerMachlup {
         let constant = 0.5 * (low + high);
         let speed = |x: f64| (square.value(x) + constant).max(0.0).sqrt() * (end - start).signum();
         let length = integral(&|x| speed(x).abs());
-        let action =
-            self.work(start, end) + length / (2.0 * self.diffusion) - constant * time / (4.0 * self.diffusion);
+        let action = self.work(start, end) + length / (2.0 * self.diffusion)
+            - constant * time / (4.0 * self.diffusion);
         let mut x = start;
         let mut path = vec![start];
         const SUBSTEPS: usize = 8;
@@ -217,7 +227,9 @@ mod tests {
     #[test]
     fn action_by_hand() {
         let motion = OnsagerMachlup::new(Polynomial::new(&[0.0, 0.0, 0.5]), 2.0, 0.5);
-        assert!((motion.action(&[0.0, 1.0, 2.0], 0.5) - (4.0 + 2.0 + 0.5 * (-0.5 + 1.0 + 3.5))).abs() < 1e-14);
+        assert!(
+            (motion.action(&[0.0, 1.0, 2.0], 0.5) - (4.0 + 2.0 + 0.5 * (-0.5 + 1.0 + 3.5))).abs() < 1e-14
+        );
     }
 
     /// The instanton of the double well against its closed form: the trapezoidal rule errs by δt²/12 times the second
@@ -229,7 +241,10 @@ mod tests {
             let dt = time / steps as f64;
             let found = motion.instanton(-1.0, 1.0, steps, dt).unwrap();
             let closed = motion.closed_form(-1.0, 1.0, steps, dt).unwrap();
-            assert!((found.action / closed.action - 1.0).abs() < 1e-4, "{diffusion} {time}: {found:?} {closed:?}");
+            assert!(
+                (found.action / closed.action - 1.0).abs() < 1e-4,
+                "{diffusion} {time}: {found:?} {closed:?}"
+            );
             assert!((closed.path[steps] - 1.0).abs() < 1e-6);
             for (x, exact) in found.path.iter().zip(&closed.path) {
                 assert!((x - exact).abs() < 1e-4);

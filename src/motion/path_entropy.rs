@@ -86,7 +86,9 @@ impl MaximumEntropy {
     /// found by Newton's method on the concave dual, ln Σ exp(−γA) + γ⟨A⟩ → minimum. Nothing for a mean outside the range
     /// of the actions.
     pub fn new(actions: &[f64], mean: f64) -> Option<MaximumEntropy> {
-        let (low, high) = actions.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &a| (low.min(a), high.max(a)));
+        let (low, high) = actions
+            .iter()
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &a| (low.min(a), high.max(a)));
         if !(low < mean && mean < high) {
             return None;
         }
@@ -171,7 +173,8 @@ mod tests {
         // A feasible start: weight on the lowest and highest states, mixed with the rest.
         let (n, centre) = (10.0, actions.iter().sum::<f64>() / 10.0);
         let spread: f64 = actions.iter().map(|a| (a - centre) * (a - centre)).sum();
-        let mut p: Vec<f64> = actions.iter().map(|a| 1.0 / n + (mean - centre) * (a - centre) / spread).collect();
+        let mut p: Vec<f64> =
+            actions.iter().map(|a| 1.0 / n + (mean - centre) * (a - centre) / spread).collect();
         assert!(p.iter().all(|&p| p > 0.0));
         for _ in 0..20_000 {
             let gradient: Vec<f64> = p.iter().map(|&p| -libm::log(p) - 1.0).collect();

@@ -113,7 +113,8 @@ impl Curve {
         let unit = |i: usize| (0..i).fold(1.0, |product, _| product / scale);
         let solved: Vec<f64> =
             inverse.iter().map(|row| row.iter().zip(&right).map(|(a, b)| a * b).sum::<f64>()).collect();
-        let residual = |k: usize| (y[k] - (0..n).map(|i| solved[i] * power(x[k], i)).sum::<f64>()) / errors[k];
+        let residual =
+            |k: usize| (y[k] - (0..n).map(|i| solved[i] * power(x[k], i)).sum::<f64>()) / errors[k];
         Some(Curve {
             coefficients: (0..n).map(|i| solved[i] * unit(i)).collect(),
             errors: (0..n).map(|i| inverse[i][i].sqrt() * unit(i)).collect(),

@@ -176,7 +176,8 @@ mod tests {
                 + 0.5 * (u(a) + u(b));
             // n factors 1/√(2π s²), n − 1 integrals √(2π)/√det.
             let ln_2pi = libm::log(std::f64::consts::TAU);
-            let exact = -least - 0.5 * ln_2pi - 0.5 * n as f64 * libm::log(s2) - 0.5 * second.ln_determinant();
+            let exact =
+                -least - 0.5 * ln_2pi - 0.5 * n as f64 * libm::log(s2) - 0.5 * second.ln_determinant();
             assert!((found - exact).abs() < 1e-12, "{n}: {found} {exact}");
             // The same around its least-action path, with a linear weight to displace it: y = H⁻¹ (−c).
             let mean = transfer.mean_loop(n, |i, y| 0.5 * k * y * y + 0.001 * i as f64 * y);

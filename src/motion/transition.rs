@@ -110,7 +110,12 @@ impl Sums {
 
 impl<'a> Transition<'a> {
     /// For an instanton of this motion in steps of `dt`.
-    pub fn new(motion: &OnsagerMachlup, instanton: &'a Instanton, dt: f64, streams: Streams) -> Transition<'a> {
+    pub fn new(
+        motion: &OnsagerMachlup,
+        instanton: &'a Instanton,
+        dt: f64,
+        streams: Streams,
+    ) -> Transition<'a> {
         let inner = &instanton.path[1..instanton.path.len() - 1];
         let beyond = inner
             .iter()
@@ -156,7 +161,11 @@ impl<'a> Transition<'a> {
         for (y, beyond) in y.iter().zip(&self.beyond) {
             let mut power = y * y * y;
             for (k, c) in beyond.iter().enumerate() {
-                if k % 2 == 0 { odd += c * power } else { even += c * power }
+                if k % 2 == 0 {
+                    odd += c * power
+                } else {
+                    even += c * power
+                }
                 power *= y;
             }
         }
@@ -190,7 +199,8 @@ impl<'a> Transition<'a> {
         let variances = self.instanton.second_variation.inverse_diagonal();
         let widest = variances.iter().fold(0.0, |widest: f64, v| widest.max(*v)).sqrt();
         let steps = self.beyond.len() + 1;
-        let transfer = Transfer::new(2.0 * self.diffusion * self.dt, -RANGE * widest, RANGE * widest, |_| 0.0);
+        let transfer =
+            Transfer::new(2.0 * self.diffusion * self.dt, -RANGE * widest, RANGE * widest, |_| 0.0);
         // The weight's linear term cancels with that of the steps, the path being stationary.
         let mut shift = transfer.mean_loop(steps, |i, y| {
             let mut power = y * y;
@@ -286,7 +296,10 @@ mod tests {
             differences.push(exact);
         }
         let curve = Curve::fit(&diffusions, &differences, &[1e-6; 4], 2).unwrap();
-        assert!(curve.coefficients[0].abs() < 1e-3 * curve.coefficients[1].abs() * diffusions[0], "{curve:?}");
+        assert!(
+            curve.coefficients[0].abs() < 1e-3 * curve.coefficients[1].abs() * diffusions[0],
+            "{curve:?}"
+        );
     }
 
     /// Paths drawn for display have the ends, and their spread is that of the weighted ensemble (300 paths: the standard
@@ -301,7 +314,8 @@ mod tests {
         assert!(paths.iter().all(|path| path[0] == -1.0 && path[steps] == 1.0 && path.len() == steps + 1));
         let middle = steps / 2;
         let mean = paths.iter().map(|path| path[middle]).sum::<f64>() / 300.0;
-        let spread = paths.iter().map(|path| (path[middle] - mean) * (path[middle] - mean)).sum::<f64>() / 299.0;
+        let spread =
+            paths.iter().map(|path| (path[middle] - mean) * (path[middle] - mean)).sum::<f64>() / 299.0;
         let exact = transition.sample(0..8192).deviation()[middle - 1];
         assert!((spread.sqrt() / exact - 1.0).abs() < 4.5 / 600f64.sqrt(), "{} {exact}", spread.sqrt());
     }

@@ -51,7 +51,8 @@ impl Cholesky {
         // From the last row of L⁻ᵀ upwards: y_i = (ξ_i − L_{i+1,i} y_{i+1})/L_ii.
         let mut variance = vec![0.0; self.diagonal.len()];
         for i in (0..variance.len()).rev() {
-            let after = if i + 1 < variance.len() { self.lower[i] * self.lower[i] * variance[i + 1] } else { 0.0 };
+            let after =
+                if i + 1 < variance.len() { self.lower[i] * self.lower[i] * variance[i + 1] } else { 0.0 };
             variance[i] = (1.0 + after) / (self.diagonal[i] * self.diagonal[i]);
         }
         variance

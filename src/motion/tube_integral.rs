@@ -97,14 +97,19 @@ mod tests {
         let ln_step = |_: usize, [x, y, z]: [f64; 3]| ln_normal(z - 2.0 * y + x);
         let found = ln_tube_integral([0.0; 2], &gates, &rule_for(0.8), ln_step);
         let cdf = |x: f64| 0.5 * libm::erfc(-x / 2f64.sqrt());
-        let inner = |x: f64| {
-            libm::exp(ln_normal(x)) * (cdf(centre + half - 2.0 * x) - cdf(centre - half - 2.0 * x))
-        };
+        let inner =
+            |x: f64| libm::exp(ln_normal(x)) * (cdf(centre + half - 2.0 * x) - cdf(centre - half - 2.0 * x));
         let n = 2000;
         let h = 2.0 * half / f64::from(n);
         let simpson: f64 = (0..=n)
             .map(|i| {
-                let weight = if i == 0 || i == n { 1.0 } else if i % 2 == 1 { 4.0 } else { 2.0 };
+                let weight = if i == 0 || i == n {
+                    1.0
+                } else if i % 2 == 1 {
+                    4.0
+                } else {
+                    2.0
+                };
                 weight * inner(0.5 - half + h * f64::from(i))
             })
             .sum();

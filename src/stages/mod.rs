@@ -11,12 +11,17 @@ mod data_tests;
 pub mod dataset;
 pub mod figure;
 pub mod fingerprints;
+pub mod langevin;
 #[cfg(test)]
 mod motion_tests;
+pub mod path_entropy;
+pub mod potential;
 pub mod processes;
+pub mod propagator;
 pub mod random_motion;
 pub mod registry;
 pub mod report;
+pub mod rounds;
 pub mod sample;
 pub mod sample_quality;
 pub mod sandbox;
@@ -25,6 +30,7 @@ pub mod table;
 pub mod train;
 #[cfg(test)]
 mod train_tests;
+pub mod transition_paths;
 
 use fingerprints::of;
 use registry::Registry;
@@ -35,6 +41,10 @@ pub fn builtin() -> Registry {
     registry.add::<dataset::DatasetStage>(of("dataset"));
     registry.add::<random_motion::RandomMotion>(of("random-motion"));
     registry.add::<action_law::ActionLaw>(of("action-law"));
+    registry.add::<langevin::Langevin>(of("langevin"));
+    registry.add::<transition_paths::TransitionPaths>(of("transition-paths"));
+    registry.add::<propagator::Propagator>(of("propagator"));
+    registry.add::<path_entropy::PathEntropy>(of("path-entropy"));
     registry.add::<train::Train>(of("train"));
     registry.add::<sample::Sample>(of("sample"));
     registry.add::<classifier::Classifier>(of("classifier"));
