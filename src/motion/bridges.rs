@@ -231,6 +231,15 @@ impl Bridges {
     }
 }
 
+impl Bridges {
+    /// −ln P of a tube so narrow that the density is the same all over it: S_E/ħ and a constant.
+    pub fn narrow_neg_ln_p(&self, centres: &[f64], width: f64, ln_k: f64) -> f64 {
+        let root = std::f64::consts::TAU.sqrt();
+        let inner = (centres.len() - 2) as f64 * libm::log(root / width);
+        self.action(centres) + inner + libm::log(root * self.deviation()) + ln_k
+    }
+}
+
 impl Weights {
     /// No bridges yet.
     pub fn zero(tubes: usize) -> Weights {
@@ -253,6 +262,16 @@ impl Weights {
         let variance = inside_squares * (1.0 - 2.0 * p) + p * p * squares;
         (p, variance.max(0.0).sqrt() / total)
     }
+}
+
+/// ln of the mean of exp(values), and its standard error from their scatter.
+pub fn mean_of_exponentials(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let largest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let scaled: Vec<f64> = values.iter().map(|value| libm::exp(value - largest)).collect();
+    let mean = scaled.iter().sum::<f64>() / n;
+    let variance = scaled.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / (n - 1.0);
+    (largest + libm::log(mean), (variance / n).sqrt() / mean)
 }
 
 /// Walker k is copied as often as the combs (u + j)/n fall into its share of the weight.
@@ -352,6 +371,9 @@ mod tests {
         let ln_k = bridges.ln_kernels(&[n])[0];
         let actions: Vec<f64> = tubes.iter().map(|tube| bridges.action(tube)).collect();
         let exact: Vec<f64> = tubes.iter().map(|tube| bridges.neg_ln_p(tube, 0.1, ln_k)).collect();
+        for (tube, exact) in tubes.iter().zip(&exact) {
+            assert!((bridges.narrow_neg_ln_p(tube, 0.1, ln_k) - exact).abs() < 0.02);
+        }
         let line = super::super::regression::Line::fit(&actions, &exact, None).unwrap();
         assert!((line.slope - 1.0).abs() < 0.003, "{line:?}");
         let weights = bridges.weigh(&Streams::new(2, "bridges"), 0..200_000, &tubes, 2.0);

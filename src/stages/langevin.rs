@@ -6,9 +6,10 @@ use super::context::Context;
 use super::potential::{Potential, check_finite, check_positive, check_range};
 use super::rounds::in_rounds;
 use super::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
+use super::tube_fit::{self, Estimates, TubeFit};
 use crate::motion::langevin::{Dynamics, Langevin as Motion, Stayed};
 use crate::motion::law::counting_variance;
-use crate::motion::regression::{Line, pearson, wilson};
+use crate::motion::regression::wilson;
 use crate::random::Streams;
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -124,7 +125,7 @@ impl Params {
 }
 
 /// Particles counted between two looks at the interruption flag.
-const ROUND: u64 = 1 << 20;
+const ROUND: u64 = 1 << 18;
 
 impl Stage for Langevin {
     type Params = Params;
@@ -200,11 +201,12 @@ impl Stage for Langevin {
         let (narrow, wide) = (exact(p.quadrature_width), exact(p.width));
         let particles = p.streams("particles");
         let rounds = p.particles.div_ceil(ROUND);
-        let stayed = in_rounds(ctx, rounds, "million particles", Stayed::zero(paths.len()), |sum, round| {
-            let range = round * ROUND..p.particles.min((round + 1) * ROUND);
-            sum.add(&motion.count(&particles, range, &paths, p.width));
-            Ok(())
-        })?;
+        let stayed =
+            in_rounds(ctx, rounds, "rounds of particles", Stayed::zero(paths.len()), |sum, round| {
+                let range = round * ROUND..p.particles.min((round + 1) * ROUND);
+                sum.add(&motion.count(&particles, range, &paths, p.width));
+                Ok(())
+            })?;
         let ensemble = Ensemble { p, motion, paths, narrow, wide, stayed };
         ensemble.write_tubes(ctx)?;
         ensemble.write_paths(ctx)?;
@@ -222,23 +224,6 @@ struct Ensemble<'a> {
     stayed: Stayed,
 }
 
-/// The law as one estimator sees it.
-#[derive(Serialize)]
-struct Fit {
-    estimator: &'static str,
-    width: f64,
-    paths: usize,
-    /// −ln P = slope · S + intercept, with the 95 % interval of the slope; 1 and N ln(s√(2π)/δ) in narrow tubes.
-    slope: f64,
-    slope_lower: f64,
-    slope_upper: f64,
-    intercept: f64,
-    intercept_expected: f64,
-    /// Correlations of ln P with S, and with the S that leaves out force and friction.
-    r: f64,
-    r_without_force: Option<f64>,
-}
-
 #[derive(Serialize)]
 struct Summary<'a> {
     potential: &'a str,
@@ -254,7 +239,7 @@ struct Summary<'a> {
     /// The largest |count − expected|/√variance over tubes that expect at least 20 particles, and their number.
     worst_z: Option<f64>,
     compared: usize,
-    fits: Vec<Fit>,
+    fits: Vec<TubeFit>,
 }
 
 impl Ensemble<'_> {
@@ -280,6 +265,10 @@ impl Ensemble<'_> {
     fn write_tubes(&self, ctx: &Context) -> Result<(), StageError> {
         let n = self.paths.len();
         let some = |values: Vec<f64>| values.into_iter().map(Some);
+        // −ln P where the density is the same all over the tube: the law itself.
+        let law = |width: f64| -> Vec<Option<f64>> {
+            self.paths.iter().map(|path| Some(self.motion.narrow_neg_ln_p(path, width))).collect()
+        };
         let bounds: Vec<(f64, f64)> =
             self.stayed.tubes.iter().map(|&count| wilson(count, self.stayed.particles)).collect();
         let mut table = Columns::default();
@@ -291,14 +280,10 @@ impl Ensemble<'_> {
             .numbers("action_without_force", some(self.actions_without_force()))
             .numbers("quadrature_width", vec![Some(self.p.quadrature_width); n])
             .numbers("quadrature_neg_ln_p", some(self.narrow.clone()))
-            .numbers(
-                "narrow_neg_ln_p",
-                self.paths
-                    .iter()
-                    .map(|path| Some(self.motion.narrow_neg_ln_p(path, self.p.quadrature_width))),
-            )
+            .numbers("narrow_neg_ln_p", law(self.p.quadrature_width))
             .numbers("width", vec![Some(self.p.width); n])
             .numbers("quadrature_neg_ln_p_at_width", some(self.wide.clone()))
+            .numbers("narrow_neg_ln_p_at_width", law(self.p.width))
             .integers("count", self.stayed.tubes.iter().map(|&count| Some(count as i64)))
             .numbers("neg_ln_p", (0..n).map(|k| self.counted(k)))
             .numbers("neg_ln_p_lower", bounds.iter().map(|(_, upper)| Some(-libm::log(*upper))))
@@ -333,70 +318,27 @@ impl Ensemble<'_> {
         table.write(ctx.output("paths")?)
     }
 
-    /// The law by one estimator over the paths that it has values for.
-    fn fit(
-        &self,
-        estimator: &'static str,
-        width: f64,
-        values: &[Option<f64>],
-        weights: Option<Vec<f64>>,
-    ) -> Option<Fit> {
-        let used: Vec<usize> = (0..values.len()).filter(|&k| values[k].is_some()).collect();
-        let of = |column: Vec<f64>| -> Vec<f64> { used.iter().map(|&k| column[k]).collect() };
-        let (action, without) = (of(self.actions()), of(self.actions_without_force()));
-        let value: Vec<f64> = values.iter().copied().flatten().collect();
-        let weights = weights.map(of);
-        let line = Line::fit(&action, &value, weights.as_deref())?;
-        let (slope_lower, slope_upper) = line.slope_interval();
-        Some(Fit {
-            estimator,
-            width,
-            paths: used.len(),
-            slope: line.slope,
-            slope_lower,
-            slope_upper,
-            intercept: line.intercept,
-            intercept_expected: self.p.steps as f64 * libm::log(std::f64::consts::TAU.sqrt() / width),
-            r: -pearson(&action, &value)?,
-            r_without_force: pearson(&without, &value).map(|r| -r),
-        })
-    }
-
     fn write_fit(&self, ctx: &Context) -> Result<(), StageError> {
         let n = self.paths.len();
-        let exact = |values: &[f64]| values.iter().copied().map(Some).collect::<Vec<_>>();
+        let (action, without) = (self.actions(), self.actions_without_force());
+        let some = |values: &[f64]| values.iter().copied().map(Some).collect::<Vec<_>>();
         // Below about 20 the logarithm of a count is biased.
         let counted: Vec<Option<f64>> =
             (0..n).map(|k| self.counted(k).filter(|_| self.stayed.tubes[k] >= 20)).collect();
-        let weights = self
-            .stayed
-            .tubes
-            .iter()
-            .map(|&count| 1.0 / counting_variance(count.max(1), self.stayed.particles));
-        let fits: Vec<Fit> = [
-            self.fit("quadrature", self.p.quadrature_width, &exact(&self.narrow), None),
-            self.fit("quadrature-at-width", self.p.width, &exact(&self.wide), None),
-            self.fit("counting", self.p.width, &counted, Some(weights.collect())),
+        let error = |&count: &u64| counting_variance(count.max(1), self.stayed.particles).sqrt();
+        let errors: Vec<f64> = self.stayed.tubes.iter().map(error).collect();
+        let (p, narrow, wide) = (self.p, some(&self.narrow), some(&self.wide));
+        let fits: Vec<TubeFit> = [
+            ("quadrature", p.quadrature_width, &narrow, None),
+            ("quadrature-at-width", p.width, &wide, None),
+            ("counting", p.width, &counted, Some(errors.as_slice())),
         ]
         .into_iter()
-        .flatten()
+        .filter_map(|(estimator, width, neg_ln_p, errors)| {
+            TubeFit::new(&action, Some(&without), &Estimates { estimator, width, neg_ln_p, errors })
+        })
         .collect();
-        let column = |f: &dyn Fn(&Fit) -> f64| fits.iter().map(|fit| Some(f(fit))).collect::<Vec<_>>();
-        let mut table = Columns::default();
-        table
-            .texts("potential", vec![self.p.potential.name(); fits.len()])
-            .texts("dynamics", vec![self.p.dynamics.name(); fits.len()])
-            .texts("estimator", fits.iter().map(|fit| fit.estimator))
-            .numbers("width", column(&|fit| fit.width))
-            .integers("paths", fits.iter().map(|fit| Some(fit.paths as i64)))
-            .numbers("slope", column(&|fit| fit.slope))
-            .numbers("slope_lower", column(&|fit| fit.slope_lower))
-            .numbers("slope_upper", column(&|fit| fit.slope_upper))
-            .numbers("intercept", column(&|fit| fit.intercept))
-            .numbers("intercept_expected", column(&|fit| fit.intercept_expected))
-            .numbers("r", column(&|fit| fit.r))
-            .numbers("r_without_force", fits.iter().map(|fit| fit.r_without_force));
-        table.write(ctx.output("fit")?)?;
+        tube_fit::table(&fits, p.potential.name(), Some("r_without_force")).write(ctx.output("fit")?)?;
 
         let compared: Vec<f64> = (0..n)
             .map(|k| self.z_score(k))

@@ -15,6 +15,8 @@ pub mod langevin;
 #[cfg(test)]
 mod motion_tests;
 pub mod path_entropy;
+#[cfg(test)]
+mod path_law_tests;
 pub mod potential;
 pub mod processes;
 pub mod propagator;
@@ -31,6 +33,7 @@ pub mod train;
 #[cfg(test)]
 mod train_tests;
 pub mod transition_paths;
+pub mod tube_fit;
 
 use fingerprints::of;
 use registry::Registry;

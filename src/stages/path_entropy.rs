@@ -47,7 +47,7 @@ pub struct Params {
     pub diffusions: Vec<f64>,
     /// The length of a cell, the same for all D; at most 8 σ.
     pub cell: f64,
-    /// The number of random paths for each D, from 10 to 1e6.
+    /// The number of random paths for each D, from 10 to 1e6; times steps and diffusion constants at most 2e7.
     pub paths: usize,
     /// Selects the random paths.
     pub seed: u64,
@@ -108,6 +108,10 @@ impl Stage for PathEntropy {
         check_finite(&mut checks, &[("start", p.start), ("end", p.end)]);
         check_range(&mut checks, "steps", p.steps as u64, 2..=200);
         check_range(&mut checks, "paths", p.paths as u64, 10..=1_000_000);
+        let places = p.paths.saturating_mul(p.steps).saturating_mul(p.diffusions.len());
+        checks.ensure(places <= 20_000_000, "paths", || {
+            format!("times `steps` and the number of `diffusions` must be at most 2e7, but is {places}")
+        });
         checks.ensure((1..=64).contains(&p.diffusions.len()), "diffusions", || {
             format!("must hold from 1 to 64 values, but holds {}", p.diffusions.len())
         });
@@ -147,7 +151,10 @@ impl Stage for PathEntropy {
             let ensemble = &mut ensembles[k];
             let sigma = p.sigma(ensemble.diffusion);
             let cells = Cells::new(p.cell / sigma, p.steps);
-            let streams = Streams::new(p.seed, &format!("path-entropy D={:?}", ensemble.diffusion));
+            let streams = Streams::new(
+                p.seed,
+                &format!("path-entropy {} D={:?}", p.potential.name(), ensemble.diffusion),
+            );
             let found: Vec<(f64, f64, Vec<i64>)> = (group * ROUND..p.paths.min((group + 1) * ROUND))
                 .into_par_iter()
                 .map(|index| {

@@ -6,10 +6,11 @@ use super::context::Context;
 use super::potential::{Potential, check_finite, check_positive, check_range};
 use super::rounds::in_rounds;
 use super::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
+use super::tube_fit::{self, Estimates, TubeFit};
 use crate::motion::action::Motion;
-use crate::motion::bridges::{Bridges, Weights};
+use crate::motion::bridges::{Bridges, Weights, mean_of_exponentials};
 use crate::motion::least_action_path::least_action_path;
-use crate::motion::regression::{Line, NORMAL_QUANTILE, pearson};
+use crate::motion::regression::{Line, NORMAL_QUANTILE};
 use crate::motion::tubes::Tube;
 use crate::random::Streams;
 use rayon::prelude::*;
@@ -38,14 +39,14 @@ pub struct Params {
     pub end: f64,
     /// The time step δt > 0; the error of E0 is of the order δt².
     pub dt: f64,
-    /// The times T of ln K(T), from 1 to 200 of them, ascending multiples of `dt` of two steps or more, 100,000 at most.
+    /// The times T of ln K(T), from 1 to 200 of them, ascending multiples of `dt` of two steps or more, 10,000 at most.
     pub times: Vec<f64>,
     /// The ground state's energy is the slope of ln K over times from this one on; the excited states' share in it falls as
     /// exp(−gap T/ħ).
     pub ground_from: f64,
     /// The number of independent populations, from 4 to 1,024; their scatter gives the standard errors.
     pub populations: u64,
-    /// The number of bridges of a population, from 100 to 1e6, moved and resampled together.
+    /// The number of bridges of a population, from 100 to 1e6, moved and resampled together; times the steps at most 2e8.
     pub walkers: usize,
     /// The number of steps of the tubes' paths, from 3 to 200.
     pub tube_steps: usize,
@@ -166,9 +167,9 @@ impl Stage for Propagator {
             let field = format!("times[{i}]");
             let steps = time / p.dt;
             let whole =
-                (steps - libm::round(steps)).abs() < 1e-6 && (2.0..=1e5).contains(&libm::round(steps));
+                (steps - libm::round(steps)).abs() < 1e-6 && (2.0..=1e4).contains(&libm::round(steps));
             checks.ensure(whole, &field, || {
-                format!("must be from 2 to 100000 whole steps of `dt` = {}, but is {time}", p.dt)
+                format!("must be from 2 to 10000 whole steps of `dt` = {}, but is {time}", p.dt)
             });
             let ascends = i == 0 || p.times[i - 1] < time;
             checks.ensure(ascends, &field, || format!("must be above the one before, but is {time}"));
@@ -182,6 +183,13 @@ impl Stage for Propagator {
         }
         check_range(&mut checks, "populations", p.populations, 4..=1024);
         check_range(&mut checks, "walkers", p.walkers as u64, 100..=1_000_000);
+        let longest = p.times.iter().copied().fold(0.0, f64::max) / p.dt;
+        checks.ensure(p.walkers as f64 * longest <= 2e8, "walkers", || {
+            format!(
+                "times the steps of the longest time must be at most 2e8, but is {:.1e}",
+                p.walkers as f64 * longest
+            )
+        });
         check_range(&mut checks, "tube_steps", p.tube_steps as u64, 3..=200);
         check_range(&mut checks, "tubes", p.tubes as u64, 3..=10_000);
         check_range(&mut checks, "bridges", p.bridges, 1..=1_000_000_000_000);
@@ -239,7 +247,7 @@ struct Summary<'a> {
     hbar: f64,
     dt: f64,
     ground: Option<Ground>,
-    fits: Vec<Fit>,
+    fits: Vec<TubeFit>,
 }
 
 /// E0 by different ways, energies.
@@ -255,18 +263,6 @@ struct Ground {
     /// The limit δt → 0 from δt and δt/2.
     continuum: f64,
     z_score: f64,
-}
-
-/// −ln P = slope · S_E/ħ + intercept by one estimator.
-#[derive(Serialize)]
-struct Fit {
-    estimator: &'static str,
-    width: f64,
-    tubes: usize,
-    slope: f64,
-    slope_lower: f64,
-    slope_upper: f64,
-    r: f64,
 }
 
 impl Params {
@@ -351,23 +347,13 @@ fn write_kernels(
     Ok(ground)
 }
 
-/// ln of the mean of exp(values), and its standard error from their scatter.
-fn mean_of_exponentials(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let largest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let scaled: Vec<f64> = values.iter().map(|value| libm::exp(value - largest)).collect();
-    let mean = scaled.iter().sum::<f64>() / n;
-    let variance = scaled.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / (n - 1.0);
-    (largest + libm::log(mean), (variance / n).sqrt() / mean)
-}
-
 fn write_tubes(
     p: &Params,
     bridges: &Bridges,
     tubes: &[Vec<f64>],
     weights: &Weights,
     ctx: &Context,
-) -> Result<Vec<Fit>, StageError> {
+) -> Result<Vec<TubeFit>, StageError> {
     let n = tubes.len();
     let ln_k = bridges.ln_kernels(&[p.tube_steps])[0];
     let exact = |width: f64| -> Vec<f64> {
@@ -379,28 +365,25 @@ fn write_tubes(
     // Below a relative error of about 0.22, that of 20 bridges inside, the logarithm is nearly unbiased.
     let good = |k: usize| counted[k].0 > 0.0 && counted[k].1 < 0.22 * counted[k].0;
     let log_of = |p: f64| (p > 0.0).then(|| -libm::log(p));
-    let fit =
-        |estimator: &'static str, width: f64, used: Vec<usize>, values: &[f64], errors: Option<&[f64]>| {
-            let of = |column: &[f64]| -> Vec<f64> { used.iter().map(|&k| column[k]).collect() };
-            let weights: Option<Vec<f64>> =
-                errors.map(|errors| used.iter().map(|&k| 1.0 / (errors[k] * errors[k])).collect());
-            let line = Line::fit(&of(&actions), &of(values), weights.as_deref())?;
-            let (slope_lower, slope_upper) = line.slope_interval();
-            let r = -pearson(&of(&actions), &of(values))?;
-            Some(Fit { estimator, width, tubes: used.len(), slope: line.slope, slope_lower, slope_upper, r })
-        };
-    let neg_ln_p: Vec<f64> = counted.iter().map(|(p, _)| log_of(*p).unwrap_or(f64::NAN)).collect();
+    let neg_ln_p: Vec<Option<f64>> = counted.iter().map(|(p, _)| log_of(*p)).collect();
+    let weighed: Vec<Option<f64>> = (0..n).map(|k| neg_ln_p[k].filter(|_| good(k))).collect();
     let errors: Vec<f64> = counted.iter().map(|(p, error)| error / p).collect();
-    let fits: Vec<Fit> = [
-        fit("quadrature", p.quadrature_width, (0..n).collect(), &narrow, None),
-        fit("quadrature-at-width", p.width, (0..n).collect(), &wide, None),
-        fit("weighing", p.width, (0..n).filter(|&k| good(k)).collect(), &neg_ln_p, Some(&errors)),
+    let some = |values: &[f64]| values.iter().copied().map(Some).collect::<Vec<_>>();
+    let fits: Vec<TubeFit> = [
+        ("quadrature", p.quadrature_width, &some(&narrow), None),
+        ("quadrature-at-width", p.width, &some(&wide), None),
+        ("weighing", p.width, &weighed, Some(errors.as_slice())),
     ]
     .into_iter()
-    .flatten()
+    .filter_map(|(estimator, width, neg_ln_p, errors)| {
+        TubeFit::new(&actions, None, &Estimates { estimator, width, neg_ln_p, errors })
+    })
     .collect();
+    tube_fit::table(&fits, p.potential.name(), None).write(ctx.output("fit")?)?;
 
-    let some = |values: &[f64]| values.iter().copied().map(Some).collect::<Vec<_>>();
+    let law = |width: f64| -> Vec<Option<f64>> {
+        tubes.iter().map(|tube| Some(bridges.narrow_neg_ln_p(tube, width, ln_k))).collect()
+    };
     let least = actions.iter().copied().fold(f64::INFINITY, f64::min);
     let mut table = Columns::default();
     table
@@ -410,27 +393,16 @@ fn write_tubes(
         .numbers("action_excess", actions.iter().map(|action| Some(action - least)))
         .numbers("quadrature_width", vec![Some(p.quadrature_width); n])
         .numbers("quadrature_neg_ln_p", some(&narrow))
+        // −ln P where the density is the same all over the tube: the law itself.
+        .numbers("narrow_neg_ln_p", law(p.quadrature_width))
         .numbers("width", vec![Some(p.width); n])
         .numbers("quadrature_neg_ln_p_at_width", some(&wide))
-        .numbers("neg_ln_p", some(&neg_ln_p))
+        .numbers("narrow_neg_ln_p_at_width", law(p.width))
+        .numbers("neg_ln_p", neg_ln_p)
         .numbers("neg_ln_p_lower", counted.iter().map(|(p, e)| log_of(p + NORMAL_QUANTILE * e)))
         .numbers("neg_ln_p_upper", counted.iter().map(|(p, e)| log_of(p - NORMAL_QUANTILE * e)))
         .numbers("z_score", (0..n).map(|k| Some((counted[k].0 - libm::exp(-wide[k])) / counted[k].1)))
         .flags("used", (0..n).map(|k| Some(good(k))));
     table.write(ctx.output("tubes")?)?;
-
-    let column = |f: &dyn Fn(&Fit) -> f64| fits.iter().map(|fit| Some(f(fit))).collect::<Vec<Option<f64>>>();
-    let mut table = Columns::default();
-    table
-        .texts("potential", vec![p.potential.name(); fits.len()])
-        .texts("estimator", fits.iter().map(|fit| fit.estimator))
-        .numbers("hbar", vec![Some(p.hbar); fits.len()])
-        .numbers("width", column(&|fit| fit.width))
-        .integers("tubes", fits.iter().map(|fit| Some(fit.tubes as i64)))
-        .numbers("slope", column(&|fit| fit.slope))
-        .numbers("slope_lower", column(&|fit| fit.slope_lower))
-        .numbers("slope_upper", column(&|fit| fit.slope_upper))
-        .numbers("r", column(&|fit| fit.r));
-    table.write(ctx.output("fit")?)?;
     Ok(fits)
 }
