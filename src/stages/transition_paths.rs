@@ -29,12 +29,12 @@ pub struct Params {
     pub potential: Potential,
     /// The mobility μ > 0, velocity per force. A well of curvature V'' relaxes in the time 1/(μV'').
     pub mobility: f64,
-    /// The difference between the mean sampled path and the instanton is of the order D, with corrections of the order D²:
-    /// a parabola through four or more D tells the line from them, and its value at D = 0 is zero within its error. The
-    /// difference is measured by its second Fourier coefficient, (2/N) Σ ⟨x_i − x*_i⟩ sin(2π i/N), which has no bias from noise as
-    /// the length of a vector would have.
-    ///
     /// The diffusion constants D > 0 of dx = μF dt + √(2D) dW, from 1 to 32 of them, all different.
+    ///
+    /// The mean sampled path differs from the instanton by the order D, with a correction of the order D². A line and a parabola
+    /// are fitted; the value of each at D = 0 is zero within its error where all D are small enough for it. The difference is
+    /// measured by its second Fourier coefficient, (2/N) Σ ⟨x_i − x*_i⟩ sin(2π i/N), which noise does not bias as it biases a
+    /// length.
     pub diffusions: Vec<f64>,
     /// Where every path begins.
     pub start: f64,
@@ -57,7 +57,7 @@ impl Default for Params {
         Params {
             potential: Potential::DoubleWell { coefficient: 1.0 },
             mobility: 1.0,
-            diffusions: vec![0.1, 0.05, 0.025, 0.0125],
+            diffusions: vec![0.02, 0.01, 0.005, 0.0025],
             start: -1.0,
             end: 1.0,
             time: 0.125,
