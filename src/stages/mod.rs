@@ -11,16 +11,23 @@ mod data_tests;
 pub mod dataset;
 pub mod figure;
 pub mod fingerprints;
+pub mod langevin;
 pub mod law_tables;
 pub mod merge_shards;
 pub mod motion_parameters;
 pub mod motion_tables;
 #[cfg(test)]
 mod motion_tests;
+pub mod path_entropy;
+#[cfg(test)]
+mod path_law_tests;
+pub mod potential;
 pub mod processes;
+pub mod propagator;
 pub mod random_motion;
 pub mod registry;
 pub mod report;
+pub mod rounds;
 pub mod sample;
 pub mod sample_quality;
 pub mod sandbox;
@@ -30,6 +37,8 @@ pub mod table;
 pub mod train;
 #[cfg(test)]
 mod train_tests;
+pub mod transition_paths;
+pub mod tube_fit;
 pub mod width_extrapolation;
 
 use fingerprints::of;
@@ -43,6 +52,10 @@ pub fn builtin() -> Registry {
     registry.add::<merge_shards::MergeShards>(of("merge-shards"));
     registry.add::<action_law::ActionLaw>(of("action-law"));
     registry.add::<width_extrapolation::WidthExtrapolation>(of("width-extrapolation"));
+    registry.add::<langevin::Langevin>(of("langevin"));
+    registry.add::<transition_paths::TransitionPaths>(of("transition-paths"));
+    registry.add::<propagator::Propagator>(of("propagator"));
+    registry.add::<path_entropy::PathEntropy>(of("path-entropy"));
     registry.add::<train::Train>(of("train"));
     registry.add::<sample::Sample>(of("sample"));
     registry.add::<classifier::Classifier>(of("classifier"));

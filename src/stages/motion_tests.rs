@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Asks for an interruption once this many units are done, and remembers where the task went on.
-struct Interrupter {
+pub(super) struct Interrupter {
     after: u64,
     flag: Arc<AtomicBool>,
-    resumed: AtomicU64,
+    pub(super) resumed: AtomicU64,
 }
 
 impl Reporter for Interrupter {
@@ -33,7 +33,7 @@ impl Reporter for Interrupter {
     }
 }
 
-fn context(folder: &Path, outputs: &[&str], after: u64) -> (Context, Arc<Interrupter>) {
+pub(super) fn context(folder: &Path, outputs: &[&str], after: u64) -> (Context, Arc<Interrupter>) {
     fs::create_dir_all(folder).unwrap();
     let flag = Arc::new(AtomicBool::new(false));
     let reporter = Arc::new(Interrupter { after, flag: flag.clone(), resumed: AtomicU64::new(0) });
