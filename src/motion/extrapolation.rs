@@ -109,7 +109,7 @@ fn least_squares(widths: &[f64], weights: &[f64], terms: usize) -> Option<Vec<Ve
         let best = (n..terms).max_by(|&a, &b| rows[a][n].abs().total_cmp(&rows[b][n].abs()))?;
         rows.swap(n, best);
         let pivot = rows[n].clone();
-        if !(pivot[n].abs() > 1e-13) {
+        if pivot[n].is_nan() || pivot[n].abs() <= 1e-13 {
             return None;
         }
         for (m, row) in rows.iter_mut().enumerate() {
@@ -162,7 +162,8 @@ impl Widths {
         let n = action.len() as f64;
         let mean = action.iter().sum::<f64>() / n;
         let squares: f64 = action.iter().map(|a| (a - mean) * (a - mean)).sum();
-        if action.len() < 3 || self.neg_ln_p.len() != self.widths.len() || !(squares > 0.0) {
+        if action.len() < 3 || self.neg_ln_p.len() != self.widths.len() || squares.is_nan() || squares <= 0.0
+        {
             return None;
         }
         let parts: Vec<f64> = action.iter().map(|a| (a - mean) / squares).collect();
