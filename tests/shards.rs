@@ -54,14 +54,13 @@ fn shards_and_threads_leave_the_bytes_as_they_were() {
 fn a_kill_leaves_the_bytes_as_they_were() {
     let whole = digests(&Project::new(&sharded(1)), "whole", &["whole"]);
     let project = Project::new(&sharded(4));
-    let ended = |project: &Project| -> usize {
-        project.events().iter().filter(|event| event["event"] == "task-finished").count()
-    };
+    let number = |event: &str| project.events().iter().filter(|each| each["event"] == event).count();
+    let ended = || number("task-finished");
     for kill in 0..3 {
-        let before = ended(&project);
+        let before = ended();
         let mut child = project.spawn(&["merged"]);
         // In the middle of a shard: soon after the one before it has ended.
-        while ended(&project) == before && child.try_wait().expect("a child").is_none() {
+        while ended() == before && child.try_wait().expect("a child").is_none() {
             sleep(Duration::from_millis(2));
         }
         sleep(Duration::from_millis(10 * kill));
@@ -70,5 +69,6 @@ fn a_kill_leaves_the_bytes_as_they_were() {
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         child.wait().expect("it is gone");
     }
+    assert!(number("run-finished") < number("run-started"), "no kill came in time");
     assert_eq!(digests(&project, "merged", &["merged"]), whole);
 }

@@ -180,7 +180,7 @@ mod tests {
     fn thirty_decades() {
         let (width, steps) = (2.0, 10);
         let tubes = Tube::sample_range(&Streams::new(5, "tubes"), 200, steps, [0.0, 6.0]);
-        let splitting = Splitting { streams: Streams::new(5, "splitting"), width, walkers: 512, repeats: 32 };
+        let splitting = Splitting { streams: Streams::new(5, "splitting"), width, walkers: 192, repeats: 32 };
         let quadrature = Quadrature::new(width);
         let exact: Vec<f64> = tubes.iter().map(|tube| quadrature.neg_ln_p(tube)).collect();
         let decade = |p: f64| p / std::f64::consts::LN_10;

@@ -232,7 +232,7 @@ fn the_law_from_end_to_end() {
                     units,
                     particles: 2_000_000,
                     width: 2.0,
-                    splitting: Population { walkers: 128, repeats: 32 },
+                    splitting: Population { walkers: 32, repeats: 32 },
                     estimators: vec![Estimator::Counting, Estimator::Splitting, Estimator::Quadrature],
                     ..Params::default()
                 };
