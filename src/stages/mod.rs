@@ -27,6 +27,7 @@ pub mod rounds;
 pub mod sample;
 pub mod sample_quality;
 pub mod sandbox;
+pub mod spawn;
 pub mod stage;
 pub mod table;
 pub mod train;
