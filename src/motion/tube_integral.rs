@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn free_walk() {
         for width in [0.25, 1.0, 3.0] {
-            let tube = Tube::sample(&Streams::new(5, "tube"), 0, 10);
+            let tube = Tube::sample(&Streams::new(5, "tube"), 0, 10, 1.5);
             let gates: Vec<Gate> =
                 tube.offsets[1..].iter().map(|&centre| Gate { centre, half: 0.5 * width }).collect();
             let found = ln_tube_integral([0.0; 2], &gates, &rule_for(width), |_, [_, x, y]| ln_normal(y - x));
