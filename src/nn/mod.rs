@@ -5,9 +5,9 @@
 //! number of threads.
 
 pub mod adamw;
+pub mod buffer;
 pub mod classifier;
 pub mod conv;
-pub mod ema;
 pub mod error;
 pub mod gemm;
 #[cfg(test)]
@@ -17,11 +17,15 @@ pub mod loss;
 pub mod mlp;
 pub mod network;
 pub mod norm;
+pub mod operation;
 pub mod parameters;
 pub mod pointwise;
 pub mod raw;
+pub mod residual;
 pub mod resize;
 pub mod time_embedding;
 pub mod trainer;
 pub mod unet;
+pub mod vector;
 pub mod weights;
+pub mod winograd;
