@@ -4,6 +4,9 @@
 //! rows computed together nor on threads; `avx2` and `avx512` fuse each multiply-add and give the same bits, `portable`
 //! rounds twice.
 
+#![allow(clippy::needless_range_loop, reason = "loops over registers share their index")]
+
+use super::buffer::Buffer;
 use super::vector::Vector;
 use crate::kernel::Level;
 
@@ -98,40 +101,53 @@ fn multiply_at(level: Level, size: Size, a: Left<'_>, b: Right<'_>, c: &mut [f32
 }
 
 /// Covers C with tiles of `MR` rows and two registers, or one where that is enough.
+///
+/// What is read with a stride many times over is first copied to where it lies together: rows of B that are no panels,
+/// and the columns of a transposed A. (Strides of a power of two also fall on few lines of the first cache.)
 #[inline(always)]
 fn product<V: Vector, const MR: usize>(size: Size, a: Left<'_>, b: Right<'_>, c: &mut [f32], add: bool) {
-    let mut edge = [0.0; DEPTH * PANEL];
+    let mut copy = [0.0; DEPTH * PANEL];
+    let tiles = size.m.div_ceil(MR);
+    let mut turned = (a.col != 1 && size.n > PANEL).then(|| Buffer::stale(tiles * MR * DEPTH.min(size.k)));
     for first in (0..size.k).step_by(DEPTH) {
         let depth = DEPTH.min(size.k - first);
         let add = add || first > 0;
+        let whole = Left { data: &a.data[first * a.col..], ..a };
+        let (a, tile) = match &mut turned {
+            Some(turned) => {
+                turn::<MR>(whole, size.m, depth, turned);
+                (Left { data: &turned[..], row: 1, col: MR }, depth * MR)
+            }
+            None => (whole, MR * a.row),
+        };
         for column in (0..size.n).step_by(PANEL) {
             let width = PANEL.min(size.n - column);
             let start = column / PANEL * b.panel + first * b.row;
-            // The last panel of a row-major matrix has no room for whole registers.
-            let (panel, row) = if width < PANEL && b.row != PANEL {
+            let (panel, row) = if b.row != PANEL && (width < PANEL || size.m >= 32) {
                 for k in 0..depth {
-                    let line = &mut edge[k * PANEL..][..PANEL];
+                    let line = &mut copy[k * PANEL..][..PANEL];
                     line[..width].copy_from_slice(&b.data[start + k * b.row..][..width]);
                     line[width..].fill(0.0);
                 }
-                (&edge[..], PANEL)
+                (&copy[..], PANEL)
             } else {
                 (&b.data[start..], b.row)
             };
             let mut part = 0;
             while part < width {
-                let rest = width - part;
+                let (rows, columns) = (size.m, size.n);
                 let strip = Strip {
                     depth,
-                    a: Left { data: &a.data[first * a.col..], ..a },
+                    a,
+                    tile,
                     b: &panel[part..],
-                    row: row,
+                    row,
                     column: column + part,
-                    rows: size.m,
-                    columns: size.n,
+                    rows,
+                    columns,
                     add,
                 };
-                if rest > V::LANES {
+                if width - part > V::LANES {
                     strip.fill::<V, MR, 2>(c);
                     part += 2 * V::LANES;
                 } else {
@@ -143,10 +159,29 @@ fn product<V: Vector, const MR: usize>(size: Size, a: Left<'_>, b: Right<'_>, c:
     }
 }
 
+/// Copies `depth` columns of A to tiles of `MR` rows, column by column; the last tile repeats its last row.
+#[inline(always)]
+fn turn<const MR: usize>(a: Left<'_>, m: usize, depth: usize, out: &mut [f32]) {
+    for (first, out) in (0..m).step_by(MR).zip(out.chunks_exact_mut(depth * MR)) {
+        for (k, out) in out.chunks_exact_mut(MR).enumerate() {
+            let column = &a.data[first * a.row + k * a.col..];
+            if a.row == 1 && first + MR <= m {
+                out.copy_from_slice(&column[..MR]);
+            } else {
+                for (i, out) in out.iter_mut().enumerate() {
+                    *out = column[i.min(m - 1 - first) * a.row];
+                }
+            }
+        }
+    }
+}
+
 /// The columns of C that one or two registers hold.
 struct Strip<'a> {
     depth: usize,
     a: Left<'a>,
+    /// From one tile of A to the next.
+    tile: usize,
     /// The rows of B, from the strip's first column on, `row` numbers apart.
     b: &'a [f32],
     row: usize,
@@ -201,9 +236,9 @@ impl Strip<'_> {
         // SAFETY: the caller's promise.
         unsafe {
             // Loops, not closures: those are compiled without the vector instructions where they are not inlined.
-            let mut rows = [self.a.data.as_ptr(); MR];
+            let mut rows = [self.a.data.as_ptr().add(first / MR * self.tile); MR];
             for i in 0..MR {
-                rows[i] = rows[i].add((first + i).min(self.rows - 1) * self.a.row);
+                rows[i] = rows[i].add(i.min(self.rows - 1 - first) * self.a.row);
             }
             let mut sums = [[V::splat(0.0); NV]; MR];
             if self.add {

@@ -6,6 +6,7 @@ use super::error::NnError;
 use super::parameters::Packed;
 use super::raw;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use std::cell::RefCell;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -55,6 +56,19 @@ pub fn apply<L: Layers>(
     Ok(x.apply_op2(packed.tensor(), operation)?)
 }
 
+thread_local! {
+    /// Where the reverse passes of this thread add up the gradient of the parameters.
+    static SUM: RefCell<Option<Buffer>> = const { RefCell::new(None) };
+}
+
+/// Runs a reverse pass of candle's and gives the gradient of the `count` parameters of the networks in it. It is added up
+/// in place, outside candle's own store, which would copy all of it three times for each network.
+pub fn collect<R>(count: usize, reverse: impl FnOnce() -> R) -> (R, Buffer) {
+    SUM.replace(Some(Buffer::zeros(count)));
+    let result = reverse();
+    (result, SUM.take().unwrap_or_else(|| Buffer::zeros(count)))
+}
+
 struct Operation<L: Layers> {
     layers: Arc<L>,
     filters: Arc<Vec<Filters>>,
@@ -96,12 +110,19 @@ impl<L: Layers> CustomOp2 for Operation<L> {
         let Some(tape) = self.tape.lock().unwrap_or_else(PoisonError::into_inner).take() else {
             candle_core::bail!("network: the gradient was taken twice, or its parameters are fixed");
         };
-        let mut gradients = vec![0.0; parameters.elem_count()];
+        let count = parameters.elem_count();
+        let collected = SUM.take().filter(|sum| sum.len() == count);
+        let collecting = collected.is_some();
+        let mut gradients = collected.unwrap_or_else(|| Buffer::zeros(count));
         let dx = raw::read(parameters, |values| {
             let p = View { values, filters: &self.filters };
             raw::read(dy, |dy| self.layers.backward(p, tape, dy, &mut gradients, x.track_op()))
         })??;
         let dx = dx.map(|dx| raw::tensor(dx.into_vec(), x.shape().clone())).transpose()?;
-        Ok((dx, Some(raw::tensor(gradients, parameters.shape().clone())?)))
+        if collecting {
+            SUM.replace(Some(gradients));
+            return Ok((dx, None));
+        }
+        Ok((dx, Some(raw::tensor(gradients.into_vec(), parameters.shape().clone())?)))
     }
 }

@@ -1,9 +1,11 @@
 //! One training: parameters, optimiser, moving average, and the file that holds all of it.
 
 use super::adamw::{AdamW, AdamWConfig};
-use super::buffer;
+use super::buffer::{self, Buffer};
 use super::error::NnError;
+use super::operation::collect;
 use super::parameters::Packed;
+use super::pointwise::add_assign;
 use super::raw;
 use super::weights::{Weight, Weights};
 use candle_core::Tensor;
@@ -52,28 +54,23 @@ impl Trainer {
         &self,
         blocks: usize,
         loss: impl Fn(usize) -> Result<Tensor, NnError> + Sync,
-    ) -> Result<(f64, Vec<f32>), NnError> {
-        let parts: Vec<(f32, Option<Tensor>)> = (0..blocks)
+    ) -> Result<(f64, Buffer), NnError> {
+        let parts: Vec<(f32, Buffer)> = (0..blocks)
             .into_par_iter()
             .map(|block| {
                 let loss = loss(block)?;
-                let mut store = loss.backward()?;
-                Ok((raw::values(&loss)?[0], store.remove(self.parameters.tensor())))
+                let (store, gradient) = collect(self.parameters.count(), || loss.backward());
+                store?;
+                Ok((raw::values(&loss)?[0], gradient))
             })
             .collect::<Result<_, NnError>>()?;
         let total = parts.iter().map(|(loss, _)| f64::from(*loss)).sum();
-        let mut sum = vec![0.0; self.parameters.count()];
-        for (_, gradient) in &parts {
-            if let Some(gradient) = gradient {
-                raw::read(gradient, |gradient| {
-                    sum.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).for_each(|(sum, gradient)| {
-                        for (sum, x) in sum.iter_mut().zip(gradient) {
-                            *sum += x;
-                        }
-                    });
-                })?;
+        let mut sum = Buffer::zeros(self.parameters.count());
+        sum.par_chunks_mut(CHUNK).enumerate().for_each(|(i, sum)| {
+            for (_, gradient) in &parts {
+                add_assign(sum, &gradient[i * CHUNK..][..sum.len()]);
             }
-        }
+        });
         Ok((total, sum))
     }
 

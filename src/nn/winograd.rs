@@ -5,6 +5,8 @@
 //! each of the 36 products into a matrix product. The gradient of g is Gᵀ((Bᵀ d B) ⊙ (A dy Aᵀ))G. The transforms use no
 //! fused operation, so they have the same bits at every kernel level.
 
+#![allow(clippy::needless_range_loop, reason = "loops over registers share their index")]
+
 use super::gemm::PANEL;
 use super::vector::{Vector, by_level};
 
