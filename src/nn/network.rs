@@ -100,6 +100,6 @@ impl Network {
 pub fn block_size(shape: &[usize], batch: usize) -> usize {
     match shape {
         [_, height, width] => (8192 / (height * width).max(1)).clamp(1, batch.div_ceil(8).max(1)),
-        _ => 128,
+        _ => 256,
     }
 }
