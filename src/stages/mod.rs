@@ -20,6 +20,7 @@ pub mod report;
 pub mod sample;
 pub mod sample_quality;
 pub mod sandbox;
+pub mod spawn;
 pub mod stage;
 pub mod table;
 pub mod train;
