@@ -1,4 +1,5 @@
-//! Networks on the CPU: candle's tensors and autograd over coarse operations of our own.
+//! Networks on the CPU. To candle a network is one operation of its input and of all its parameters, with a reverse pass of
+//! our own (`operation`): activations live in buffers that are used again, and none is kept outside training.
 //!
 //! A batch is cut into blocks of fixed size; each block runs forward and backward on one thread with its
 //! activations in cache, and the blocks' gradients are added in order. So the result does not depend on the
