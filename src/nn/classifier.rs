@@ -204,11 +204,11 @@ impl Layers for ClassifierLayers {
         let (mut dfeatures, dlogits) = part(dy, a, b);
         let n = dlogits.len() / b;
         self.out.add_gradients(&tape.features, &dlogits, gradients);
-        self.out.add_input_gradient(p.values, &dlogits, &mut dfeatures);
+        self.out.input_gradient(p.values, &dlogits, true, &mut dfeatures);
         silu_gradient(&tape.hidden, &mut dfeatures);
         self.features.add_gradients(&tape.flat, &dfeatures, gradients);
-        let mut dh = Buffer::zeros(tape.flat.len());
-        self.features.add_input_gradient(p.values, &dfeatures, &mut dh);
+        let mut dh = Buffer::stale(tape.flat.len());
+        self.features.input_gradient(p.values, &dfeatures, false, &mut dh);
         for (i, (layer, (x, hidden))) in self.convs.iter().zip(&tape.convs).enumerate().rev() {
             let ConvLayer { conv, w, b, norm } = layer;
             if i < 2 {

@@ -67,6 +67,27 @@ pub fn transpose(matrix: &[f32], columns: usize, out: &mut [f32]) {
     }
 }
 
+/// The transpose of a row-major matrix of `columns` columns, in packed panels; `out` has `panels_len` numbers.
+pub fn transpose_to_panels(matrix: &[f32], columns: usize, out: &mut [f32]) {
+    let (rows, wide) = (matrix.len() / columns.max(1), columns);
+    for (p, panel) in out.chunks_exact_mut(wide * PANEL).enumerate() {
+        let width = PANEL.min(rows - p * PANEL);
+        for (j, row) in matrix[p * PANEL * wide..].chunks_exact(wide).take(width).enumerate() {
+            for (out, x) in panel[j..].iter_mut().step_by(PANEL).zip(row) {
+                *out = *x;
+            }
+        }
+        for out in panel.chunks_exact_mut(PANEL) {
+            out[width..].fill(0.0);
+        }
+    }
+}
+
+/// The numbers of a matrix of `k` rows and `n` columns in packed panels.
+pub fn panels_len(k: usize, n: usize) -> usize {
+    k * n.next_multiple_of(PANEL)
+}
+
 /// C = A·B, or C += A·B, for a row-major C.
 ///
 /// # Panics
@@ -313,6 +334,11 @@ mod tests {
                 let (row, column) = (i / n, i % n);
                 panels[(column / PANEL * k + row) * PANEL + column % PANEL] = *x;
             }
+            let mut again = vec![1.0; panels_len(k, n)];
+            let mut columns = vec![0.0; k * n];
+            transpose(&b, n, &mut columns);
+            transpose_to_panels(&columns, k, &mut again);
+            assert_eq!(again, panels);
             let size = Size { m, k, n };
             let mut fused: Option<Vec<f32>> = None;
             for level in [Level::Portable, Level::Avx2, Level::Avx512] {

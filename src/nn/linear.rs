@@ -2,7 +2,7 @@
 
 use super::buffer::Buffer;
 use super::error::NnError;
-use super::gemm::{Left, Right, Size, multiply, transpose};
+use super::gemm::{Left, Right, Size, multiply, panels_len, transpose_to_panels};
 use super::parameters::{Init, Parameters, Slot};
 use super::pointwise::{add_bias, add_row_sums};
 
@@ -70,13 +70,13 @@ impl Dense {
         multiply(size, x, Right::rows(dy, self.outputs), self.w.of_mut(gradients), true);
     }
 
-    /// Adds the gradient of x to dx.
-    pub fn add_input_gradient(&self, parameters: &[f32], dy: &[f32], dx: &mut [f32]) {
-        let mut turned = Buffer::stale(self.inputs * self.outputs);
-        transpose(self.w.of(parameters), self.outputs, &mut turned);
-        let size = Size { m: dy.len() / self.outputs, k: self.outputs, n: self.inputs };
-        let dy = Left { data: dy, row: self.outputs, col: 1 };
-        multiply(size, dy, Right::rows(&turned, self.inputs), dx, true);
+    /// The gradient of x, or with `add` dx and the gradient.
+    pub fn input_gradient(&self, parameters: &[f32], dy: &[f32], add: bool, dx: &mut [f32]) {
+        let (k, n) = (self.outputs, self.inputs);
+        let mut turned = Buffer::stale(panels_len(k, n));
+        transpose_to_panels(self.w.of(parameters), k, &mut turned);
+        let size = Size { m: dy.len() / k, k, n };
+        multiply(size, Left { data: dy, row: k, col: 1 }, Right::panels(&turned, k), dx, add);
     }
 }
 
@@ -97,7 +97,7 @@ mod tests {
                 |a| dense.forward(&a[1], &a[0]).to_vec(),
                 |a, dy| {
                     let (mut dx, mut gradients) = (vec![0.0; a[0].len()], vec![0.0; a[1].len()]);
-                    dense.add_input_gradient(&a[1], dy, &mut dx);
+                    dense.input_gradient(&a[1], dy, false, &mut dx);
                     dense.add_gradients(&a[0], dy, &mut gradients);
                     vec![dx, gradients]
                 },

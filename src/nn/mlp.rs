@@ -119,8 +119,8 @@ impl Layers for MlpLayers {
         input: bool,
     ) -> Option<Buffer> {
         self.out.add_gradients(&tape.last, dy, gradients);
-        let mut dh = Buffer::zeros(tape.last.len());
-        self.out.add_input_gradient(p.values, dy, &mut dh);
+        let mut dh = Buffer::stale(tape.last.len());
+        self.out.input_gradient(p.values, dy, false, &mut dh);
         for (i, ((matrix, time), (x, hidden))) in self.layers.iter().zip(&tape.layers).enumerate().rev() {
             silu_gradient(hidden, &mut dh);
             time.add_gradients(&tape.embedded, &dh, gradients);
@@ -128,8 +128,8 @@ impl Layers for MlpLayers {
             if i == 0 && !input {
                 return None;
             }
-            let mut dx = Buffer::zeros(x.len());
-            matrix.add_input_gradient(p.values, &dh, &mut dx);
+            let mut dx = Buffer::stale(x.len());
+            matrix.input_gradient(p.values, &dh, false, &mut dx);
             dh = dx;
         }
         Some(dh)

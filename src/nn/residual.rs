@@ -112,7 +112,7 @@ impl Block {
         let mut dbias = Buffer::zeros(n * conv1.outputs);
         add_row_sums(&dhidden, conv1.outputs, &mut dbias);
         self.time.add_gradients(time, &dbias, gradients);
-        self.time.add_input_gradient(p.values, &dbias, dtime);
+        self.time.input_gradient(p.values, &dbias, true, dtime);
 
         conv1.add_filter_gradient(&active1, &dhidden, filters1.slot.of_mut(gradients));
         drop(active1);
@@ -122,7 +122,7 @@ impl Block {
         match &self.skip {
             Some(skip) => {
                 skip.add_gradients(&x, &dy, gradients);
-                skip.add_input_gradient(p.values, &dy, &mut dx);
+                skip.input_gradient(p.values, &dy, true, &mut dx);
             }
             None => add_assign(&mut dx, &dy),
         }

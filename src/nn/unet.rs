@@ -278,8 +278,8 @@ impl Layers for UnetLayers {
         for (layer, (x, hidden)) in self.time.iter().zip(&time).rev() {
             silu_gradient(hidden, &mut dhidden);
             layer.add_gradients(x, &dhidden, gradients);
-            let mut dx = Buffer::zeros(x.len());
-            layer.add_input_gradient(p.values, &dhidden, &mut dx);
+            let mut dx = Buffer::stale(x.len());
+            layer.input_gradient(p.values, &dhidden, false, &mut dx);
             dhidden = dx;
         }
         input.then(|| {
