@@ -111,7 +111,8 @@ impl<L: Layers> CustomOp2 for Operation<L> {
             candle_core::bail!("network: the gradient was taken twice, or its parameters are fixed");
         };
         let count = parameters.elem_count();
-        let collected = SUM.take().filter(|sum| sum.len() == count);
+        // Another network in the same pass goes through candle.
+        let collected = SUM.with_borrow_mut(|sum| sum.take_if(|sum| sum.len() == count));
         let collecting = collected.is_some();
         let mut gradients = collected.unwrap_or_else(|| Buffer::zeros(count));
         let dx = raw::read(parameters, |values| {
