@@ -5,12 +5,13 @@ use super::sampler::Denoiser;
 use super::schedule::{Schedule, ScheduleKind};
 use crate::nn::error::NnError;
 use crate::nn::network::{Network, NetworkConfig};
-use crate::nn::parameters::Parameters;
+use crate::nn::parameters::{Packed, Parameters};
 use crate::nn::raw;
 use crate::nn::weights::Weights;
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Everything about a model but its weights: the JSON in its file's metadata, under `onsager`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,6 +56,11 @@ impl Model {
     /// The model of this description with fixed weights.
     pub fn with_weights(config: ModelConfig, weights: Weights) -> Result<Model, NnError> {
         Model::new(config, &mut Parameters::from_weights(weights))
+    }
+
+    /// Its parameters.
+    pub fn packed(&self) -> &Arc<Packed> {
+        self.network.packed()
     }
 
     /// The numbers of one sample.
@@ -102,11 +108,11 @@ mod tests {
         };
         let mut parameters = Parameters::random(4);
         let model = Model::new(config, &mut parameters).unwrap();
-        for (_, var) in parameters.entries() {
-            var.set(&(var.as_tensor() + 0.1).unwrap()).unwrap();
-        }
+        let packed = model.packed();
+        let moved: Vec<f32> = raw::values(packed.tensor()).unwrap().iter().map(|x| x + 0.1).collect();
+        packed.set(&moved).unwrap();
         let adamw = AdamWConfig { learning_rate: 0.1, warmup: 0, weight_decay: 0.0, clip: 0.0 };
-        let trainer = Trainer::new(parameters, adamw, 0.0).unwrap();
+        let trainer = Trainer::new(packed.clone(), adamw, 0.0).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
         let write = || {
             let description = serde_json::to_string(&model.config).unwrap();

@@ -1,4 +1,8 @@
-//! AdamW (Loshchilov and Hutter 2019) with gradient clipping and warm-up; its moments can be saved.
+//! AdamW (Loshchilov and Hutter 2019) with gradient clipping and warm-up, and the exponential moving average of the
+//! parameters, in one pass over the numbers.
+
+use super::pointwise::vectorised;
+use rayon::prelude::*;
 
 /// What AdamW does at a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,53 +21,98 @@ const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
 const EPSILON: f32 = 1e-8;
 
-/// The optimiser and its moments, one vector for each parameter.
+/// The numbers that one thread updates at a time.
+const CHUNK: usize = 1 << 14;
+
+/// The state of a training beside its step: the parameters, AdamW's moments, and the moving average of the parameters,
+/// which is what a trained model is sampled with. All have the same length.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AdamW {
     pub config: AdamWConfig,
-    pub first: Vec<Vec<f32>>,
-    pub second: Vec<Vec<f32>>,
+    /// The decay of the moving average: at update n it is min(`ema`, (1 + n)/(10 + n)), so that the random beginning is
+    /// soon forgotten.
+    pub ema: f64,
+    pub values: Vec<f32>,
+    pub average: Vec<f32>,
+    pub first: Vec<f32>,
+    pub second: Vec<f32>,
 }
 
-/// The Euclidean norm over all vectors, in f64 and in order.
-pub fn norm(vectors: &[Vec<f32>]) -> f64 {
-    vectors.iter().flatten().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt()
+/// The Euclidean norm, in f64: sums of chunks, added in order.
+pub fn norm(vector: &[f32]) -> f64 {
+    let square = |x: &f32| f64::from(*x) * f64::from(*x);
+    let sums: Vec<f64> = vector.par_chunks(CHUNK).map(|chunk| chunk.iter().map(square).sum()).collect();
+    sums.iter().sum::<f64>().sqrt()
+}
+
+/// The numbers of one update.
+#[derive(Clone, Copy)]
+struct Update {
+    clip: f32,
+    size: f32,
+    root: f32,
+    shrink: f32,
+    keep: f32,
+}
+
+/// A chunk of the state, with the gradient and, for each number, whether it decays.
+struct Chunk<'a> {
+    values: &'a mut [f32],
+    average: &'a mut [f32],
+    first: &'a mut [f32],
+    second: &'a mut [f32],
+    gradients: &'a [f32],
+    decays: &'a [bool],
+}
+
+vectorised! {
+    fn update_chunk(c: Chunk<'_>, u: Update) {
+        let n = c.values.len();
+        let (values, average, first, second) =
+            (c.values, &mut c.average[..n], &mut c.first[..n], &mut c.second[..n]);
+        let (gradients, decays) = (&c.gradients[..n], &c.decays[..n]);
+        let (b1, b2) = (BETA_1 as f32, BETA_2 as f32);
+        for i in 0..n {
+            let g = gradients[i] * u.clip;
+            first[i] = b1 * first[i] + (1.0 - b1) * g;
+            second[i] = b2 * second[i] + (1.0 - b2) * g * g;
+            let shrunk = if decays[i] { values[i] * u.shrink } else { values[i] };
+            values[i] = shrunk - u.size * first[i] / (second[i].sqrt() * u.root + EPSILON);
+            average[i] = u.keep * average[i] + (1.0 - u.keep) * values[i];
+        }
+    }
 }
 
 impl AdamW {
-    /// Moments of zero for parameters of these lengths.
-    pub fn new(config: AdamWConfig, lengths: &[usize]) -> AdamW {
-        let zeros = || lengths.iter().map(|&n| vec![0.0; n]).collect();
-        AdamW { config, first: zeros(), second: zeros() }
+    /// Moments of zero for these parameters, which are their own average.
+    pub fn new(config: AdamWConfig, ema: f64, values: Vec<f32>) -> AdamW {
+        let zeros = vec![0.0; values.len()];
+        AdamW { config, ema, average: values.clone(), first: zeros.clone(), second: zeros, values }
     }
 
-    /// The update number `step` (from 1) of all parameters. `decays` says which are subject to weight decay.
-    /// Returns the gradient's norm before clipping.
-    pub fn update(
-        &mut self,
-        step: u64,
-        values: &mut [Vec<f32>],
-        gradients: &[Vec<f32>],
-        decays: &[bool],
-    ) -> f64 {
+    /// The update number `step` (from 1) of all parameters and their average. `decays` says which are subject to weight
+    /// decay. Returns the gradient's norm before clipping.
+    pub fn update(&mut self, step: u64, gradients: &[f32], decays: &[bool]) -> f64 {
         let c = self.config;
         let norm = norm(gradients);
-        let clip = if c.clip > 0.0 && norm > c.clip { c.clip / norm } else { 1.0 } as f32;
         let rate = c.learning_rate * (step as f64 / c.warmup.max(1) as f64).min(1.0);
         let bias_1 = 1.0 - libm::pow(BETA_1, step as f64);
         let bias_2 = 1.0 - libm::pow(BETA_2, step as f64);
-        let (size, root) = ((rate / bias_1) as f32, (1.0 / bias_2.sqrt()) as f32);
-        let (b1, b2) = (BETA_1 as f32, BETA_2 as f32);
-        for (p, values) in values.iter_mut().enumerate() {
-            let keep = if decays[p] { (1.0 - rate * c.weight_decay) as f32 } else { 1.0 };
-            let moments = self.first[p].iter_mut().zip(&mut self.second[p]);
-            for ((x, &g), (m, v)) in values.iter_mut().zip(&gradients[p]).zip(moments) {
-                let g = g * clip;
-                *m = b1 * *m + (1.0 - b1) * g;
-                *v = b2 * *v + (1.0 - b2) * g * g;
-                *x = *x * keep - size * *m / (v.sqrt() * root + EPSILON);
-            }
-        }
+        let update = Update {
+            clip: if c.clip > 0.0 && norm > c.clip { c.clip / norm } else { 1.0 } as f32,
+            size: (rate / bias_1) as f32,
+            root: (1.0 / bias_2.sqrt()) as f32,
+            shrink: (1.0 - rate * c.weight_decay) as f32,
+            keep: self.ema.min((1.0 + step as f64) / (10.0 + step as f64)) as f32,
+        };
+        let state = self.values.par_chunks_mut(CHUNK).zip(self.average.par_chunks_mut(CHUNK));
+        let moments = self.first.par_chunks_mut(CHUNK).zip(self.second.par_chunks_mut(CHUNK));
+        let given = gradients.par_chunks(CHUNK).zip(decays.par_chunks(CHUNK));
+        state.zip(moments).zip(given).for_each(
+            |(((values, average), (first, second)), (gradients, decays))| {
+                update_chunk(Chunk { values, average, first, second, gradients, decays }, update);
+            },
+        );
         norm
     }
 }
@@ -77,9 +126,9 @@ mod tests {
     #[test]
     fn first_step_and_decay() {
         let config = AdamWConfig { learning_rate: 0.1, warmup: 0, weight_decay: 0.5, clip: 0.0 };
-        let mut values = vec![vec![1.0, 1.0], vec![1.0]];
-        AdamW::new(config, &[2, 1]).update(1, &mut values, &[vec![3.0, -0.2], vec![0.0]], &[false, true]);
-        for (value, expected) in values.iter().flatten().zip([0.9, 1.1, 0.95]) {
+        let mut adam = AdamW::new(config, 0.0, vec![1.0, 1.0, 1.0]);
+        adam.update(1, &[3.0, -0.2, 0.0], &[false, false, true]);
+        for (value, expected) in adam.values.iter().zip([0.9, 1.1, 0.95]) {
             assert!((value - expected).abs() < 1e-6);
         }
     }
@@ -88,9 +137,21 @@ mod tests {
     #[test]
     fn clipping_scales_the_moments() {
         let config = AdamWConfig { learning_rate: 0.1, warmup: 10, weight_decay: 0.0, clip: 1.0 };
-        let mut adam = AdamW::new(config, &[2]);
-        let norm = adam.update(1, &mut [vec![0.0, 0.0]], &[vec![3.0, 4.0]], &[true]);
+        let mut adam = AdamW::new(config, 0.99, vec![0.0, 0.0]);
+        let norm = adam.update(1, &[3.0, 4.0], &[true, true]);
         assert_eq!(norm, 5.0);
-        assert!((adam.first[0][0] - 0.06).abs() < 1e-7 && (adam.first[0][1] - 0.08).abs() < 1e-7);
+        assert!((adam.first[0] - 0.06).abs() < 1e-7 && (adam.first[1] - 0.08).abs() < 1e-7);
+    }
+
+    /// The average moves to the values by 9/11 of the way at the first update, by 1 − `ema` in the long run.
+    #[test]
+    fn average() {
+        let config = AdamWConfig { learning_rate: 0.1, warmup: 0, weight_decay: 0.0, clip: 0.0 };
+        let mut adam = AdamW::new(config, 0.5, vec![0.0]);
+        adam.update(1, &[1.0], &[false]);
+        assert!((adam.average[0] - adam.values[0] * 9.0 / 11.0).abs() < 1e-6);
+        let before = adam.average[0];
+        adam.update(1000, &[1.0], &[false]);
+        assert!((adam.average[0] - 0.5 * (before + adam.values[0])).abs() < 1e-6);
     }
 }

@@ -1,143 +1,325 @@
-//! 3×3 convolutions of channels-last images, stride 1, zeros around the border, as implicit matrix products.
+//! 3×3 convolutions of channels-last images, stride 1, zeros around the border.
+//!
+//! Filters of 16 channels and more on both sides go by Winograd's transform, a chunk of tiles at a time so that a chunk
+//! stays in cache; a layer with fewer channels on one side (the first and the last of a network) by the patches of
+//! that side.
 
-use super::gemm::{Gather, Panels, multiply};
-use super::pointwise::{add_bias, bias_gradient};
-use super::raw;
-use crate::kernel::Level;
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+use super::buffer::Buffer;
+use super::gemm::{Left, Right, Size, multiply, transpose};
+use super::pointwise::add_bias;
+use super::winograd::{
+    POSITIONS, Tiles, add_filter_gradients, filter_len, transform_filters, transform_gradients,
+    transform_images, transform_results,
+};
 
-/// Correlates x [n, h, w, in] with w [3, 3, in, out] and adds the bias, `[out]` or, one for each image, [n, out].
-pub fn conv3x3(x: &Tensor, w: &Tensor, b: &Tensor) -> Result<Tensor> {
-    x.apply_op3(w, b, Conv3x3)
+/// From [n, h, w, inputs] to [n, h, w, outputs].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conv3x3 {
+    pub h: usize,
+    pub w: usize,
+    pub inputs: usize,
+    pub outputs: usize,
 }
 
-struct Conv3x3;
-
-/// Images with a border of one zero pixel, and the offsets of their 3×3 patches: the patch of pixel i has its
-/// element (ky, kx, c) at `corners[i] + taps[(ky·3 + kx)·channels + c]`.
-struct Patches {
-    padded: Vec<f32>,
-    corners: Vec<u32>,
-    taps: Vec<u32>,
+/// Filters [3, 3, inputs, outputs] in the forms that the products need.
+#[derive(Debug)]
+pub struct Filters {
+    forward: Buffer,
+    /// For the gradient of the images: turned by 180°, inputs and outputs exchanged.
+    backward: Option<Buffer>,
 }
 
-impl Patches {
-    fn of(x: &[f32], [n, h, w, channels]: [usize; 4]) -> Patches {
-        let (wide, row) = ((w + 2) * channels, w * channels);
-        let mut padded = vec![0.0; n * (h + 2) * wide];
-        let mut corners = Vec::with_capacity(n * h * w);
-        for (y, line) in x.chunks_exact(row).enumerate() {
-            let top = (y / h * (h + 2) + y % h) * wide;
-            padded[top + wide + channels..][..row].copy_from_slice(line);
-            corners.extend((0..w).map(|x| (top + x * channels) as u32));
+/// The numbers of a chunk of transformed tiles that are wanted in cache.
+const CHUNK: usize = 1 << 18;
+
+impl Conv3x3 {
+    fn winograd(self) -> bool {
+        self.inputs.min(self.outputs) >= 16
+    }
+
+    fn turned(self) -> Conv3x3 {
+        Conv3x3 { inputs: self.outputs, outputs: self.inputs, ..self }
+    }
+
+    /// Prepares filters, also for the gradient of the images if `backward`.
+    pub fn filters(self, w: &[f32], backward: bool) -> Filters {
+        let turned = (backward || !self.winograd() && self.inputs > self.outputs).then(|| {
+            let mut turned = Buffer::stale(w.len());
+            let matrix = self.inputs * self.outputs;
+            for (w, out) in w.chunks_exact(matrix).zip(turned.chunks_exact_mut(matrix).rev()) {
+                transpose(w, self.outputs, out);
+            }
+            turned
+        });
+        if self.winograd() {
+            let transform = |c: Conv3x3, w: &[f32]| {
+                let mut out = Buffer::stale(filter_len(c.inputs, c.outputs));
+                transform_filters(w, c.inputs, c.outputs, &mut out);
+                out
+            };
+            Filters { forward: transform(self, w), backward: turned.map(|w| transform(self.turned(), &w)) }
+        } else {
+            Filters { forward: Buffer::of(w), backward: turned }
         }
-        let taps = (0..3).flat_map(|ky| (0..3 * channels).map(move |k| (ky * wide + k) as u32)).collect();
-        Patches { padded, corners, taps }
-    }
-}
-
-fn dims(layout: &Layout) -> Result<[usize; 4]> {
-    let (n, h, w, c) = layout.shape().dims4()?;
-    Ok([n, h, w, c])
-}
-
-impl CustomOp3 for Conv3x3 {
-    fn name(&self) -> &'static str {
-        "conv3x3"
     }
 
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        lx: &Layout,
-        w: &CpuStorage,
-        lw: &Layout,
-        b: &CpuStorage,
-        lb: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (x, w, b) = (raw::slice(x, lx)?, raw::slice(w, lw)?, raw::slice(b, lb)?);
-        let ([n, h, width, inputs], [ky, kx, channels, outputs]) = (dims(lx)?, dims(lw)?);
-        if [ky, kx, channels] != [3, 3, inputs] || (b.len() != outputs && b.len() != n * outputs) {
-            candle_core::bail!("conv3x3: {:?} * {:?} + {:?}", lx.dims(), lw.dims(), lb.dims());
+    /// y = x * w + b, or y += x * w + b: the correlation of x [n, h, w, inputs] with the filters and a bias, one row
+    /// for all images, one for each, or none.
+    pub fn forward(self, x: &[f32], filters: &Filters, bias: &[f32], add: bool, y: &mut [f32]) {
+        if self.winograd() {
+            self.by_tiles(x, &filters.forward, bias, add, y);
+        } else {
+            self.by_patches(x, &filters.forward, filters.backward.as_deref(), add, y);
+            if !bias.is_empty() {
+                add_bias(y, bias, self.outputs);
+            }
         }
-        let p = Patches::of(x, [n, h, width, inputs]);
-        let a = Gather { data: &p.padded, rows: &p.corners, cols: &p.taps };
-        let mut y = multiply(Level::current(), a, &Panels::pack(w, 9 * inputs, outputs));
-        add_bias(&mut y, b, outputs);
-        raw::result(y, (n, h, width, outputs))
     }
 
-    fn bwd(
-        &self,
-        x: &Tensor,
-        w: &Tensor,
-        b: &Tensor,
-        _y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (n, h, width, inputs) = x.dims4()?;
-        let (_, _, _, outputs) = w.dims4()?;
-        raw::read(dy, |dy| {
-            // The gradient of the images is the correlation of dy with the filters turned by 180° and
-            // transposed.
-            let dx = raw::gradient(x, || {
-                let turned = raw::read(w, |w| {
-                    Panels::pack_strided(w, 9 * outputs, inputs, outputs, |k| {
-                        (8 - k / outputs) * inputs * outputs + k % outputs
-                    })
-                })?;
-                let p = Patches::of(dy, [n, h, width, outputs]);
-                let a = Gather { data: &p.padded, rows: &p.corners, cols: &p.taps };
-                Ok(multiply(Level::current(), a, &turned))
-            })?;
-            let dw = raw::gradient(w, || {
-                raw::read(x, |x| {
-                    let p = Patches::of(x, [n, h, width, inputs]);
-                    let a = Gather { data: &p.padded, rows: &p.taps, cols: &p.corners };
-                    multiply(Level::current(), a, &Panels::pack(dy, n * h * width, outputs))
-                })
-            })?;
-            let db = raw::gradient(b, || Ok(bias_gradient(dy, b.elem_count() / outputs, outputs)))?;
-            Ok((dx, dw, db))
-        })?
+    /// The gradient of the images.
+    ///
+    /// # Panics
+    /// When the filters were not prepared for it.
+    pub fn image_gradient(self, dy: &[f32], filters: &Filters, dx: &mut [f32]) {
+        let turned = filters.backward.as_ref().expect("filters prepared for the gradient");
+        if self.winograd() {
+            self.turned().by_tiles(dy, turned, &[], false, dx);
+        } else {
+            self.turned().by_patches(dy, turned, Some(&filters.forward), false, dx);
+        }
+    }
+
+    /// Adds the gradient of the filters.
+    pub fn add_filter_gradient(self, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+        if self.winograd() {
+            self.gradient_by_tiles(x, dy, dw);
+        } else {
+            self.gradient_by_patches(x, dy, dw);
+        }
+    }
+
+    fn tiles(self, channels: usize) -> Tiles {
+        Tiles { h: self.h, w: self.w, channels }
+    }
+
+    /// The chunks of tiles of images x.
+    fn chunks(self, x: &[f32]) -> impl Iterator<Item = (usize, usize)> {
+        let total = self.tiles(self.inputs).count(x.len() / (self.h * self.w * self.inputs));
+        let chunk = (CHUNK / (POSITIONS * (self.inputs + self.outputs))).max(32).next_multiple_of(8);
+        (0..total).step_by(chunk).map(move |first| (first, chunk.min(total - first)))
+    }
+
+    fn by_tiles(self, x: &[f32], filters: &[f32], bias: &[f32], add: bool, y: &mut [f32]) {
+        let (k, n) = (self.inputs, self.outputs);
+        let filters = filters.chunks_exact(filters.len() / POSITIONS);
+        for (first, m) in self.chunks(x) {
+            let (mut a, mut c) = (Buffer::stale(POSITIONS * m * k), Buffer::stale(POSITIONS * m * n));
+            transform_images(x, self.tiles(k), first, &mut a);
+            let products = a.chunks_exact(m * k).zip(c.chunks_exact_mut(m * n));
+            for ((a, c), w) in products.zip(filters.clone()) {
+                multiply(Size { m, k, n }, Left { data: a, row: k, col: 1 }, Right::panels(w, k), c, false);
+            }
+            transform_results(&c, self.tiles(n), first, bias, add, y);
+        }
+    }
+
+    fn gradient_by_tiles(self, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+        let (m, n) = (self.inputs, self.outputs);
+        let mut sums = Buffer::stale(POSITIONS * m * n);
+        for (first, k) in self.chunks(x) {
+            let (mut a, mut b) = (Buffer::stale(POSITIONS * m * k), Buffer::stale(POSITIONS * k * n));
+            transform_images(x, self.tiles(m), first, &mut a);
+            transform_gradients(dy, self.tiles(n), first, &mut b);
+            let products = a.chunks_exact(m * k).zip(b.chunks_exact(k * n));
+            for ((a, b), sum) in products.zip(sums.chunks_exact_mut(m * n)) {
+                let a = Left { data: a, row: 1, col: m };
+                multiply(Size { m, k, n }, a, Right::rows(b, n), sum, first > 0);
+            }
+        }
+        add_filter_gradients(&sums, dw);
+    }
+
+    /// With fewer inputs than outputs, the patches of x times the filters; else each pixel's contributions to its
+    /// neighbours, from the turned filters.
+    fn by_patches(self, x: &[f32], filters: &[f32], turned: Option<&[f32]>, add: bool, y: &mut [f32]) {
+        let (k, n) = (self.inputs, self.outputs);
+        let m = x.len() / k;
+        if k <= n {
+            let mut patches = Buffer::stale(m * 9 * k);
+            self.patches(x, k, &mut patches);
+            let a = Left { data: &patches, row: 9 * k, col: 1 };
+            multiply(Size { m, k: 9 * k, n }, a, Right::rows(filters, n), y, add);
+        } else {
+            let turned = turned.expect("turned filters");
+            let mut matrix = Buffer::stale(filters.len());
+            transpose(turned, k, &mut matrix);
+            let mut parts = Buffer::stale(m * 9 * n);
+            let a = Left { data: x, row: k, col: 1 };
+            multiply(Size { m, k, n: 9 * n }, a, Right::rows(&matrix, 9 * n), &mut parts, false);
+            if !add {
+                y.fill(0.0);
+            }
+            self.add_patches(&parts, n, y);
+        }
+    }
+
+    fn gradient_by_patches(self, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+        let (inputs, outputs) = (self.inputs, self.outputs);
+        let k = x.len() / inputs;
+        if inputs <= outputs {
+            let mut patches = Buffer::stale(k * 9 * inputs);
+            self.patches(x, inputs, &mut patches);
+            let a = Left { data: &patches, row: 1, col: 9 * inputs };
+            let size = Size { m: 9 * inputs, k, n: outputs };
+            multiply(size, a, Right::rows(dy, outputs), dw, true);
+        } else {
+            let mut patches = Buffer::stale(k * 9 * outputs);
+            self.patches(dy, outputs, &mut patches);
+            let mut turned = Buffer::stale(dw.len());
+            let a = Left { data: x, row: 1, col: inputs };
+            let size = Size { m: inputs, k, n: 9 * outputs };
+            multiply(size, a, Right::rows(&patches, 9 * outputs), &mut turned, false);
+            for (input, row) in turned.chunks_exact(9 * outputs).enumerate() {
+                for (tap, values) in row.chunks_exact(outputs).rev().enumerate() {
+                    for (dw, value) in dw[(tap * inputs + input) * outputs..].iter_mut().zip(values) {
+                        *dw += value;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Visits, for each pixel, its number, its place in the patch (ky·3 + kx), and the neighbour there.
+    fn neighbours(self, n: usize, mut visit: impl FnMut(usize, usize, Option<usize>)) {
+        for pixel in 0..n * self.h * self.w {
+            let (y, x) = (pixel / self.w % self.h, pixel % self.w);
+            for tap in 0..9 {
+                let (ny, nx) = (y + tap / 3, x + tap % 3);
+                let inside = (1..=self.h).contains(&ny) && (1..=self.w).contains(&nx);
+                visit(pixel, tap, inside.then(|| pixel + tap / 3 * self.w + tap % 3 - self.w - 1));
+            }
+        }
+    }
+
+    /// The 3×3 patches of images of so many channels, [n·h·w, 9·channels].
+    fn patches(self, x: &[f32], channels: usize, out: &mut [f32]) {
+        let n = x.len() / (self.h * self.w * channels);
+        self.neighbours(n, |pixel, tap, neighbour| {
+            let out = &mut out[(pixel * 9 + tap) * channels..][..channels];
+            match neighbour {
+                Some(from) => out.copy_from_slice(&x[from * channels..][..channels]),
+                None => out.fill(0.0),
+            }
+        });
+    }
+
+    /// The transpose of `patches`: adds each part of a patch to the pixel that it came from.
+    fn add_patches(self, parts: &[f32], channels: usize, y: &mut [f32]) {
+        let n = y.len() / (self.h * self.w * channels);
+        self.neighbours(n, |pixel, tap, neighbour| {
+            if let Some(to) = neighbour {
+                let part = &parts[(pixel * 9 + tap) * channels..][..channels];
+                for (y, part) in y[to * channels..][..channels].iter_mut().zip(part) {
+                    *y += part;
+                }
+            }
+        });
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::gradient_check::check;
+    use super::super::gradient_check::{check, normal};
     use super::*;
-    use candle_core::{Device, Var};
+    use candle_core::{Device, Tensor, Var};
 
-    #[test]
-    fn gradients() {
-        check(&[&[2, 4, 5, 3], &[3, 3, 3, 2], &[2]], |a| conv3x3(&a[0], &a[1], &a[2]));
-        check(&[&[3, 3, 2, 2], &[3, 3, 2, 4], &[3, 4]], |a| conv3x3(&a[0], &a[1], &a[2]));
+    fn forward(c: Conv3x3, x: &[f32], w: &[f32], b: &[f32]) -> Vec<f32> {
+        let mut y = vec![0.0; x.len() / c.inputs * c.outputs];
+        c.forward(x, &c.filters(w, false), b, false, &mut y);
+        y
     }
 
-    /// Values and gradients against candle's own convolution, which works on [n, c, h, w]; 9·5 terms of size
-    /// one in f32 leave errors of a few 1e-6.
+    fn gradients(c: Conv3x3, x: &[f32], w: &[f32], dy: &[f32]) -> Vec<Vec<f32>> {
+        let (mut dx, mut dw) = (vec![0.0; x.len()], vec![0.0; w.len()]);
+        c.image_gradient(dy, &c.filters(w, true), &mut dx);
+        c.add_filter_gradient(x, dy, &mut dw);
+        vec![dx, dw]
+    }
+
+    const LAYERS: [Conv3x3; 5] = [
+        Conv3x3 { h: 4, w: 5, inputs: 3, outputs: 2 },
+        Conv3x3 { h: 3, w: 2, inputs: 2, outputs: 5 },
+        Conv3x3 { h: 2, w: 7, inputs: 16, outputs: 1 },
+        Conv3x3 { h: 5, w: 9, inputs: 16, outputs: 19 },
+        Conv3x3 { h: 1, w: 3, inputs: 33, outputs: 48 },
+    ];
+
+    /// The layer is linear in each input, so that a large step costs nothing and rounding counts less.
+    #[test]
+    fn against_differences() {
+        for c in LAYERS {
+            let lengths = [2 * c.h * c.w * c.inputs, 9 * c.inputs * c.outputs];
+            check(0.5, &lengths, |a| forward(c, &a[0], &a[1], &[]), |a, dy| gradients(c, &a[0], &a[1], dy));
+        }
+    }
+
+    /// Values and gradients against candle's own convolution, which works on [n, c, h, w], with a bias for each image:
+    /// up to 9·33 terms of size one in f32, and the transforms, leave errors of a few 1e-5.
     #[test]
     fn against_candle() {
-        let shapes: [&[usize]; 3] = [&[2, 6, 5, 5], &[3, 3, 5, 40], &[40]];
-        let vars: Vec<Var> = shapes
-            .iter()
-            .map(|&s| Var::from_tensor(&Tensor::randn(0f32, 1.0, s, &Device::Cpu).unwrap()).unwrap())
-            .collect();
-        let ours = conv3x3(&vars[0], &vars[1], &vars[2]).unwrap();
-        let x = vars[0].permute((0, 3, 1, 2)).unwrap().contiguous().unwrap();
-        let w = vars[1].permute((3, 2, 0, 1)).unwrap().contiguous().unwrap();
-        let theirs = x.conv2d(&w, 1, 1, 1, 1).unwrap().permute((0, 2, 3, 1)).unwrap();
-        let theirs = theirs.broadcast_add(&vars[2]).unwrap().contiguous().unwrap();
-        let close = |a: &Tensor, b: &Tensor| {
-            let worst = (a - b).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap();
-            assert!(worst.to_scalar::<f32>().unwrap() < 1e-3, "{worst}");
-        };
-        close(&ours, &theirs);
-        let (a, b) = (ours.sqr().unwrap().mean_all().unwrap(), theirs.sqr().unwrap().mean_all().unwrap());
-        let (a, b) = (a.backward().unwrap(), b.backward().unwrap());
-        for var in &vars {
-            close(&a.get(var).unwrap().contiguous().unwrap(), &b.get(var).unwrap().contiguous().unwrap());
+        for c in LAYERS {
+            let (n, device) = (3, &Device::Cpu);
+            let var = |index, shape: &[usize]| {
+                let values = normal(index, shape.iter().product());
+                Var::from_tensor(&Tensor::from_vec(values, shape, device).unwrap()).unwrap()
+            };
+            let x = var(1, &[n, c.h, c.w, c.inputs]);
+            let w = var(2, &[3, 3, c.inputs, c.outputs]);
+            let b = var(3, &[n, c.outputs]);
+            let dy = Tensor::from_vec(normal(4, n * c.h * c.w * c.outputs), (n, c.h, c.w, c.outputs), device);
+            let images = x.permute((0, 3, 1, 2)).unwrap().contiguous().unwrap();
+            let filters = w.permute((3, 2, 0, 1)).unwrap().contiguous().unwrap();
+            let y = images.conv2d(&filters, 1, 1, 1, 1).unwrap().permute((0, 2, 3, 1)).unwrap();
+            let y = y.broadcast_add(&b.reshape((n, 1, 1, c.outputs)).unwrap()).unwrap();
+            let sum = (&y * dy.unwrap()).unwrap().sum_all().unwrap();
+            let theirs = sum.backward().unwrap();
+            let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let close = |ours: &[f32], theirs: &Tensor| {
+                for (a, b) in ours.iter().zip(flat(theirs)) {
+                    assert!((a - b).abs() < 2e-4 * (1.0 + b.abs()), "{c:?}: {a}, candle gives {b}");
+                }
+            };
+            let (x_, w_, b_) = (flat(&x), flat(&w), flat(&b));
+            close(&forward(c, &x_, &w_, &b_), &y);
+            let ours = gradients(c, &x_, &w_, &normal(4, n * c.h * c.w * c.outputs));
+            close(&ours[0], theirs.get(&x).unwrap());
+            close(&ours[1], theirs.get(&w).unwrap());
         }
+    }
+
+    /// The error of Winograd's transform against sums in f64: for 64 channels, normal images and filters of variance
+    /// 1/(9·64), the root mean square was 1.8e-6 and the largest of 8,192 errors 2.6e-5, for results of size one. (Plain
+    /// sums in f32 err by 1e-7; the transform's matrices have entries up to 8.)
+    #[test]
+    fn error_of_the_transform() {
+        let c = Conv3x3 { h: 8, w: 8, inputs: 64, outputs: 64 };
+        let x = normal(1, 2 * 64 * 64);
+        let w: Vec<f32> = normal(2, 9 * 64 * 64).iter().map(|w| w / 24.0).collect();
+        let (mut square, mut largest, y) = (0.0f64, 0.0f64, forward(c, &x, &w, &[]));
+        let mut exact = vec![0.0f64; y.len()];
+        c.neighbours(2, |pixel, tap, neighbour| {
+            for (k, out) in neighbour.into_iter().flat_map(|n| (0..64).map(move |k| (k, n * 64 + k))) {
+                for o in 0..64 {
+                    exact[pixel * 64 + o] += f64::from(x[out]) * f64::from(w[(tap * 64 + k) * 64 + o]);
+                }
+            }
+        });
+        for (y, exact) in y.iter().zip(&exact) {
+            let error = (f64::from(*y) - exact).abs();
+            square += error * error;
+            largest = largest.max(error);
+        }
+        let rms = (square / y.len() as f64).sqrt();
+        assert!(rms < 3e-6 && largest < 6e-5, "root mean square {rms:e}, largest {largest:e}");
     }
 }

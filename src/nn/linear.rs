@@ -1,80 +1,82 @@
 //! Dense layers, and with them the 1×1 convolutions of channels-last images.
 
-use super::gemm::{Gather, Panels, multiply};
-use super::pointwise::{add_bias, bias_gradient};
-use super::raw;
-use crate::kernel::Level;
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+use super::buffer::Buffer;
+use super::error::NnError;
+use super::gemm::{Left, Right, Size, multiply, panels_len, transpose_to_panels};
+use super::parameters::{Init, Parameters, Slot};
+use super::pointwise::{add_bias, add_row_sums};
 
-/// y = x·w + b for x [..., in], w [in, out]. The bias is `[out]`, or [n, out] where x is [n, ..., in]: one for
-/// each sample, which is how a time embedding enters.
-pub fn linear(x: &Tensor, w: &Tensor, b: &Tensor) -> Result<Tensor> {
-    x.apply_op3(w, b, Linear)
+/// y = x·w + b for x [rows, inputs], w [inputs, outputs].
+#[derive(Debug, Clone, Copy)]
+pub struct Dense {
+    w: Slot,
+    b: Option<Slot>,
+    inputs: usize,
+    outputs: usize,
 }
 
-struct Linear;
-
-fn row_offsets(rows: usize, width: usize) -> Vec<u32> {
-    (0..rows).map(|i| (i * width) as u32).collect()
-}
-
-fn first(n: usize) -> Vec<u32> {
-    (0..n as u32).collect()
-}
-
-impl CustomOp3 for Linear {
-    fn name(&self) -> &'static str {
-        "linear"
+impl Dense {
+    /// The layer of the parameters `name.w` and `name.b`.
+    pub fn new(
+        p: &mut Parameters,
+        name: &str,
+        inputs: usize,
+        outputs: usize,
+        init: Init,
+    ) -> Result<Dense, NnError> {
+        let w = p.get(&format!("{name}.w"), &[inputs, outputs], init)?;
+        let b = p.get(&format!("{name}.b"), &[outputs], Init::Zeros)?;
+        Ok(Dense { b: Some(b), ..Dense::of(w, inputs, outputs) })
     }
 
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        lx: &Layout,
-        w: &CpuStorage,
-        lw: &Layout,
-        b: &CpuStorage,
-        lb: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (x, w, b) = (raw::slice(x, lx)?, raw::slice(w, lw)?, raw::slice(b, lb)?);
-        let (inputs, outputs) = lw.shape().dims2()?;
-        let rows = x.len() / inputs;
-        if lx.dims().last() != Some(&inputs) || b.len() % outputs != 0 || rows * outputs % b.len() != 0 {
-            candle_core::bail!("linear: {:?} x {:?} + {:?}", lx.dims(), lw.dims(), lb.dims());
+    /// The layer of this matrix without a bias.
+    pub fn of(w: Slot, inputs: usize, outputs: usize) -> Dense {
+        Dense { w, b: None, inputs, outputs }
+    }
+
+    /// The same with this bias.
+    pub fn with_bias(self, b: Slot) -> Dense {
+        Dense { b: Some(b), ..self }
+    }
+
+    /// y for these parameters of the network.
+    pub fn forward(&self, parameters: &[f32], x: &[f32]) -> Buffer {
+        let mut y = Buffer::stale(x.len() / self.inputs * self.outputs);
+        self.product(parameters, x, false, &mut y);
+        y
+    }
+
+    /// Adds y to what is there.
+    pub fn add_forward(&self, parameters: &[f32], x: &[f32], y: &mut [f32]) {
+        self.product(parameters, x, true, y);
+    }
+
+    fn product(&self, parameters: &[f32], x: &[f32], add: bool, y: &mut [f32]) {
+        let size = Size { m: x.len() / self.inputs, k: self.inputs, n: self.outputs };
+        let w = Right::rows(self.w.of(parameters), self.outputs);
+        multiply(size, Left { data: x, row: self.inputs, col: 1 }, w, y, add);
+        if let Some(b) = self.b {
+            add_bias(y, b.of(parameters), self.outputs);
         }
-        let a = Gather { data: x, rows: &row_offsets(rows, inputs), cols: &first(inputs) };
-        let mut y = multiply(Level::current(), a, &Panels::pack(w, inputs, outputs));
-        add_bias(&mut y, b, outputs);
-        let mut shape = lx.dims().to_vec();
-        shape[lx.dims().len() - 1] = outputs;
-        raw::result(y, shape)
     }
 
-    fn bwd(
-        &self,
-        x: &Tensor,
-        w: &Tensor,
-        b: &Tensor,
-        _y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (inputs, outputs) = w.dims2()?;
-        let rows = x.elem_count() / inputs;
-        raw::read(dy, |dy| {
-            let dx = raw::gradient(x, || {
-                let transposed = raw::read(w, |w| Panels::pack_strided(w, outputs, inputs, outputs, |k| k))?;
-                let a = Gather { data: dy, rows: &row_offsets(rows, outputs), cols: &first(outputs) };
-                Ok(multiply(Level::current(), a, &transposed))
-            })?;
-            let dw = raw::gradient(w, || {
-                raw::read(x, |x| {
-                    let a = Gather { data: x, rows: &first(inputs), cols: &row_offsets(rows, inputs) };
-                    multiply(Level::current(), a, &Panels::pack(dy, rows, outputs))
-                })
-            })?;
-            let db = raw::gradient(b, || Ok(bias_gradient(dy, b.elem_count() / outputs, outputs)))?;
-            Ok((dx, dw, db))
-        })?
+    /// Adds the gradients of w and, where there is one, b.
+    pub fn add_gradients(&self, x: &[f32], dy: &[f32], gradients: &mut [f32]) {
+        if let Some(b) = self.b {
+            add_row_sums(dy, self.outputs, b.of_mut(gradients));
+        }
+        let size = Size { m: self.inputs, k: x.len() / self.inputs, n: self.outputs };
+        let x = Left { data: x, row: 1, col: self.inputs };
+        multiply(size, x, Right::rows(dy, self.outputs), self.w.of_mut(gradients), true);
+    }
+
+    /// The gradient of x, or with `add` dx and the gradient.
+    pub fn input_gradient(&self, parameters: &[f32], dy: &[f32], add: bool, dx: &mut [f32]) {
+        let (k, n) = (self.outputs, self.inputs);
+        let mut turned = Buffer::stale(panels_len(k, n));
+        transpose_to_panels(self.w.of(parameters), k, &mut turned);
+        let size = Size { m: dy.len() / k, k, n };
+        multiply(size, Left { data: dy, row: k, col: 1 }, Right::panels(&turned, k), dx, add);
     }
 }
 
@@ -83,19 +85,23 @@ mod tests {
     use super::super::gradient_check::check;
     use super::*;
 
+    /// Over the layer's input and its parameters.
     #[test]
-    fn gradients() {
-        check(&[&[5, 7], &[7, 3], &[3]], |a| linear(&a[0], &a[1], &a[2]));
-        check(&[&[2, 3, 4, 5], &[5, 6], &[2, 6]], |a| linear(&a[0], &a[1], &a[2]));
-    }
-
-    /// A bias for each sample is added to all of its rows.
-    #[test]
-    fn bias_of_each_sample() {
-        let x = raw::tensor(vec![1.0; 4], (2, 2, 1)).unwrap();
-        let w = raw::tensor(vec![1.0, 2.0], (1, 2)).unwrap();
-        let b = raw::tensor(vec![0.0, 10.0, 20.0, 30.0], (2, 2)).unwrap();
-        let y = raw::values(&linear(&x, &w, &b).unwrap()).unwrap();
-        assert_eq!(y, [1.0, 12.0, 1.0, 12.0, 21.0, 32.0, 21.0, 32.0]);
+    fn against_differences() {
+        for (rows, inputs, outputs) in [(5, 7, 3), (6, 40, 33)] {
+            let mut p = Parameters::random(1);
+            let dense = Dense::new(&mut p, "layer", inputs, outputs, Init::Zeros).unwrap();
+            check(
+                0.01,
+                &[rows * inputs, (inputs + 1) * outputs],
+                |a| dense.forward(&a[1], &a[0]).to_vec(),
+                |a, dy| {
+                    let (mut dx, mut gradients) = (vec![0.0; a[0].len()], vec![0.0; a[1].len()]);
+                    dense.input_gradient(&a[1], dy, false, &mut dx);
+                    dense.add_gradients(&a[0], dy, &mut gradients);
+                    vec![dx, gradients]
+                },
+            );
+        }
     }
 }

@@ -1,13 +1,14 @@
-//! Networks on the CPU: candle's tensors and autograd over coarse operations of our own.
+//! Networks on the CPU. To candle a network is one operation of its input and of all its parameters, with a reverse pass of
+//! our own (`operation`): activations live in buffers that are used again, and none is kept outside training.
 //!
 //! A batch is cut into blocks of fixed size; each block runs forward and backward on one thread with its
 //! activations in cache, and the blocks' gradients are added in order. So the result does not depend on the
 //! number of threads.
 
 pub mod adamw;
+pub mod buffer;
 pub mod classifier;
 pub mod conv;
-pub mod ema;
 pub mod error;
 pub mod gemm;
 #[cfg(test)]
@@ -17,11 +18,15 @@ pub mod loss;
 pub mod mlp;
 pub mod network;
 pub mod norm;
+pub mod operation;
 pub mod parameters;
 pub mod pointwise;
 pub mod raw;
+pub mod residual;
 pub mod resize;
 pub mod time_embedding;
 pub mod trainer;
 pub mod unet;
+pub mod vector;
 pub mod weights;
+pub mod winograd;

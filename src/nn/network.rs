@@ -2,11 +2,12 @@
 
 use super::error::NnError;
 use super::mlp::{Mlp, MlpConfig};
-use super::parameters::Parameters;
+use super::parameters::{Packed, Parameters};
 use super::unet::{Unet, UnetConfig};
 use candle_core::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A network and its size.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -63,7 +64,7 @@ impl NetworkConfig {
 /// A network that predicts noise.
 #[derive(Debug)]
 pub enum Network {
-    Unet(Box<Unet>),
+    Unet(Unet),
     Mlp(Mlp),
 }
 
@@ -71,9 +72,17 @@ impl Network {
     /// The network for data of `shape` (one sample's), asking `p` for its parameters.
     pub fn new(config: &NetworkConfig, shape: &[usize], p: &mut Parameters) -> Result<Network, NnError> {
         Ok(match config {
-            NetworkConfig::Unet(c) => Network::Unet(Box::new(Unet::new(c, shape, p)?)),
+            NetworkConfig::Unet(c) => Network::Unet(Unet::new(c, shape, p)?),
             NetworkConfig::Mlp(c) => Network::Mlp(Mlp::new(c, shape, p)?),
         })
+    }
+
+    /// Its parameters.
+    pub fn packed(&self) -> &Arc<Packed> {
+        match self {
+            Network::Unet(network) => network.packed(),
+            Network::Mlp(network) => network.packed(),
+        }
     }
 
     /// The noise in x [n, d] at these times (0 to 1000), as [n, d].
@@ -85,11 +94,12 @@ impl Network {
     }
 }
 
-/// The number of samples that are computed together: about 512 pixels, so that activations stay in cache. It
-/// depends on the data's shape alone, because it fixes the order in which gradients are added.
-pub fn block_size(shape: &[usize]) -> usize {
+/// The number of samples of a batch that are computed together: as many as share the cost of streaming the weights
+/// through the caches, but at most an eighth of an image batch, so that threads have work. It depends on the shape of
+/// the data and the batch alone, because it fixes the order in which gradients are added.
+pub fn block_size(shape: &[usize], batch: usize) -> usize {
     match shape {
-        [_, height, width] => (512 / (height * width).max(1)).max(1),
-        _ => 128,
+        [_, height, width] => (8192 / (height * width).max(1)).clamp(1, batch.div_ceil(8).max(1)),
+        _ => 256,
     }
 }

@@ -1,20 +1,61 @@
 //! Group normalisation (Wu and He 2018) followed by SiLU, in one operation.
 
-use super::pointwise::{sigmoid, vectorised};
-use super::raw;
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+use super::buffer::Buffer;
+use super::error::NnError;
+use super::parameters::{Init, Parameters, Slot};
+use super::pointwise::{add_assign, sigmoid, vectorised};
 
 /// Added to the variance.
 const EPSILON: f32 = 1e-5;
 
 /// silu(γ·(x − mean)/√(var + 1e-5) + β) for x [n, ..., channels], with mean and variance over each sample's
-/// group of neighbouring channels; γ and β are `[channels]`, and `groups` divides the channels.
-pub fn group_norm_silu(x: &Tensor, gamma: &Tensor, beta: &Tensor, groups: usize) -> Result<Tensor> {
-    x.apply_op3(gamma, beta, GroupNormSilu { groups })
+/// group of neighbouring channels; γ and β are `[channels]`.
+#[derive(Debug, Clone, Copy)]
+pub struct Norm {
+    gamma: Slot,
+    beta: Slot,
+    groups: usize,
 }
 
-struct GroupNormSilu {
-    groups: usize,
+impl Norm {
+    /// The layer of the parameters `name.gamma` and `name.beta`; `groups` divides the channels.
+    pub fn new(p: &mut Parameters, name: &str, channels: usize, groups: usize) -> Result<Norm, NnError> {
+        let gamma = p.get(&format!("{name}.gamma"), &[channels], Init::Ones)?;
+        Ok(Norm { gamma, beta: p.get(&format!("{name}.beta"), &[channels], Init::Zeros)?, groups })
+    }
+
+    /// The result for n samples x.
+    pub fn forward(&self, parameters: &[f32], x: &[f32], n: usize) -> Buffer {
+        let mut y = Buffer::stale(x.len());
+        forward(x, self.gamma.of(parameters), self.beta.of(parameters), n, self.groups, &mut y);
+        y
+    }
+
+    /// The gradient of x; adds those of γ and β.
+    pub fn backward(
+        &self,
+        parameters: &[f32],
+        x: &[f32],
+        n: usize,
+        mut dy: Buffer,
+        gradients: &mut [f32],
+    ) -> Buffer {
+        let gamma = self.gamma.of(parameters);
+        let (mut dgamma, mut dbeta) = (Buffer::zeros(gamma.len()), Buffer::zeros(gamma.len()));
+        backward(Backward {
+            x,
+            gamma,
+            beta: self.beta.of(parameters),
+            samples: n,
+            groups: self.groups,
+            dx: &mut dy,
+            dgamma: &mut dgamma,
+            dbeta: &mut dbeta,
+        });
+        add_assign(self.gamma.of_mut(gradients), &dgamma);
+        add_assign(self.beta.of_mut(gradients), &dbeta);
+        dy
+    }
 }
 
 /// Several pixels are taken as one row of about this length, so that the loops over it fill vector registers.
@@ -104,12 +145,11 @@ vectorised! {
     }
 }
 
-/// The arguments of the backward pass and the gradients that it fills.
+/// The arguments of the backward pass and the gradients that it fills; `dx` comes in as dy.
 struct Backward<'a> {
     x: &'a [f32],
     gamma: &'a [f32],
     beta: &'a [f32],
-    dy: &'a [f32],
     samples: usize,
     groups: usize,
     dx: &'a mut [f32],
@@ -127,22 +167,22 @@ vectorised! {
         let zeros = || row_of(channels, repeats(channels));
         let (mut mean, mut inverse, mut sum_dz, mut sum_dz_xhat) = (zeros(), zeros(), zeros(), zeros());
         let row = gamma.len();
-        let samples = b.x.chunks_exact(sample).zip(b.dy.chunks_exact(sample)).zip(b.dx.chunks_exact_mut(sample));
-        for ((x, dy), dx) in samples {
+        let samples = b.x.chunks_exact(sample).zip(b.dx.chunks_exact_mut(sample));
+        for (x, dx) in samples {
             statistics(x, channels, size, &mut mean, &mut inverse);
             sum_dz.fill(0.0);
             sum_dz_xhat.fill(0.0);
             // First dz = dL/d(γ x̂ + β) into dx, with its sums.
-            for ((x, dy), dx) in x.chunks(row).zip(dy.chunks(row)).zip(dx.chunks_mut(row)) {
+            for (x, dx) in x.chunks(row).zip(dx.chunks_mut(row)) {
                 let n = x.len();
-                let (dy, dx) = (&dy[..n], &mut dx[..n]);
+                let dx = &mut dx[..n];
                 let (mean, inverse, gamma, beta) = (&mean[..n], &inverse[..n], &gamma[..n], &beta[..n]);
                 let (sum_dz, sum_dz_xhat) = (&mut sum_dz[..n], &mut sum_dz_xhat[..n]);
                 for i in 0..n {
                     let xhat = (x[i] - mean[i]) * inverse[i];
                     let z = xhat * gamma[i] + beta[i];
                     let s = sigmoid(z);
-                    let dz = dy[i] * (s * (1.0 + z * (1.0 - s)));
+                    let dz = dx[i] * (s * (1.0 + z * (1.0 - s)));
                     sum_dz[i] += dz;
                     sum_dz_xhat[i] += dz * xhat;
                     dx[i] = dz;
@@ -171,75 +211,32 @@ vectorised! {
     }
 }
 
-impl CustomOp3 for GroupNormSilu {
-    fn name(&self) -> &'static str {
-        "group_norm_silu"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        lx: &Layout,
-        gamma: &CpuStorage,
-        lg: &Layout,
-        beta: &CpuStorage,
-        lb: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (x, gamma, beta) = (raw::slice(x, lx)?, raw::slice(gamma, lg)?, raw::slice(beta, lb)?);
-        let channels = gamma.len();
-        if lx.dims().last() != Some(&channels) || beta.len() != channels || channels % self.groups != 0 {
-            candle_core::bail!("group_norm_silu: {:?}, {channels} in {} groups", lx.dims(), self.groups);
-        }
-        let mut y = vec![0.0; x.len()];
-        forward(x, gamma, beta, lx.dims()[0], self.groups, &mut y);
-        raw::result(y, lx.shape().clone())
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        gamma: &Tensor,
-        beta: &Tensor,
-        _y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let channels = gamma.elem_count();
-        let (mut dx, mut dgamma, mut dbeta) =
-            (vec![0.0; x.elem_count()], vec![0.0; channels], vec![0.0; channels]);
-        let (gamma_values, beta_values) = (raw::values(gamma)?, raw::values(beta)?);
-        raw::read(x, |x_values| {
-            raw::read(dy, |dy| {
-                backward(Backward {
-                    x: x_values,
-                    gamma: &gamma_values,
-                    beta: &beta_values,
-                    dy,
-                    samples: x.dims()[0],
-                    groups: self.groups,
-                    dx: &mut dx,
-                    dgamma: &mut dgamma,
-                    dbeta: &mut dbeta,
-                });
-            })
-        })??;
-        Ok((
-            Some(raw::tensor(dx, x.shape().clone())?),
-            Some(raw::tensor(dgamma, channels)?),
-            Some(raw::tensor(dbeta, channels)?),
-        ))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::gradient_check::check;
     use super::*;
     use crate::random::Streams;
 
+    fn layer(channels: usize, groups: usize) -> Norm {
+        Norm::new(&mut Parameters::random(1), "norm", channels, groups).unwrap()
+    }
+
+    /// Over the layer's input and its parameters.
     #[test]
-    fn gradients() {
-        check(&[&[2, 3, 4, 6], &[6], &[6]], |a| group_norm_silu(&a[0], &a[1], &a[2], 3));
-        check(&[&[3, 2, 2, 4], &[4], &[4]], |a| group_norm_silu(&a[0], &a[1], &a[2], 4));
+    fn against_differences() {
+        for (n, pixels, channels, groups) in [(2, 12, 6, 3), (3, 4, 4, 4), (2, 5, 64, 8)] {
+            let norm = layer(channels, groups);
+            check(
+                0.01,
+                &[n * pixels * channels, 2 * channels],
+                |a| norm.forward(&a[1], &a[0], n).to_vec(),
+                |a, dy| {
+                    let mut gradients = vec![0.0; a[1].len()];
+                    let dx = norm.backward(&a[1], &a[0], n, Buffer::of(dy), &mut gradients);
+                    vec![dx.to_vec(), gradients]
+                },
+            );
+        }
     }
 
     /// Against the definition in f64; f32 sums of twelve numbers of size one err by less than 1e-5.
@@ -247,10 +244,7 @@ mod tests {
     fn definition() {
         let mut x = vec![0.0; 2 * 6 * 4];
         Streams::new(3, "norm test").stream(0).fill_normal(&mut x);
-        let tensor = raw::tensor(x.clone(), (2, 6, 4)).unwrap();
-        let gamma = raw::tensor(vec![1.0, 2.0, 0.5, -1.0], 4).unwrap();
-        let beta = raw::tensor(vec![0.0, 1.0, -1.0, 0.5], 4).unwrap();
-        let y = raw::values(&group_norm_silu(&tensor, &gamma, &beta, 2).unwrap()).unwrap();
+        let y = layer(4, 2).forward(&[1.0, 2.0, 0.5, -1.0, 0.0, 1.0, -1.0, 0.5], &x, 2);
         let at = |i: usize, p: usize, c: usize| f64::from(x[(i * 6 + p) * 4 + c]);
         for i in 0..2 {
             for c in 0..4 {

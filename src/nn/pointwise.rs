@@ -2,8 +2,7 @@
 //!
 //! They are compiled once for each kernel level and use no fused operation, so every level gives the same bits.
 
-use super::raw;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use super::buffer::Buffer;
 
 /// Compiles a function for each kernel level and calls the one of this process.
 macro_rules! vectorised {
@@ -70,10 +69,11 @@ vectorised! {
 }
 
 vectorised! {
-    fn silu_gradient(x: &[f32], dy: &[f32], out: &mut [f32]) {
-        for ((out, &x), &dy) in out.iter_mut().zip(x).zip(dy) {
+    /// From dy = dL/d silu(x) to dL/dx, in place.
+    pub fn silu_gradient(x: &[f32], dy: &mut [f32]) {
+        for (dy, &x) in dy.iter_mut().zip(x) {
             let s = sigmoid(x);
-            *out = dy * (s * (1.0 + x * (1.0 - s)));
+            *dy *= s * (1.0 + x * (1.0 - s));
         }
     }
 }
@@ -94,7 +94,9 @@ vectorised! {
 }
 
 vectorised! {
-    fn sum_rows(rows: &[f32], width: usize, out: &mut [f32]) {
+    /// The gradient of [`add_bias`]: adds to `out`, of one or more rows of `width` numbers, the sums of as many equal runs
+    /// of rows.
+    pub fn add_row_sums(rows: &[f32], width: usize, out: &mut [f32]) {
         let run = rows.len() / (out.len() / width);
         for (rows, sum) in rows.chunks_exact(run).zip(out.chunks_exact_mut(width)) {
             for row in rows.chunks_exact(width) {
@@ -106,43 +108,20 @@ vectorised! {
     }
 }
 
-/// The gradient of [`add_bias`] for a bias of `groups` rows: the sums of each run of rows.
-pub fn bias_gradient(rows: &[f32], groups: usize, width: usize) -> Vec<f32> {
-    let mut out = vec![0.0; groups * width];
-    sum_rows(rows, width, &mut out);
-    out
+vectorised! {
+    /// x += y.
+    pub fn add_assign(x: &mut [f32], y: &[f32]) {
+        for (x, y) in x.iter_mut().zip(y) {
+            *x += y;
+        }
+    }
 }
 
 /// x · sigmoid(x), element by element (Elfwing 2017; 'swish').
-pub fn silu(x: &Tensor) -> Result<Tensor> {
-    x.apply_op1(Silu)
-}
-
-struct Silu;
-
-impl CustomOp1 for Silu {
-    fn name(&self) -> &'static str {
-        "silu"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let x = raw::slice(x, layout)?;
-        let mut y = vec![0.0; x.len()];
-        silu_values(x, &mut y);
-        raw::result(y, layout.shape().clone())
-    }
-
-    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        raw::gradient(x, || {
-            raw::read(x, |x| {
-                raw::read(dy, |dy| {
-                    let mut dx = vec![0.0; x.len()];
-                    silu_gradient(x, dy, &mut dx);
-                    dx
-                })
-            })?
-        })
-    }
+pub fn silu(x: &[f32]) -> Buffer {
+    let mut y = Buffer::stale(x.len());
+    silu_values(x, &mut y);
+    y
 }
 
 #[cfg(test)]
@@ -151,8 +130,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn silu_gradient() {
-        check(&[&[4, 5]], |a| silu(&a[0]));
+    fn gradients() {
+        check(
+            0.01,
+            &[20],
+            |a| silu(&a[0]).to_vec(),
+            |a, dy| {
+                let mut dx = dy.to_vec();
+                silu_gradient(&a[0], &mut dx);
+                vec![dx]
+            },
+        );
+        let biased = |a: &[Vec<f32>]| {
+            let mut y = a[0].clone();
+            add_bias(&mut y, &a[1], 3);
+            y
+        };
+        check(0.01, &[36, 6], biased, |_, dy| {
+            let mut db = vec![0.0; 6];
+            add_row_sums(dy, 3, &mut db);
+            vec![dy.to_vec(), db]
+        });
     }
 
     #[test]

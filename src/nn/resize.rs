@@ -1,23 +1,8 @@
 //! Changes of shape: halving and doubling of channels-last images, joining channels, and the way in and out
 //! of that layout.
 
-use super::raw;
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
-
-/// The means of 2×2 pixels: [n, 2h, 2w, c] to [n, h, w, c].
-pub fn halve(x: &Tensor) -> Result<Tensor> {
-    x.apply_op1(Halve)
-}
-
-/// Each pixel four times: [n, h, w, c] to [n, 2h, 2w, c].
-pub fn double(x: &Tensor) -> Result<Tensor> {
-    x.apply_op1(Double)
-}
-
-/// Joins channels: [..., a] and [..., b] to [..., a + b].
-pub fn join(x: &Tensor, y: &Tensor) -> Result<Tensor> {
-    x.apply_op2(y, Join)
-}
+use super::buffer::Buffer;
+use super::pointwise::vectorised;
 
 /// Images as rows, [n, channels·height·width] in the order of a file, and as the padded channels-last [n, h,
 /// w, c] that the convolutions use, with zeros below and to the right.
@@ -31,34 +16,27 @@ pub struct ImageShape {
 }
 
 impl ImageShape {
-    /// To channels-last.
-    pub fn enter(self, x: &Tensor) -> Result<Tensor> {
-        x.apply_op1(Enter(self))
-    }
-
-    /// Back to rows, dropping the padding.
-    pub fn leave(self, x: &Tensor) -> Result<Tensor> {
-        x.apply_op1(Leave(self))
-    }
-
-    fn padded(self) -> (usize, usize) {
-        (self.height.next_multiple_of(self.multiple), self.width.next_multiple_of(self.multiple))
-    }
-
-    fn to_padded(self, x: &[f32]) -> Vec<f32> {
+    /// From rows to channels-last.
+    pub fn enter(self, x: &[f32]) -> Buffer {
         let (h, w) = self.padded();
         let n = x.len() / (self.channels * self.height * self.width);
-        let mut out = vec![0.0; n * h * w * self.channels];
+        let mut out = Buffer::zeros(n * h * w * self.channels);
         self.pairs(n, |row, padded| out[padded] = x[row]);
         out
     }
 
-    fn to_rows(self, x: &[f32]) -> Vec<f32> {
+    /// From channels-last back to rows, dropping the padding.
+    pub fn leave(self, x: &[f32]) -> Buffer {
         let (h, w) = self.padded();
         let n = x.len() / (self.channels * h * w);
-        let mut out = vec![0.0; n * self.channels * self.height * self.width];
+        let mut out = Buffer::stale(n * self.channels * self.height * self.width);
         self.pairs(n, |row, padded| out[row] = x[padded]);
         out
+    }
+
+    /// Height and width with the padding.
+    pub fn padded(self) -> (usize, usize) {
+        (self.height.next_multiple_of(self.multiple), self.width.next_multiple_of(self.multiple))
     }
 
     /// Visits the offset of each number in both layouts.
@@ -78,157 +56,74 @@ impl ImageShape {
     }
 }
 
-struct Enter(ImageShape);
-struct Leave(ImageShape);
-struct Halve;
-struct Double;
-struct Join;
-
-fn map(x: &Tensor, dy: &Tensor, f: impl FnOnce(&[f32]) -> Vec<f32>) -> Result<Option<Tensor>> {
-    raw::gradient(x, || raw::read(dy, f))
-}
-
-impl CustomOp1 for Enter {
-    fn name(&self) -> &'static str {
-        "enter"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (n, _) = layout.shape().dims2()?;
-        let (h, w) = self.0.padded();
-        raw::result(self.0.to_padded(raw::slice(x, layout)?), (n, h, w, self.0.channels))
-    }
-
-    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        map(x, dy, |dy| self.0.to_rows(dy))
-    }
-}
-
-impl CustomOp1 for Leave {
-    fn name(&self) -> &'static str {
-        "leave"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (n, _, _, _) = layout.shape().dims4()?;
-        let width = self.0.channels * self.0.height * self.0.width;
-        raw::result(self.0.to_rows(raw::slice(x, layout)?), (n, width))
-    }
-
-    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        map(x, dy, |dy| self.0.to_padded(dy))
-    }
-}
-
-/// Sums of 2×2 pixels, times `scale`; `width` and `channels` are those of the larger images.
-fn gather_quads(x: &[f32], width: usize, channels: usize, scale: f32) -> Vec<f32> {
-    let row = width * channels;
-    let mut out = Vec::with_capacity(x.len() / 4);
-    for two in x.chunks_exact(2 * row) {
-        let (upper, lower) = two.split_at(row);
-        for (a, b) in upper.chunks_exact(2 * channels).zip(lower.chunks_exact(2 * channels)) {
-            for c in 0..channels {
-                out.push(scale * ((a[c] + a[channels + c]) + (b[c] + b[channels + c])));
+vectorised! {
+    fn sum_quads(x: &[f32], width: usize, channels: usize, scale: f32, out: &mut [f32]) {
+        let row = width * channels;
+        for (two, out) in x.chunks_exact(4 * row).zip(out.chunks_exact_mut(row)) {
+            let (upper, lower) = two.split_at(2 * row);
+            let quads = upper.chunks_exact(2 * channels).zip(lower.chunks_exact(2 * channels));
+            for ((a, b), out) in quads.zip(out.chunks_exact_mut(channels)) {
+                let ((a, a2), (b, b2)) = (a.split_at(channels), b.split_at(channels));
+                for c in 0..channels {
+                    out[c] = scale * ((a[c] + a2[c]) + (b[c] + b2[c]));
+                }
             }
         }
+    }
+}
+
+vectorised! {
+    fn repeat_pixels(x: &[f32], width: usize, channels: usize, scale: f32, out: &mut [f32]) {
+        let row = width * channels;
+        for (x, out) in x.chunks_exact(row).zip(out.chunks_exact_mut(4 * row)) {
+            let (upper, lower) = out.split_at_mut(2 * row);
+            for (pixel, out) in x.chunks_exact(channels).zip(upper.chunks_exact_mut(2 * channels)) {
+                for out in out.chunks_exact_mut(channels) {
+                    for (out, x) in out.iter_mut().zip(pixel) {
+                        *out = scale * x;
+                    }
+                }
+            }
+            lower.copy_from_slice(upper);
+        }
+    }
+}
+
+/// Sums of 2×2 pixels, times `scale`: from [n, 2h, 2·`width`, channels] to [n, h, `width`, channels]. A scale of 1/4 gives
+/// means.
+pub fn halve(x: &[f32], width: usize, channels: usize, scale: f32) -> Buffer {
+    let mut out = Buffer::stale(x.len() / 4);
+    sum_quads(x, width, channels, scale, &mut out);
+    out
+}
+
+/// Each pixel four times, times `scale`: from [n, h, `width`, channels] to [n, 2h, 2·`width`, channels]; the transpose of
+/// [`halve`].
+pub fn double(x: &[f32], width: usize, channels: usize, scale: f32) -> Buffer {
+    let mut out = Buffer::stale(x.len() * 4);
+    repeat_pixels(x, width, channels, scale, &mut out);
+    out
+}
+
+/// Joins channels: pixels of `a` and of `b` channels to pixels of a + b.
+pub fn join(x: &[f32], a: usize, y: &[f32], b: usize) -> Buffer {
+    let mut out = Buffer::stale(x.len() + y.len());
+    for ((out, x), y) in out.chunks_exact_mut(a + b).zip(x.chunks_exact(a)).zip(y.chunks_exact(b)) {
+        out[..a].copy_from_slice(x);
+        out[a..].copy_from_slice(y);
     }
     out
 }
 
-/// Each pixel four times, times `scale`; `width` and `channels` are those of the smaller images.
-fn spread_quads(x: &[f32], width: usize, channels: usize, scale: f32) -> Vec<f32> {
-    let mut out = Vec::with_capacity(x.len() * 4);
-    for row in x.chunks_exact(width * channels) {
-        let start = out.len();
-        for pixel in row.chunks_exact(channels) {
-            for _ in 0..2 {
-                out.extend(pixel.iter().map(|x| scale * x));
-            }
-        }
-        out.extend_from_within(start..);
+/// Parts what [`join`] joined.
+pub fn part(joined: &[f32], a: usize, b: usize) -> (Buffer, Buffer) {
+    let pixels = joined.len() / (a + b);
+    let (mut x, mut y) = (Buffer::stale(pixels * a), Buffer::stale(pixels * b));
+    for ((joined, x), y) in joined.chunks_exact(a + b).zip(x.chunks_exact_mut(a)).zip(y.chunks_exact_mut(b)) {
+        x.copy_from_slice(&joined[..a]);
+        y.copy_from_slice(&joined[a..]);
     }
-    out
-}
-
-impl CustomOp1 for Halve {
-    fn name(&self) -> &'static str {
-        "halve"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (n, h, w, c) = layout.shape().dims4()?;
-        if h % 2 + w % 2 > 0 {
-            candle_core::bail!("halve: {h}x{w} pixels are not even");
-        }
-        raw::result(gather_quads(raw::slice(x, layout)?, w, c, 0.25), (n, h / 2, w / 2, c))
-    }
-
-    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        let (_, _, w, c) = x.dims4()?;
-        map(x, dy, |dy| spread_quads(dy, w / 2, c, 0.25))
-    }
-}
-
-impl CustomOp1 for Double {
-    fn name(&self) -> &'static str {
-        "double"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (n, h, w, c) = layout.shape().dims4()?;
-        raw::result(spread_quads(raw::slice(x, layout)?, w, c, 1.0), (n, 2 * h, 2 * w, c))
-    }
-
-    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        let (_, _, w, c) = x.dims4()?;
-        map(x, dy, |dy| gather_quads(dy, 2 * w, c, 1.0))
-    }
-}
-
-impl CustomOp2 for Join {
-    fn name(&self) -> &'static str {
-        "join"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        lx: &Layout,
-        y: &CpuStorage,
-        ly: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (x, y) = (raw::slice(x, lx)?, raw::slice(y, ly)?);
-        let [.., a] = *lx.dims() else { candle_core::bail!("join: a scalar") };
-        let [.., b] = *ly.dims() else { candle_core::bail!("join: a scalar") };
-        if lx.dims()[..lx.dims().len() - 1] != ly.dims()[..ly.dims().len() - 1] {
-            candle_core::bail!("join: {:?} and {:?}", lx.dims(), ly.dims());
-        }
-        let mut out = Vec::with_capacity(x.len() + y.len());
-        for (x, y) in x.chunks_exact(a).zip(y.chunks_exact(b)) {
-            out.extend_from_slice(x);
-            out.extend_from_slice(y);
-        }
-        let mut shape = lx.dims().to_vec();
-        shape[lx.dims().len() - 1] = a + b;
-        raw::result(out, shape)
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        y: &Tensor,
-        _joined: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let ([.., a], [.., b]) = (x.dims(), y.dims()) else { candle_core::bail!("join: a scalar") };
-        let width = a + b;
-        let part = |from: usize, to: usize| {
-            move |grad: &[f32]| {
-                grad.chunks_exact(width).flat_map(|row| row[from..to].iter().copied()).collect::<Vec<f32>>()
-            }
-        };
-        Ok((map(x, grad, part(0, *a))?, map(y, grad, part(*a, width))?))
-    }
+    (x, y)
 }
 
 #[cfg(test)]
@@ -238,27 +133,48 @@ mod tests {
 
     const SHAPE: ImageShape = ImageShape { channels: 2, height: 3, width: 5, multiple: 4 };
 
+    /// Each is the other's transpose, up to a scale.
     #[test]
-    fn gradients() {
-        check(&[&[2, 4, 6, 3]], |a| halve(&a[0]));
-        check(&[&[2, 2, 3, 3]], |a| double(&a[0]));
-        check(&[&[2, 2, 3, 3], &[2, 2, 3, 4]], |a| join(&a[0], &a[1]));
-        check(&[&[2, 30]], |a| SHAPE.enter(&a[0]));
-        check(&[&[2, 4, 8, 2]], |a| SHAPE.leave(&a[0]));
-        // One tensor used twice gets the sum of both gradients.
-        check(&[&[1, 2, 2, 3]], |a| join(&double(&a[0])?, &double(&a[0])?));
+    fn against_differences() {
+        check(
+            0.01,
+            &[2 * 4 * 6 * 3],
+            |a| halve(&a[0], 3, 3, 0.25).to_vec(),
+            |_, dy| vec![double(dy, 3, 3, 0.25).to_vec()],
+        );
+        check(
+            0.01,
+            &[2 * 2 * 3 * 3],
+            |a| double(&a[0], 3, 3, 1.0).to_vec(),
+            |_, dy| vec![halve(dy, 3, 3, 1.0).to_vec()],
+        );
+        check(
+            0.01,
+            &[12 * 3, 12 * 4],
+            |a| join(&a[0], 3, &a[1], 4).to_vec(),
+            |_, dy| {
+                let (x, y) = part(dy, 3, 4);
+                vec![x.to_vec(), y.to_vec()]
+            },
+        );
+        check(0.01, &[60], |a| SHAPE.enter(&a[0]).to_vec(), |_, dy| vec![SHAPE.leave(dy).to_vec()]);
+        check(
+            0.01,
+            &[2 * 4 * 8 * 2],
+            |a| SHAPE.leave(&a[0]).to_vec(),
+            |_, dy| vec![SHAPE.enter(dy).to_vec()],
+        );
     }
 
     #[test]
     fn values() {
-        let x = raw::tensor((0..8).map(|i| i as f32).collect(), (1, 2, 4, 1)).unwrap();
-        let half = halve(&x).unwrap();
-        assert_eq!(raw::values(&half).unwrap(), [2.5, 4.5]);
-        assert_eq!(raw::values(&double(&half).unwrap()).unwrap(), [2.5, 2.5, 4.5, 4.5, 2.5, 2.5, 4.5, 4.5]);
+        let half = halve(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], 2, 1, 0.25);
+        assert_eq!(half[..], [2.5, 4.5]);
+        assert_eq!(double(&half, 2, 1, 1.0)[..], [2.5, 2.5, 4.5, 4.5, 2.5, 2.5, 4.5, 4.5]);
         let rows: Vec<f32> = (0..60).map(|i| i as f32).collect();
-        let inside = SHAPE.enter(&raw::tensor(rows.clone(), (2, 30)).unwrap()).unwrap();
-        assert_eq!(inside.dims(), [2, 4, 8, 2]);
-        assert_eq!(raw::values(&inside).unwrap()[..4], [0.0, 15.0, 1.0, 16.0]);
-        assert_eq!(raw::values(&SHAPE.leave(&inside).unwrap()).unwrap(), rows);
+        let inside = SHAPE.enter(&rows);
+        assert_eq!(inside.len(), 2 * 4 * 8 * 2);
+        assert_eq!(inside[..4], [0.0, 15.0, 1.0, 16.0]);
+        assert_eq!(SHAPE.leave(&inside)[..], rows[..]);
     }
 }

@@ -1,12 +1,8 @@
 //! The sinusoidal embedding of time (Vaswani 2017; Ho 2020).
 
-use super::error::NnError;
-use super::raw;
-use candle_core::Tensor;
-
-/// cos and sin of `time`·10000^(−i/half) for i below half = `width`/2: [n, width]. Times run from 0 to 1000,
+/// cos and sin of `time`·10000^(−i/half) for i below half = `width`/2: [n, width], row-major. Times run from 0 to 1000,
 /// whatever the number of steps. `width` is even.
-pub fn time_embedding(times: &[f32], width: usize) -> Result<Tensor, NnError> {
+pub fn time_embedding(times: &[f32], width: usize) -> Vec<f32> {
     let half = width / 2;
     let frequencies: Vec<f64> =
         (0..half).map(|i| libm::exp(-libm::log(10_000.0) * i as f64 / half as f64)).collect();
@@ -15,5 +11,5 @@ pub fn time_embedding(times: &[f32], width: usize) -> Result<Tensor, NnError> {
         out.extend(frequencies.iter().map(|f| libm::cos(f * f64::from(time)) as f32));
         out.extend(frequencies.iter().map(|f| libm::sin(f * f64::from(time)) as f32));
     }
-    Ok(raw::tensor(out, (times.len(), 2 * half))?)
+    out
 }

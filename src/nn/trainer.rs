@@ -1,37 +1,41 @@
 //! One training: parameters, optimiser, moving average, and the file that holds all of it.
 
 use super::adamw::{AdamW, AdamWConfig};
-use super::ema;
+use super::buffer::{self, Buffer};
 use super::error::NnError;
-use super::parameters::Parameters;
+use super::operation::collect;
+use super::parameters::Packed;
+use super::pointwise::add_assign;
 use super::raw;
 use super::weights::{Weight, Weights};
 use candle_core::Tensor;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The state of a training between two steps.
 #[derive(Debug)]
 pub struct Trainer {
-    parameters: Parameters,
-    values: Vec<Vec<f32>>,
-    average: Vec<Vec<f32>>,
+    parameters: Arc<Packed>,
     optimiser: AdamW,
-    decay: f64,
+    /// For each number, whether weight decay acts on it.
+    decays: Vec<bool>,
     step: u64,
 }
 
+/// The numbers that one thread adds up at a time.
+const CHUNK: usize = 1 << 14;
+
 impl Trainer {
-    /// A training that has not begun. `decay` is the moving average's.
-    pub fn new(parameters: Parameters, config: AdamWConfig, decay: f64) -> Result<Trainer, NnError> {
-        let mut values = Vec::new();
-        for (_, var) in parameters.entries() {
-            values.push(raw::values(var)?);
+    /// A training that has not begun, of the trainable parameters of a network. `decay` is the moving average's.
+    pub fn new(parameters: Arc<Packed>, config: AdamWConfig, decay: f64) -> Result<Trainer, NnError> {
+        let optimiser = AdamW::new(config, decay, raw::values(parameters.tensor())?);
+        let mut decays = vec![false; parameters.count()];
+        for entry in parameters.entries().iter().filter(|entry| entry.shape.len() > 1) {
+            decays[entry.slot.range()].fill(true);
         }
-        let lengths: Vec<usize> = values.iter().map(Vec::len).collect();
-        let optimiser = AdamW::new(config, &lengths);
-        Ok(Trainer { parameters, average: values.clone(), values, optimiser, decay, step: 0 })
+        Ok(Trainer { parameters, optimiser, decays, step: 0 })
     }
 
     /// The number of steps done.
@@ -50,57 +54,46 @@ impl Trainer {
         &self,
         blocks: usize,
         loss: impl Fn(usize) -> Result<Tensor, NnError> + Sync,
-    ) -> Result<(f64, Vec<Vec<f32>>), NnError> {
-        let parts: Vec<(f32, Vec<Vec<f32>>)> = (0..blocks)
+    ) -> Result<(f64, Buffer), NnError> {
+        let parts: Vec<(f32, Buffer)> = (0..blocks)
             .into_par_iter()
             .map(|block| {
                 let loss = loss(block)?;
-                let store = loss.backward()?;
-                let gradients = self.parameters.entries().iter().map(|(_, var)| match store.get(var) {
-                    Some(gradient) => raw::values(gradient),
-                    None => Ok(vec![0.0; var.elem_count()]),
-                });
-                Ok((raw::values(&loss)?[0], gradients.collect::<Result<_, _>>()?))
+                let (store, gradient) = collect(self.parameters.count(), || loss.backward());
+                store?;
+                Ok((raw::values(&loss)?[0], gradient))
             })
             .collect::<Result<_, NnError>>()?;
-        let mut parts = parts.into_iter();
-        let (mut total, mut sum) = match parts.next() {
-            Some((loss, gradients)) => (f64::from(loss), gradients),
-            None => (0.0, self.values.iter().map(|v| vec![0.0; v.len()]).collect()),
-        };
-        for (loss, gradients) in parts {
-            total += f64::from(loss);
-            for (sum, gradient) in sum.iter_mut().zip(gradients) {
-                for (sum, x) in sum.iter_mut().zip(gradient) {
-                    *sum += x;
-                }
+        let total = parts.iter().map(|(loss, _)| f64::from(*loss)).sum();
+        let mut sum = Buffer::zeros(self.parameters.count());
+        sum.par_chunks_mut(CHUNK).enumerate().for_each(|(i, sum)| {
+            for (_, gradient) in &parts {
+                add_assign(sum, &gradient[i * CHUNK..][..sum.len()]);
             }
-        }
+        });
         Ok((total, sum))
     }
 
     /// One step of the optimiser and of the moving average. Returns the gradient's norm.
-    pub fn update(&mut self, gradients: &[Vec<f32>]) -> Result<f64, NnError> {
+    pub fn update(&mut self, gradients: &[f32]) -> Result<f64, NnError> {
         self.step += 1;
-        let decays: Vec<bool> = self.parameters.entries().iter().map(|(_, var)| var.rank() > 1).collect();
-        let norm = self.optimiser.update(self.step, &mut self.values, gradients, &decays);
+        let norm = self.optimiser.update(self.step, gradients, &self.decays);
         if !norm.is_finite() {
             return Err(NnError::Diverged { step: self.step });
         }
-        ema::update(&mut self.average, &self.values, self.decay, self.step);
-        self.publish()?;
+        self.parameters.set(&self.optimiser.values)?;
         Ok(norm)
     }
 
     /// The averaged weights, with a description for their file.
     pub fn averaged(&self, description: String) -> Weights {
-        Weights { tensors: self.named("", &self.average), description }
+        Weights { tensors: self.named("", &self.optimiser.average), description }
     }
 
     /// Saves everything that the next step depends on, and the caller's `description` (JSON).
     pub fn save(&self, path: &Path, description: String) -> Result<(), NnError> {
-        let mut tensors = self.named("weight.", &self.values);
-        tensors.append(&mut self.named("average.", &self.average));
+        let mut tensors = self.named("weight.", &self.optimiser.values);
+        tensors.append(&mut self.named("average.", &self.optimiser.average));
         tensors.append(&mut self.named("first-moment.", &self.optimiser.first));
         tensors.append(&mut self.named("second-moment.", &self.optimiser.second));
         Weights { tensors, description }.save(path)
@@ -110,44 +103,43 @@ impl Trainer {
     pub fn resume(&mut self, path: &Path, step: u64) -> Result<String, NnError> {
         let mut file = Weights::load(path)?;
         let parts = [
-            ("weight.", &mut self.values),
-            ("average.", &mut self.average),
+            ("weight.", &mut self.optimiser.values),
+            ("average.", &mut self.optimiser.average),
             ("first-moment.", &mut self.optimiser.first),
             ("second-moment.", &mut self.optimiser.second),
         ];
         for (prefix, part) in parts {
-            for ((name, var), values) in self.parameters.entries().iter().zip(part) {
-                let name = format!("{prefix}{name}");
+            for entry in self.parameters.entries() {
+                let name = format!("{prefix}{}", entry.name);
                 let Some(weight) = file.tensors.remove(&name) else {
                     return Err(NnError::MissingWeight { name });
                 };
-                if weight.shape != var.dims() {
-                    let expected = var.dims().to_vec();
+                if weight.shape != entry.shape {
+                    let expected = entry.shape.clone();
                     return Err(NnError::WeightShape { name, found: weight.shape, expected });
                 }
-                *values = weight.values;
+                entry.slot.of_mut(part).copy_from_slice(&weight.values);
             }
         }
         self.step = step;
-        self.publish()?;
+        self.parameters.set(&self.optimiser.values)?;
         Ok(file.description)
     }
 
-    /// Gives the network the current values.
-    fn publish(&self) -> Result<(), NnError> {
-        for ((_, var), values) in self.parameters.entries().iter().zip(&self.values) {
-            var.set(&raw::tensor(values.clone(), var.shape().clone())?)?;
-        }
-        Ok(())
-    }
-
-    fn named(&self, prefix: &str, values: &[Vec<f32>]) -> BTreeMap<String, Weight> {
-        let entries = self.parameters.entries().iter().zip(values);
+    fn named(&self, prefix: &str, values: &[f32]) -> BTreeMap<String, Weight> {
+        let entries = self.parameters.entries().iter();
         entries
-            .map(|((name, var), values)| {
-                (format!("{prefix}{name}"), Weight { shape: var.dims().to_vec(), values: values.clone() })
+            .map(|entry| {
+                let weight = Weight { shape: entry.shape.clone(), values: entry.slot.of(values).to_vec() };
+                (format!("{prefix}{}", entry.name), weight)
             })
             .collect()
+    }
+}
+
+impl Drop for Trainer {
+    fn drop(&mut self) {
+        buffer::release();
     }
 }
 
@@ -156,13 +148,15 @@ mod tests {
     use super::*;
     use crate::nn::loss::weighted_squares;
     use crate::nn::mlp::{Mlp, MlpConfig};
+    use crate::nn::parameters::Parameters;
     use crate::random::Streams;
 
     fn start() -> (Mlp, Trainer) {
         let mut p = Parameters::random(1);
         let mlp = Mlp::new(&MlpConfig { width: 16, layers: 2, embedding: 4 }, &[2], &mut p).unwrap();
         let config = AdamWConfig { learning_rate: 0.01, warmup: 5, weight_decay: 0.1, clip: 1.0 };
-        (mlp, Trainer::new(p, config, 0.9).unwrap())
+        let trainer = Trainer::new(mlp.packed().clone(), config, 0.9).unwrap();
+        (mlp, trainer)
     }
 
     fn run(mlp: &Mlp, trainer: &mut Trainer, steps: u64) {

@@ -148,7 +148,7 @@ impl Stage for Classifier {
             weight_decay: p.weight_decay,
             clip: 1.0,
         };
-        let mut trainer = Trainer::new(parameters, adamw, p.ema)?;
+        let mut trainer = Trainer::new(network.packed().clone(), adamw, p.ema)?;
         fit(p, ctx, &network, &mut trainer, &train, &train_labels)?;
 
         let path = ctx.output("model")?;
@@ -199,7 +199,7 @@ fn fit(
         trainer.resume(&checkpoint.path, checkpoint.step)?;
     }
     let streams = Streams::new(p.seed, "classifier batches");
-    let (block, size) = (block_size(&data.shape[1..]), data.size());
+    let (block, size) = (block_size(&data.shape[1..], p.batch), data.size());
     while trainer.step() < p.steps {
         let first = trainer.step() * p.batch as u64;
         let (_, gradients) = trainer.gradient(p.batch.div_ceil(block), |b| {

@@ -213,7 +213,7 @@ impl Stage for Train {
             weight_decay: p.weight_decay,
             clip: p.clip,
         };
-        let mut trainer = Trainer::new(parameters, adamw, p.ema)?;
+        let mut trainer = Trainer::new(model.packed().clone(), adamw, p.ema)?;
         let history = fit(p, ctx, &model, &mut trainer, &data, validation.as_ref())?;
 
         let description = serde_json::to_string(&model.config)?;
@@ -260,7 +260,7 @@ fn fit(
         Objective::Simple(_) => 1,
         Objective::PathAction(a) => a.k,
     };
-    let block = (block_size(&model.config.shape) / segment).max(1);
+    let block = (block_size(&model.config.shape, p.batch) / segment).max(1);
     let mut order = Order::new(p.seed, data.count());
     while trainer.step() < p.steps {
         let first = trainer.step() * p.batch as u64;
@@ -331,7 +331,7 @@ fn validation_loss(trainer: &Trainer, model: &Model, data: &Dataset) -> Result<f
     let streams = Streams::new(0, "validation noise");
     let indices: Vec<usize> = (0..count).collect();
     let sums: Vec<f64> = indices
-        .par_chunks(block_size(&model.config.shape))
+        .par_chunks(block_size(&model.config.shape, count))
         .map(|block| {
             let draws: Vec<_> = block
                 .iter()

@@ -1,0 +1,222 @@
+//! The side of `benches/peers/training.py` that runs this crate: one training, driven by lines on the standard input.
+//!
+//! `training <unet|mlp-128|mlp-256> <ours|candle> <threads> <batch>` answers each line with one: `step N` and `forward N`
+//! do that N times; `save PATH` writes the averaged weights; `predict MODEL IN OUT` gives a saved network's noise, all
+//! numbers as little-endian f32, IN being the samples and then their times; `peak` measures the processor's fused
+//! multiply-adds in GFLOP/s; `count` is the number of parameters.
+
+mod stock_candle;
+
+use onsager::diffusion::model::ModelConfig;
+use onsager::diffusion::objective::Objective;
+use onsager::diffusion::schedule::ScheduleKind;
+use onsager::kernel::Level;
+use onsager::nn::adamw::AdamWConfig;
+use onsager::nn::loss::weighted_squares;
+use onsager::nn::mlp::MlpConfig;
+use onsager::nn::network::{Network, NetworkConfig, block_size};
+use onsager::nn::parameters::Parameters;
+use onsager::nn::raw;
+use onsager::nn::trainer::Trainer;
+use onsager::nn::unet::UnetConfig;
+use onsager::nn::weights::Weights;
+use onsager::random::Streams;
+use rayon::prelude::*;
+use std::error::Error;
+use std::fs;
+use std::io::{Write, stdin, stdout};
+use std::path::Path;
+use std::time::Instant;
+use stock_candle::StockUnet;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+struct Bench {
+    config: NetworkConfig,
+    shape: Vec<usize>,
+    batch: usize,
+    network: Network,
+    trainer: Trainer,
+    stock: Option<StockUnet>,
+    x: Vec<f32>,
+    times: Vec<f32>,
+}
+
+impl Bench {
+    fn new(network: &str, stock: bool, batch: usize) -> Outcome<Bench> {
+        let (config, shape) = match network {
+            "mlp-128" => (NetworkConfig::Mlp(MlpConfig { width: 128, layers: 3, embedding: 32 }), vec![2]),
+            "mlp-256" => (NetworkConfig::Mlp(MlpConfig { width: 256, layers: 4, embedding: 32 }), vec![2]),
+            _ => {
+                let multipliers = vec![1, 2, 4];
+                let c = UnetConfig { channels: 32, multipliers, blocks: 1, groups: 8, embedding: 64 };
+                (NetworkConfig::Unet(c), vec![1, 32, 32])
+            }
+        };
+        let net = Network::new(&config, &shape, &mut Parameters::random(1))?;
+        let adamw = AdamWConfig { learning_rate: 1e-3, warmup: 1, weight_decay: 0.01, clip: 1.0 };
+        let trainer = Trainer::new(net.packed().clone(), adamw, 0.9)?;
+        let mut x = vec![0.0; batch * shape.iter().product::<usize>()];
+        Streams::new(1, "training bench").stream(0).fill_normal(&mut x);
+        let times = (0..batch).map(|i| 1000.0 * i as f32 / batch as f32).collect();
+        let stock = match &config {
+            NetworkConfig::Unet(c) if stock => Some(StockUnet::new(c)?),
+            _ => None,
+        };
+        Ok(Bench { config, shape, batch, network: net, trainer, stock, x, times })
+    }
+
+    /// The rows of each block of the batch.
+    fn blocks(&self) -> Vec<std::ops::Range<usize>> {
+        let block = block_size(&self.shape, self.batch);
+        (0..self.batch).step_by(block).map(|first| first..(first + block).min(self.batch)).collect()
+    }
+
+    fn step(&mut self) -> Outcome<f64> {
+        if let Some(stock) = &self.stock {
+            return Ok(stock.step(&self.x, &self.times)?);
+        }
+        let (blocks, size) = (self.blocks(), self.x.len() / self.batch);
+        let scale = 1.0 / self.x.len() as f32;
+        let (loss, gradient) = self.trainer.gradient(blocks.len(), |b| {
+            let rows = blocks[b].clone();
+            let x = raw::tensor(self.x[rows.start * size..rows.end * size].to_vec(), (rows.len(), size))?;
+            let missed = (self.network.forward(&x, &self.times[rows.clone()])? - &x)?;
+            Ok(weighted_squares(&missed, &vec![scale; rows.len()])?)
+        })?;
+        self.trainer.update(&gradient)?;
+        Ok(loss)
+    }
+
+    /// The noise of all rows, by a network that is not in training.
+    fn predict(&self, network: &Network, x: &[f32], times: &[f32]) -> Outcome<Vec<f32>> {
+        let size = x.len() / times.len();
+        let parts: Vec<Vec<f32>> = self
+            .blocks()
+            .into_par_iter()
+            .map(|rows| {
+                let x = raw::tensor(x[rows.start * size..rows.end * size].to_vec(), (rows.len(), size))?;
+                Ok(raw::values(&network.forward(&x, &times[rows])?)?)
+            })
+            .collect::<Result<_, onsager::nn::error::NnError>>()?;
+        Ok(parts.concat())
+    }
+
+    fn fixed(&self, weights: Weights) -> Outcome<Network> {
+        Ok(Network::new(&self.config, &self.shape, &mut Parameters::from_weights(weights))?)
+    }
+
+    fn answer(&mut self, line: &str) -> Outcome<String> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        Ok(match words[..] {
+            ["step", n] => {
+                let mut loss = 0.0;
+                for _ in 0..n.parse()? {
+                    loss = self.step()?;
+                }
+                loss.to_string()
+            }
+            ["forward", n] => {
+                let network = self.fixed(self.trainer.averaged(String::new()))?;
+                let mut first = 0.0;
+                for _ in 0..n.parse()? {
+                    first = match &self.stock {
+                        Some(stock) => stock.forward(&self.x, &self.times)?,
+                        None => self.predict(&network, &self.x, &self.times)?[0],
+                    };
+                }
+                first.to_string()
+            }
+            ["save", path] => {
+                let config = ModelConfig {
+                    data: "noise".into(),
+                    shape: self.shape.clone(),
+                    levels: None,
+                    network: self.config.clone(),
+                    schedule: ScheduleKind::Linear,
+                    timesteps: 1000,
+                    objective: Objective::default(),
+                };
+                self.trainer.averaged(serde_json::to_string(&config)?).save(Path::new(path))?;
+                "saved".into()
+            }
+            ["predict", model, from, to] => {
+                let network = self.fixed(Weights::load(Path::new(model))?)?;
+                let bytes = fs::read(from)?;
+                let numbers: Vec<f32> =
+                    bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+                let (x, times) = numbers.split_at(self.x.len());
+                let y = self.predict(&network, x, times)?;
+                fs::write(to, y.iter().flat_map(|y| y.to_le_bytes()).collect::<Vec<u8>>())?;
+                "predicted".into()
+            }
+            ["peak"] => peak().to_string(),
+            ["count"] => self.trainer.parameter_count().to_string(),
+            _ => return Err(format!("unknown request `{line}`").into()),
+        })
+    }
+}
+
+/// The best of some runs of independent fused multiply-adds at this process's kernel level, in GFLOP/s.
+fn peak() -> f64 {
+    (0..20).map(|_| fused_multiply_adds()).fold(0.0, f64::max)
+}
+
+#[cfg(target_arch = "x86_64")]
+fn fused_multiply_adds() -> f64 {
+    use std::arch::x86_64::*;
+    const ROUNDS: usize = 1_000_000;
+    #[target_feature(enable = "avx512f")]
+    fn wide() -> f32 {
+        let factor = _mm512_set1_ps(0.999);
+        let mut sums = [factor; 16];
+        for _ in 0..ROUNDS {
+            for sum in &mut sums {
+                *sum = _mm512_fmadd_ps(*sum, factor, factor);
+            }
+        }
+        sums.into_iter().map(|sum| _mm512_reduce_add_ps(sum)).sum()
+    }
+    #[target_feature(enable = "avx2,fma")]
+    fn narrow() -> f32 {
+        let factor = _mm256_set1_ps(0.999);
+        let mut sums = [factor; 12];
+        for _ in 0..ROUNDS {
+            for sum in &mut sums {
+                *sum = _mm256_fmadd_ps(*sum, factor, factor);
+            }
+        }
+        sums.into_iter().map(|sum| _mm256_cvtss_f32(sum)).sum()
+    }
+    let start = Instant::now();
+    let (sum, lanes) = match Level::current() {
+        // SAFETY: the machine can run this level.
+        Level::Avx512 => (unsafe { wide() }, 16 * 16),
+        // SAFETY: as above.
+        Level::Avx2 => (unsafe { narrow() }, 12 * 8),
+        Level::Portable => return 0.0,
+    };
+    std::hint::black_box(sum);
+    2.0 * (ROUNDS * lanes) as f64 / start.elapsed().as_secs_f64() / 1e9
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn fused_multiply_adds() -> f64 {
+    0.0
+}
+
+fn main() -> Outcome<()> {
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let [network, whose, threads, batch] = &args[..] else {
+        // `cargo bench` without arguments: nothing to measure without the peers.
+        println!("run it by benches/peers/training.py");
+        return Ok(());
+    };
+    rayon::ThreadPoolBuilder::new().num_threads(threads.parse()?).build_global()?;
+    let mut bench = Bench::new(network, whose == "candle", batch.parse()?)?;
+    for line in stdin().lines() {
+        println!("{}", bench.answer(&line?)?);
+        stdout().flush()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! A whole network as one candle operation with a reverse pass of its own.
+
+use super::buffer::Buffer;
+use super::conv::Filters;
+use super::error::NnError;
+use super::parameters::Packed;
+use super::raw;
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use std::cell::RefCell;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The parameters as layers read them.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    pub values: &'a [f32],
+    pub filters: &'a [Filters],
+}
+
+/// The layers of a network, forward and in reverse.
+pub trait Layers: Debug + Send + Sync + 'static {
+    /// What the reverse pass needs of the forward pass.
+    type Tape: Send;
+
+    /// The length of a row of the result.
+    fn outputs(&self) -> usize;
+
+    /// The rows of the result for the rows of x at these times, and the tape when it is wanted.
+    fn forward(&self, p: View<'_>, x: &[f32], times: &[f32], tape: bool) -> (Buffer, Option<Self::Tape>);
+
+    /// Adds the gradient of the parameters to `gradients`, and gives that of x when it is wanted.
+    fn backward(
+        &self,
+        p: View<'_>,
+        tape: Self::Tape,
+        dy: &[f32],
+        gradients: &mut [f32],
+        input: bool,
+    ) -> Option<Buffer>;
+}
+
+/// The network's result for rows x [n, d] at these times, differentiable once in x and in trainable parameters.
+pub fn apply<L: Layers>(
+    layers: &Arc<L>,
+    packed: &Packed,
+    x: &Tensor,
+    times: &[f32],
+) -> std::result::Result<Tensor, NnError> {
+    let operation = Operation {
+        layers: layers.clone(),
+        filters: packed.prepared(),
+        times: times.to_vec(),
+        keep: packed.trainable(),
+        tape: Mutex::default(),
+    };
+    Ok(x.apply_op2(packed.tensor(), operation)?)
+}
+
+thread_local! {
+    /// Where the reverse passes of this thread add up the gradient of the parameters.
+    static SUM: RefCell<Option<Buffer>> = const { RefCell::new(None) };
+}
+
+/// Runs a reverse pass of candle's and gives the gradient of the `count` parameters of the networks in it. It is added up
+/// in place, outside candle's own store, which would copy all of it three times for each network.
+pub fn collect<R>(count: usize, reverse: impl FnOnce() -> R) -> (R, Buffer) {
+    SUM.replace(Some(Buffer::zeros(count)));
+    let result = reverse();
+    (result, SUM.take().unwrap_or_else(|| Buffer::zeros(count)))
+}
+
+struct Operation<L: Layers> {
+    layers: Arc<L>,
+    filters: Arc<Vec<Filters>>,
+    times: Vec<f32>,
+    /// Whether a reverse pass may follow.
+    keep: bool,
+    tape: Mutex<Option<L::Tape>>,
+}
+
+impl<L: Layers> CustomOp2 for Operation<L> {
+    fn name(&self) -> &'static str {
+        "network"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        parameters: &CpuStorage,
+        lp: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (n, _) = lx.shape().dims2()?;
+        if self.times.len() != n {
+            candle_core::bail!("network: {n} rows and {} times", self.times.len());
+        }
+        let p = View { values: raw::slice(parameters, lp)?, filters: &self.filters };
+        let (y, tape) = self.layers.forward(p, raw::slice(x, lx)?, &self.times, self.keep);
+        *self.tape.lock().unwrap_or_else(PoisonError::into_inner) = tape;
+        raw::result(y.into_vec(), (n, self.layers.outputs()))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        parameters: &Tensor,
+        _y: &Tensor,
+        dy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let Some(tape) = self.tape.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            candle_core::bail!("network: the gradient was taken twice, or its parameters are fixed");
+        };
+        let count = parameters.elem_count();
+        // Another network in the same pass goes through candle.
+        let collected = SUM.with_borrow_mut(|sum| sum.take_if(|sum| sum.len() == count));
+        let collecting = collected.is_some();
+        let mut gradients = collected.unwrap_or_else(|| Buffer::zeros(count));
+        let dx = raw::read(parameters, |values| {
+            let p = View { values, filters: &self.filters };
+            raw::read(dy, |dy| self.layers.backward(p, tape, dy, &mut gradients, x.track_op()))
+        })??;
+        let dx = dx.map(|dx| raw::tensor(dx.into_vec(), x.shape().clone())).transpose()?;
+        if collecting {
+            SUM.replace(Some(gradients));
+            return Ok((dx, None));
+        }
+        Ok((dx, Some(raw::tensor(gradients.into_vec(), parameters.shape().clone())?)))
+    }
+}
