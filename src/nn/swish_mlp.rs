@@ -1,0 +1,201 @@
+//! The multilayer perceptron of score-based models in the plane: (x, t) through hidden layers with swish to a vector of
+//! the size of x, in `f64`, with exact derivatives by x.
+//!
+//! Parameters, by name: `0.{w,b}`, `1.{w,b}` … for the hidden layers, w [in, out], and `out.{w,b}`; the inputs of the first
+//! layer are the coordinates, then t.
+
+use super::error::NnError;
+use super::jet::Jet;
+use super::lane::Lane;
+use super::weights::Weights;
+use crate::kernel::Level;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
+
+/// The size of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SwishMlpConfig {
+    /// Width of the hidden layers.
+    pub width: usize,
+    /// Number of hidden layers.
+    pub layers: usize,
+}
+
+impl Default for SwishMlpConfig {
+    fn default() -> SwishMlpConfig {
+        SwishMlpConfig { width: 128, layers: 3 }
+    }
+}
+
+impl SwishMlpConfig {
+    /// The (outputs, inputs) of each layer for points of `size` coordinates.
+    pub fn shapes(&self, size: usize) -> Vec<(usize, usize)> {
+        let mut shapes = Vec::new();
+        let mut inputs = size + 1;
+        for _ in 0..self.layers {
+            shapes.push((self.width, inputs));
+            inputs = self.width;
+        }
+        shapes.push((size, inputs));
+        shapes
+    }
+}
+
+/// y = W x + b, W [outputs, inputs] by rows.
+#[derive(Debug, Clone)]
+struct Layer {
+    outputs: usize,
+    inputs: usize,
+    w: Vec<f64>,
+    b: Vec<f64>,
+}
+
+/// The network.
+#[derive(Debug, Clone)]
+pub struct SwishMlp {
+    layers: Vec<Layer>,
+}
+
+/// The name of layer `i` of `layers` hidden ones.
+pub fn layer_name(i: usize, layers: usize) -> String {
+    if i < layers { i.to_string() } else { "out".to_owned() }
+}
+
+thread_local! {
+    /// The activations of two layers; a fresh vector for each call would cost page faults.
+    static ACTIVATIONS: RefCell<[Vec<Lane>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
+}
+
+impl SwishMlp {
+    /// The network with these weights, for points of `size` coordinates.
+    pub fn new(config: SwishMlpConfig, size: usize, weights: &Weights) -> Result<SwishMlp, NnError> {
+        let mut layers = Vec::new();
+        for (i, (outputs, inputs)) in config.shapes(size).into_iter().enumerate() {
+            let name = layer_name(i, config.layers);
+            let w = tensor(weights, &format!("{name}.w"), &[inputs, outputs])?;
+            let w = (0..inputs * outputs).map(|n| w[n % inputs * outputs + n / inputs]).collect();
+            let b = tensor(weights, &format!("{name}.b"), &[outputs])?;
+            layers.push(Layer { outputs, inputs, w, b });
+        }
+        Ok(SwishMlp { layers })
+    }
+
+    /// The network at eight points x, each at its time t, with the derivatives by x.
+    pub fn evaluate<const D: usize, const ORDER: usize>(&self, t: Lane, x: [Lane; D]) -> [Jet<D, ORDER>; D] {
+        #[cfg(target_arch = "x86_64")]
+        {
+            #[target_feature(enable = "avx512f")]
+            fn avx512<const D: usize, const O: usize>(of: &SwishMlp, t: Lane, x: [Lane; D]) -> [Jet<D, O>; D] {
+                of.run(t, x)
+            }
+            #[target_feature(enable = "avx2")]
+            fn avx2<const D: usize, const O: usize>(of: &SwishMlp, t: Lane, x: [Lane; D]) -> [Jet<D, O>; D] {
+                of.run(t, x)
+            }
+            match Level::current() {
+                // SAFETY: `Level::current` is at most what the machine can run.
+                Level::Avx512 => return unsafe { avx512(self, t, x) },
+                // SAFETY: as above.
+                Level::Avx2 => return unsafe { avx2(self, t, x) },
+                Level::Portable => {}
+            }
+        }
+        self.run(t, x)
+    }
+
+    #[inline(always)]
+    fn run<const D: usize, const ORDER: usize>(&self, t: Lane, x: [Lane; D]) -> [Jet<D, ORDER>; D] {
+        let mut work = ACTIVATIONS.take();
+        let [a, b] = &mut work;
+        let columns = Jet::<D, ORDER>::COLUMNS;
+        a.clear();
+        for (i, &x) in x.iter().enumerate() {
+            a.extend_from_slice(Jet::<D, ORDER>::variable(i, x).columns());
+        }
+        a.extend_from_slice(Jet::<D, ORDER>::constant(t).columns());
+        for (i, layer) in self.layers.iter().enumerate() {
+            layer.apply::<D, ORDER>(a, b);
+            if i + 1 < self.layers.len() {
+                for neuron in b.chunks_exact_mut(columns) {
+                    neuron.copy_from_slice(Jet::<D, ORDER>::from_columns(neuron).swish().columns());
+                }
+            }
+            std::mem::swap(a, b);
+        }
+        let out = std::array::from_fn(|i| Jet::from_columns(&a[i * columns..]));
+        ACTIVATIONS.set(work);
+        out
+    }
+}
+
+/// The numbers of the weight `name`, which must have this shape.
+fn tensor(weights: &Weights, name: &str, shape: &[usize]) -> Result<Vec<f64>, NnError> {
+    match weights.tensors.get(name) {
+        None => Err(NnError::MissingWeight { name: name.into() }),
+        Some(weight) if weight.shape != shape => {
+            let (found, expected) = (weight.shape.clone(), shape.to_vec());
+            Err(NnError::WeightShape { name: name.into(), found, expected })
+        }
+        Some(weight) => Ok(weight.values.iter().map(|&x| f64::from(x)).collect()),
+    }
+}
+
+impl Layer {
+    /// y = W x + b, a row of columns for each neuron, in tiles whose sums fit the registers: about 20 of eight numbers.
+    #[inline(always)]
+    fn apply<const D: usize, const ORDER: usize>(&self, x: &[Lane], y: &mut Vec<Lane>) {
+        y.resize(self.outputs * Jet::<D, ORDER>::COLUMNS, Lane::ZERO);
+        match (D, ORDER) {
+            (_, 0) => self.tiles::<1, 8, 1>(x, y),
+            (1, 1) => self.tiles::<2, 8, 2>(x, y),
+            (_, 1) => self.tiles::<3, 6, 3>(x, y),
+            (1, _) => self.tiles::<4, 4, 4>(x, y),
+            _ => self.tiles::<10, 4, 5>(x, y),
+        }
+    }
+
+    /// The product in tiles of J neurons and K of the C columns, K dividing C.
+    #[inline(always)]
+    fn tiles<const C: usize, const J: usize, const K: usize>(&self, x: &[Lane], y: &mut [Lane]) {
+        for column in (0..C).step_by(K) {
+            let mut first = 0;
+            while first + J <= self.outputs {
+                self.tile::<C, J, K>(x, y, first, column);
+                first += J;
+            }
+            for row in first..self.outputs {
+                self.tile::<C, 1, K>(x, y, row, column);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn tile<const C: usize, const J: usize, const K: usize>(
+        &self,
+        x: &[Lane],
+        y: &mut [Lane],
+        first: usize,
+        column: usize,
+    ) {
+        let rows: [&[f64]; J] = std::array::from_fn(|j| &self.w[(first + j) * self.inputs..][..self.inputs]);
+        // The bias is a constant: no derivatives.
+        let mut sums: [[Lane; K]; J] = std::array::from_fn(|j| {
+            let bias = self.b[first + j];
+            std::array::from_fn(|k| if column + k == 0 { Lane::splat(bias) } else { Lane::ZERO })
+        });
+        for (i, x) in x.chunks_exact(C).enumerate().take(self.inputs) {
+            let x: [Lane; K] = std::array::from_fn(|k| x[column + k]);
+            for j in 0..J {
+                let w = rows[j][i];
+                for k in 0..K {
+                    sums[j][k] += w * x[k];
+                }
+            }
+        }
+        for (j, sums) in sums.iter().enumerate() {
+            y[(first + j) * C + column..][..K].copy_from_slice(sums);
+        }
+    }
+}
