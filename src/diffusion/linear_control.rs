@@ -73,18 +73,23 @@ impl LinearControl {
         v
     }
 
-    /// The h of least NLL from 0 to `limit`, by golden sections between the best neighbours of a grid.
-    pub fn best_h(&self, limit: f64) -> f64 {
-        const POINTS: usize = 200;
+    /// The divergence of the data from q^h: the NLL less the data's entropy, in nats.
+    pub fn divergence(&self, h: f64) -> f64 {
+        let ratio = self.forward_variance(self.sde.times().0) / self.reverse_variance(h);
+        0.5 * (ratio - 1.0 - libm::log(ratio))
+    }
+
+    /// The smallest h up to `limit` where the divergence is at most `level`: a contour of the phase diagram in (ε, h).
+    pub fn h_reaching(&self, level: f64, limit: f64) -> Option<f64> {
+        const POINTS: usize = 400;
         let at = |i: usize| limit * i as f64 / POINTS as f64;
-        let best = (0..=POINTS).min_by(|&a, &b| self.nll(at(a)).total_cmp(&self.nll(at(b)))).unwrap_or(0);
-        let (mut low, mut high) = (at(best.saturating_sub(1)), at((best + 1).min(POINTS)));
-        let golden = 0.5 * (5f64.sqrt() - 1.0);
-        for _ in 0..60 {
-            let (a, b) = (high - golden * (high - low), low + golden * (high - low));
-            if self.nll(a) <= self.nll(b) { high = b } else { low = a }
+        let reached = (0..=POINTS).find(|&i| self.divergence(at(i)) <= level)?;
+        let (mut above, mut below) = (at(reached.saturating_sub(1)), at(reached));
+        for _ in 0..50 {
+            let middle = 0.5 * (above + below);
+            if self.divergence(middle) <= level { below = middle } else { above = middle }
         }
-        0.5 * (low + high)
+        Some(below)
     }
 }
 
@@ -135,18 +140,21 @@ mod tests {
         assert!((exact.reverse_variance(1.0) - exact.forward_variance(0.01)).abs() < 1e-4);
     }
 
-    /// The slope is the derivative of the closed form (central differences: error h² times third derivatives of ~10²), and the best h is a
-    /// minimum.
+    /// The slope is the derivative of the closed form (central differences: error h² times third derivatives of ~10²), and a
+    /// contour has its level.
     #[test]
-    fn slope_and_best_h() {
+    fn slope_and_contours() {
         for error in [-0.3, -1e-9, 0.0, 0.2] {
             let control = simple(0.02, 0.6, error);
             let difference = (control.nll(1e-5) - control.nll(-1e-5)) / 2e-5;
             let slope = control.nll_slope();
-            assert!((slope / difference - 1.0).abs() < 1e-5, "{error}: {slope} {difference}");
+            assert!((slope - difference).abs() < 1e-5 * difference.abs() + 1e-9, "{error}: {slope} {difference}");
         }
-        let control = simple(0.01, 0.5, 0.05);
-        let best = control.best_h(2.0);
-        assert!(control.nll(best) <= control.nll((best + 0.01).min(2.0)) && control.nll(best) <= control.nll(best - 0.01));
+        let control = simple(0.01, 0.5, 0.1);
+        let entropy = 0.5 * (TAU * std::f64::consts::E * control.forward_variance(0.01)).ln();
+        assert!((control.divergence(0.3) - (control.nll(0.3) - entropy)).abs() < 1e-12);
+        let h = control.h_reaching(0.1, 2.0).unwrap();
+        assert!(h > 0.0 && (control.divergence(h) - 0.1).abs() < 1e-9);
+        assert_eq!((control.h_reaching(1e-9, 2.0), control.h_reaching(1e9, 2.0)), (None, Some(0.0)));
     }
 }
