@@ -44,7 +44,8 @@ pub fn densities(
     hs: &[f64],
 ) -> Vec<GridDensity> {
     let levels = Levels::new(score, sde, grid);
-    let start: Vec<f64> = levels.edges[2 * grid.steps].windows(2).map(|e| mass(terminal, e[0], e[1])).collect();
+    let start: Vec<f64> =
+        levels.edges[2 * grid.steps].windows(2).map(|e| mass(terminal, e[0], e[1])).collect();
     let outside = 1.0 - start.iter().sum::<f64>();
     hs.par_iter()
         .map(|&h| {
@@ -245,7 +246,10 @@ mod tests {
             let at = |i: usize| q[i].at(x[0]).unwrap();
             let slope = (4.0 * at(1) - 3.0 * at(0) - at(2)) / (2.0 * h);
             assert!((at(0) - exact.order_0).abs() < 1e-3, "{x:?}: {} {exact:?}", at(0));
-            assert!((slope - exact.order_1).abs() < 0.01 * (1.0 + exact.order_1.abs()), "{x:?}: {slope} {exact:?}");
+            assert!(
+                (slope - exact.order_1).abs() < 0.01 * (1.0 + exact.order_1.abs()),
+                "{x:?}: {slope} {exact:?}"
+            );
         }
     }
 }

@@ -129,8 +129,11 @@ mod tests {
         ];
         for control in all {
             for h in [0.0, 0.25, 1.0, 2.0] {
-                let (exact, coarse, fine) =
-                    (control.reverse_variance(h), control.chain_variance(h, 4000), control.chain_variance(h, 8000));
+                let (exact, coarse, fine) = (
+                    control.reverse_variance(h),
+                    control.chain_variance(h, 4000),
+                    control.chain_variance(h, 8000),
+                );
                 let ratio = (coarse - exact) / (fine - exact);
                 assert!((ratio - 2.0).abs() < 0.15, "{control:?} {h}: {ratio}");
                 assert!(((2.0 * fine - coarse) / exact - 1.0).abs() < 1e-3, "{control:?} {h}");
@@ -148,7 +151,10 @@ mod tests {
             let control = simple(0.02, 0.6, error);
             let difference = (control.nll(1e-5) - control.nll(-1e-5)) / 2e-5;
             let slope = control.nll_slope();
-            assert!((slope - difference).abs() < 1e-5 * difference.abs() + 1e-9, "{error}: {slope} {difference}");
+            assert!(
+                (slope - difference).abs() < 1e-5 * difference.abs() + 1e-9,
+                "{error}: {slope} {difference}"
+            );
         }
         let control = simple(0.01, 0.5, 0.1);
         let entropy = 0.5 * (TAU * std::f64::consts::E * control.forward_variance(0.01)).ln();

@@ -71,7 +71,6 @@ impl<const D: usize> Mixture<D> {
     pub fn log_density(&self, x: [f64; D]) -> f64 {
         self.logarithm(x.map(Lane::splat)).value[0]
     }
-
 }
 
 impl<const D: usize> Density<D> for Mixture<D> {
@@ -151,7 +150,8 @@ impl<const D: usize> SmoothScore<D> for MixtureScore<D> {
     fn jets<const ORDER: usize>(&self, t: Lane, x: [Lane; D]) -> [Jet<D, ORDER>; D] {
         let (m, spread) = (t.map(|t| self.sde.mean(t)), t.map(|t| self.sde.variance(t)));
         let x: [Jet<D, ORDER>; D] = std::array::from_fn(|i| Jet::variable(i, x[i]));
-        let components: Vec<Moved<D>> = self.data.components.iter().map(|c| self.moved(c, m, spread)).collect();
+        let components: Vec<Moved<D>> =
+            self.data.components.iter().map(|c| self.moved(c, m, spread)).collect();
         let away = |c: &Moved<D>| -> [Jet<D, ORDER>; D] {
             std::array::from_fn(|i| x[i] + Jet::constant(-c.mean[i]))
         };

@@ -126,7 +126,8 @@ pub fn solve<const M: usize>(
 /// A step small enough for the start: a hundredth of |y|/|ẏ|, in the largest component.
 fn first_step<const M: usize>(y: &[f64; M], slope: &[f64; M], span: f64, tolerance: Tolerance) -> f64 {
     let size = |v: &[f64; M]| {
-        let scaled = v.iter().zip(y).map(|(v, y)| v.abs() / (tolerance.absolute + tolerance.relative * y.abs()));
+        let scaled =
+            v.iter().zip(y).map(|(v, y)| v.abs() / (tolerance.absolute + tolerance.relative * y.abs()));
         scaled.fold(0.0, f64::max)
     };
     let step = 0.01 * size(y) / size(slope).max(1e-300);

@@ -53,7 +53,8 @@ impl Reverse {
     /// The variance of the noise of this step (from 0), per coordinate.
     pub fn noise_variance(&self, step: usize) -> f64 {
         let begin = self.sde.diffusion(self.time(step));
-        self.h * self.dt()
+        self.h
+            * self.dt()
             * match self.scheme {
                 Scheme::EulerMaruyama => begin,
                 Scheme::Heun => 0.5 * (begin + self.sde.diffusion(self.time(step + 1))),
@@ -293,7 +294,11 @@ mod tests {
     fn actions_follow_chi_square() {
         let sde = Sde::Cosine(Cosine::default());
         let spot = |x, weight| Component { weight, mean: [x, 0.5], variance: 0.1 };
-        let score = MixtureScore { data: Mixture { components: vec![spot(1.0, 0.3), spot(-1.0, 0.7)] }, sde, error: 0.3 };
+        let score = MixtureScore {
+            data: Mixture { components: vec![spot(1.0, 0.3), spot(-1.0, 0.7)] },
+            sde,
+            error: 0.3,
+        };
         let reverse = Reverse { sde, h: 0.5, steps: 40, scheme: Scheme::EulerMaruyama };
         let paths = reverse.paths(&score, &Streams::new(2, "paths"), 0, 400);
         let points = reverse.points(&score, &Streams::new(2, "paths"), 0, 400, 40);

@@ -1,7 +1,7 @@
-//! The density q^h of the Euler–Maruyama chain, measured: the last step is a normal law around the mean that the state
-//! before it gives, so the average of these laws over sampled paths is q^h(x), without bias for the chain.
+//! The density q^h of a sampler's chain, measured: its last step, always by Euler–Maruyama here, is a normal law around the mean that
+//! the state before it gives, so the average of these laws over sampled paths is q^h(x), without bias for the chain.
 
-use super::reverse::Reverse;
+use super::reverse::{Reverse, Scheme};
 use super::score::Score;
 use crate::nn::lane::{LANES, Lane};
 use crate::random::Streams;
@@ -42,13 +42,16 @@ pub fn batch<const D: usize>(
     points: &[[f64; D]],
 ) -> Batch {
     let before = reverse.points(score, streams, first, count, reverse.steps - 1);
-    let means = reverse.last_means(score, &before);
-    let variance = reverse.noise_variance(reverse.steps - 1);
+    let last = Reverse { scheme: Scheme::EulerMaruyama, ..*reverse };
+    let means = last.last_means(score, &before);
+    let variance = last.noise_variance(reverse.steps - 1);
     // Means eight by eight; what is missing in the last group is infinitely far away.
     let groups: Vec<[Lane; D]> = means
         .chunks(LANES)
         .map(|group| {
-            std::array::from_fn(|d| Lane(std::array::from_fn(|i| group.get(i).map_or(f64::INFINITY, |m| m[d]))))
+            std::array::from_fn(|d| {
+                Lane(std::array::from_fn(|i| group.get(i).map_or(f64::INFINITY, |m| m[d])))
+            })
         })
         .collect();
     let scale = libm::pow(TAU * variance, -0.5 * D as f64);
@@ -107,7 +110,6 @@ mod tests {
     use super::*;
     use crate::diffusion::linear_control::LinearControl;
     use crate::diffusion::mixture::{Mixture, MixtureScore};
-    use crate::diffusion::reverse::Scheme;
     use crate::diffusion::sde::{Sde, Simple};
 
     /// The linear control: ln q^h is that of the normal law with the variance of the same chain, and the mean over points lies
@@ -127,10 +129,16 @@ mod tests {
             let exact = Mixture::<1>::normal(control.chain_variance(h, 50));
             let nll = -points.iter().map(|&x| exact.log_density(x)).sum::<f64>() / 40.0;
             assert_eq!(found.resolved, 40);
-            assert!((found.nll - nll).abs() < 4.5 * found.error, "{h}: {} ± {} {nll}", found.nll, found.error);
+            assert!(
+                (found.nll - nll).abs() < 4.5 * found.error,
+                "{h}: {} ± {} {nll}",
+                found.nll,
+                found.error
+            );
             assert!(found.error < 0.02);
         }
-        let far = batch(&score, &Reverse { sde, h: 0.2, steps: 5, scheme: Scheme::EulerMaruyama }, &Streams::new(3, "x"), 0, 99, &[[50.0]]);
+        let reverse = Reverse { sde, h: 0.2, steps: 5, scheme: Scheme::Heun };
+        let far = batch(&score, &reverse, &Streams::new(3, "far"), 0, 99, &[[50.0]]);
         assert_eq!(measured(&[far.clone(), far], 10.0).log_density, [None]);
     }
 }

@@ -162,7 +162,9 @@ mod tests {
             mean: std::array::from_fn(|i| x * (1.0 - 1.5 * i as f64)),
             variance,
         };
-        Mixture { components: vec![component(0.3, 1.0, 0.1), component(0.5, -0.4, 0.2), component(0.2, -1.1, 0.05)] }
+        Mixture {
+            components: vec![component(0.3, 1.0, 0.1), component(0.5, -0.4, 0.2), component(0.2, -1.1, 0.05)],
+        }
     }
 
     /// With the exact score and the exact terminal density ℓ0 is the density itself, its derivatives included, and ℓ1 = 0.
@@ -179,7 +181,10 @@ mod tests {
             let laplacian: f64 = (0..D).map(|i| density.hessian[i][i][0]).sum();
             assert!(found.order_1.abs() < 1e-8, "{sde:?} {found:?}");
             assert!((found.order_0 - density.value[0]).abs() < 1e-8, "{found:?} {density:?}");
-            assert!((found.laplacian - laplacian).abs() < 1e-6 * laplacian.abs().max(1.0), "{found:?} {laplacian}");
+            assert!(
+                (found.laplacian - laplacian).abs() < 1e-6 * laplacian.abs().max(1.0),
+                "{found:?} {laplacian}"
+            );
             for i in 0..D {
                 assert!((found.gradient[i] - density.gradient[i][0]).abs() < 1e-6, "{found:?} {density:?}");
             }

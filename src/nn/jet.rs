@@ -97,7 +97,8 @@ impl<const D: usize, const ORDER: usize> Jet<D, ORDER> {
                 out.0[Self::SECOND + n] = f[2] * (u.first(i) * u.first(j)) + f[1] * u.second(i, j);
             }
             for (n, &[i, j, k]) in TRIPLES.iter().enumerate().take(3 * D - 2) {
-                let mixed = u.second(i, j) * u.first(k) + u.second(i, k) * u.first(j) + u.second(j, k) * u.first(i);
+                let mixed =
+                    u.second(i, j) * u.first(k) + u.second(i, k) * u.first(j) + u.second(j, k) * u.first(i);
                 let cube = u.first(i) * u.first(j) * u.first(k);
                 out.0[Self::THIRD + n] = f[3] * cube + f[2] * mixed + f[1] * u.third(i, j, k);
             }

@@ -12,6 +12,8 @@ pub mod error;
 pub mod gemm;
 #[cfg(test)]
 pub(crate) mod gradient_check;
+pub mod jet;
+pub mod lane;
 pub mod linear;
 pub mod loss;
 pub mod mlp;
@@ -21,6 +23,8 @@ pub mod parameters;
 pub mod pointwise;
 pub mod raw;
 pub mod resize;
+pub mod swish_mlp;
+pub mod swish_training;
 pub mod time_embedding;
 pub mod trainer;
 pub mod unet;

@@ -87,7 +87,11 @@ impl SwishMlp {
         #[cfg(target_arch = "x86_64")]
         {
             #[target_feature(enable = "avx512f")]
-            fn avx512<const D: usize, const O: usize>(of: &SwishMlp, t: Lane, x: [Lane; D]) -> [Jet<D, O>; D] {
+            fn avx512<const D: usize, const O: usize>(
+                of: &SwishMlp,
+                t: Lane,
+                x: [Lane; D],
+            ) -> [Jet<D, O>; D] {
                 of.run(t, x)
             }
             #[target_feature(enable = "avx2")]

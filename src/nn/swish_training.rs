@@ -98,6 +98,11 @@ impl SwishTraining {
         Ok(gradient.loss)
     }
 
+    /// The mean of weight · ‖output − target‖².
+    pub fn loss(&self, examples: &Examples) -> f64 {
+        self.gradient(examples).loss
+    }
+
     /// The mean loss and its gradient, the parts added in order.
     fn gradient(&self, examples: &Examples) -> Gradient {
         let packed = self.pack();
@@ -107,7 +112,8 @@ impl SwishTraining {
             .into_par_iter()
             .map(|start| self.part(&packed, examples, start..(start + PART).min(count)))
             .collect();
-        let mut total = Gradient { loss: 0.0, values: self.values.iter().map(|v| vec![0.0; v.len()]).collect() };
+        let mut total =
+            Gradient { loss: 0.0, values: self.values.iter().map(|v| vec![0.0; v.len()]).collect() };
         for part in parts {
             total.loss += part.loss;
             for (total, part) in total.values.iter_mut().zip(&part.values) {
@@ -150,7 +156,9 @@ impl SwishTraining {
         let mut back = inputs.pop().unwrap_or_default();
         let mut loss = 0.0;
         let targets = columns(&examples.targets, self.size);
-        for (i, (y, target)) in back.chunks_exact_mut(self.size).zip(targets.chunks_exact(self.size)).enumerate() {
+        for (i, (y, target)) in
+            back.chunks_exact_mut(self.size).zip(targets.chunks_exact(self.size)).enumerate()
+        {
             let weight = examples.weights[range.start + i];
             for (y, target) in y.iter_mut().zip(target) {
                 let error = *y - target;
@@ -171,7 +179,8 @@ impl SwishTraining {
             values[2 * i + 1] = bias;
             if i > 0 {
                 let (down, across) = (multiples(rows, outputs), multiples(outputs, 1));
-                back = multiply(level, Gather { data: &back, rows: &down, cols: &across }, &packed.backward[i]);
+                back =
+                    multiply(level, Gather { data: &back, rows: &down, cols: &across }, &packed.backward[i]);
             }
         }
         Gradient { loss, values }
@@ -216,7 +225,9 @@ impl SwishTraining {
         });
         let named: Vec<(String, Weight)> = named
             .zip(values)
-            .map(|((name, shape), values)| (format!("{prefix}{name}"), Weight { shape, values: values.clone() }))
+            .map(|((name, shape), values)| {
+                (format!("{prefix}{name}"), Weight { shape, values: values.clone() })
+            })
             .collect();
         named.into_iter()
     }

@@ -9,10 +9,13 @@ pub mod context;
 #[cfg(test)]
 mod data_tests;
 pub mod dataset;
+pub mod exact_score;
 pub mod figure;
 pub mod fingerprints;
+pub mod linear_score;
 #[cfg(test)]
 mod motion_tests;
+pub mod numbers;
 pub mod processes;
 pub mod random_motion;
 pub mod registry;
@@ -20,6 +23,10 @@ pub mod report;
 pub mod sample;
 pub mod sample_quality;
 pub mod sandbox;
+pub mod score_density;
+pub mod score_likelihood;
+pub mod score_sample;
+pub mod score_train;
 pub mod stage;
 pub mod table;
 pub mod train;
@@ -37,6 +44,12 @@ pub fn builtin() -> Registry {
     registry.add::<action_law::ActionLaw>(of("action-law"));
     registry.add::<train::Train>(of("train"));
     registry.add::<sample::Sample>(of("sample"));
+    registry.add::<score_train::ScoreTrain>(of("score-train"));
+    registry.add::<exact_score::ExactScore>(of("exact-score"));
+    registry.add::<score_sample::ScoreSample>(of("score-sample"));
+    registry.add::<score_likelihood::ScoreLikelihood>(of("score-likelihood"));
+    registry.add::<score_density::ScoreDensity>(of("score-density"));
+    registry.add::<linear_score::LinearScore>(of("linear-score"));
     registry.add::<classifier::Classifier>(of("classifier"));
     registry.add::<sample_quality::SampleQuality>(of("sample-quality"));
     registry.add::<figure::FigureStage>(of("figure"));
