@@ -203,3 +203,83 @@ impl Layer {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::nn::weights::Weight;
+
+    /// The small network of `benches/peers/wkb_reference.py`.
+    pub(crate) fn reference() -> SwishMlp {
+        let config = SwishMlpConfig { width: 4, layers: 2 };
+        let rounded = |x: f64| (64.0 * x).round() / 64.0;
+        let mut tensors = std::collections::BTreeMap::new();
+        for (l, (outputs, inputs)) in config.shapes(2).into_iter().enumerate() {
+            let w = (0..inputs * outputs).map(|n| {
+                let (i, o) = (n / outputs, n % outputs);
+                rounded(((7 * l + 3 * i + 5 * o + 1) as f64).sin()) as f32
+            });
+            let b = (0..outputs).map(|o| rounded(((2 * l + o) as f64).cos()) as f32 / 4.0);
+            let name = layer_name(l, config.layers);
+            let w = Weight { shape: vec![inputs, outputs], values: w.collect() };
+            tensors.insert(format!("{name}.w"), w);
+            tensors.insert(format!("{name}.b"), Weight { shape: vec![outputs], values: b.collect() });
+        }
+        SwishMlp::new(config, 2, &Weights { tensors, description: String::new() }).unwrap()
+    }
+
+    /// All derivatives against the 12 digits of an independent calculation, `benches/peers/wkb_reference.py`; those of lower order are
+    /// the same numbers; each of eight different points is as if alone.
+    #[test]
+    fn derivatives_to_the_third_order() {
+        let exact = [
+            [
+                0.218076785275,
+                0.491104998599,
+                -0.445843075869,
+                0.22225898413,
+                -0.202842664804,
+                0.177802079769,
+                -0.320662605528,
+                0.294547609676,
+                -0.272775533986,
+                0.254336532879,
+            ],
+            [
+                0.574864832345,
+                0.683026955847,
+                -0.620239917317,
+                0.390727957836,
+                -0.357227739012,
+                0.316538436494,
+                -0.434117502211,
+                0.401266076118,
+                -0.374528728873,
+                0.35244122717,
+            ],
+        ];
+        let network = reference();
+        let t = Lane(std::array::from_fn(|i| if i == 3 { 0.4 } else { 0.1 * i as f64 }));
+        let x = [0.3, -0.7].map(|x| Lane(std::array::from_fn(|i| if i == 3 { x } else { i as f64 - 2.0 })));
+        let found = network.evaluate::<2, 3>(t, x);
+        for (found, exact) in found.iter().zip(exact) {
+            for (found, exact) in found.columns().iter().zip(exact) {
+                assert!((found[3] / exact - 1.0).abs() < 1e-9, "{} {exact}", found[3]);
+            }
+        }
+        let first = network.evaluate::<2, 1>(t, x);
+        let alone = network.evaluate::<2, 3>(Lane::splat(0.4), [0.3, -0.7].map(Lane::splat));
+        for k in 0..2 {
+            assert_eq!(first[k].columns(), &found[k].columns()[..3]);
+            assert!(alone[k].columns().iter().zip(found[k].columns()).all(|(a, b)| a[0] == b[3]));
+        }
+    }
+
+    /// A weight that is missing or has another shape is named.
+    #[test]
+    fn wrong_weights() {
+        let weights = Weights { tensors: Default::default(), description: String::new() };
+        let error = SwishMlp::new(SwishMlpConfig::default(), 2, &weights).unwrap_err();
+        assert!(error.to_string().contains("`0.w`"), "{error}");
+    }
+}

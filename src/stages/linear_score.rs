@@ -230,15 +230,13 @@ fn write_phase(p: &Params, ctx: &Context) -> Result<(), StageError> {
         for i in 0..=2 * CONTOUR {
             let error = p.largest_error * (i as f64 / CONTOUR as f64 - 1.0);
             let control = LinearControl { variance: p.variance, error, sde: p.sde };
-            let side = if error < 0.0 { "below" } else { "above" };
-            rows.push((level, side, error, control.h_reaching(level, p.largest_h)));
+            rows.push((level, error, control.h_reaching(level, p.largest_h)));
         }
     }
     let mut table = Columns::default();
     table
         .numbers("level", rows.iter().map(|row| Some(row.0)))
-        .texts("side", rows.iter().map(|row| row.1))
-        .numbers("error", rows.iter().map(|row| Some(row.2)))
-        .numbers("h", rows.iter().map(|row| row.3));
+        .numbers("error", rows.iter().map(|row| Some(row.1)))
+        .numbers("h", rows.iter().map(|row| row.2));
     table.write(ctx.output("phase")?)
 }
