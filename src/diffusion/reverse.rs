@@ -5,7 +5,7 @@
 use super::ode::{Arrival, OdeError, Tolerance, solve};
 use super::score::Score;
 use super::sde::Sde;
-use crate::nn::lane::{LANES, Lane};
+use crate::nn::lane::{LANES, Lane, side_by_side};
 use crate::random::{self, Streams};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -175,13 +175,7 @@ impl Reverse {
     pub fn actions<const D: usize>(&self, score: &impl Score<D>, paths: &[Vec<[f64; D]>]) -> Vec<f64> {
         let mut actions = vec![0.0; paths.len()];
         for (paths, actions) in paths.chunks(LANES).zip(actions.chunks_mut(LANES)) {
-            let packed = |step: usize| {
-                let mut x = [Lane::ZERO; D];
-                for (i, path) in paths.iter().enumerate() {
-                    (0..D).for_each(|d| x[d][i] = path[step][d]);
-                }
-                x
-            };
+            let packed = |step: usize| side_by_side(&paths.iter().map(|path| path[step]).collect::<Vec<_>>());
             for step in 0..self.steps {
                 let (mean, next) = (self.mean(score, step, packed(step)), packed(step + 1));
                 let weight = 0.5 / (self.sde.diffusion(self.time(step)) * self.dt());
@@ -199,11 +193,7 @@ impl Reverse {
     pub fn last_means<const D: usize>(&self, score: &impl Score<D>, points: &[[f64; D]]) -> Vec<[f64; D]> {
         let mut out = Vec::with_capacity(points.len());
         for group in points.chunks(LANES) {
-            let mut x = [Lane::ZERO; D];
-            for (i, point) in group.iter().enumerate() {
-                (0..D).for_each(|d| x[d][i] = point[d]);
-            }
-            let mean = self.mean(score, self.steps - 1, x);
+            let mean = self.mean(score, self.steps - 1, side_by_side(group));
             out.extend((0..group.len()).map(|i| mean.map(|x| x[i])));
         }
         out

@@ -176,7 +176,7 @@ mod tests {
             assert_eq!(read.config, config);
             assert_eq!(read.score::<2>().unwrap().score(t, x), before);
             assert!(before[0][0] != 0.0);
-            assert_eq!(read.score::<1>().is_err(), true);
+            assert!(read.score::<1>().is_err());
         }
         std::fs::write(file.path(), "no model").unwrap();
         assert!(ScoreModel::load(file.path()).is_err());

@@ -12,7 +12,7 @@ use super::mixture::Density;
 use super::ode::{OdeError, Tolerance, solve};
 use super::score::SmoothScore;
 use super::sde::Sde;
-use crate::nn::lane::{LANES, Lane};
+use crate::nn::lane::{LANES, Lane, side_by_side};
 
 /// The likelihood of one point.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -57,16 +57,13 @@ pub fn likelihoods<const D: usize>(
 
     let mut ends = Vec::with_capacity(points.len());
     let mut terminal_values = Vec::with_capacity(points.len());
-    for group in there.chunks(LANES) {
-        let mut x = [Lane::ZERO; D];
-        for (i, arrival) in group.iter().enumerate() {
-            (0..D).for_each(|d| x[d][i] = arrival.y[d]);
-        }
-        let density = terminal.logarithm(x);
-        for i in 0..group.len() {
+    let arrived: Vec<[f64; D]> = there.iter().map(|a| std::array::from_fn(|d| a.y[d])).collect();
+    for group in arrived.chunks(LANES) {
+        let density = terminal.logarithm(side_by_side(group));
+        for (i, x) in group.iter().enumerate() {
             let mut y = [0.0; STATE];
+            y[..D].copy_from_slice(x);
             for a in 0..D {
-                y[a] = x[a][i];
                 y[D + a] = density.gradient[a][i];
                 for b in a..D {
                     y[2 * D + a + b] = density.hessian[a][b][i];
@@ -86,7 +83,7 @@ pub fn likelihoods<const D: usize>(
             order_1: -back.y[STATE - 1],
             gradient: std::array::from_fn(|d| back.y[D + d]),
             laplacian: (0..D).map(|d| back.y[2 * D + 2 * d]).sum(),
-            end: std::array::from_fn(|d| there.y[d]),
+            end: arrived[i],
             closure: distance,
             steps: there.steps + back.steps,
         }

@@ -60,6 +60,12 @@ impl Lane {
     }
 }
 
+/// Up to eight points side by side: a lane for each coordinate, zero where there is no point.
+pub fn side_by_side<const D: usize>(points: &[[f64; D]]) -> [Lane; D] {
+    let at = |d: usize, i: usize| points.get(i).map_or(0.0, |point: &[f64; D]| point[d]);
+    std::array::from_fn(|d| Lane(std::array::from_fn(|i| at(d, i))))
+}
+
 macro_rules! arithmetic {
     ($($operation:ident $method:ident $symbol:tt),*) => {$(
         impl $operation for Lane {

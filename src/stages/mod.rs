@@ -26,6 +26,8 @@ pub mod sandbox;
 pub mod score_density;
 pub mod score_likelihood;
 pub mod score_sample;
+#[cfg(test)]
+mod score_tests;
 pub mod score_train;
 pub mod stage;
 pub mod table;
