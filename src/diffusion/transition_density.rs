@@ -21,7 +21,7 @@ pub struct Batch {
 /// The measured density.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measured {
-    /// ln q^h at each point; `None` where fewer paths than asked for come near.
+    /// ln q^h at each point; `None` where it was not measured.
     pub log_density: Vec<Option<f64>>,
     /// The mean of −ln q^h over the points that have one, with the bias of the logarithm removed by the jackknife over
     /// batches.
@@ -73,8 +73,16 @@ pub fn batch<const D: usize>(
     Batch { paths: count, sums, squares }
 }
 
-/// The density from batches of equal numbers of paths. A point counts where at least `least` paths come near: (Σw)²/Σw².
-pub fn measured(batches: &[Batch], least: f64) -> Measured {
+/// How many paths come near a point: (Σw)²/Σw².
+pub fn effective_paths(batches: &[Batch], point: usize) -> f64 {
+    let sum: f64 = batches.iter().map(|batch| batch.sums[point]).sum();
+    let square: f64 = batches.iter().map(|batch| batch.squares[point]).sum();
+    if square > 0.0 { sum * sum / square } else { 0.0 }
+}
+
+/// The density from batches of equal numbers of paths, at the points that are chosen. A choice that does not depend on these paths
+/// makes no bias; a chosen point that fewer than two batches reach is left out all the same.
+pub fn measured(batches: &[Batch], chosen: impl Fn(usize) -> bool) -> Measured {
     let points = batches.first().map_or(0, |batch| batch.sums.len());
     let total = |of: &dyn Fn(&Batch) -> f64| batches.iter().map(of).sum::<f64>();
     let paths = total(&|batch| batch.paths as f64);
@@ -82,9 +90,9 @@ pub fn measured(batches: &[Batch], least: f64) -> Measured {
     // Σ over the points of ln q, with all batches and without each.
     let (mut whole, mut without, mut resolved) = (0.0, vec![0.0; batches.len()], 0);
     for (point, log_density) in log_density.iter_mut().enumerate() {
-        let (sum, square) = (total(&|batch| batch.sums[point]), total(&|batch| batch.squares[point]));
+        let sum = total(&|batch| batch.sums[point]);
         let most = batches.iter().map(|batch| batch.sums[point]).fold(0.0, f64::max);
-        if sum * sum < least * square || sum <= 0.0 || most >= sum {
+        if !chosen(point) || most >= sum {
             continue;
         }
         resolved += 1;
@@ -125,7 +133,7 @@ mod tests {
             let streams = Streams::new(3, "transition");
             let batches: Vec<Batch> =
                 (0..10).map(|b| batch(&score, &reverse, &streams, b * 400, 400, &points)).collect();
-            let found = measured(&batches, 10.0);
+            let found = measured(&batches, |point| effective_paths(&batches, point) >= 10.0);
             let exact = Mixture::<1>::normal(control.chain_variance(h, 50));
             let nll = -points.iter().map(|&x| exact.log_density(x)).sum::<f64>() / 40.0;
             assert_eq!(found.resolved, 40);
@@ -139,6 +147,6 @@ mod tests {
         }
         let reverse = Reverse { sde, h: 0.2, steps: 5, scheme: Scheme::Heun };
         let far = batch(&score, &reverse, &Streams::new(3, "far"), 0, 99, &[[50.0]]);
-        assert_eq!(measured(&[far.clone(), far], 10.0).log_density, [None]);
+        assert_eq!(measured(&[far.clone(), far], |_| true).log_density, [None]);
     }
 }

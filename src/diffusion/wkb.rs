@@ -9,7 +9,7 @@
 //! ṗ = −(∇F0)ᵀ p − ∇(∇·F0), Ḣ = −∇∇(∇·F0) − Σ_k p_k ∇∇F0_k − (∇F0)ᵀ H − H ∇F0.
 
 use super::mixture::Density;
-use super::ode::{OdeError, Tolerance, solve};
+use super::ode::{Arrival, OdeError, Tolerance, solve};
 use super::score::SmoothScore;
 use super::sde::Sde;
 use crate::nn::lane::{LANES, Lane, side_by_side};
@@ -36,33 +36,26 @@ pub struct Likelihood<const D: usize> {
 /// Components of the state: x, p, the upper half of H and the integral.
 const STATE: usize = 8;
 
-/// ℓ0 and ℓ1 at `points`, with `terminal` as the density at t_max.
+/// ℓ0 and ℓ1 at `points`, with `terminal` as the density at t_max; an error where a point cannot be followed.
 pub fn likelihoods<const D: usize>(
     score: &impl SmoothScore<D>,
     sde: &Sde,
     terminal: &impl Density<D>,
     points: &[[f64; D]],
     tolerance: Tolerance,
-) -> Result<Vec<Likelihood<D>>, OdeError> {
+) -> Vec<Result<Likelihood<D>, OdeError>> {
     let (t_min, t_max) = sde.times();
-    let starts: Vec<[f64; STATE]> = points
-        .iter()
-        .map(|x| {
-            let mut y = [0.0; STATE];
-            y[..D].copy_from_slice(x);
-            y
-        })
-        .collect();
-    let there = solve(|t, y| divergence_slope(score, sde, t, y), t_min, t_max, &starts, tolerance)?;
+    let starts: Vec<[f64; STATE]> = points.iter().map(|x| state(x)).collect();
+    let there = solve(|t, y| divergence_slope(score, sde, t, y), t_min, t_max, &starts, tolerance);
 
-    let mut ends = Vec::with_capacity(points.len());
-    let mut terminal_values = Vec::with_capacity(points.len());
-    let arrived: Vec<[f64; D]> = there.iter().map(|a| std::array::from_fn(|d| a.y[d])).collect();
+    // Those that arrive go back, with the terminal density's derivatives.
+    let arrived: Vec<[f64; D]> =
+        there.iter().flatten().map(|arrival| std::array::from_fn(|d| arrival.y[d])).collect();
+    let (mut ends, mut terminal_values) = (Vec::new(), Vec::new());
     for group in arrived.chunks(LANES) {
         let density = terminal.logarithm(side_by_side(group));
         for (i, x) in group.iter().enumerate() {
-            let mut y = [0.0; STATE];
-            y[..D].copy_from_slice(x);
+            let mut y = state(x);
             for a in 0..D {
                 y[D + a] = density.gradient[a][i];
                 for b in a..D {
@@ -73,22 +66,31 @@ pub fn likelihoods<const D: usize>(
             terminal_values.push(density.value[i]);
         }
     }
-    let back = solve(|t, y| correction_slope(score, sde, t, y), t_max, t_min, &ends, tolerance)?;
+    let back = solve(|t, y| correction_slope(score, sde, t, y), t_max, t_min, &ends, tolerance);
 
-    let likelihood = |i: usize| {
-        let (there, back) = (&there[i], &back[i]);
-        let distance = (0..D).map(|d| (back.y[d] - points[i][d]).powi(2)).sum::<f64>().sqrt();
-        Likelihood {
-            order_0: terminal_values[i] + there.y[STATE - 1],
+    let mut back = back.into_iter().zip(terminal_values);
+    let mut likelihood = |x: &[f64; D], there: Result<Arrival<STATE>, OdeError>| {
+        let there = there?;
+        let (back, terminal) = back.next().ok_or(OdeError { t: t_max })?;
+        let back = back?;
+        Ok(Likelihood {
+            order_0: terminal + there.y[STATE - 1],
             order_1: -back.y[STATE - 1],
             gradient: std::array::from_fn(|d| back.y[D + d]),
             laplacian: (0..D).map(|d| back.y[2 * D + 2 * d]).sum(),
-            end: arrived[i],
-            closure: distance,
+            end: std::array::from_fn(|d| there.y[d]),
+            closure: (0..D).map(|d| (back.y[d] - x[d]).powi(2)).sum::<f64>().sqrt(),
             steps: there.steps + back.steps,
-        }
+        })
     };
-    Ok((0..points.len()).map(likelihood).collect())
+    points.iter().zip(there).map(|(x, there)| likelihood(x, there)).collect()
+}
+
+/// A state that begins with x.
+fn state<const D: usize>(x: &[f64; D]) -> [f64; STATE] {
+    let mut y = [0.0; STATE];
+    y[..D].copy_from_slice(x);
+    y
 }
 
 /// ẋ = F0, with ∇·F0 in the last component.
@@ -171,9 +173,10 @@ mod tests {
         let (t_min, t_max) = sde.times();
         let mut stream = Streams::new(1, "wkb test").stream(0);
         let points: Vec<[f64; D]> = (0..10).map(|_| data.draw(&mut stream)).collect();
-        let found = likelihoods(&score, &sde, &data.at(&sde, t_max), &points, TIGHT).unwrap();
+        let found = likelihoods(&score, &sde, &data.at(&sde, t_max), &points, TIGHT);
         let now = data.at(&sde, t_min);
         for (x, found) in points.iter().zip(found) {
+            let found = found.unwrap();
             let density = now.logarithm(x.map(Lane::splat));
             let laplacian: f64 = (0..D).map(|i| density.hessian[i][i][0]).sum();
             assert!(found.order_1.abs() < 1e-8, "{sde:?} {found:?}");
@@ -208,8 +211,9 @@ mod tests {
             [-11.5220964482, 0.143194851954, -0.120360093935, 0.0199480993864, -1.03254839779],
             [-11.6783857189, 0.0536445519618, -0.0420647696376, 0.068614810297, -0.991203562089],
         ];
-        let found = likelihoods(&network, &sde, &Mixture::normal(1.0), &points, TIGHT).unwrap();
+        let found = likelihoods(&network, &sde, &Mixture::normal(1.0), &points, TIGHT);
         for (found, exact) in found.iter().zip(exact) {
+            let found = found.unwrap();
             let values =
                 [found.order_0, found.gradient[0], found.gradient[1], found.laplacian, found.order_1];
             for (value, exact) in values.iter().zip(exact) {
@@ -235,7 +239,8 @@ mod tests {
             let score = MixtureScore { data: Mixture::<1>::normal(variance), sde, error };
             let deviation = control.forward_variance(sde.times().0).sqrt();
             let nodes = [[-(3f64.sqrt()) * deviation], [0.0], [3f64.sqrt() * deviation]];
-            let found = likelihoods(&score, &sde, &Mixture::normal(1.0), &nodes, TIGHT).unwrap();
+            let found = likelihoods(&score, &sde, &Mixture::normal(1.0), &nodes, TIGHT);
+            let found: Vec<Likelihood<1>> = found.into_iter().map(Result::unwrap).collect();
             let mean = |of: &dyn Fn(&Likelihood<1>) -> f64| {
                 (of(&found[0]) + 4.0 * of(&found[1]) + of(&found[2])) / 6.0
             };

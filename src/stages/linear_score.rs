@@ -10,7 +10,7 @@ use crate::diffusion::mixture::{Mixture, MixtureScore};
 use crate::diffusion::ode::Tolerance;
 use crate::diffusion::reverse::{Reverse, Scheme};
 use crate::diffusion::sde::{Sde, Simple};
-use crate::diffusion::wkb::{Likelihood, likelihoods};
+use crate::diffusion::wkb::likelihoods;
 use crate::random::Streams;
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -162,9 +162,9 @@ fn correction(control: &LinearControl) -> Result<f64, StageError> {
     let node = (3.0 * control.forward_variance(control.sde.times().0)).sqrt();
     let tolerance = Tolerance { absolute: 1e-10, relative: 1e-10 };
     let found =
-        likelihoods(&score, &control.sde, &Mixture::normal(1.0), &[[-node], [0.0], [node]], tolerance)?;
-    let order_1 = |l: &Likelihood<1>| l.order_1;
-    Ok(-(order_1(&found[0]) + 4.0 * order_1(&found[1]) + order_1(&found[2])) / 6.0)
+        likelihoods(&score, &control.sde, &Mixture::normal(1.0), &[[-node], [0.0], [node]], tolerance);
+    let order_1 = |i: usize| found[i].map(|l| l.order_1);
+    Ok(-(order_1(0)? + 4.0 * order_1(1)? + order_1(2)?) / 6.0)
 }
 
 /// The variance of samples of the Euler–Maruyama chain; their mean is known to be 0.

@@ -15,6 +15,7 @@ use crate::random::Streams;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::f64::consts::TAU;
 
 /// The likelihood of the reverse process at each h, measured.
 pub struct ScoreDensity;
@@ -49,7 +50,8 @@ pub struct PathParams {
     pub paths: usize,
     /// Steps of a path: Heun's, and Euler-Maruyama's for the last. Longer steps have wider last laws, which more paths reach.
     pub steps: usize,
-    /// A point counts where at least this many paths come near it.
+    /// A point is measured where at least this many paths come near it: where the likelihood at h = 0 expects so many, if it
+    /// is given, so that the choice does not depend on the paths; else where so many came.
     pub least: f64,
 }
 
@@ -61,7 +63,7 @@ impl Default for GridParams {
 
 impl Default for PathParams {
     fn default() -> PathParams {
-        PathParams { paths: 40_000, steps: 250, least: 10.0 }
+        PathParams { paths: 100_000, steps: 250, least: 10.0 }
     }
 }
 
@@ -237,8 +239,17 @@ fn by_paths<const D: usize>(
             Batch { paths: count, sums: sums.to_vec(), squares: squares.to_vec() }
         })
         .collect();
+    let likelihood = likelihood(ctx, points.len())?;
     let row = |(&h, batches): (&f64, &[Batch])| {
-        let Measured { log_density, nll, error, .. } = transition_density::measured(batches, paths.least);
+        let last = Reverse { sde: model.config.sde, h, steps: paths.steps, scheme: Scheme::EulerMaruyama };
+        let reach =
+            libm::pow(TAU * last.noise_variance(paths.steps - 1), 0.5 * D as f64) * paths.paths as f64;
+        let near = |point: usize| match &likelihood {
+            Some(lines) => reach * libm::exp(-lines.nll[point]),
+            None => transition_density::effective_paths(batches, point),
+        };
+        let Measured { log_density, nll, error, .. } =
+            transition_density::measured(batches, |point| near(point) >= paths.least);
         Row { h, log_density, nll, error }
     };
     Ok(p.h.iter().zip(batches.chunks_exact(BATCHES)).map(row).collect())
@@ -279,24 +290,38 @@ fn in_parts<const D: usize>(
     Ok(total)
 }
 
-fn write(ctx: &Context, rows: &[Row]) -> Result<(), StageError> {
-    let lines = match ctx.items("likelihood") {
-        [item, ..] => {
-            let table = Table::read(&item.path, &item.name)?;
-            Some((table.numbers("nll")?, table.numbers("correction")?))
-        }
-        [] => None,
+/// The columns of the input `likelihood`.
+struct Likelihood {
+    nll: Vec<f64>,
+    correction: Vec<f64>,
+}
+
+/// The input `likelihood`, if it is given; it must have been made for the same points.
+fn likelihood(ctx: &Context, count: usize) -> Result<Option<Likelihood>, StageError> {
+    let [item, ..] = ctx.items("likelihood") else { return Ok(None) };
+    let table = Table::read(&item.path, &item.name)?;
+    let column = |name: &str| -> Result<Vec<f64>, StageError> {
+        // A point that was lost has no density.
+        let values = table.numbers(name)?.into_iter().map(|value| value.unwrap_or(f64::INFINITY));
+        Ok(values.collect())
     };
-    // The mean of a column of the likelihood over the points that are resolved at this h.
-    let line = |row: &Row, first_order: bool| -> Option<f64> {
-        let (nll, correction) = lines.as_ref()?;
-        let resolved = row.log_density.iter().zip(nll.iter().zip(correction)).filter(|(q, _)| q.is_some());
-        let values: Option<Vec<f64>> = resolved
-            .map(|(_, (nll, correction))| {
-                Some((*nll)? + if first_order { row.h * (*correction)? } else { 0.0 })
-            })
-            .collect();
-        Some(mean(&values?))
+    if table.rows() != count {
+        return Err(StageError::with_help(
+            format!("`likelihood` has {} rows, and there are {count} points", table.rows()),
+            "give the `points` of a `score-likelihood` with the same `points` and `count`",
+        ));
+    }
+    Ok(Some(Likelihood { nll: column("nll")?, correction: column("correction")? }))
+}
+
+fn write(ctx: &Context, rows: &[Row]) -> Result<(), StageError> {
+    let lines = likelihood(ctx, rows.first().map_or(0, |row| row.log_density.len()))?;
+    // The mean of the line of this order over the points that are resolved at this h.
+    let line = |row: &Row, order: f64| -> Option<f64> {
+        let lines = lines.as_ref()?;
+        let resolved =
+            (0..row.log_density.len()).filter(|&i| row.log_density[i].is_some() && lines.nll[i].is_finite());
+        Some(mean(&resolved.map(|i| lines.nll[i] + order * row.h * lines.correction[i]).collect::<Vec<_>>()))
     };
     let resolved = |row: &Row| row.log_density.iter().flatten().count();
     let mut table = Columns::default();
@@ -311,7 +336,7 @@ fn write(ctx: &Context, rows: &[Row]) -> Result<(), StageError> {
             "share_resolved",
             rows.iter().map(|row| Some(resolved(row) as f64 / row.log_density.len() as f64)),
         )
-        .numbers("order_0", rows.iter().map(|row| line(row, false)))
-        .numbers("first_order", rows.iter().map(|row| line(row, true)));
+        .numbers("order_0", rows.iter().map(|row| line(row, 0.0)))
+        .numbers("first_order", rows.iter().map(|row| line(row, 1.0)));
     table.write(ctx.output("nll")?)
 }

@@ -8,7 +8,7 @@ use crate::data::dataset::Dataset;
 use crate::diffusion::mixture::Mixture;
 use crate::diffusion::ode::{OdeError, Tolerance};
 use crate::diffusion::score_model::{ModelScore, ScoreModel};
-use crate::diffusion::wkb::likelihoods;
+use crate::diffusion::wkb::{Likelihood, likelihoods};
 use crate::metrics::statistics::{bootstrap_interval, mean, quantile, standard_error};
 use crate::random::Streams;
 use rayon::prelude::*;
@@ -51,6 +51,8 @@ impl Default for Params {
 /// Points between checkpoints, and points that are computed together.
 const CHECKPOINT_EVERY: usize = 1024;
 const BLOCK: usize = 64;
+/// The logarithm of the smallest positive number: a density below it is 0.
+const LEAST: f64 = -745.0;
 /// Numbers kept of each point: ℓ0, ℓ1, Δℓ0, closure, steps.
 const KEPT: usize = 5;
 
@@ -77,7 +79,7 @@ impl Stage for ScoreLikelihood {
             Output::file(
                 "summary",
                 "summary.parquet",
-                "their means with standard errors, and the median correction",
+                "lost (how many points the flow carries away, or cannot be followed: they have no values), means of the others with standard errors, and the median correction",
             ),
         ]
     }
@@ -174,23 +176,21 @@ fn computed<const D: usize>(
                 return Err(StageError::Cancelled);
             }
             let block = &points[start..(start + BLOCK).min(range.end)];
-            let found =
-                likelihoods(score, &model.config.sde, terminal, block, tolerance).map_err(|error| {
-                    let error = OdeError { point: start + error.point, ..error };
-                    StageError::with_help(
-                        error,
-                        "the score is wild there: raise `tolerance`, or train the model longer",
-                    )
-                })?;
+            let found = likelihoods(score, &model.config.sde, terminal, block, tolerance);
             let done = done.fetch_add(block.len() as u64, Ordering::Relaxed) + block.len() as u64;
             ctx.progress(done, points.len() as u64, "points");
-            Ok(found
-                .iter()
-                .flat_map(|l| [l.order_0, l.order_1, l.laplacian, l.closure, f64::from(l.steps)])
-                .collect())
+            Ok(found.into_iter().flat_map(kept).collect())
         })
         .collect::<Result<_, StageError>>()?;
     Ok(blocks.concat())
+}
+
+/// The numbers kept of a point; NaN where it is lost.
+fn kept<const D: usize>(found: Result<Likelihood<D>, OdeError>) -> [f64; KEPT] {
+    match found {
+        Ok(l) if l.order_0 > LEAST => [l.order_0, l.order_1, l.laplacian, l.closure, f64::from(l.steps)],
+        _ => [f64::NAN; KEPT],
+    }
 }
 
 fn write<const D: usize>(
@@ -215,10 +215,20 @@ fn write<const D: usize>(
         .numbers("exact_nll", exact.clone())
         .numbers("laplacian", some(&laplacian))
         .numbers("closure", some(&closure))
-        .integers("steps", steps.iter().map(|&n| Some(n as i64)));
+        .integers("steps", steps.iter().map(|&n| (!n.is_nan()).then_some(n as i64)));
     table.write(ctx.output("points")?)?;
 
-    let exact: Option<Vec<f64>> = exact.into_iter().collect();
+    // The means are over the points that are not lost.
+    let found = |values: &[f64]| values.iter().copied().filter(|value| !value.is_nan()).collect::<Vec<f64>>();
+    let exact: Option<Vec<f64>> =
+        exact.into_iter().zip(&nll).filter(|(_, nll)| !nll.is_nan()).map(|(exact, _)| exact).collect();
+    let [nll, correction, closure, steps] = [&nll, &correction, &closure, &steps].map(|values| found(values));
+    if nll.is_empty() {
+        return Err(StageError::with_help(
+            "the flow carries every point away, or its steps become too small",
+            "the score is wild: train the model longer, or raise `tolerance`",
+        ));
+    }
     let median = |values: &[f64]| {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
@@ -228,6 +238,7 @@ fn write<const D: usize>(
     let worst = |values: &[f64]| values.iter().map(|x| x.abs()).fold(0.0, f64::max);
     let mut table = Columns::default();
     table.integers("points", [Some(points.len() as i64)]);
+    table.integers("lost", [Some((points.len() - nll.len()) as i64)]);
     let mut number = |name: &str, value: Option<f64>| _ = table.numbers(name, [value]);
     number("nll", Some(mean(&nll)));
     number("nll_error", Some(standard_error(&nll)));

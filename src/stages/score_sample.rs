@@ -5,7 +5,7 @@ use super::context::Context;
 use super::numbers;
 use super::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
 use crate::data::dataset::Dataset;
-use crate::diffusion::ode::Tolerance;
+use crate::diffusion::ode::{OdeError, Tolerance};
 use crate::diffusion::reverse::{Reverse, Scheme, probability_flow};
 use crate::diffusion::score_model::{ModelScore, ScoreModel};
 use crate::diffusion::sde::Sde;
@@ -190,8 +190,14 @@ fn samples<const D: usize>(
                 Method::Adaptive => {
                     let tolerance = Tolerance { absolute: p.tolerance, relative: p.tolerance };
                     let starts = reverse.points(score, streams, start as u64, count, 0);
-                    let ends = probability_flow(score, &reverse.sde, &starts, tolerance)?;
-                    ends.iter().map(|end| end.y).collect()
+                    let ends = probability_flow(score, &reverse.sde, &starts, tolerance);
+                    let points: Result<_, OdeError> = ends.into_iter().map(|end| Ok(end?.y)).collect();
+                    points.map_err(|error| {
+                        StageError::with_help(
+                            error,
+                            "the score is wild there: raise `tolerance`, or train the model longer",
+                        )
+                    })?
                 }
                 _ => reverse.points(score, streams, start as u64, count, p.steps),
             };

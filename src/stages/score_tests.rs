@@ -67,17 +67,19 @@ fn a_training_leaves_no_trace_of_threads_and_interruption() {
 #[test]
 fn samples_and_likelihoods_of_an_exact_score() {
     let folder = tempfile::tempdir().unwrap();
-    let (model, points) = spots(folder.path(), 1100);
+    let (model, points) = spots(folder.path(), 1400);
     let inputs = [("model", model.as_path()), ("points", points.as_path())];
-    let sampling = json!({"count": 8300, "steps": 3, "h": 0.5, "paths": 2});
+    let sampling = json!({"count": 8900, "steps": 3, "h": 0.5, "paths": 2});
     let out = both_ways("score-sample", &sampling, &inputs[..1], folder.path(), 8200);
     assert_eq!(column(&out.join("paths.parquet"), "x").len(), 2 * 4);
     let out = both_ways("score-likelihood", &json!({"tolerance": 1e-8}), &inputs, folder.path(), 1060);
     let summary = |name| column(&out.join("summary.parquet"), name)[0];
     assert!(summary("excess").abs() < 1e-3 && summary("correction").abs() < 1e-3);
     assert!(summary("closure_largest") < 1e-5);
+    let fifty = folder.path().join("fifty");
+    run("score-likelihood", &json!({"count": 50}), &inputs, &fifty, u64::MAX).unwrap();
     let measured = json!({"h": [0.5, 1.0], "method": {"paths": {"paths": 2000, "steps": 60}}, "count": 50});
-    let likelihood = out.join("points.parquet");
+    let likelihood = fifty.join("points.parquet");
     let all = [inputs[0], inputs[1], ("likelihood", likelihood.as_path())];
     let out = both_ways("score-density", &measured, &all, folder.path(), 25);
     // 60 steps leave a few hundredths beside the paths' error.
