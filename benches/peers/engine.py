@@ -27,7 +27,6 @@ def expect(tool, what, executed, wanted):
 
 def series(names, total, programs, repeats, first_repeats, folder):
     """Runs all tools on `total` stages, one after the other in every round. Returns figure → tool → list of values."""
-    tools = [TOOLS[name](folder, total // LAYERS, programs, dict(os.environ)) for name in names]
     figures = {}
 
     def note(tool, what, measured):
@@ -37,12 +36,17 @@ def series(names, total, programs, repeats, first_repeats, folder):
         print(f"{total} stages, {tool.name}: {what}: {cpu:.3f} s CPU, {wall:.3f} s, {executed} executed", file=sys.stderr)
         return executed
 
-    for _ in range(first_repeats):
+    def projects(of, name):
+        """New ones; nothing is removed before the end, for many file systems are slow to make files after a removal."""
+        return [TOOLS[tool](folder / name, total // LAYERS, programs, dict(os.environ)) for tool in of]
+
+    for round in range(first_repeats):
+        tools = projects(names, f"first-{round}")
         for tool in tools:
-            tool.clean()
             expect(tool, "first run", note(tool, "first run", tool.run()), total)
             if not isinstance(tool, Loop):
                 expect(tool, "no-op", note(tool, "no-op after the first run", tool.run()), 0)
+    names = [name for name in names if name != Loop.name]
     tools = [tool for tool in tools if not isinstance(tool, Loop)]
     for round in range(repeats):
         for tool in tools:
@@ -57,8 +61,7 @@ def series(names, total, programs, repeats, first_repeats, folder):
             expect(tool, "edit", note(tool, "edit of source 0", tool.run()), LAYERS)
             if not tool.last_output().startswith(f"edit {round}\n"):
                 raise measure.Failed(f"{tool.name}: the edit did not reach the last layer")
-    for tool in tools:
-        tool.clean()
+    for tool in projects(names, "memory"):
         peaks = {"first run": measure.peak_memory(tool.command(), tool.folder, tool.env, tool.output)}
         peaks["no-op"] = measure.peak_memory(tool.command(), tool.folder, tool.env, tool.output)
         (tool.folder / "src/0.txt").write_text("edit for memory\n")
@@ -145,7 +148,6 @@ def main():
             chosen = fast + (slow if total == options.slow_stages else []) + ["loop"]
             where = Path(folder) / str(total)
             results[total] = series(chosen, total, programs, options.repeats, options.first_repeats, where)
-            shutil.rmtree(where)
             print(table(results[total], total) + "\n", flush=True)
     for total in sizes:
         found += [(f"{total} stages: {what}", *rest) for what, *rest in verdicts(results[total], total)]

@@ -24,7 +24,7 @@ def stages(width):
 
 
 class Tool:
-    """A tool's project in its own folder; a subclass writes its file, cleans up and reads its report."""
+    """A tool's project in its own folder; a subclass writes its file and reads its report."""
 
     def __init__(self, folder, width, programs, env):
         self.folder, self.width, self.programs = folder / self.name, width, programs
@@ -40,11 +40,6 @@ class Tool:
 
     def inputs(self, layer, i):
         return " ".join(self.at(*p) for p in parents(self.width, layer, i))
-
-    def remove(self, *names):
-        for name in names:
-            path = self.folder / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
     def run(self):
         """CPU seconds, wall seconds, processes left behind, stages executed (as the tool tells)."""
@@ -74,9 +69,6 @@ class Onsager(Tool):
     def command(self):
         return [self.programs["onsager"], "run", "pipeline.yaml"]
 
-    def clean(self):
-        self.remove("artifacts", "cache")
-
     def executed(self, text):
         return int(re.search(r"(\d+) executed", text)[1])
 
@@ -96,9 +88,6 @@ class Ninja(Tool):
     def command(self):
         return [self.programs["ninja"]]
 
-    def clean(self):
-        self.remove("out", ".ninja_log", ".ninja_deps")
-
     def executed(self, text):
         return max((int(n) for n in re.findall(r"^\[(\d+)/\d+\]", text, re.M)), default=0)
 
@@ -108,6 +97,7 @@ class Dvc(Tool):
 
     def write(self):
         self.env |= {"DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(self.folder / "site")}
+        (self.folder / "out").mkdir()
         dvc = self.programs["dvc"]
         for arguments in (["init", "-q", "--no-scm"], ["config", "core.check_update", "false"]):
             subprocess.run([dvc, *arguments], cwd=self.folder, env=self.env, check=True)
@@ -122,10 +112,6 @@ class Dvc(Tool):
 
     def command(self):
         return [self.programs["dvc"], "repro"]
-
-    def clean(self):
-        self.remove("out", "dvc.lock", ".dvc/cache", ".dvc/tmp", "site")
-        (self.folder / "out").mkdir()
 
     def executed(self, text):
         return len(re.findall(r"^Running stage ", text, re.M))
@@ -148,9 +134,6 @@ class Snakemake(Tool):
     def command(self):
         return [self.programs["snakemake"], "--cores", str(os.cpu_count())]
 
-    def clean(self):
-        self.remove("out", ".snakemake", "cache")
-
     def executed(self, text):
         # The `all` rule is one of its jobs and executes nothing.
         return max((int(n) - 1 for n in re.findall(r"^\d+ of (\d+) steps", text, re.M)), default=0)
@@ -162,14 +145,10 @@ class Loop(Tool):
     name = "loop"
 
     def write(self):
-        pass
+        (self.folder / "out").mkdir()
 
     def command(self):
         return [sys.executable, "-S", str(Path(__file__).resolve()), str(self.width)]
-
-    def clean(self):
-        self.remove("out")
-        (self.folder / "out").mkdir()
 
     def executed(self, text):
         return int(text)

@@ -111,12 +111,10 @@ impl Common {
 
     /// The same, kept in a new store if there is none yet.
     pub fn graph_to_run(&self, registry: &Registry) -> Result<Graph, CliError> {
-        let folder = self.artifacts_folder();
-        let fresh = !folder.join(".onsager").exists();
+        let fresh = !self.artifacts_folder().join(".onsager").exists();
         let mut graph = self.graph(registry)?;
         if fresh {
-            let store = Store::open(&folder)?;
-            self.cache(&store, registry).keep(&mut graph, registry)?;
+            self.cache(&self.open_store()?, registry).keep(&mut graph, registry)?;
         }
         Ok(graph)
     }
@@ -124,6 +122,11 @@ impl Common {
     /// The store, which need not exist.
     pub fn store(&self) -> Result<Store, CliError> {
         Ok(Store::at(&self.artifacts_folder())?)
+    }
+
+    /// The store, made where there is none.
+    pub fn open_store(&self) -> Result<Store, CliError> {
+        Ok(Store::open(&self.artifacts_folder())?)
     }
 
     /// Where the expanded pipeline is kept.
@@ -146,11 +149,6 @@ impl Common {
         let read = graph.into_iter().flat_map(|graph| &graph.sources).map(|(path, _)| path);
         files.extend(read.filter(|path| !named.contains(path)).cloned());
         files
-    }
-
-    /// Where the store is for this pipeline.
-    pub fn artifacts(&self, graph: &Graph) -> PathBuf {
-        self.artifacts.clone().unwrap_or_else(|| graph.root.join("artifacts"))
     }
 
     /// The kernel level asked for, else the machine's best.
@@ -208,7 +206,8 @@ pub fn print(text: &str) {
 
 /// Prints a line to standard error, where nobody may be listening any more.
 pub fn complain(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    // In one piece: other programs may write there too.
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// One JSON document.
@@ -235,6 +234,19 @@ pub fn duration(seconds: f64) -> String {
 /// One task or several.
 pub fn plural(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// `1,234`.
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// `params.tubes: 40 → 60`, digests cut to what a person can tell apart.

@@ -6,7 +6,6 @@ use super::{exit, plan as plan_command};
 use crate::engine::events::RunOutputs;
 use crate::engine::plan;
 use crate::stages::registry::Registry;
-use crate::store::Store;
 use clap::Args;
 use serde_json::json;
 use std::collections::HashSet;
@@ -27,7 +26,7 @@ pub struct Explain {
 impl Explain {
     pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
         let graph = self.common.graph(registry)?;
-        let store = Store::at(&self.common.artifacts(&graph))?;
+        let store = self.common.store()?;
         let mut resolver = self.common.resolver(&graph, registry, &store)?;
         let words = [self.task.clone()];
         let selected = common::select(&graph, &words)?;

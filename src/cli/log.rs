@@ -27,7 +27,7 @@ pub struct Log {
 impl Log {
     pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
         let graph = self.common.graph(registry)?;
-        let store = Store::at(&self.common.artifacts(&graph))?;
+        let store = self.common.store()?;
         let mut documents = Vec::new();
         let mut text = String::new();
         let tasks = graph.select(&self.task)?;

@@ -6,7 +6,6 @@ use super::exit;
 use crate::engine::drawing::Drawing;
 use crate::engine::plan::{self, Planned, Reason, Verdict};
 use crate::stages::registry::Registry;
-use crate::store::Store;
 use crate::store::files::StoreError;
 use clap::Args;
 use std::fmt::Write;
@@ -56,7 +55,7 @@ enum Format {
 impl Plan {
     pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
         let graph = self.common.graph(registry)?;
-        let store = Store::at(&self.common.artifacts(&graph))?;
+        let store = self.common.store()?;
         let mut resolver = self.common.resolver(&graph, registry, &store)?;
         let selected = common::select(&graph, &self.tasks)?;
         let forced = common::forced(&graph, &self.force, &selected)?;

@@ -1,6 +1,6 @@
 //! What a user sees while a run goes on: bars on a terminal, plain lines elsewhere; all on standard error.
 
-use super::common::{complain, duration, plural};
+use super::common::{complain, count, duration, plural};
 use crate::engine::events::{Event, Observer};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::HashMap;
@@ -219,19 +219,6 @@ impl Observer for Progress {
             bar.tick();
         }
     }
-}
-
-/// A count with thin groups of three digits.
-fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// The last lines of a log.

@@ -158,7 +158,7 @@ impl Run {
             json_logs: self.log_format == "json",
             interrupts: interrupts.clone(),
         };
-        let store = Store::open(&self.common.artifacts(graph))?;
+        let store = self.common.open_store()?;
         let total = options.selected.iter().filter(|selected| **selected).count();
         let mut progress = Progress::new(total, store.artifacts());
         let summary = session::run(graph, registry, &store, &options, &mut progress)?;

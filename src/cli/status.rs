@@ -30,7 +30,7 @@ struct Past {
 impl Status {
     pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
         let graph = self.common.graph(registry)?;
-        let store = Store::at(&self.common.artifacts(&graph))?;
+        let store = self.common.store()?;
         let mut resolver = self.common.resolver(&graph, registry, &store)?;
         let view = store.view(&graph.name)?;
         let selected = vec![true; graph.tasks.len()];

@@ -83,7 +83,9 @@ impl GraphCache {
 
     /// Computes the identities of a graph that was loaded, and keeps it for the next invocation.
     pub fn keep(&self, graph: &mut Graph, registry: &Registry) -> Result<(), EngineError> {
-        graph.identities = resolve::identities(graph, registry)?;
+        if graph.identities.is_empty() {
+            graph.identities = resolve::identities(graph, registry)?;
+        }
         self.write(&self.path, &graph.sources, graph);
         Ok(())
     }

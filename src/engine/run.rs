@@ -1,5 +1,7 @@
 //! The scheduler: brings every selected task to a final state, and keeps the record, the store's index and the view.
 
+mod known;
+
 use super::checkpoints;
 use super::events::{Event, Observer, Record};
 use super::folders::Folders;
@@ -13,17 +15,16 @@ use super::unchanged::Unchanged;
 use crate::kernel::Level;
 use crate::pipeline::graph::Dependents;
 use crate::pipeline::spec::COMMAND;
-use crate::stages::stage::Output;
 use crate::store::Store;
 use crate::store::actions::Action;
 use crate::store::digest::Digest;
 use crate::store::files;
 use crate::store::locks::Lock;
 use crate::store::objects::{Content, Held};
-use crate::store::view::{Placed, View};
+use crate::store::view::View;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -307,109 +308,6 @@ impl Scheduler<'_, '_> {
         self.interrupts > 0 || (self.failed && !self.options.keep_going)
     }
 
-    /// Tells what happens so often that the record holds it in the manifest instead.
-    fn show(&mut self, event: &Event) {
-        self.observer.event(event);
-    }
-
-    /// Computes the key of a task whose inputs are known, and looks for its result.
-    fn settle(&mut self, number: usize) -> Result<(), EngineError> {
-        let results = &self.results;
-        let key = match self.resolver.key(number, &|up| results[up].as_deref()) {
-            // An input that cannot be read is this task's trouble alone.
-            Err(EngineError::Store(error)) => return self.fail(number, error.to_string(), None, None),
-            key => key?,
-        };
-        let Some(key) = key else { return Ok(()) };
-        if !self.options.forced.contains(&number) && self.find(number, key)? {
-            return Ok(());
-        }
-        self.states[number] = Some(TaskState::Ready { key });
-        self.ready.insert(number);
-        Ok(())
-    }
-
-    /// Takes the result of this key, if there is one: from the view where it is there untouched, else from its action record. False
-    /// when the task has to be executed.
-    fn find(&mut self, number: usize, key: Digest) -> Result<bool, EngineError> {
-        let task = &self.resolver.graph.tasks[number];
-        if let Some(shown) = self.view.current(&task.id, &key, task.outputs.len()) {
-            let outputs = shown.iter().map(|output| output.content).collect();
-            self.finish(number, key, outputs, None)?;
-            return Ok(true);
-        }
-        let Some(action) = self.resolver.result(&key)? else { return Ok(false) };
-        let outputs: Vec<Content> = action.outputs.iter().map(|(_, content)| *content).collect();
-        match self.bring(number, &outputs)? {
-            Held::Sound => self.put_into_view(number, key, &outputs)?,
-            // Nobody needs its bytes: to know what they were is enough.
-            Held::Missing if !self.is_wanted(number) && !self.damaged.contains(&number) => {
-                self.view.withdraw(&task.id, key)?;
-            }
-            Held::Missing => return Ok(false),
-            Held::Damaged => {
-                self.damaged.insert(number);
-                return Ok(false);
-            }
-        }
-        if !matches!(self.states[number], Some(TaskState::Failed { .. })) {
-            self.finish(number, key, outputs, None)?;
-        }
-        Ok(true)
-    }
-
-    /// Sees to it that the store holds the bytes of a known result: as they are there, or else from the view. Tells how that went.
-    fn bring(&mut self, number: usize, outputs: &[Content]) -> Result<Held, EngineError> {
-        let objects = self.store.objects();
-        let task = &self.resolver.graph.tasks[number];
-        let mut worst = Held::Sound;
-        for (declared, content) in task.outputs.iter().zip(outputs) {
-            let held = objects.mend(content)?;
-            if held == Held::Damaged {
-                let (task, output) = (task.id.clone(), declared.name.clone());
-                self.tell(Event::ObjectDamaged { task, output, object: content.digest })?;
-            }
-            let copy = (held != Held::Sound).then(|| self.view.copy_of(&task.id, content)).flatten();
-            if !copy.is_some_and(|copy| objects.take_back(content, &copy).unwrap_or(false)) {
-                worst = worst.max(held);
-            }
-        }
-        Ok(worst)
-    }
-
-    /// Whether the outputs of a task are what the run is for: nothing else of the run takes them.
-    fn is_wanted(&self, number: usize) -> bool {
-        !self.dependents.of(number).iter().any(|dependent| self.options.selected[*dependent])
-    }
-
-    /// Sees to it that the inputs of a task that is about to start are in the store. True when all are; else those that are not
-    /// are made again first, and the task waits for them.
-    fn bring_inputs(&mut self, number: usize) -> Result<bool, EngineError> {
-        let mut missing = 0;
-        for up in self.resolver.graph.dependencies(number) {
-            if self.revived.contains_key(&up) {
-                self.revived.entry(up).or_default().push(number);
-                missing += 1;
-                continue;
-            }
-            let Some(key) = self.states[up].as_ref().and_then(TaskState::result) else { continue };
-            let outputs = self.results[up].clone().unwrap_or_default();
-            if self.bring(up, &outputs)? == Held::Sound {
-                continue;
-            }
-            self.revived.insert(up, vec![number]);
-            self.states[up] = Some(TaskState::Ready { key });
-            self.ready.insert(up);
-            missing += 1;
-        }
-        if missing > 0 {
-            self.ready.remove(&number);
-            self.elsewhere.remove(&number);
-            self.states[number] = Some(TaskState::Waiting { missing });
-        }
-        Ok(missing == 0)
-    }
-
     /// Starts ready tasks, in the order of the graph, as far as threads, memory and pools go.
     fn start_what_fits(&mut self) -> Result<(), EngineError> {
         if self.running.len() >= self.options.jobs {
@@ -457,7 +355,7 @@ impl Scheduler<'_, '_> {
                     && self.bring(number, &outputs)? == Held::Sound
                 {
                     drop(lock);
-                    self.finish(number, key, outputs, None)?;
+                    self.cached(number, key, outputs);
                     continue;
                 }
             } else if !self.options.forced.contains(&number) && self.find(number, key)? {
@@ -591,13 +489,13 @@ impl Scheduler<'_, '_> {
                     }
                 }
                 let contents: Vec<Content> = outputs.iter().map(|(_, content)| *content).collect();
-                self.put_into_view(number, running.key, &contents)?;
-                if matches!(self.states[number], Some(TaskState::Failed { .. })) {
+                if !self.put_into_view(number, running.key, &contents)? {
                     return Ok(());
                 }
                 let task = task.id.clone();
                 self.tell(Event::TaskFinished { task, key: running.key, seconds, outputs })?;
-                self.finish(number, running.key, contents, Some(seconds))
+                self.finish(number, TaskState::Executed { key: running.key }, contents);
+                Ok(())
             }
             Outcome::Interrupted => self.interrupted(number),
             Outcome::Failed { .. } if self.interrupts > 1 => self.interrupted(number),
@@ -657,58 +555,6 @@ impl Scheduler<'_, '_> {
         self.states[number] = Some(TaskState::Failed { message: message.clone() });
         let task = self.resolver.graph.tasks[number].id.clone();
         self.tell(Event::TaskFailed { task, message, help, log })
-    }
-
-    /// Makes the view show a result, whose bytes are in the store. The task fails when that cannot be done.
-    fn put_into_view(&mut self, number: usize, key: Digest, outputs: &[Content]) -> Result<(), EngineError> {
-        let task = &self.resolver.graph.tasks[number];
-        let folder = Path::new(&self.resolver.graph.name).join(&task.folder);
-        let place = |declared: &Output, content| (content, folder.join(&declared.file));
-        let placed: Vec<_> =
-            task.outputs.iter().zip(outputs).map(|(declared, content)| place(declared, *content)).collect();
-        let what = match self.view.show(&task.id, key, &placed) {
-            // The result itself is in the store.
-            Err(error) => return self.fail(number, error.to_string(), None, None),
-            Ok(what) => what,
-        };
-        for (what, (_, path)) in what.into_iter().zip(placed) {
-            if matches!(what, Placed::Restored | Placed::Edited) {
-                let (task, edited) = (task.id.clone(), what == Placed::Edited);
-                self.tell(Event::OutputRestored { task, path, edited })?;
-            }
-        }
-        Ok(())
-    }
-
-    /// A result is known: lets the tasks that wait for it go on.
-    fn finish(
-        &mut self,
-        number: usize,
-        key: Digest,
-        outputs: Vec<Content>,
-        seconds: Option<f64>,
-    ) -> Result<(), EngineError> {
-        self.ready.remove(&number);
-        self.results[number] = Some(outputs);
-        self.states[number] = Some(match seconds {
-            Some(_) => TaskState::Executed { key },
-            None => {
-                let task = self.resolver.graph.tasks[number].id.clone();
-                self.show(&Event::TaskCached { task, key });
-                TaskState::Cached { key }
-            }
-        });
-        // Made again: the others went on long ago.
-        let waiting = self.revived.remove(&number);
-        for dependent in waiting.as_deref().unwrap_or(self.dependents.of(number)) {
-            if let Some(TaskState::Waiting { missing }) = &mut self.states[*dependent] {
-                *missing -= 1;
-                if *missing == 0 {
-                    self.settled.push(*dependent);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Time limits and Ctrl-C.

@@ -176,7 +176,7 @@ fn compute(
     }
     for output in &assignment.outputs {
         let path = out.join(&output.file);
-        if let Some(parent) = path.parent() {
+        if let Some(parent) = path.parent().filter(|parent| *parent != out) {
             files::create_folder(parent)?;
         }
         context.outputs.insert(output.name.clone(), path);

@@ -141,21 +141,11 @@ fn distribution() -> Value {
 mod tests {
     use super::super::sweep::DISTRIBUTIONS;
     use super::super::{experiment, metrics};
-    use std::fs;
+    use crate::pipeline::schema::tests::assert_current;
 
-    /// `ONSAGER_UPDATE=1 cargo test --release schema` writes the file anew.
     #[test]
     fn the_schema_file_is_current() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/experiment.schema.json");
-        let current = super::text();
-        if std::env::var_os("ONSAGER_UPDATE").is_some() {
-            fs::write(path, &current).unwrap();
-        }
-        let stored = fs::read_to_string(path).unwrap_or_default();
-        assert!(
-            stored == current,
-            "schema/experiment.schema.json is stale; run `ONSAGER_UPDATE=1 cargo test --release schema`"
-        );
+        assert_current("experiment.schema.json", &super::text());
     }
 
     #[test]

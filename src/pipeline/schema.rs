@@ -329,22 +329,25 @@ fn templated(mut schema: Value) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use crate::stages::builtin;
     use std::fs;
 
     /// `ONSAGER_UPDATE=1 cargo test --release schema` writes the file anew.
-    #[test]
-    fn the_schema_file_is_current() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/pipeline.schema.json");
-        let current = super::text(&builtin());
+    pub fn assert_current(name: &str, current: &str) {
+        let path = format!("{}/schema/{name}", env!("CARGO_MANIFEST_DIR"));
         if std::env::var_os("ONSAGER_UPDATE").is_some() {
-            fs::write(path, &current).unwrap();
+            fs::write(&path, current).unwrap();
         }
         let stored = fs::read_to_string(path).unwrap_or_default();
         assert!(
             stored == current,
-            "schema/pipeline.schema.json is stale; run `ONSAGER_UPDATE=1 cargo test --release schema`"
+            "schema/{name} is stale; run `ONSAGER_UPDATE=1 cargo test --release schema`"
         );
+    }
+
+    #[test]
+    fn the_schema_file_is_current() {
+        assert_current("pipeline.schema.json", &super::text(&builtin()));
     }
 }

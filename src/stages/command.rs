@@ -3,18 +3,21 @@
 use super::context::{Context, GRACE};
 use super::processes;
 use super::sandbox::{self, Sandbox};
+use super::spawn::Program;
 use super::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, test_kill_process_group, waitid,
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, kill_process_group,
+    test_kill_process_group, waitid, waitpid,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 /// Runs a shell command in the project's root folder. Its words `${inputs.NAME}` and `${outputs.NAME}` stand for paths; what
@@ -72,30 +75,24 @@ impl Stage for CommandStage {
     fn run(params: &Params, ctx: &Context) -> Result<(), StageError> {
         let checkpoint = params.checkpoint.as_deref().map(|name| checkpoint(name, ctx)).transpose()?;
         let script = fill_in(&params.run, ctx, checkpoint.as_deref())?;
-        let log = File::options().append(true).open(ctx.log())?;
-        // By its path: a search along PATH costs a failed system call for each folder before it.
-        let mut command = Command::new("/bin/sh");
-        command.arg0("sh").arg("-e");
+        let output = File::options().append(true).open(ctx.log())?;
+        let mut arguments = ["sh", "-e"].map(OsString::from).to_vec();
         if script.len() > LONGEST {
             let file = ctx.log().with_extension("sh");
             std::fs::write(&file, &script)?;
             tracing::info!(script = %file.display(), "running");
-            command.arg(&file);
+            arguments.push(file.into());
         } else {
             tracing::info!("running: {}", script.trim_end());
-            command.args(["-c", "--", &script]);
+            arguments.extend(["-c", "--", &script].map(OsString::from));
         }
-        command
-            .current_dir(ctx.root())
-            .envs(&params.env)
-            .env("ONSAGER_THREADS", ctx.threads().to_string())
-            .envs(checkpoint.as_ref().map(|path| ("ONSAGER_CHECKPOINT", path)))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            // A group of its own, so that stopping reaches everything that the command started.
-            .process_group(0);
-        die_with_worker(&mut command);
+        let set = params.env.iter().map(|(name, value)| (name.into(), value.into()));
+        let mut env: Vec<(OsString, OsString)> = set.collect();
+        env.push(("ONSAGER_THREADS".into(), ctx.threads().to_string().into()));
+        env.extend(checkpoint.as_ref().map(|path| ("ONSAGER_CHECKPOINT".into(), path.into())));
+        // By its path: a search along PATH costs a failed system call for each folder before it.
+        let command =
+            Program { path: "/bin/sh".into(), arguments, env, folder: ctx.root().to_owned(), output };
         let status = match ctx.sandbox() {
             None => wait(command.spawn()?, ctx)?,
             Some(work) => confined(command, work, checkpoint.as_deref(), ctx)?,
@@ -123,14 +120,14 @@ fn checkpoint(name: &str, ctx: &Context) -> Result<PathBuf, StageError> {
 /// Runs the command so that it sees nothing but what is declared. The rules hold for a thread and all that it starts, and the
 /// command dies with the thread that started it: so one thread does both, and stays until the command has ended.
 fn confined(
-    mut command: Command,
+    mut command: Program,
     work: &Path,
     checkpoint: Option<&Path>,
     ctx: &Context,
 ) -> Result<ExitStatus, StageError> {
     let temporary = work.join("tmp");
     std::fs::create_dir_all(&temporary)?;
-    command.env("TMPDIR", &temporary);
+    command.env.push(("TMPDIR".into(), temporary.into()));
     let mut sandbox = Sandbox::default();
     sandbox.write(work);
     if checkpoint.is_some() {
@@ -153,8 +150,7 @@ fn confined(
 }
 
 /// Waits for the command, and ends what it leaves behind: that could still change the outputs.
-fn wait(mut child: Child, ctx: &Context) -> io::Result<ExitStatus> {
-    let group = Pid::from_child(&child);
+fn wait(group: Pid, ctx: &Context) -> io::Result<ExitStatus> {
     ctx.program_started(group.as_raw_nonzero().get());
     // It is not reaped yet, so that its number cannot stand for another process when the group is killed.
     let ended = rustix::io::retry_on_intr(|| {
@@ -164,12 +160,12 @@ fn wait(mut child: Child, ctx: &Context) -> io::Result<ExitStatus> {
     if ended.is_err() || !ctx.cancelled() {
         // It fails only when the group is gone.
         let _ = kill_process_group(group, Signal::KILL);
-        let status = child.wait();
+        let status = reap(group);
         end_strays();
         return status;
     }
     // The group was asked to stop: what the shell had started gets the rest of the time to do so.
-    let status = child.wait()?;
+    let status = reap(group)?;
     let deadline = Instant::now() + GRACE;
     while Instant::now() < deadline && test_kill_process_group(group).is_ok() {
         std::thread::sleep(Duration::from_millis(20));
@@ -177,6 +173,12 @@ fn wait(mut child: Child, ctx: &Context) -> io::Result<ExitStatus> {
     let _ = kill_process_group(group, Signal::KILL);
     end_strays();
     Ok(status)
+}
+
+fn reap(id: Pid) -> io::Result<ExitStatus> {
+    let ended = rustix::io::retry_on_intr(|| waitpid(Some(id), WaitOptions::empty()))?;
+    let (_, status) = ended.ok_or_else(|| io::Error::other("the command was not waited for"))?;
+    Ok(ExitStatus::from_raw(status.as_raw()))
 }
 
 /// Ends what left the command's group: without a parent it became a child of this worker, which has no others.
@@ -198,20 +200,6 @@ fn end_strays() {
             _ => return,
         }
     }
-}
-
-/// Lets the kernel kill the command when its worker dies.
-fn die_with_worker(command: &mut Command) {
-    #[cfg(target_os = "linux")]
-    // SAFETY: between fork and exec only this one system call is made; it allocates nothing and takes no lock.
-    unsafe {
-        command.pre_exec(|| {
-            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-            Ok(())
-        });
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = command;
 }
 
 fn judge(status: ExitStatus, ctx: &Context) -> Result<(), StageError> {

@@ -29,6 +29,7 @@ pub mod score_sample;
 #[cfg(test)]
 mod score_tests;
 pub mod score_train;
+pub mod spawn;
 pub mod stage;
 pub mod table;
 pub mod train;

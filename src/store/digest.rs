@@ -25,7 +25,9 @@ impl Digest {
         let mut file = File::open(path).map_err(StoreError::io("open", path))?;
         let mut hash = Sha256::new();
         let mut size = 0;
-        let mut buffer = vec![0; 1 << 18];
+        let expected = file.metadata().map_or(0, |data| data.len());
+        // No larger than it needs: most files are small, and a large buffer takes longer to clear than they to hash.
+        let mut buffer = vec![0; (expected + 1).clamp(1 << 10, 1 << 18) as usize];
         loop {
             let n = file.read(&mut buffer).map_err(StoreError::io("read", path))?;
             if n == 0 {

@@ -105,12 +105,15 @@ pub fn write_soon(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
 }
 
 fn write_whole(path: &Path, bytes: &[u8], sync: bool) -> Result<(), StoreError> {
-    if let Some(parent) = path.parent() {
-        create_folder(parent)?;
-    }
     let temporary = temporary_beside(path);
     let written = (|| {
-        let mut file = File::create(&temporary)?;
+        let mut file = match File::create(&temporary) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                path.parent().map_or(Ok(()), fs::create_dir_all)?;
+                File::create(&temporary)?
+            }
+            file => file?,
+        };
         file.write_all(bytes)?;
         if sync {
             file.sync_data()?;

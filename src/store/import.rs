@@ -114,7 +114,6 @@ fn is_plain(path: &Path) -> bool {
 /// Moves what was checked into the store.
 fn admit(store: &Store, archive: &Path, work: &Path, header: Header) -> Result<Moved, ArchiveError> {
     let damaged = |reason| ArchiveError::Damaged { path: archive.to_owned(), reason };
-    let real = fs::canonicalize(work).map_err(StoreError::io("find", work))?;
     let mut objects: BTreeMap<Digest, &Member> = BTreeMap::new();
     let mut actions: Vec<(&str, Action)> = Vec::new();
     let mut record = None;
@@ -177,7 +176,7 @@ fn admit(store: &Store, archive: &Path, work: &Path, header: Header) -> Result<M
     let _gate = store.enter_gate()?;
     for (digest, member) in &objects {
         new += usize::from(!store.objects().contains(digest));
-        store.objects().bring_in(&work.join(&member.name), digest, work, &real)?;
+        store.objects().bring_in(&work.join(&member.name), digest, work)?;
     }
     for (_, action) in &actions {
         let known = store.actions().get(&action.key)?;

@@ -134,8 +134,7 @@ impl Objects {
     /// Moves an output, which lies below the folder `within`, into the store: read once for its digest, then renamed. What
     /// a link leads to outside that folder, and what has another name elsewhere, is copied.
     pub fn take(&self, path: &Path, within: &Path) -> Result<Content, StoreError> {
-        let real = fs::canonicalize(within).map_err(StoreError::io("find", within))?;
-        let file = |file: &Path, digest: &Digest| self.bring_in(file, digest, within, &real);
+        let file = |file: &Path, digest: &Digest| self.bring_in(file, digest, within);
         self.describe(path, &file, &|list, digest| self.keep(list, digest))
     }
 
@@ -194,22 +193,14 @@ impl Objects {
         Ok(Content { digest, shape: Shape::Folder, size: entries.iter().map(|entry| entry.size).sum() })
     }
 
-    pub(super) fn bring_in(
-        &self,
-        file: &Path,
-        digest: &Digest,
-        within: &Path,
-        real: &Path,
-    ) -> Result<(), StoreError> {
+    pub(super) fn bring_in(&self, file: &Path, digest: &Digest, within: &Path) -> Result<(), StoreError> {
         let target = self.path(digest);
         if renew(&target)? {
             return Ok(());
         }
-        let found = fs::canonicalize(file).map_err(StoreError::io("find", file))?;
         let handle = File::open(file).map_err(StoreError::io("open", file))?;
         let data = handle.metadata().map_err(StoreError::io("read", file))?;
-        let own = file.strip_prefix(within).is_ok_and(|relative| found == real.join(relative));
-        if !own || data.nlink() > 1 {
+        if !is_inside(file, within) || data.nlink() > 1 {
             return self.copy_in(file, digest);
         }
         handle.sync_data().map_err(StoreError::io("sync", file))?;
@@ -309,6 +300,12 @@ impl Objects {
         }
         files::clone_file(&source, target, if executable { 0o755 } else { 0o644 })
     }
+}
+
+/// Whether a file is in a folder, or in one below, and none of these is a link that leads elsewhere.
+fn is_inside(file: &Path, folder: &Path) -> bool {
+    let own = |path: &Path| fs::symlink_metadata(path).is_ok_and(|data| !data.is_symlink());
+    file.starts_with(folder) && file.ancestors().take_while(|path| path.starts_with(folder)).all(own)
 }
 
 /// Makes a file that becomes an object read-only, and marks it as not written to since.

@@ -82,7 +82,7 @@ impl Gc {
             if collected.items.len() > SHOWN {
                 text += &format!(
                     "… and {} more (`--json` shows all)\n",
-                    text::count(collected.items.len() - SHOWN)
+                    common::count((collected.items.len() - SHOWN) as u64)
                 );
             }
         }

@@ -35,7 +35,7 @@ impl Import {
                 text::counted(moved.tasks, "task"),
                 text::counted(moved.objects, "object"),
                 text::size(moved.bytes),
-                text::count(moved.new),
+                common::count(moved.new as u64),
             ));
         }
         Ok(exit::DONE)

@@ -1,6 +1,6 @@
 //! What the store's commands share: which store, and how numbers read.
 
-use crate::cli::common::CliError;
+use crate::cli::common::{CliError, count};
 use crate::engine::resolve::EngineError;
 use crate::store::Store;
 use crate::store::archive::ArchiveError;
@@ -49,22 +49,9 @@ impl Place {
     }
 }
 
-/// `1,234`.
-pub fn count(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// `1,234 objects`.
 pub fn counted(number: usize, noun: &str) -> String {
-    format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
+    format!("{} {noun}{}", count(number as u64), if number == 1 { "" } else { "s" })
 }
 
 /// `5.6 GiB`.

@@ -8,7 +8,6 @@ use crate::engine::rerun::{self, Comparison, Rerun, Scratch};
 use crate::engine::session;
 use crate::kernel::Level;
 use crate::stages::registry::Registry;
-use crate::store::Store;
 use crate::store::files;
 use crate::store::inventory::Maker;
 use crate::store::verify::{self, Damage, Report};
@@ -72,7 +71,7 @@ impl Verify {
         };
         let graph = common.graph(registry)?;
         let tasks = graph.select_all(&self.rerun)?;
-        let store = Store::open(&common.artifacts(&graph))?;
+        let store = common.open_store()?;
         let mut resolver = common.resolver(&graph, registry, &store)?;
         let (work, _lock) = store.start_work(&format!("rerun-{}", std::process::id()))?;
         let scratch = Scratch::new(&work)?;
