@@ -45,7 +45,7 @@ pub fn likelihoods<const D: usize>(
     tolerance: Tolerance,
 ) -> Vec<Result<Likelihood<D>, OdeError>> {
     let (t_min, t_max) = sde.times();
-    let starts: Vec<[f64; STATE]> = points.iter().map(|x| state(x)).collect();
+    let starts: Vec<[f64; STATE]> = points.iter().map(state).collect();
     let there = solve(|t, y| divergence_slope(score, sde, t, y), t_min, t_max, &starts, tolerance);
 
     // Those that arrive go back, with the terminal density's derivatives.
