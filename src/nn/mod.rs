@@ -13,6 +13,8 @@ pub mod error;
 pub mod gemm;
 #[cfg(test)]
 pub(crate) mod gradient_check;
+pub mod jet;
+pub mod lane;
 pub mod linear;
 pub mod loss;
 pub mod mlp;
@@ -24,6 +26,8 @@ pub mod pointwise;
 pub mod raw;
 pub mod residual;
 pub mod resize;
+pub mod swish_mlp;
+pub mod swish_training;
 pub mod time_embedding;
 pub mod trainer;
 pub mod unet;

@@ -9,15 +9,18 @@ pub mod context;
 #[cfg(test)]
 mod data_tests;
 pub mod dataset;
+pub mod exact_score;
 pub mod figure;
 pub mod fingerprints;
 pub mod langevin;
 pub mod law_tables;
+pub mod linear_score;
 pub mod merge_shards;
 pub mod motion_parameters;
 pub mod motion_tables;
 #[cfg(test)]
 mod motion_tests;
+pub mod numbers;
 pub mod path_entropy;
 #[cfg(test)]
 mod path_law_tests;
@@ -31,6 +34,12 @@ pub mod rounds;
 pub mod sample;
 pub mod sample_quality;
 pub mod sandbox;
+pub mod score_density;
+pub mod score_likelihood;
+pub mod score_sample;
+#[cfg(test)]
+mod score_tests;
+pub mod score_train;
 pub mod spawn;
 pub mod stage;
 pub mod table;
@@ -58,6 +67,12 @@ pub fn builtin() -> Registry {
     registry.add::<path_entropy::PathEntropy>(of("path-entropy"));
     registry.add::<train::Train>(of("train"));
     registry.add::<sample::Sample>(of("sample"));
+    registry.add::<score_train::ScoreTrain>(of("score-train"));
+    registry.add::<exact_score::ExactScore>(of("exact-score"));
+    registry.add::<score_sample::ScoreSample>(of("score-sample"));
+    registry.add::<score_likelihood::ScoreLikelihood>(of("score-likelihood"));
+    registry.add::<score_density::ScoreDensity>(of("score-density"));
+    registry.add::<linear_score::LinearScore>(of("linear-score"));
     registry.add::<classifier::Classifier>(of("classifier"));
     registry.add::<sample_quality::SampleQuality>(of("sample-quality"));
     registry.add::<figure::FigureStage>(of("figure"));

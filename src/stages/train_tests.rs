@@ -35,7 +35,7 @@ impl Reporter for Interrupter {
 
 /// Runs a kind in a folder, interrupted after `after` units of work; the step from which it went on, or the
 /// error.
-fn run(
+pub(super) fn run(
     kind: &str,
     params: &Value,
     inputs: &[(&str, &Path)],
