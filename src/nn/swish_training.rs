@@ -5,11 +5,10 @@
 //! the number of threads.
 
 use super::error::NnError;
-use super::gemm::{Gather, Panels, multiply};
+use super::gemm::{Left, Right, Size, multiply, panels_len, transpose_to_panels};
 use super::pointwise::{sigmoid, vectorised};
 use super::swish_mlp::{SwishMlpConfig, layer_name};
 use super::weights::{Weight, Weights};
-use crate::kernel::Level;
 use crate::random::Streams;
 use rayon::prelude::*;
 use std::path::Path;
@@ -42,12 +41,6 @@ pub struct SwishTraining {
     values: Vec<Vec<f32>>,
     first: Vec<Vec<f32>>,
     second: Vec<Vec<f32>>,
-}
-
-/// The matrices of a step, packed for all parts of the batch.
-struct Packed {
-    forward: Vec<Panels>,
-    backward: Vec<Panels>,
 }
 
 /// The loss of a part of the batch and its gradient, in the order of the values.
@@ -105,12 +98,12 @@ impl SwishTraining {
 
     /// The mean loss and its gradient, the parts added in order.
     fn gradient(&self, examples: &Examples) -> Gradient {
-        let packed = self.pack();
+        let turned = self.turned();
         let count = examples.weights.len();
         let starts: Vec<usize> = (0..count).step_by(PART).collect();
         let parts: Vec<Gradient> = starts
             .into_par_iter()
-            .map(|start| self.part(&packed, examples, start..(start + PART).min(count)))
+            .map(|start| self.part(&turned, examples, start..(start + PART).min(count)))
             .collect();
         let mut total =
             Gradient { loss: 0.0, values: self.values.iter().map(|v| vec![0.0; v.len()]).collect() };
@@ -125,28 +118,29 @@ impl SwishTraining {
         total
     }
 
-    fn pack(&self) -> Packed {
-        let mut packed = Packed { forward: Vec::new(), backward: Vec::new() };
-        for (i, (outputs, inputs)) in self.config.shapes(self.size).into_iter().enumerate() {
-            let w = &self.values[2 * i];
-            packed.forward.push(Panels::pack(w, inputs, outputs));
-            packed.backward.push(Panels::pack_strided(w, outputs, inputs, outputs, |k| k));
-        }
-        packed
+    /// The transposed weights of each layer, in panels, for all parts of the batch.
+    fn turned(&self) -> Vec<Vec<f32>> {
+        let turn = |(i, (outputs, inputs)): (usize, (usize, usize))| {
+            let mut turned = vec![0.0; panels_len(outputs, inputs)];
+            transpose_to_panels(&self.values[2 * i], outputs, &mut turned);
+            turned
+        };
+        self.config.shapes(self.size).into_iter().enumerate().map(turn).collect()
     }
 
     /// The share of the points `range` in the mean loss and its gradient.
-    fn part(&self, packed: &Packed, examples: &Examples, range: std::ops::Range<usize>) -> Gradient {
-        let (level, rows, total) = (Level::current(), range.len(), examples.weights.len());
+    fn part(&self, turned: &[Vec<f32>], examples: &Examples, range: std::ops::Range<usize>) -> Gradient {
+        let (rows, total) = (range.len(), examples.weights.len());
         let shapes = self.config.shapes(self.size);
         let columns = |set: &[f32], width: usize| set[range.start * width..range.end * width].to_vec();
         // The inputs of each layer, and what went into its swish.
         let mut inputs = vec![columns(&examples.inputs, self.size + 1)];
         let mut sums = Vec::new();
-        for (i, &(_, width)) in shapes.iter().enumerate() {
-            let (rows, cols) = (multiples(rows, width), multiples(width, 1));
-            let a = Gather { data: &inputs[i], rows: &rows, cols: &cols };
-            let mut sum = multiply(level, a, &packed.forward[i]);
+        for (i, &(outputs, width)) in shapes.iter().enumerate() {
+            let size = Size { m: rows, k: width, n: outputs };
+            let x = Left { data: &inputs[i], row: width, col: 1 };
+            let mut sum = vec![0.0; rows * outputs];
+            multiply(size, x, Right::rows(&self.values[2 * i], outputs), &mut sum, false);
             let mut out = vec![0.0; sum.len()];
             let swish = i + 1 < shapes.len();
             activate(&mut sum, &self.values[2 * i + 1], swish, &mut out);
@@ -171,16 +165,19 @@ impl SwishTraining {
             if i + 1 < shapes.len() {
                 swish_gradient(&sums[i], &mut back);
             }
-            let (down, across) = (multiples(rows, width), multiples(width, 1));
-            let a = Gather { data: &inputs[i], rows: &across, cols: &down };
-            values[2 * i] = multiply(level, a, &Panels::pack(&back, rows, outputs));
+            let size = Size { m: width, k: rows, n: outputs };
+            let x = Left { data: &inputs[i], row: 1, col: width };
+            values[2 * i] = vec![0.0; width * outputs];
+            multiply(size, x, Right::rows(&back, outputs), &mut values[2 * i], false);
             let mut bias = vec![0.0; outputs];
             sum_rows(&back, &mut bias);
             values[2 * i + 1] = bias;
             if i > 0 {
-                let (down, across) = (multiples(rows, outputs), multiples(outputs, 1));
-                back =
-                    multiply(level, Gather { data: &back, rows: &down, cols: &across }, &packed.backward[i]);
+                let size = Size { m: rows, k: outputs, n: width };
+                let mut dx = vec![0.0; rows * width];
+                let dy = Left { data: &back, row: outputs, col: 1 };
+                multiply(size, dy, Right::panels(&turned[i], outputs), &mut dx, false);
+                back = dx;
             }
         }
         Gradient { loss, values }
@@ -231,11 +228,6 @@ impl SwishTraining {
             .collect();
         named.into_iter()
     }
-}
-
-/// The offsets 0, `by`, 2 `by` ….
-fn multiples(count: usize, by: usize) -> Vec<u32> {
-    (0..count).map(|i| (i * by) as u32).collect()
 }
 
 vectorised! {
