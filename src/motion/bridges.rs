@@ -54,7 +54,7 @@ impl Bridges {
         -0.5 * gap * gap / variance - 0.5 * libm::log(std::f64::consts::TAU * variance)
     }
 
-    /// ln of one population's estimate of E_bridge[weight] over `steps` ≥ 2 steps: the walkers move as bridges, gather their
+    /// ln of one population's estimate of `E_bridge[weight]` over `steps` ≥ 2 steps: the walkers move as bridges, gather their
     /// weights, and are resampled (systematically) whenever the effective number of them falls below half. The estimate
     /// itself, not its logarithm, has no bias, so estimates of populations are averaged before the logarithm.
     pub fn population(&self, streams: &Streams, population: u64, walkers: usize, steps: usize) -> f64 {

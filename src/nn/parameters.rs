@@ -161,7 +161,7 @@ pub struct Packed {
 }
 
 impl Packed {
-    /// The numbers, [count]; they have a gradient when they are trainable.
+    /// The numbers, `[count]`; they have a gradient when they are trainable.
     pub fn tensor(&self) -> &Tensor {
         &self.tensor
     }

@@ -27,7 +27,7 @@ pub struct Examples {
     pub inputs: Vec<f32>,
     /// What the network should give: [n, size].
     pub targets: Vec<f32>,
-    /// The weight of each squared distance: [n].
+    /// The weight of each squared distance: `[n]`.
     pub weights: Vec<f32>,
 }
 

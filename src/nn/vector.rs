@@ -1,7 +1,7 @@
 //! Vector registers: kernels are written once, for any of them, and compiled for each kernel level.
 
 /// A vector register of `f32`. The methods of an implementation run its instructions, so they are called from functions
-/// that enable them, which is what [`by_level`] makes; all code between must be inlined, so it is written in loops:
+/// that enable them, which is what `by_level` makes; all code between must be inlined, so it is written in loops:
 /// closures are compiled without those instructions.
 pub trait Vector: Copy {
     const LANES: usize;
