@@ -6,7 +6,7 @@
 
 use super::error::NnError;
 use super::gemm::{Left, Right, Size, multiply, panels_len, transpose_to_panels};
-use super::pointwise::{sigmoid, vectorised};
+use super::pointwise::{add_bias, add_row_sums, silu, silu_gradient, vectorised};
 use super::swish_mlp::{SwishMlpConfig, layer_name};
 use super::weights::{Weight, Weights};
 use crate::random::Streams;
@@ -141,11 +141,9 @@ impl SwishTraining {
             let x = Left { data: &inputs[i], row: width, col: 1 };
             let mut sum = vec![0.0; rows * outputs];
             multiply(size, x, Right::rows(&self.values[2 * i], outputs), &mut sum, false);
-            let mut out = vec![0.0; sum.len()];
-            let swish = i + 1 < shapes.len();
-            activate(&mut sum, &self.values[2 * i + 1], swish, &mut out);
+            add_bias(&mut sum, &self.values[2 * i + 1], outputs);
+            inputs.push(if i + 1 < shapes.len() { silu(&sum).to_vec() } else { sum.clone() });
             sums.push(sum);
-            inputs.push(out);
         }
         let mut back = inputs.pop().unwrap_or_default();
         let mut loss = 0.0;
@@ -163,14 +161,14 @@ impl SwishTraining {
         let mut values = vec![Vec::new(); self.values.len()];
         for (i, &(outputs, width)) in shapes.iter().enumerate().rev() {
             if i + 1 < shapes.len() {
-                swish_gradient(&sums[i], &mut back);
+                silu_gradient(&sums[i], &mut back);
             }
             let size = Size { m: width, k: rows, n: outputs };
             let x = Left { data: &inputs[i], row: 1, col: width };
             values[2 * i] = vec![0.0; width * outputs];
             multiply(size, x, Right::rows(&back, outputs), &mut values[2 * i], false);
             let mut bias = vec![0.0; outputs];
-            sum_rows(&back, &mut bias);
+            add_row_sums(&back, outputs, &mut bias);
             values[2 * i + 1] = bias;
             if i > 0 {
                 let size = Size { m: rows, k: outputs, n: width };
@@ -227,38 +225,6 @@ impl SwishTraining {
             })
             .collect();
         named.into_iter()
-    }
-}
-
-vectorised! {
-    /// Adds the bias to each row of `sums`; `out` becomes their swish, or a copy of them.
-    fn activate(sums: &mut [f32], bias: &[f32], swish: bool, out: &mut [f32]) {
-        for (sums, out) in sums.chunks_exact_mut(bias.len()).zip(out.chunks_exact_mut(bias.len())) {
-            for ((sum, out), b) in sums.iter_mut().zip(out).zip(bias) {
-                *sum += b;
-                *out = if swish { *sum * sigmoid(*sum) } else { *sum };
-            }
-        }
-    }
-}
-
-vectorised! {
-    /// Turns the gradient by the swish into that by its argument.
-    fn swish_gradient(sums: &[f32], gradient: &mut [f32]) {
-        for (gradient, &u) in gradient.iter_mut().zip(sums) {
-            let s = sigmoid(u);
-            *gradient *= s * (1.0 + u * (1.0 - s));
-        }
-    }
-}
-
-vectorised! {
-    fn sum_rows(rows: &[f32], out: &mut [f32]) {
-        for row in rows.chunks_exact(out.len()) {
-            for (sum, x) in out.iter_mut().zip(row) {
-                *sum += x;
-            }
-        }
     }
 }
 

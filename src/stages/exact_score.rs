@@ -125,9 +125,7 @@ impl Stage for ExactScore {
                 _ => format!("law.mixture.components[{i}].{field}"),
             };
             for (field, value) in [("weight", spot.weight), ("variance", spot.variance)] {
-                checks.ensure(value > 0.0 && value.is_finite(), &at(field), || {
-                    format!("must be positive, but is {value}")
-                });
+                checks.positive(&[(&at(field), value)]);
             }
             let fits =
                 spot.mean.len() == size && (1..=2).contains(&size) && spot.mean.iter().all(|x| x.is_finite());

@@ -3,7 +3,7 @@
 use super::choice;
 use super::columns::Columns;
 use super::context::Context;
-use super::potential::{Potential, check_finite, check_positive, check_range};
+use super::potential::Potential;
 use super::rounds::in_rounds;
 use super::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use super::tube_fit::{self, Estimates, TubeFit};
@@ -158,21 +158,18 @@ impl Stage for Langevin {
         let mut checks = Checks::default();
         p.potential.check(&mut checks);
         match p.dynamics {
-            Equation::Overdamped { mobility, diffusion } => check_positive(
-                &mut checks,
-                &[("dynamics.overdamped.mobility", mobility), ("dynamics.overdamped.diffusion", diffusion)],
-            ),
-            Equation::Underdamped { mass, friction, thermal_energy } => check_positive(
-                &mut checks,
-                &[
-                    ("dynamics.underdamped.mass", mass),
-                    ("dynamics.underdamped.friction", friction),
-                    ("dynamics.underdamped.thermal_energy", thermal_energy),
-                ],
-            ),
+            Equation::Overdamped { mobility, diffusion } => checks.positive(&[
+                ("dynamics.overdamped.mobility", mobility),
+                ("dynamics.overdamped.diffusion", diffusion),
+            ]),
+            Equation::Underdamped { mass, friction, thermal_energy } => checks.positive(&[
+                ("dynamics.underdamped.mass", mass),
+                ("dynamics.underdamped.friction", friction),
+                ("dynamics.underdamped.thermal_energy", thermal_energy),
+            ]),
         }
-        check_positive(&mut checks, &[("dt", p.dt)]);
-        check_finite(&mut checks, &[("start", p.start)]);
+        checks.positive(&[("dt", p.dt)]);
+        checks.finite(&[("start", p.start)]);
         for (field, width) in [("width", p.width), ("quadrature_width", p.quadrature_width)] {
             checks.ensure(width > 0.0 && width <= 8.0, field, || {
                 format!(
@@ -180,9 +177,9 @@ impl Stage for Langevin {
                 )
             });
         }
-        check_range(&mut checks, "steps", p.steps as u64, 2..=200);
-        check_range(&mut checks, "paths", p.paths as u64, 3..=10_000);
-        check_range(&mut checks, "particles", p.particles, 1..=1_000_000_000_000);
+        checks.range("steps", p.steps as u64, 2..=200);
+        checks.range("paths", p.paths as u64, 3..=10_000);
+        checks.range("particles", p.particles, 1..=1_000_000_000_000);
         checks.0
     }
 

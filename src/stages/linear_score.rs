@@ -107,11 +107,7 @@ impl Stage for LinearScore {
         checks.ensure(matches!(p.sde, Sde::Simple(_) | Sde::Cosine(_) | Sde::Vp(_)), "sde", || {
             format!("must preserve the variance (`simple`, `cosine` or `vp`), but is `{}`", p.sde.name())
         });
-        for (field, value) in [("variance", p.variance), ("largest_h", p.largest_h)] {
-            checks.ensure(value > 0.0 && value.is_finite(), field, || {
-                format!("must be positive, but is {value}")
-            });
-        }
+        checks.positive(&[("variance", p.variance), ("largest_h", p.largest_h)]);
         checks.ensure(!p.errors.is_empty(), "errors", || "must hold at least one value".into());
         for (i, &error) in p.errors.iter().enumerate() {
             checks.ensure(error > -1.0 && error.is_finite(), &format!("errors[{i}]"), || {

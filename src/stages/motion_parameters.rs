@@ -238,22 +238,16 @@ impl Params {
     pub fn issues(&self) -> Vec<Issue> {
         let p = self;
         let mut checks = Checks::default();
-        for (field, value) in [("mass", p.mass), ("dt", p.dt), ("diffusion", p.diffusion), ("alpha", p.alpha)]
-        {
-            let good = value > 0.0 && value.is_finite();
-            checks.ensure(good, field, || format!("must be positive, but is {value}"));
-        }
+        checks.positive(&[("mass", p.mass), ("dt", p.dt), ("diffusion", p.diffusion), ("alpha", p.alpha)]);
         let coefficient = p.coefficient.unwrap_or(0.0);
-        for (field, value) in [
+        checks.finite(&[
             ("gravity", p.gravity),
             ("stiffness", p.stiffness),
             ("coefficient", coefficient),
             ("depth", p.depth),
             ("start", p.start),
             ("end", p.end),
-        ] {
-            checks.ensure(value.is_finite(), field, || format!("must be finite, but is {value}"));
-        }
+        ]);
         let polynomial = p.system == SystemName::Polynomial;
         let terms = p.coefficients.len();
         checks.ensure(terms <= TERMS && (terms > 0 || !polynomial), "coefficients", || {
@@ -261,7 +255,7 @@ impl Params {
         });
         for (n, c) in p.coefficients.iter().enumerate() {
             let field = format!("coefficients[{n}]");
-            checks.ensure(c.is_finite(), &field, || format!("must be finite, but is {c}"));
+            checks.finite(&[(&field, *c)]);
         }
         for (field, value) in [("width", p.width), ("quadrature_width", p.quadrature_width)] {
             let good = value > 0.0 && value <= 8.0;
@@ -269,12 +263,8 @@ impl Params {
                 format!("must be above 0 and at most 8 (units of σ), but is {value}")
             });
         }
-        checks.ensure((2..=1000).contains(&p.steps), "steps", || {
-            format!("must be from 2 to 1000, but is {}", p.steps)
-        });
-        checks.ensure((3..=10_000).contains(&p.tubes), "tubes", || {
-            format!("must be from 3 to 10000, but is {}", p.tubes)
-        });
+        checks.range("steps", p.steps as u64, 2..=1000);
+        checks.range("tubes", p.tubes as u64, 3..=10_000);
         checks.ensure(p.tubes.saturating_mul(p.steps) <= 1_000_000, "tubes", || {
             format!("`tubes` times `steps` must be at most 1e6, but is {}", p.tubes.saturating_mul(p.steps))
         });
@@ -290,12 +280,8 @@ impl Params {
             "must be above 0, else every sample path is the least-action path".to_owned()
         });
         let Population { walkers, repeats } = p.splitting;
-        checks.ensure((2..=1_000_000).contains(&walkers), "splitting.walkers", || {
-            format!("must be from 2 to 1000000, but is {walkers}")
-        });
-        checks.ensure((2..=REPEATS).contains(&repeats), "splitting.repeats", || {
-            format!("must be from 2 to {REPEATS}, but is {repeats}")
-        });
+        checks.range("splitting.walkers", walkers as u64, 2..=1_000_000);
+        checks.range("splitting.repeats", repeats as u64, 2..=REPEATS as u64);
         checks.ensure((1..=1_000_000_000_000).contains(&p.particles), "particles", || {
             format!("must be from 1 to 1e12, but is {}", p.particles)
         });

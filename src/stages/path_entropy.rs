@@ -3,7 +3,7 @@
 use super::choice;
 use super::columns::Columns;
 use super::context::Context;
-use super::potential::{Potential, check_finite, check_positive, check_range};
+use super::potential::Potential;
 use super::rounds::in_rounds;
 use super::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use crate::motion::action::Motion;
@@ -104,10 +104,10 @@ impl Stage for PathEntropy {
     fn check(p: &Params) -> Vec<Issue> {
         let mut checks = Checks::default();
         p.potential.check(&mut checks);
-        check_positive(&mut checks, &[("mass", p.mass), ("dt", p.dt), ("cell", p.cell)]);
-        check_finite(&mut checks, &[("start", p.start), ("end", p.end)]);
-        check_range(&mut checks, "steps", p.steps as u64, 2..=200);
-        check_range(&mut checks, "paths", p.paths as u64, 10..=1_000_000);
+        checks.positive(&[("mass", p.mass), ("dt", p.dt), ("cell", p.cell)]);
+        checks.finite(&[("start", p.start), ("end", p.end)]);
+        checks.range("steps", p.steps as u64, 2..=200);
+        checks.range("paths", p.paths as u64, 10..=1_000_000);
         let places = p.paths.saturating_mul(p.steps).saturating_mul(p.diffusions.len());
         checks.ensure(places <= 20_000_000, "paths", || {
             format!("times `steps` and the number of `diffusions` must be at most 2e7, but is {places}")
@@ -117,7 +117,7 @@ impl Stage for PathEntropy {
         });
         for (i, &diffusion) in p.diffusions.iter().enumerate() {
             let field = format!("diffusions[{i}]");
-            check_positive(&mut checks, &[(&field, diffusion)]);
+            checks.positive(&[(&field, diffusion)]);
             checks.ensure(!p.diffusions[..i].contains(&diffusion), &field, || {
                 format!("must differ from the others, but {diffusion} is there twice")
             });

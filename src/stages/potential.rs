@@ -91,29 +91,7 @@ impl Potential {
         };
         for (field, value) in settings {
             let path = format!("potential.{}.{field}", self.name());
-            checks.ensure(value.is_finite(), &path, || format!("must be finite, but is {value}"));
+            checks.finite(&[(&path, value)]);
         }
     }
-}
-
-/// Refuses numbers that are not positive, or not finite.
-pub fn check_positive(checks: &mut Checks, fields: &[(&str, f64)]) {
-    for &(field, value) in fields {
-        checks
-            .ensure(value > 0.0 && value.is_finite(), field, || format!("must be positive, but is {value}"));
-    }
-}
-
-/// Refuses numbers that are not finite.
-pub fn check_finite(checks: &mut Checks, fields: &[(&str, f64)]) {
-    for &(field, value) in fields {
-        checks.ensure(value.is_finite(), field, || format!("must be finite, but is {value}"));
-    }
-}
-
-/// Refuses whole numbers outside a range.
-pub fn check_range(checks: &mut Checks, field: &str, value: u64, range: std::ops::RangeInclusive<u64>) {
-    checks.ensure(range.contains(&value), field, || {
-        format!("must be from {} to {}, but is {value}", range.start(), range.end())
-    });
 }

@@ -3,7 +3,7 @@
 use super::choice;
 use super::columns::Columns;
 use super::context::Context;
-use super::potential::{Potential, check_finite, check_positive, check_range};
+use super::potential::Potential;
 use super::rounds::in_rounds;
 use super::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use super::tube_fit::{self, Estimates, TubeFit};
@@ -158,8 +158,8 @@ impl Stage for Propagator {
                     .help("turn its sign over, or take `harmonic`, `quartic`, `morse` or `double-well`"),
             );
         }
-        check_positive(&mut checks, &[("mass", p.mass), ("hbar", p.hbar), ("dt", p.dt)]);
-        check_finite(&mut checks, &[("start", p.start), ("end", p.end), ("ground_from", p.ground_from)]);
+        checks.positive(&[("mass", p.mass), ("hbar", p.hbar), ("dt", p.dt)]);
+        checks.finite(&[("start", p.start), ("end", p.end), ("ground_from", p.ground_from)]);
         checks.ensure((1..=200).contains(&p.times.len()), "times", || {
             format!("must hold from 1 to 200 values, but holds {}", p.times.len())
         });
@@ -181,8 +181,8 @@ impl Stage for Propagator {
                 )
             });
         }
-        check_range(&mut checks, "populations", p.populations, 4..=1024);
-        check_range(&mut checks, "walkers", p.walkers as u64, 100..=1_000_000);
+        checks.range("populations", p.populations, 4..=1024);
+        checks.range("walkers", p.walkers as u64, 100..=1_000_000);
         let longest = p.times.iter().copied().fold(0.0, f64::max) / p.dt;
         checks.ensure(p.walkers as f64 * longest <= 2e8, "walkers", || {
             format!(
@@ -190,9 +190,9 @@ impl Stage for Propagator {
                 p.walkers as f64 * longest
             )
         });
-        check_range(&mut checks, "tube_steps", p.tube_steps as u64, 3..=200);
-        check_range(&mut checks, "tubes", p.tubes as u64, 3..=10_000);
-        check_range(&mut checks, "bridges", p.bridges, 1..=1_000_000_000_000);
+        checks.range("tube_steps", p.tube_steps as u64, 3..=200);
+        checks.range("tubes", p.tubes as u64, 3..=10_000);
+        checks.range("bridges", p.bridges, 1..=1_000_000_000_000);
         checks.0
     }
 

@@ -153,9 +153,7 @@ impl Stage for ScoreDensity {
                     format!("must be at least 10, but is {}", g.cells)
                 });
                 checks.ensure(g.steps >= 1, "method.grid.steps", || "must be at least 1, but is 0".into());
-                checks.ensure(g.margin > 0.0 && g.margin.is_finite(), "method.grid.margin", || {
-                    format!("must be positive, but is {}", g.margin)
-                });
+                checks.positive(&[("method.grid.margin", g.margin)]);
             }
             Method::Paths(m) => {
                 checks.ensure(m.paths >= BATCHES, "method.paths.paths", || {

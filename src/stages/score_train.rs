@@ -109,9 +109,7 @@ impl Stage for ScoreTrain {
         for (field, value) in counts {
             checks.ensure(value >= 1, field, || "must be at least 1, but is 0".into());
         }
-        checks.ensure(p.learning_rate > 0.0 && p.learning_rate.is_finite(), "learning_rate", || {
-            format!("must be positive, but is {}", p.learning_rate)
-        });
+        checks.positive(&[("learning_rate", p.learning_rate)]);
         checks.0
     }
 

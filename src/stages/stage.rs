@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::fmt;
+use std::ops::RangeInclusive;
 
 /// A kind of stage. Adding one is adding one file and one line in the registry.
 ///
@@ -143,6 +144,28 @@ impl Checks {
         if !holds {
             self.0.push(Issue::new(field, message()));
         }
+    }
+
+    /// Refuses numbers that are not positive, or not finite.
+    pub fn positive(&mut self, fields: &[(&str, f64)]) {
+        for &(field, value) in fields {
+            let good = value > 0.0 && value.is_finite();
+            self.ensure(good, field, || format!("must be positive, but is {value}"));
+        }
+    }
+
+    /// Refuses numbers that are not finite.
+    pub fn finite(&mut self, fields: &[(&str, f64)]) {
+        for &(field, value) in fields {
+            self.ensure(value.is_finite(), field, || format!("must be finite, but is {value}"));
+        }
+    }
+
+    /// Refuses whole numbers outside a range.
+    pub fn range(&mut self, field: &str, value: u64, range: RangeInclusive<u64>) {
+        self.ensure(range.contains(&value), field, || {
+            format!("must be from {} to {}, but is {value}", range.start(), range.end())
+        });
     }
 }
 

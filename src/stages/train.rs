@@ -163,9 +163,7 @@ impl Stage for Train {
         }
         checks.ensure(p.steps >= 1, "steps", || "must be at least 1".into());
         checks.ensure(p.batch >= 1, "batch", || "must be at least 1".into());
-        checks.ensure(p.learning_rate > 0.0 && p.learning_rate.is_finite(), "learning_rate", || {
-            format!("must be positive, but is {}", p.learning_rate)
-        });
+        checks.positive(&[("learning_rate", p.learning_rate)]);
         checks.ensure(p.weight_decay >= 0.0 && p.weight_decay.is_finite(), "weight_decay", || {
             format!("must be 0 or more, but is {}", p.weight_decay)
         });

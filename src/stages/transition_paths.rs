@@ -3,7 +3,7 @@
 use super::choice;
 use super::columns::Columns;
 use super::context::Context;
-use super::potential::{Potential, check_finite, check_positive, check_range};
+use super::potential::Potential;
 use super::rounds::in_rounds;
 use super::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use crate::motion::onsager_machlup::{ClosedForm, Instanton, OnsagerMachlup};
@@ -105,21 +105,21 @@ impl Stage for TransitionPaths {
         checks.ensure(Polynomial::of(&p.potential.system()).is_some(), "potential", || {
             format!("must be a polynomial, but is `{}`", p.potential.name())
         });
-        check_positive(&mut checks, &[("mobility", p.mobility), ("time", p.time)]);
-        check_finite(&mut checks, &[("start", p.start), ("end", p.end)]);
+        checks.positive(&[("mobility", p.mobility), ("time", p.time)]);
+        checks.finite(&[("start", p.start), ("end", p.end)]);
         checks.ensure((1..=32).contains(&p.diffusions.len()), "diffusions", || {
             format!("must hold from 1 to 32 values, but holds {}", p.diffusions.len())
         });
         for (i, &diffusion) in p.diffusions.iter().enumerate() {
             let field = format!("diffusions[{i}]");
-            check_positive(&mut checks, &[(&field, diffusion)]);
+            checks.positive(&[(&field, diffusion)]);
             checks.ensure(!p.diffusions[..i].contains(&diffusion), &field, || {
                 format!("must differ from the others, but {diffusion} is there twice")
             });
         }
-        check_range(&mut checks, "steps", p.steps as u64, 4..=4000);
-        check_range(&mut checks, "pairs", p.pairs, 100..=1_000_000_000);
-        check_range(&mut checks, "shown", p.shown as u64, 0..=1000);
+        checks.range("steps", p.steps as u64, 4..=4000);
+        checks.range("pairs", p.pairs, 100..=1_000_000_000);
+        checks.range("shown", p.shown as u64, 0..=1000);
         checks.0
     }
 

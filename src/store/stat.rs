@@ -68,8 +68,7 @@ fn of_file(data: &Stat) -> Digest {
     Digest(Sha256::digest(words(data)).into())
 }
 
-// The types of the fields differ between systems.
-#[allow(clippy::unnecessary_cast)]
+#[allow(clippy::unnecessary_cast, reason = "the types of the fields differ between systems")]
 fn words(data: &Stat) -> [u8; 64] {
     let words = [
         data.st_dev as u64,
