@@ -14,7 +14,8 @@ use onsager::kernel::Level;
 use onsager::nn::adamw::AdamWConfig;
 use onsager::nn::loss::weighted_squares;
 use onsager::nn::mlp::MlpConfig;
-use onsager::nn::network::{Network, NetworkConfig, block_size};
+use onsager::nn::network::{Head, Network, NetworkConfig, block_size};
+use onsager::nn::operation::Conditions;
 use onsager::nn::parameters::Parameters;
 use onsager::nn::raw;
 use onsager::nn::trainer::Trainer;
@@ -53,7 +54,7 @@ impl Bench {
                 (NetworkConfig::Unet(c), vec![1, 32, 32])
             }
         };
-        let net = Network::new(&config, &shape, &mut Parameters::random(1))?;
+        let net = Network::new(&config, &shape, Head::default(), &mut Parameters::random(1))?;
         let adamw = AdamWConfig { learning_rate: 1e-3, warmup: 1, weight_decay: 0.01, clip: 1.0 };
         let trainer = Trainer::new(net.packed().clone(), adamw, 0.9)?;
         let mut x = vec![0.0; batch * shape.iter().product::<usize>()];
@@ -81,7 +82,7 @@ impl Bench {
         let (loss, gradient) = self.trainer.gradient(blocks.len(), |b| {
             let rows = blocks[b].clone();
             let x = raw::tensor(self.x[rows.start * size..rows.end * size].to_vec(), (rows.len(), size))?;
-            let missed = (self.network.forward(&x, &self.times[rows.clone()])? - &x)?;
+            let missed = (self.network.forward(&x, &Conditions::at(&self.times[rows.clone()]))? - &x)?;
             Ok(weighted_squares(&missed, &vec![scale; rows.len()])?)
         })?;
         self.trainer.update(&gradient)?;
@@ -96,14 +97,14 @@ impl Bench {
             .into_par_iter()
             .map(|rows| {
                 let x = raw::tensor(x[rows.start * size..rows.end * size].to_vec(), (rows.len(), size))?;
-                Ok(raw::values(&network.forward(&x, &times[rows])?)?)
+                Ok(raw::values(&network.forward(&x, &Conditions::at(&times[rows]))?)?)
             })
             .collect::<Result<_, onsager::nn::error::NnError>>()?;
         Ok(parts.concat())
     }
 
     fn fixed(&self, weights: Weights) -> Outcome<Network> {
-        Ok(Network::new(&self.config, &self.shape, &mut Parameters::from_weights(weights))?)
+        Ok(Network::new(&self.config, &self.shape, Head::default(), &mut Parameters::from_weights(weights))?)
     }
 
     fn answer(&mut self, line: &str) -> Outcome<String> {

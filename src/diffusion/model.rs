@@ -4,7 +4,8 @@ use super::objective::{Objective, Predictor};
 use super::sampler::Denoiser;
 use super::schedule::{Schedule, ScheduleKind};
 use crate::nn::error::NnError;
-use crate::nn::network::{Network, NetworkConfig};
+use crate::nn::network::{Head, Network, NetworkConfig};
+use crate::nn::operation::Conditions;
 use crate::nn::parameters::{Packed, Parameters};
 use crate::nn::raw;
 use crate::nn::weights::Weights;
@@ -40,7 +41,7 @@ pub struct Model {
 impl Model {
     /// The model of this description, with parameters from `p`.
     pub fn new(config: ModelConfig, p: &mut Parameters) -> Result<Model, NnError> {
-        let network = Network::new(&config.network, &config.shape, p)?;
+        let network = Network::new(&config.network, &config.shape, Head::default(), p)?;
         let schedule = Schedule::new(config.schedule, config.timesteps);
         Ok(Model { config, schedule, network })
     }
@@ -73,7 +74,7 @@ impl Predictor for Model {
     fn predict(&self, x: &Tensor, t: &[usize]) -> Result<Tensor, NnError> {
         let scale = 1000.0 / self.config.timesteps as f64;
         let times: Vec<f32> = t.iter().map(|&t| (t as f64 * scale) as f32).collect();
-        self.network.forward(x, &times)
+        self.network.forward(x, &Conditions::at(&times))
     }
 }
 

@@ -10,7 +10,7 @@ use super::error::NnError;
 use super::linear::Dense;
 use super::network::block_size;
 use super::norm::Norm;
-use super::operation::{Layers, View, apply};
+use super::operation::{Conditions, Layers, View, apply};
 use super::parameters::{FilterSlot, Init, Packed, Parameters, Slot};
 use super::pointwise::{add_row_sums, silu, silu_gradient};
 use super::raw;
@@ -129,7 +129,7 @@ impl Classifier {
 
     /// Features [n, features] and logits [n, classes] of images x [n, channels·height·width], differentiable.
     pub fn forward(&self, x: &Tensor) -> Result<(Tensor, Tensor), NnError> {
-        let both = apply(&self.layers, &self.packed, x, &vec![0.0; x.dims()[0]])?;
+        let both = apply(&self.layers, &self.packed, x, &Conditions::at(&vec![0.0; x.dims()[0]]))?;
         let [features, classes] = self.layers.widths;
         Ok((both.narrow(1, 0, features)?.contiguous()?, both.narrow(1, features, classes)?.contiguous()?))
     }
@@ -171,8 +171,14 @@ impl Layers for ClassifierLayers {
         self.widths.iter().sum()
     }
 
-    fn forward(&self, p: View<'_>, x: &[f32], times: &[f32], keep: bool) -> (Buffer, Option<ClassifierTape>) {
-        let n = times.len();
+    fn forward(
+        &self,
+        p: View<'_>,
+        x: &[f32],
+        on: &Conditions,
+        keep: bool,
+    ) -> (Buffer, Option<ClassifierTape>) {
+        let n = on.times.len();
         let mut h = self.image.enter(x);
         let mut convs = Vec::new();
         for (i, ConvLayer { conv, w, b, norm }) in self.convs.iter().enumerate() {

@@ -6,7 +6,8 @@
 use super::buffer::Buffer;
 use super::error::NnError;
 use super::linear::Dense;
-use super::operation::{Layers, View, apply};
+use super::network::Head;
+use super::operation::{Conditions, Layers, View, apply};
 use super::parameters::{Init, Packed, Parameters};
 use super::pointwise::{silu, silu_gradient};
 use super::time_embedding::time_embedding;
@@ -59,7 +60,7 @@ struct MlpTape {
 
 impl Mlp {
     /// An MLP for data of any `shape`, taken as one vector.
-    pub fn new(c: &MlpConfig, shape: &[usize], p: &mut Parameters) -> Result<Mlp, NnError> {
+    pub fn new(c: &MlpConfig, shape: &[usize], _head: Head, p: &mut Parameters) -> Result<Mlp, NnError> {
         let size: usize = shape.iter().product();
         let mut layers = Vec::new();
         let mut inputs = size;
@@ -80,9 +81,9 @@ impl Mlp {
         &self.packed
     }
 
-    /// The noise in points x [n, d] at these times (0 to 1000).
-    pub fn forward(&self, x: &Tensor, times: &[f32]) -> Result<Tensor, NnError> {
-        apply(&self.layers, &self.packed, x, times)
+    /// The noise in points x [n, d]; see [`super::network::Network::forward`].
+    pub fn forward(&self, x: &Tensor, on: &Conditions) -> Result<Tensor, NnError> {
+        apply(&self.layers, &self.packed, x, on)
     }
 }
 
@@ -93,8 +94,8 @@ impl Layers for MlpLayers {
         self.size
     }
 
-    fn forward(&self, p: View<'_>, x: &[f32], times: &[f32], keep: bool) -> (Buffer, Option<MlpTape>) {
-        let embedded = Buffer::of(&time_embedding(times, self.embedding));
+    fn forward(&self, p: View<'_>, x: &[f32], on: &Conditions, keep: bool) -> (Buffer, Option<MlpTape>) {
+        let embedded = Buffer::of(&time_embedding(&on.times, self.embedding));
         let mut h = Buffer::of(x);
         let mut layers = Vec::new();
         for (matrix, time) in &self.layers {
@@ -144,7 +145,7 @@ mod tests {
     #[test]
     fn gradient_of_every_parameter() {
         let c = MlpConfig { width: 9, layers: 3, embedding: 4 };
-        let mlp = Mlp::new(&c, &[2], &mut Parameters::random(2)).unwrap();
-        check_network(mlp.packed(), 3, 2, |x| mlp.forward(x, &[1.0, 400.0, 900.0]).unwrap());
+        let mlp = Mlp::new(&c, &[2], Head::default(), &mut Parameters::random(2)).unwrap();
+        check_network(mlp.packed(), 3, 2, |x| mlp.forward(x, &Conditions::at(&[1.0, 400.0, 900.0])).unwrap());
     }
 }

@@ -2,6 +2,7 @@
 
 use super::error::NnError;
 use super::mlp::{Mlp, MlpConfig};
+use super::operation::Conditions;
 use super::parameters::{Packed, Parameters};
 use super::unet::{Unet, UnetConfig};
 use candle_core::Tensor;
@@ -61,6 +62,16 @@ impl NetworkConfig {
     }
 }
 
+/// What a network takes and gives beside x and the noise in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Head {
+    /// Whether it predicts a variance too: the rows of the result are then the noise and, after it, v (Nichol and Dhariwal
+    /// 2021, eq. 15).
+    pub variance: bool,
+    /// The number of classes that it can be told; 0 for none.
+    pub classes: usize,
+}
+
 /// A network that predicts noise.
 #[derive(Debug)]
 pub enum Network {
@@ -70,10 +81,15 @@ pub enum Network {
 
 impl Network {
     /// The network for data of `shape` (one sample's), asking `p` for its parameters.
-    pub fn new(config: &NetworkConfig, shape: &[usize], p: &mut Parameters) -> Result<Network, NnError> {
+    pub fn new(
+        config: &NetworkConfig,
+        shape: &[usize],
+        head: Head,
+        p: &mut Parameters,
+    ) -> Result<Network, NnError> {
         Ok(match config {
-            NetworkConfig::Unet(c) => Network::Unet(Unet::new(c, shape, p)?),
-            NetworkConfig::Mlp(c) => Network::Mlp(Mlp::new(c, shape, p)?),
+            NetworkConfig::Unet(c) => Network::Unet(Unet::new(c, shape, head, p)?),
+            NetworkConfig::Mlp(c) => Network::Mlp(Mlp::new(c, shape, head, p)?),
         })
     }
 
@@ -85,11 +101,11 @@ impl Network {
         }
     }
 
-    /// The noise in x [n, d] at these times (0 to 1000), as [n, d].
-    pub fn forward(&self, x: &Tensor, times: &[f32]) -> Result<Tensor, NnError> {
+    /// The noise in x [n, d] as [n, d]; with a predicted variance, the noise and v as [n, 2d].
+    pub fn forward(&self, x: &Tensor, on: &Conditions) -> Result<Tensor, NnError> {
         match self {
-            Network::Unet(network) => network.forward(x, times),
-            Network::Mlp(network) => network.forward(x, times),
+            Network::Unet(network) => network.forward(x, on),
+            Network::Mlp(network) => network.forward(x, on),
         }
     }
 }

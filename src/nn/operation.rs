@@ -17,6 +17,25 @@ pub struct View<'a> {
     pub filters: &'a [Filters],
 }
 
+/// What a network is told of each row of x beside its numbers.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Conditions {
+    /// The time of each row, 0 to 1000.
+    pub times: Vec<f32>,
+    /// The class of each row, for a network with classes; the number of classes itself stands for 'no class'. Empty: no
+    /// row has one.
+    pub classes: Vec<u32>,
+    /// What selects each row's dropout mask. Empty, as outside training: nothing is dropped.
+    pub dropout: Vec<u64>,
+}
+
+impl Conditions {
+    /// Rows at these times, without class and dropout.
+    pub fn at(times: &[f32]) -> Conditions {
+        Conditions { times: times.to_vec(), ..Conditions::default() }
+    }
+}
+
 /// The layers of a network, forward and in reverse.
 pub trait Layers: Debug + Send + Sync + 'static {
     /// What the reverse pass needs of the forward pass.
@@ -25,8 +44,8 @@ pub trait Layers: Debug + Send + Sync + 'static {
     /// The length of a row of the result.
     fn outputs(&self) -> usize;
 
-    /// The rows of the result for the rows of x at these times, and the tape when it is wanted.
-    fn forward(&self, p: View<'_>, x: &[f32], times: &[f32], tape: bool) -> (Buffer, Option<Self::Tape>);
+    /// The rows of the result for the rows of x under these conditions, and the tape when it is wanted.
+    fn forward(&self, p: View<'_>, x: &[f32], on: &Conditions, tape: bool) -> (Buffer, Option<Self::Tape>);
 
     /// Adds the gradient of the parameters to `gradients`, and gives that of x when it is wanted.
     fn backward(
@@ -39,18 +58,18 @@ pub trait Layers: Debug + Send + Sync + 'static {
     ) -> Option<Buffer>;
 }
 
-/// The network's result for rows x [n, d] at these times, differentiable once in x and in trainable parameters.
+/// The network's result for rows x [n, d] under these conditions, differentiable once in x and in trainable parameters.
 pub fn apply<L: Layers>(
     layers: &Arc<L>,
     packed: &Packed,
     x: &Tensor,
-    times: &[f32],
+    on: &Conditions,
 ) -> std::result::Result<Tensor, NnError> {
     let operation = Operation {
         layers: layers.clone(),
         filters: packed.prepared(),
-        times: times.to_vec(),
-        keep: packed.trainable(),
+        on: on.clone(),
+        keep: packed.trainable() || x.track_op(),
         tape: Mutex::default(),
     };
     Ok(x.apply_op2(packed.tensor(), operation)?)
@@ -72,7 +91,7 @@ pub fn collect<R>(count: usize, reverse: impl FnOnce() -> R) -> (R, Buffer) {
 struct Operation<L: Layers> {
     layers: Arc<L>,
     filters: Arc<Vec<Filters>>,
-    times: Vec<f32>,
+    on: Conditions,
     /// Whether a reverse pass may follow.
     keep: bool,
     tape: Mutex<Option<L::Tape>>,
@@ -91,11 +110,12 @@ impl<L: Layers> CustomOp2 for Operation<L> {
         lp: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (n, _) = lx.shape().dims2()?;
-        if self.times.len() != n {
-            candle_core::bail!("network: {n} rows and {} times", self.times.len());
+        let given = |conditions: usize| conditions == n || conditions == 0;
+        if self.on.times.len() != n || !given(self.on.classes.len()) || !given(self.on.dropout.len()) {
+            candle_core::bail!("network: {n} rows and conditions of {} rows", self.on.times.len());
         }
         let p = View { values: raw::slice(parameters, lp)?, filters: &self.filters };
-        let (y, tape) = self.layers.forward(p, raw::slice(x, lx)?, &self.times, self.keep);
+        let (y, tape) = self.layers.forward(p, raw::slice(x, lx)?, &self.on, self.keep);
         *self.tape.lock().unwrap_or_else(PoisonError::into_inner) = tape;
         raw::result(y.into_vec(), (n, self.layers.outputs()))
     }
@@ -108,7 +128,9 @@ impl<L: Layers> CustomOp2 for Operation<L> {
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let Some(tape) = self.tape.lock().unwrap_or_else(PoisonError::into_inner).take() else {
-            candle_core::bail!("network: the gradient was taken twice, or its parameters are fixed");
+            candle_core::bail!(
+                "network: the gradient was taken twice, or neither x nor the parameters have one"
+            );
         };
         let count = parameters.elem_count();
         // Another network in the same pass goes through candle.

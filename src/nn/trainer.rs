@@ -148,12 +148,15 @@ mod tests {
     use super::*;
     use crate::nn::loss::weighted_squares;
     use crate::nn::mlp::{Mlp, MlpConfig};
+    use crate::nn::network::Head;
+    use crate::nn::operation::Conditions;
     use crate::nn::parameters::Parameters;
     use crate::random::Streams;
 
     fn start() -> (Mlp, Trainer) {
         let mut p = Parameters::random(1);
-        let mlp = Mlp::new(&MlpConfig { width: 16, layers: 2, embedding: 4 }, &[2], &mut p).unwrap();
+        let mlp = Mlp::new(&MlpConfig { width: 16, layers: 2, embedding: 4 }, &[2], Head::default(), &mut p)
+            .unwrap();
         let config = AdamWConfig { learning_rate: 0.01, warmup: 5, weight_decay: 0.1, clip: 1.0 };
         let trainer = Trainer::new(mlp.packed().clone(), config, 0.9).unwrap();
         (mlp, trainer)
@@ -167,7 +170,7 @@ mod tests {
                     let mut x = vec![0.0; 6];
                     Streams::new(step, "trainer test").stream(block as u64).fill_normal(&mut x);
                     let x = raw::tensor(x, (3, 2))?;
-                    let missed = (mlp.forward(&x, &[1.0, 2.0, 3.0])? - x)?;
+                    let missed = (mlp.forward(&x, &Conditions::at(&[1.0, 2.0, 3.0]))? - x)?;
                     Ok(weighted_squares(&missed, &[1.0; 3])?)
                 })
                 .unwrap();

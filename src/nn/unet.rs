@@ -12,8 +12,9 @@ use super::buffer::Buffer;
 use super::conv::Conv3x3;
 use super::error::NnError;
 use super::linear::Dense;
+use super::network::Head;
 use super::norm::Norm;
-use super::operation::{Layers, View, apply};
+use super::operation::{Conditions, Layers, View, apply};
 use super::parameters::{FilterSlot, Init, Packed, Parameters, Slot};
 use super::pointwise::{add_assign, add_row_sums, silu, silu_gradient};
 use super::residual::{Block, BlockTape};
@@ -83,8 +84,8 @@ struct UnetTape {
 impl Unet {
     /// A U-Net for images of `shape` [channels, height, width]; sizes that the levels do not divide are
     /// padded inside.
-    pub fn new(c: &UnetConfig, shape: &[usize], p: &mut Parameters) -> Result<Unet, NnError> {
-        let layers = Arc::new(UnetLayers::new(c, shape, p)?);
+    pub fn new(c: &UnetConfig, shape: &[usize], head: Head, p: &mut Parameters) -> Result<Unet, NnError> {
+        let layers = Arc::new(UnetLayers::new(c, shape, head, p)?);
         Ok(Unet { layers, packed: p.pack()? })
     }
 
@@ -93,14 +94,14 @@ impl Unet {
         &self.packed
     }
 
-    /// The noise in images x [n, channels·height·width] at these times (0 to 1000).
-    pub fn forward(&self, x: &Tensor, times: &[f32]) -> Result<Tensor, NnError> {
-        apply(&self.layers, &self.packed, x, times)
+    /// The noise in images x [n, channels·height·width]; see [`super::network::Network::forward`].
+    pub fn forward(&self, x: &Tensor, on: &Conditions) -> Result<Tensor, NnError> {
+        apply(&self.layers, &self.packed, x, on)
     }
 }
 
 impl UnetLayers {
-    fn new(c: &UnetConfig, shape: &[usize], p: &mut Parameters) -> Result<UnetLayers, NnError> {
+    fn new(c: &UnetConfig, shape: &[usize], _head: Head, p: &mut Parameters) -> Result<UnetLayers, NnError> {
         let (&[channels, height, width], levels @ 1..) = (shape, c.multipliers.len()) else {
             let expected = "[channels, height, width] for a U-Net of one level or more".into();
             return Err(NnError::Shape { what: "the data", found: shape.to_vec(), expected });
@@ -169,7 +170,8 @@ impl Layers for UnetLayers {
         self.image.channels * self.image.height * self.image.width
     }
 
-    fn forward(&self, p: View<'_>, x: &[f32], times: &[f32], keep: bool) -> (Buffer, Option<UnetTape>) {
+    fn forward(&self, p: View<'_>, x: &[f32], on: &Conditions, keep: bool) -> (Buffer, Option<UnetTape>) {
+        let times = &on.times;
         let n = times.len();
         let [first, second] = &self.time;
         let embedding = Buffer::of(&time_embedding(times, self.embedding));
@@ -305,7 +307,7 @@ mod tests {
 
     fn network(channels: usize, shape: &[usize]) -> Unet {
         let c = UnetConfig { channels, multipliers: vec![1, 2], blocks: 2, groups: 2, embedding: 8 };
-        Unet::new(&c, shape, &mut Parameters::random(2)).unwrap()
+        Unet::new(&c, shape, Head::default(), &mut Parameters::random(2)).unwrap()
     }
 
     /// With 16 channels through Winograd's transform.
@@ -313,7 +315,9 @@ mod tests {
     fn gradient_of_every_parameter() {
         for channels in [4, 16] {
             let unet = network(channels, &[1, 7, 5]);
-            check_network(unet.packed(), 2, 35, |x| unet.forward(x, &[100.0, 900.0]).unwrap());
+            check_network(unet.packed(), 2, 35, |x| {
+                unet.forward(x, &Conditions::at(&[100.0, 900.0])).unwrap()
+            });
         }
     }
 
@@ -326,11 +330,13 @@ mod tests {
         packed.set(&moved).unwrap();
         let x = normal(3 * 64);
         let times = [1.0, 500.0, 1000.0];
-        let all =
-            raw::values(&unet.forward(&raw::tensor(x.clone(), (3, 64)).unwrap(), &times).unwrap()).unwrap();
+        let result = |x: Vec<f32>, times: &[f32]| {
+            let x = raw::tensor(x, (times.len(), 64)).unwrap();
+            raw::values(&unet.forward(&x, &Conditions::at(times)).unwrap()).unwrap()
+        };
+        let all = result(x.clone(), &times);
         for i in 0..3 {
-            let one = raw::tensor(x[i * 64..][..64].to_vec(), (1, 64)).unwrap();
-            let one = raw::values(&unet.forward(&one, &times[i..=i]).unwrap()).unwrap();
+            let one = result(x[i * 64..][..64].to_vec(), &times[i..=i]);
             assert_eq!(one, all[i * 64..][..64]);
         }
     }
@@ -338,7 +344,8 @@ mod tests {
     /// The default network on 8×8 images stays within 150,000 parameters.
     #[test]
     fn default_size() {
-        let unet = Unet::new(&UnetConfig::default(), &[1, 8, 8], &mut Parameters::random(0)).unwrap();
+        let unet = Unet::new(&UnetConfig::default(), &[1, 8, 8], Head::default(), &mut Parameters::random(0))
+            .unwrap();
         let count = unet.packed().count();
         assert!((100_000..150_000).contains(&count), "{count}");
     }
