@@ -130,6 +130,8 @@ impl Bench {
             }
             ["save", path] => {
                 let config = ModelConfig {
+                    head: Head::default(),
+                    dequantised: false,
                     data: "noise".into(),
                     shape: self.shape.clone(),
                     levels: None,

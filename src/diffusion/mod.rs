@@ -3,13 +3,18 @@
 //! In discrete time (`schedule`, `objective`, `sampler`) steps t run from 1 to T and `alpha_bar(0)` is 1; coefficients are f64 and
 //! computed once, tensors are f32. In continuous time (`sde`, `score`, `reverse`, `wkb` …) everything but the training is f64.
 
+pub mod action_matching;
+pub mod bound_loss;
+pub mod flow_matching;
 pub mod fokker_planck;
+pub mod importance;
 pub mod linear_control;
 pub mod mixture;
 pub mod model;
 pub mod objective;
 pub mod ode;
 pub mod path_action;
+pub mod path_segment;
 pub mod reverse;
 pub mod sampler;
 #[cfg(test)]

@@ -1,12 +1,15 @@
 //! A trained model: its network and its schedule, in one file that says what it is.
 
-use super::objective::{Objective, Predictor};
+use super::action_matching::{PotentialPredictor, angle, angle_time};
+use super::objective::{Objective, Output, Predictor};
 use super::sampler::Denoiser;
 use super::schedule::{Schedule, ScheduleKind};
 use crate::nn::error::NnError;
+use crate::nn::loss::combine;
 use crate::nn::network::{Head, Network, NetworkConfig};
 use crate::nn::operation::Conditions;
 use crate::nn::parameters::{Packed, Parameters};
+use crate::nn::potential::Potential;
 use crate::nn::raw;
 use crate::nn::weights::Weights;
 use candle_core::Tensor;
@@ -24,26 +27,44 @@ pub struct ModelConfig {
     /// The grey levels of the data, for images.
     pub levels: Option<u32>,
     pub network: NetworkConfig,
+    /// Whether it predicts a variance, and of how many classes it can be told.
+    #[serde(default)]
+    pub head: Head,
     pub schedule: ScheduleKind,
     /// T.
     pub timesteps: usize,
     pub objective: Objective,
+    /// Whether the data were dequantised uniformly: noise of a grey level's width added to each pixel.
+    #[serde(default)]
+    pub dequantised: bool,
 }
 
-/// A network that predicts the noise of a diffusion process.
+/// A network that predicts the noise of a diffusion process, or what the noise follows from.
 #[derive(Debug)]
 pub struct Model {
     pub config: ModelConfig,
     pub schedule: Schedule,
-    network: Network,
+    body: Body,
+}
+
+#[derive(Debug)]
+enum Body {
+    Network(Network),
+    Potential(Potential),
 }
 
 impl Model {
     /// The model of this description, with parameters from `p`.
     pub fn new(config: ModelConfig, p: &mut Parameters) -> Result<Model, NnError> {
-        let network = Network::new(&config.network, &config.shape, Head::default(), p)?;
+        let body = match (config.objective.output(), &config.network) {
+            (Output::Potential, NetworkConfig::Mlp(c)) => {
+                Body::Potential(Potential::new(c, &config.shape, p)?)
+            }
+            (Output::Potential, NetworkConfig::Unet(_)) => return Err(NnError::NoSecondDerivative),
+            _ => Body::Network(Network::new(&config.network, &config.shape, config.head, p)?),
+        };
         let schedule = Schedule::new(config.schedule, config.timesteps);
-        Ok(Model { config, schedule, network })
+        Ok(Model { config, schedule, body })
     }
 
     /// Reads a model that a `train` stage wrote.
@@ -61,20 +82,69 @@ impl Model {
 
     /// Its parameters.
     pub fn packed(&self) -> &Arc<Packed> {
-        self.network.packed()
+        match &self.body {
+            Body::Network(network) => network.packed(),
+            Body::Potential(potential) => potential.packed(),
+        }
     }
 
     /// The numbers of one sample.
     pub fn size(&self) -> usize {
         self.config.shape.iter().product()
     }
+
+    /// The noise ε in x = √ᾱ_t x_0 + √(1 − ᾱ_t) ε [n, d] at the steps t (1 … T) of each row, as [n, d]; with learned
+    /// variance the noise and v, [n, 2d]. `classes` are those of the rows, or none. Differentiable in x, except for a potential.
+    pub fn predict_on(&self, x: &Tensor, t: &[usize], classes: &[u32]) -> Result<Tensor, NnError> {
+        let on = |times: Vec<f32>| Conditions { times, classes: classes.to_vec(), dropout: Vec::new() };
+        let each = |f: &dyn Fn(f64) -> f64| -> Vec<f32> {
+            t.iter().map(|&t| f(self.schedule.alpha_bar(t)) as f32).collect()
+        };
+        let (a, b) = (f64::sqrt, |bar: f64| (1.0 - bar).sqrt());
+        match self.config.objective.output() {
+            Output::Noise => self.predict(x, &on(t.iter().map(|&t| self.schedule.network_time(t)).collect())),
+            // x_τ = x/(a + b) with τ = a/(a + b), where z = x_τ − τ·velocity.
+            Output::Velocity => {
+                let n = t.len();
+                let straight = combine(x, &each(&|bar| 1.0 / (a(bar) + b(bar))), x, &vec![0.0; n])?;
+                let velocity =
+                    self.predict(&straight, &on(each(&|bar| 1000.0 * a(bar) / (a(bar) + b(bar)))))?;
+                let share = each(&|bar| -a(bar) / (a(bar) + b(bar)));
+                Ok(combine(&straight, &vec![1.0; n], &velocity, &share)?)
+            }
+            // x = cos θ x_0 + sin θ ε and dx/dθ = −sin θ x_0 + cos θ ε.
+            Output::Potential => {
+                let times: Vec<f32> =
+                    t.iter().map(|&t| angle_time(angle(self.schedule.alpha_bar(t)))).collect();
+                let slope = raw::tensor(self.gradient(&raw::values(x)?, &times)?, x.shape().clone())?;
+                Ok(combine(&x.detach(), &each(&b), &slope, &each(&a))?)
+            }
+        }
+    }
 }
 
 impl Predictor for Model {
-    fn predict(&self, x: &Tensor, t: &[usize]) -> Result<Tensor, NnError> {
-        let scale = 1000.0 / self.config.timesteps as f64;
-        let times: Vec<f32> = t.iter().map(|&t| (t as f64 * scale) as f32).collect();
-        self.network.forward(x, &Conditions::at(&times))
+    fn predict(&self, x: &Tensor, on: &Conditions) -> Result<Tensor, NnError> {
+        match &self.body {
+            Body::Network(network) => network.forward(x, on),
+            Body::Potential(_) => Err(NnError::NoSecondDerivative),
+        }
+    }
+}
+
+impl PotentialPredictor for Model {
+    fn rates(&self, x: &Tensor, times: &[f32], rate: f64) -> Result<Tensor, NnError> {
+        match &self.body {
+            Body::Potential(potential) => potential.rates(x, times, rate),
+            Body::Network(_) => Err(NnError::NoSecondDerivative),
+        }
+    }
+
+    fn gradient(&self, x: &[f32], times: &[f32]) -> Result<Vec<f32>, NnError> {
+        match &self.body {
+            Body::Potential(potential) => potential.gradient(x, times),
+            Body::Network(_) => Err(NnError::NoSecondDerivative),
+        }
     }
 }
 
@@ -83,7 +153,11 @@ impl Denoiser for Model {
 
     fn noise(&self, x: &[f32], t: &[usize]) -> Result<Vec<f32>, NnError> {
         let x = raw::tensor(x.to_vec(), (t.len(), self.size()))?;
-        Ok(raw::values(&self.predict(&x, t)?.detach())?)
+        let mut predicted = self.predict_on(&x, t, &[])?.detach();
+        if self.config.head.variance {
+            predicted = predicted.narrow(1, 0, self.size())?.contiguous()?;
+        }
+        Ok(raw::values(&predicted)?)
     }
 }
 
@@ -106,6 +180,8 @@ mod tests {
             schedule: ScheduleKind::Cosine,
             timesteps: 10,
             objective: Objective::default(),
+            head: Head::default(),
+            dequantised: false,
         };
         let mut parameters = Parameters::random(4);
         let model = Model::new(config, &mut parameters).unwrap();

@@ -24,6 +24,8 @@ pub enum NnError {
     WeightShape { name: String, found: Vec<usize>, expected: Vec<usize> },
     #[error("{what} has shape {found:?} where {expected} is needed")]
     Shape { what: &'static str, found: Vec<usize>, expected: String },
+    #[error("`action-matching` trains a potential, which needs second derivatives: choose the network `mlp`")]
+    NoSecondDerivative,
     #[error("the loss is not finite after {step} steps: lower the learning rate or clip the gradient")]
     Diverged { step: u64 },
 }

@@ -39,6 +39,11 @@ impl Dense {
         Dense { b: Some(b), ..self }
     }
 
+    /// The length of a row of x.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
     /// y for these parameters of the network.
     pub fn forward(&self, parameters: &[f32], x: &[f32]) -> Buffer {
         let mut y = Buffer::stale(x.len() / self.inputs * self.outputs);

@@ -23,6 +23,7 @@ pub mod norm;
 pub mod operation;
 pub mod parameters;
 pub mod pointwise;
+pub mod potential;
 pub mod raw;
 pub mod residual;
 pub mod resize;

@@ -63,7 +63,7 @@ impl NetworkConfig {
 }
 
 /// What a network takes and gives beside x and the noise in it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// Whether it predicts a variance too: the rows of the result are then the noise and, after it, v (Nichol and Dhariwal
     /// 2021, eq. 15).

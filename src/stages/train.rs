@@ -4,12 +4,13 @@ use super::choice;
 use super::context::Context;
 use super::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
 use crate::data::dataset::Dataset;
+use crate::diffusion::importance::Importance;
 use crate::diffusion::model::{Model, ModelConfig};
-use crate::diffusion::objective::{Objective, Predictor, noised};
+use crate::diffusion::objective::{Batch, Example, Objective, Output as NetworkOutput, noised};
 use crate::diffusion::schedule::ScheduleKind;
 use crate::nn::adamw::AdamWConfig;
 use crate::nn::error::NnError;
-use crate::nn::network::{NetworkConfig, block_size};
+use crate::nn::network::{Head, NetworkConfig, block_size};
 use crate::nn::parameters::Parameters;
 use crate::nn::raw;
 use crate::nn::trainer::Trainer;
@@ -18,6 +19,7 @@ use polars::prelude::*;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fs::File;
 
 /// Trains a diffusion model.
@@ -35,10 +37,18 @@ pub struct Params {
     pub schedule: ScheduleKind,
     /// T, the number of diffusion steps, 1 to 10,000.
     pub timesteps: usize,
-    /// What the network is trained on: `simple`, or `path-action` with K and λ.
+    /// What the network is trained on: `simple`, `vlb`, `hybrid`, `path-action`, `flow-matching`, `path-weighted`, or
+    /// `action-matching` (with the network `mlp`).
     #[serde(deserialize_with = "choice::read")]
     #[schemars(schema_with = "choice::schema::<Objective>")]
     pub objective: Objective,
+    /// Tells the network the class of each sample, which must be labelled.
+    pub conditional: bool,
+    /// With `conditional`, the share of the samples that are trained without their class, 0 to below 1: what classifier-free
+    /// guidance needs.
+    pub drop_class: f64,
+    /// Adds uniform noise of one grey level's width to the images, so that they have a density; for likelihoods.
+    pub dequantise: bool,
     /// Number of optimiser steps.
     pub steps: u64,
     /// Samples in a step (segments of K steps with `path-action`, so a step costs K times as much).
@@ -68,6 +78,9 @@ impl Default for Params {
             schedule: ScheduleKind::Linear,
             timesteps: 200,
             objective: Objective::default(),
+            conditional: false,
+            drop_class: 0.1,
+            dequantise: false,
             steps: 3000,
             batch: 64,
             learning_rate: 2e-3,
@@ -82,20 +95,23 @@ impl Default for Params {
     }
 }
 
-/// What a checkpoint holds beside the trainer's state.
+/// What a checkpoint holds beside the trainer's state. Numbers are kept as the bits of their f64, which JSON keeps exactly.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct History {
     rows: Vec<Row>,
-    /// The bits of the sum of the losses since the last row.
-    pending: u64,
+    /// The sums since the last row of the losses, effective shares and shifts.
+    pending: [u64; 3],
+    importance: Option<Importance>,
 }
 
-/// A row of the loss table; losses as the bits of their f64, which JSON keeps exactly.
+/// A row of the loss table.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Row {
     step: u64,
     train: u64,
     validation: Option<u64>,
+    /// The effective share of the samples and the shift of the data, where samples are weighted.
+    weighting: Option<[u64; 2]>,
 }
 
 #[derive(Serialize)]
@@ -107,6 +123,11 @@ struct Info<'a> {
     schedule: ScheduleKind,
     timesteps: usize,
     objective: Objective,
+    conditional: bool,
+    drop_class: f64,
+    dequantise: bool,
+    /// The kinetic action of the schedule's interpolant per number, for data of unit variance.
+    kinetic_action: f64,
     steps: u64,
     batch: usize,
     learning_rate: f64,
@@ -120,8 +141,8 @@ struct Info<'a> {
 impl Stage for Train {
     type Params = Params;
     const KIND: &'static str = "train";
-    const SUMMARY: &'static str =
-        "Trains a diffusion model on a data set: DDPM (`simple`) or action-based (`path-action`).";
+    const SUMMARY: &'static str = "Trains a diffusion model on a data set: the usual ones (`simple`, `vlb`, `hybrid`, `flow-matching`) and the action-based \
+         ones (`path-action`, `path-weighted`, `action-matching`).";
     const NUMERIC: bool = true;
 
     fn inputs() -> Inputs {
@@ -138,7 +159,8 @@ impl Stage for Train {
                 "loss",
                 "loss.parquet",
                 "step, train_loss (the objective, mean since the last row), validation_loss (`simple`, of the averaged \
-                 weights, fixed noise)",
+                 weights, fixed noise), effective_share and shift (of `path-weighted`: (Σ w)²/(n Σ w²) of a batch, and how far \
+                 the weights move the mean of x²)",
             ),
             Output::file("info", "info.json", "the number of parameters and the settings"),
         ]
@@ -153,14 +175,20 @@ impl Stage for Train {
         checks.ensure((1..=10_000).contains(&timesteps), "timesteps", || {
             format!("must be from 1 to 10000, but is {timesteps}")
         });
-        if let Objective::PathAction(a) = p.objective {
-            checks.ensure((1..=timesteps.max(1)).contains(&a.k), "objective.path-action.k", || {
-                format!("must be from 1 to `timesteps` ({timesteps}), but is {}", a.k)
-            });
-            checks.ensure(a.lambda >= 0.0 && a.lambda.is_finite(), "objective.path-action.lambda", || {
-                format!("must be 0 or more, but is {}", a.lambda)
-            });
+        for (field, message) in p.objective.issues(timesteps) {
+            let field = if field.is_empty() { "objective".to_owned() } else { format!("objective.{field}") };
+            checks.ensure(false, &field, || message);
         }
+        let potential = p.objective.output() == NetworkOutput::Potential;
+        checks.ensure(!potential || matches!(p.network, NetworkConfig::Mlp(_)), "network", || {
+            "must be `mlp` for `action-matching`, which needs second derivatives".into()
+        });
+        checks.ensure(!potential || !p.conditional, "conditional", || {
+            "must be false for `action-matching`, whose potential is not told classes".into()
+        });
+        checks.ensure((0.0..1.0).contains(&p.drop_class), "drop_class", || {
+            format!("must be from 0 to below 1, but is {}", p.drop_class)
+        });
         checks.ensure(p.steps >= 1, "steps", || "must be at least 1".into());
         checks.ensure(p.batch >= 1, "batch", || "must be at least 1".into());
         checks.positive(&[("learning_rate", p.learning_rate)]);
@@ -194,15 +222,21 @@ impl Stage for Train {
                 Some(validation)
             }
         };
+        let head = Head { variance: p.objective.learns_variance(), classes: classes(p, &data)? };
+        if p.dequantise && data.levels.is_none() {
+            return Err("`dequantise` needs images with grey levels".into());
+        }
         let mut parameters = Parameters::random(p.seed);
         let config = ModelConfig {
             data: data.name.clone(),
             shape: data.shape[1..].to_vec(),
             levels: data.levels,
             network: p.network.clone(),
+            head,
             schedule: p.schedule,
             timesteps: p.timesteps,
             objective: p.objective,
+            dequantised: p.dequantise,
         };
         let model = Model::new(config, &mut parameters)?;
         let adamw = AdamWConfig {
@@ -225,6 +259,10 @@ impl Stage for Train {
             schedule: p.schedule,
             timesteps: p.timesteps,
             objective: p.objective,
+            conditional: p.conditional,
+            drop_class: p.drop_class,
+            dequantise: p.dequantise,
+            kinetic_action: model.schedule.kinetic_action(1.0),
             steps: p.steps,
             batch: p.batch,
             learning_rate: p.learning_rate,
@@ -239,6 +277,19 @@ impl Stage for Train {
     }
 }
 
+/// The number of classes that the network is told; 0 for none.
+fn classes(p: &Params, data: &Dataset) -> Result<usize, StageError> {
+    match (p.conditional, data.classes, &data.y) {
+        (false, _, _) => Ok(0),
+        (true, Some(classes), Some(_)) => Ok(classes as usize),
+        (true, _, _) => {
+            let message =
+                format!("`conditional` needs a labelled data set, but `{}` has no labels", data.name);
+            Err(StageError::with_help(message, "set `conditional: false`, or train on labelled data"))
+        }
+    }
+}
+
 /// Trains from the latest checkpoint, or from the beginning, to the end.
 fn fit(
     p: &Params,
@@ -248,40 +299,57 @@ fn fit(
     data: &Dataset,
     validation: Option<&Dataset>,
 ) -> Result<History, StageError> {
-    let mut history = History::default();
+    let mut history = History { importance: p.objective.importance(p.timesteps), ..History::default() };
     if let Some(checkpoint) = ctx.latest_checkpoint()? {
         history = serde_json::from_str(&trainer.resume(&checkpoint.path, checkpoint.step)?)?;
+        if let Some(importance) = &mut history.importance {
+            importance.refresh();
+        }
     }
     let noise = Streams::new(p.seed, "training noise");
-    // A segment is as many network evaluations as it has steps, so blocks hold fewer of them.
-    let segment = match p.objective {
-        Objective::Simple(_) => 1,
-        Objective::PathAction(a) => a.k,
-    };
-    let block = (block_size(&model.config.shape, p.batch) / segment).max(1);
+    // A sample can take several network evaluations; blocks hold so many fewer of them.
+    let block = (block_size(&model.config.shape, p.batch) / p.objective.evaluations()).max(1);
     let mut order = Order::new(p.seed, data.count());
     while trainer.step() < p.steps {
         let first = trainer.step() * p.batch as u64;
-        let chosen: Vec<usize> = (0..p.batch as u64).map(|i| order.at(first + i)).collect();
-        let scale = 1.0 / p.batch as f64;
-        let (loss, gradients) = trainer.gradient(p.batch.div_ceil(block), |b| {
-            let range = b * block..(b * block + block).min(p.batch);
-            let rows: Vec<&[f32]> = chosen[range.clone()].iter().map(|&i| data.item(i)).collect();
-            let mut streams: Vec<_> = range.map(|i| noise.stream(first + i as u64)).collect();
-            p.objective.loss(model, &model.schedule, &rows, &mut streams, scale)
+        let examples: Vec<Example<'_>> =
+            (0..p.batch as u64).map(|i| example(p, model, data, order.at(first + i), first + i)).collect();
+        let streams: Vec<_> = (0..p.batch as u64).map(|i| noise.stream(first + i)).collect();
+        let batch = Batch {
+            examples: &examples,
+            streams: &streams,
+            schedule: &model.schedule,
+            levels: data.levels,
+            scale: 1.0 / p.batch as f64,
+            importance: history.importance.as_ref(),
+        };
+        let loss = p.objective.batch(&batch, model);
+        let (value, gradients) = trainer.gradient(p.batch.div_ceil(block), |b| {
+            (loss.part)(b * block..(b * block + block).min(p.batch))
         })?;
+        let weighting = loss.weighting.map(|w| [w.effective, w.shift]);
+        let terms: Vec<(usize, f64)> = loss.terms.iter().filter_map(|term| term.get().copied()).collect();
+        drop(loss);
+        if let Some(importance) = &mut history.importance {
+            importance.record(terms);
+        }
         trainer.update(&gradients)?;
         let step = trainer.step();
-        history.pending = (f64::from_bits(history.pending) + loss).to_bits();
+        let [effective, shift] = weighting.unwrap_or_default();
+        for (pending, x) in history.pending.iter_mut().zip([value, effective, shift]) {
+            *pending = (f64::from_bits(*pending) + x).to_bits();
+        }
         if step.is_multiple_of(p.validate_every) || step == p.steps {
             let since = step - history.rows.last().map_or(0, |row| row.step);
-            let train = f64::from_bits(history.pending) / since as f64;
+            let [train, effective, shift] =
+                history.pending.map(|sum| (f64::from_bits(sum) / since as f64).to_bits());
             let validation = match validation {
                 Some(data) => Some(validation_loss(trainer, model, data)?.to_bits()),
                 None => None,
             };
-            history.rows.push(Row { step, train: train.to_bits(), validation });
-            history.pending = 0f64.to_bits();
+            let weighting = weighting.map(|_| [effective, shift]);
+            history.rows.push(Row { step, train, validation, weighting });
+            history.pending = [0f64.to_bits(); 3];
         }
         ctx.progress(step, p.steps, "steps");
         let cancelled = ctx.cancelled();
@@ -294,6 +362,23 @@ fn fit(
         }
     }
     Ok(history)
+}
+
+/// The `index`-th sample of the data as the `position`-th of the training. What is drawn here has a stream of its own.
+fn example<'a>(p: &Params, model: &Model, data: &'a Dataset, index: usize, position: u64) -> Example<'a> {
+    let mut stream = Streams::new(p.seed, "training samples").stream(position);
+    let dropout = Some(stream.bits());
+    let classes = model.config.head.classes as u32;
+    let class = match &data.y {
+        Some(y) if classes > 0 => Some(if stream.uniform() < p.drop_class { classes } else { y[index] }),
+        _ => None,
+    };
+    let mut x0 = Cow::Borrowed(data.item(index));
+    if let (true, Some(levels)) = (p.dequantise, data.levels) {
+        let half = 1.0 / f64::from(levels.max(2) - 1);
+        x0.to_mut().iter_mut().for_each(|x| *x += (half * (2.0 * stream.uniform() - 1.0)) as f32);
+    }
+    Example { x0, class, dropout }
 }
 
 /// The order in which the data are used: a new permutation for each pass.
@@ -340,7 +425,11 @@ fn validation_loss(trainer: &Trainer, model: &Model, data: &Dataset) -> Result<f
                 .collect();
             let x = draws.iter().flat_map(|d| d.x.iter().copied()).collect();
             let steps: Vec<usize> = draws.iter().map(|d| d.s).collect();
-            let predicted = raw::values(&averaged.predict(&raw::tensor(x, (block.len(), size))?, &steps)?)?;
+            let labels = data.y.as_ref().filter(|_| model.config.head.classes > 0);
+            let classes: Vec<u32> = labels.map_or(Vec::new(), |y| block.iter().map(|&i| y[i]).collect());
+            let x = raw::tensor(x, (block.len(), size))?;
+            let predicted = averaged.predict_on(&x, &steps, &classes)?;
+            let predicted = raw::values(&predicted.narrow(1, 0, size)?.contiguous()?)?;
             let targets = draws.iter().flat_map(|d| &d.target);
             Ok(predicted.iter().zip(targets).map(|(p, e)| f64::from(p - e) * f64::from(p - e)).sum())
         })
@@ -352,7 +441,16 @@ fn write_losses(rows: &[Row], ctx: &Context) -> Result<(), StageError> {
     let steps: Vec<u64> = rows.iter().map(|row| row.step).collect();
     let train: Vec<f64> = rows.iter().map(|row| f64::from_bits(row.train)).collect();
     let validation: Vec<Option<f64>> = rows.iter().map(|row| row.validation.map(f64::from_bits)).collect();
-    let mut table = df!("step" => steps, "train_loss" => train, "validation_loss" => validation)?;
+    let weighting = |i: usize| -> Vec<Option<f64>> {
+        rows.iter().map(|row| row.weighting.map(|w| f64::from_bits(w[i]))).collect()
+    };
+    let mut table = df!(
+        "step" => steps,
+        "train_loss" => train,
+        "validation_loss" => validation,
+        "effective_share" => weighting(0),
+        "shift" => weighting(1),
+    )?;
     ParquetWriter::new(File::create(ctx.output("loss")?)?)
         .with_compression(ParquetCompression::Uncompressed)
         .with_row_group_size(None)

@@ -1,0 +1,263 @@
+//! A potential s(x, t): a multilayer perceptron with one output, its gradient in x, and its rate along a moving point.
+//!
+//! Action Matching needs the gradient of ½‖∇s‖² + ∂s/∂t in the parameters, a second derivative. With v = ∇s(x, t) held fixed
+//! it is the gradient of the rate ṡ = v·∇s + ∂s/∂t of s along (v, 1), since ½∂‖∇s‖² = v·∂∇s. So the network runs forward
+//! with tangents, and in reverse once through both.
+//!
+//! Parameters, by name: `0.{w,b}` … for the layers [in, out], `time.0.w` … for the embedding's share in them, `out.w`.
+
+use super::buffer::Buffer;
+use super::error::NnError;
+use super::linear::Dense;
+use super::mlp::MlpConfig;
+use super::operation::{Conditions, Layers, View, apply};
+use super::parameters::{Init, Packed, Parameters, Slot};
+use super::pointwise::{add_bias, add_row_sums, sigmoid, silu, silu_gradient, vectorised};
+use super::raw;
+use super::resize::{join, part};
+use super::time_embedding::{time_embedding, time_embedding_rate};
+use candle_core::Tensor;
+use std::sync::Arc;
+
+/// The potential of a gradient flow.
+#[derive(Debug)]
+pub struct Potential {
+    layers: Arc<PotentialLayers>,
+    packed: Arc<Packed>,
+}
+
+#[derive(Debug)]
+struct PotentialLayers {
+    size: usize,
+    embedding: usize,
+    layers: Vec<HiddenLayer>,
+    out: Dense,
+}
+
+#[derive(Debug)]
+struct HiddenLayer {
+    matrix: Dense,
+    time: Dense,
+    b: Slot,
+}
+
+/// What the reverse pass needs of a layer: its input and what its SiLU gets, both with their rates.
+struct LayerTape {
+    x: [Buffer; 2],
+    hidden: [Buffer; 2],
+}
+
+/// What the reverse pass needs.
+struct PotentialTape {
+    embedded: [Buffer; 2],
+    layers: Vec<LayerTape>,
+    last: [Buffer; 2],
+}
+
+impl Potential {
+    /// A potential of data of any `shape`, taken as one vector.
+    pub fn new(c: &MlpConfig, shape: &[usize], p: &mut Parameters) -> Result<Potential, NnError> {
+        let size: usize = shape.iter().product();
+        let mut layers = Vec::new();
+        let mut inputs = size;
+        for i in 0..c.layers {
+            let w = p.get(&format!("{i}.w"), &[inputs, c.width], Init::FanIn(inputs))?;
+            let time = p.get(&format!("time.{i}.w"), &[c.embedding, c.width], Init::FanIn(c.embedding))?;
+            let b = p.get(&format!("{i}.b"), &[c.width], Init::Zeros)?;
+            let (matrix, time) = (Dense::of(w, inputs, c.width), Dense::of(time, c.embedding, c.width));
+            layers.push(HiddenLayer { matrix, time, b });
+            inputs = c.width;
+        }
+        let out = Dense::of(p.get("out.w", &[inputs, 1], Init::FanIn(inputs))?, inputs, 1);
+        let layers = Arc::new(PotentialLayers { size, embedding: c.embedding, layers, out });
+        Ok(Potential { layers, packed: p.pack()? })
+    }
+
+    /// Its parameters.
+    pub fn packed(&self) -> &Arc<Packed> {
+        &self.packed
+    }
+
+    /// s and its rate along the rows' tangents, [n, 2], for x [n, 2d]: the points, each with its velocity. Time runs from 0 to
+    /// 1000 and passes at `rate`. Differentiable once in x and in trainable parameters.
+    pub fn rates(&self, x: &Tensor, times: &[f32], rate: f64) -> Result<Tensor, NnError> {
+        let layers = Arc::new(Moving { layers: self.layers.clone(), rate });
+        apply(&layers, &self.packed, x, &Conditions::at(times))
+    }
+
+    /// ∇s [n, d] at the points x [n, d].
+    pub fn gradient(&self, x: &[f32], times: &[f32]) -> Result<Vec<f32>, NnError> {
+        let filters = self.packed.prepared();
+        let gradient = raw::read(self.packed.tensor(), |values| {
+            self.layers.gradient(View { values, filters: &filters }, x, times)
+        })?;
+        Ok(gradient.into_vec())
+    }
+}
+
+impl PotentialLayers {
+    fn gradient(&self, p: View<'_>, x: &[f32], times: &[f32]) -> Buffer {
+        let embedded = time_embedding(times, self.embedding);
+        let mut h = Buffer::of(x);
+        let mut tape = Vec::new();
+        for layer in &self.layers {
+            let hidden = layer.forward(p, &h, &embedded, true);
+            h = silu(&hidden);
+            tape.push(hidden);
+        }
+        let mut dh = Buffer::stale(h.len());
+        self.out.input_gradient(p.values, &vec![1.0; times.len()], false, &mut dh);
+        for (layer, hidden) in self.layers.iter().zip(&tape).rev() {
+            silu_gradient(hidden, &mut dh);
+            let mut dx = Buffer::stale(times.len() * layer.matrix.inputs());
+            layer.matrix.input_gradient(p.values, &dh, false, &mut dx);
+            dh = dx;
+        }
+        dh
+    }
+}
+
+impl HiddenLayer {
+    /// What the layer's SiLU gets; with `bias` the value, without it the rate.
+    fn forward(&self, p: View<'_>, x: &[f32], embedded: &[f32], bias: bool) -> Buffer {
+        let mut hidden = self.time.forward(p.values, embedded);
+        self.matrix.add_forward(p.values, x, &mut hidden);
+        if bias {
+            let b = self.b.of(p.values);
+            add_bias(&mut hidden, b, b.len());
+        }
+        hidden
+    }
+}
+
+/// The layers with a point that moves.
+#[derive(Debug)]
+struct Moving {
+    layers: Arc<PotentialLayers>,
+    rate: f64,
+}
+
+vectorised! {
+    /// The rate of SiLU: silu'(x)·ẋ, in place of ẋ.
+    fn silu_rate(x: &[f32], rate: &mut [f32]) {
+        for (rate, &x) in rate.iter_mut().zip(x) {
+            let s = sigmoid(x);
+            *rate *= s * (1.0 + x * (1.0 - s));
+        }
+    }
+}
+
+vectorised! {
+    /// From the gradients of silu(x) and of its rate to those of x and ẋ, in place.
+    fn silu_rate_gradient(x: &[f32], rate: &[f32], dy: &mut [f32], drate: &mut [f32]) {
+        for i in 0..x.len() {
+            let s = sigmoid(x[i]);
+            let first = s * (1.0 + x[i] * (1.0 - s));
+            let second = s * (1.0 - s) * (2.0 + x[i] * (1.0 - 2.0 * s));
+            dy[i] = dy[i] * first + drate[i] * second * rate[i];
+            drate[i] *= first;
+        }
+    }
+}
+
+impl Layers for Moving {
+    type Tape = PotentialTape;
+
+    fn outputs(&self) -> usize {
+        2
+    }
+
+    fn forward(
+        &self,
+        p: View<'_>,
+        x: &[f32],
+        on: &Conditions,
+        keep: bool,
+    ) -> (Buffer, Option<PotentialTape>) {
+        let PotentialLayers { size, embedding, layers, out } = &*self.layers;
+        let embedded = [
+            Buffer::of(&time_embedding(&on.times, *embedding)),
+            Buffer::of(&time_embedding_rate(&on.times, self.rate, *embedding)),
+        ];
+        let (h, rate) = part(x, *size, *size);
+        let mut h = [h, rate];
+        let mut tape = Vec::new();
+        for layer in layers {
+            let hidden =
+                [layer.forward(p, &h[0], &embedded[0], true), layer.forward(p, &h[1], &embedded[1], false)];
+            let mut rate = Buffer::of(&hidden[1]);
+            silu_rate(&hidden[0], &mut rate);
+            let active = [silu(&hidden[0]), rate];
+            tape.push(LayerTape { x: std::mem::replace(&mut h, active), hidden });
+        }
+        let y = join(&out.forward(p.values, &h[0]), 1, &out.forward(p.values, &h[1]), 1);
+        (y, keep.then_some(PotentialTape { embedded, layers: tape, last: h }))
+    }
+
+    fn backward(
+        &self,
+        p: View<'_>,
+        tape: PotentialTape,
+        dy: &[f32],
+        gradients: &mut [f32],
+        input: bool,
+    ) -> Option<Buffer> {
+        let PotentialLayers { size, layers, out, .. } = &*self.layers;
+        let (ds, drate) = part(dy, 1, 1);
+        let back = |layer: &Dense, dy: &[f32], len: usize| {
+            let mut dx = Buffer::stale(len);
+            layer.input_gradient(p.values, dy, false, &mut dx);
+            dx
+        };
+        out.add_gradients(&tape.last[0], &ds, gradients);
+        out.add_gradients(&tape.last[1], &drate, gradients);
+        let len = tape.last[0].len();
+        let mut dh = [back(out, &ds, len), back(out, &drate, len)];
+        for (layer, LayerTape { x, hidden }) in layers.iter().zip(&tape.layers).rev() {
+            let [dy, drate] = &mut dh;
+            silu_rate_gradient(&hidden[0], &hidden[1], dy, drate);
+            let b = layer.b.of_mut(gradients);
+            add_row_sums(dy, b.len(), b);
+            for i in 0..2 {
+                layer.time.add_gradients(&tape.embedded[i], &dh[i], gradients);
+                layer.matrix.add_gradients(&x[i], &dh[i], gradients);
+            }
+            let len = x[0].len();
+            dh = [back(&layer.matrix, &dh[0], len), back(&layer.matrix, &dh[1], len)];
+        }
+        input.then(|| join(&dh[0], *size, &dh[1], *size))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::gradient_check::{check_network, normal};
+
+    const C: MlpConfig = MlpConfig { width: 9, layers: 2, embedding: 4 };
+
+    #[test]
+    fn gradient_of_every_parameter() {
+        let potential = Potential::new(&C, &[3], &mut Parameters::random(2)).unwrap();
+        check_network(potential.packed(), 3, 6, |x| potential.rates(x, &[1.0, 400.0, 900.0], 0.5).unwrap());
+    }
+
+    /// The rate along (v, 1) is v·∇s plus the rate along (0, 1), which is a difference quotient of s in time (of step 1: its
+    /// truncation h²/6 and the rounding of f32 stay below 1e-3).
+    #[test]
+    fn rates_and_gradients_agree() {
+        let potential = Potential::new(&C, &[3], &mut Parameters::random(2)).unwrap();
+        let (x, v) = (normal(1, 3), normal(2, 3));
+        let rates = |v: &[f32], time: f32| {
+            let moving = raw::tensor([&x[..], v].concat(), (1, 6)).unwrap();
+            raw::values(&potential.rates(&moving, &[time], 1.0).unwrap()).unwrap()
+        };
+        let gradient = potential.gradient(&x, &[300.0]).unwrap();
+        let along: f32 = gradient.iter().zip(&v).map(|(g, v)| g * v).sum();
+        let (moving, still) = (rates(&v, 300.0), rates(&[0.0; 3], 300.0));
+        assert!((moving[1] - still[1] - along).abs() < 1e-5 * (1.0 + along.abs()));
+        let quotient = (rates(&v, 301.0)[0] - rates(&v, 299.0)[0]) / 2.0;
+        assert!((still[1] - quotient).abs() < 1e-3, "{} {quotient}", still[1]);
+        assert!(quotient.abs() > 0.01);
+    }
+}
