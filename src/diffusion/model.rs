@@ -2,7 +2,6 @@
 
 use super::action_matching::{PotentialPredictor, angle, angle_time};
 use super::objective::{Objective, Output, Predictor};
-use super::sampler::Denoiser;
 use super::schedule::{Schedule, ScheduleKind};
 use crate::nn::error::NnError;
 use crate::nn::loss::combine;
@@ -148,22 +147,10 @@ impl PotentialPredictor for Model {
     }
 }
 
-impl Denoiser for Model {
-    type Error = NnError;
-
-    fn noise(&self, x: &[f32], t: &[usize]) -> Result<Vec<f32>, NnError> {
-        let x = raw::tensor(x.to_vec(), (t.len(), self.size()))?;
-        let mut predicted = self.predict_on(&x, t, &[])?.detach();
-        if self.config.head.variance {
-            predicted = predicted.narrow(1, 0, self.size())?.contiguous()?;
-        }
-        Ok(raw::values(&predicted)?)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diffusion::sampler::Denoiser;
     use crate::nn::adamw::AdamWConfig;
     use crate::nn::mlp::MlpConfig;
     use crate::nn::trainer::Trainer;

@@ -2,7 +2,19 @@
 //! Onsager–Machlup action of a discrete diffusion path. The chain gives the path the probability density ∝
 //! exp(−A_θ).
 
-use super::sampler::{Denoiser, Step};
+use super::chain::{Sigma, Step};
+use super::sampler::{Denoiser, SamplingError};
+use std::f64::consts::TAU;
+
+/// The action of a path.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct PathAction {
+    /// A_θ.
+    pub action: f64,
+    /// Σ ½ ln(2π σ²) over the numbers of all noisy steps: action + normaliser is −ln p of the path given its beginning. The same for all paths
+    /// unless σ is learned.
+    pub normaliser: f64,
+}
 
 /// The action of each of `count` paths, recomputed from their states (as [`super::sampler::sample_paths`]
 /// gives them) with fresh calls of the denoiser. Steps without noise carry no action. On paths that were
@@ -10,23 +22,41 @@ use super::sampler::{Denoiser, Step};
 /// degrees of freedom.
 pub fn path_actions<D: Denoiser>(
     denoiser: &D,
-    plan: &[Step],
-    states: &[Vec<f32>],
+    steps: &[Step],
+    states: &[Vec<f64>],
     count: usize,
-) -> Result<Vec<f64>, D::Error> {
-    let mut actions = vec![0.0; count];
-    for (step, pair) in plan.iter().zip(states.windows(2)) {
-        if step.noise == 0.0 {
+) -> Result<Vec<PathAction>, SamplingError<D::Error>> {
+    let mut actions = vec![PathAction::default(); count];
+    for (step, pair) in steps.iter().zip(states.windows(2)) {
+        if !step.sigma.is_noisy() {
             continue;
         }
-        let mean = step.mean(denoiser, &pair[0], count, false)?;
-        let size = mean.len() / count.max(1);
-        for (i, action) in actions.iter_mut().enumerate() {
-            let rows = i * size..(i + 1) * size;
-            let distance: f64 =
-                pair[1][rows.clone()].iter().zip(&mean[rows]).map(|(&x, m)| (f64::from(x) - m).powi(2)).sum();
-            *action += distance / (2.0 * step.noise * step.noise);
+        let law = step.transition(denoiser, &pair[0], count, false)?;
+        let size = law.mean.len() / count.max(1);
+        for (i, path) in actions.iter_mut().enumerate() {
+            for j in i * size..(i + 1) * size {
+                let variance = law.deviation[j] * law.deviation[j];
+                path.action += (pair[1][j] - law.mean[j]).powi(2) / (2.0 * variance);
+                path.normaliser += 0.5 * (TAU * variance).ln();
+            }
         }
     }
     Ok(actions)
+}
+
+/// Σ ‖x_{t−1} − x_t‖²/(2 σ_t²) of each of `count` paths over the noisy steps, with fixed σ: the action of the same displacements if nothing drew them.
+pub fn kinetic_actions(steps: &[Step], states: &[Vec<f64>], count: usize) -> Vec<f64> {
+    let mut actions = vec![0.0; count];
+    for (step, pair) in steps.iter().zip(states.windows(2)) {
+        let Sigma::Fixed(sigma) = step.sigma else { continue };
+        if sigma == 0.0 {
+            continue;
+        }
+        let size = pair[0].len() / count.max(1);
+        for (i, action) in actions.iter_mut().enumerate() {
+            let square: f64 = (i * size..(i + 1) * size).map(|j| (pair[1][j] - pair[0][j]).powi(2)).sum();
+            *action += square / (2.0 * sigma * sigma);
+        }
+    }
+    actions
 }

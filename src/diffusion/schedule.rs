@@ -42,6 +42,10 @@ pub enum Spacing {
     /// Evenly from 1 to T, rounded.
     #[default]
     Linspace,
+    /// As the square of even numbers from 1 to T, rounded: denser where there is little noise.
+    Quadratic,
+    /// Evenly in ln(ᾱ/(1 − ᾱ)), from 1 to T, the nearest step: what solvers of order 2 need for their order.
+    LogSnr,
 }
 
 /// A noise schedule with its coefficients for t = 1 … T. Those of t outside that range are a programming
@@ -166,20 +170,46 @@ impl Schedule {
 
 impl Spacing {
     /// `steps` increasing steps out of 1 … T; at most T of them.
-    pub fn retained(self, timesteps: usize, steps: usize) -> Vec<usize> {
+    pub fn retained(self, schedule: &Schedule, steps: usize) -> Vec<usize> {
+        let timesteps = schedule.timesteps();
         let steps = steps.clamp(1, timesteps);
         let (total, count) = (timesteps as f64, steps as f64);
+        // From 0 to 1.
+        let even = (0..steps).map(|i| i as f64 / (count - 1.0));
         match self {
             Spacing::Leading => (0..steps).map(|i| 1 + i * (timesteps / steps)).collect(),
             Spacing::Trailing => {
                 (0..steps).rev().map(|i| (total - i as f64 * total / count).round() as usize).collect()
             }
-            Spacing::Linspace if steps == 1 => vec![timesteps],
-            Spacing::Linspace => {
-                (0..steps).map(|i| 1 + (i as f64 * (total - 1.0) / (count - 1.0)).round() as usize).collect()
+            _ if steps == 1 => vec![timesteps],
+            Spacing::Linspace => even.map(|u| 1 + (u * (total - 1.0)).round() as usize).collect(),
+            Spacing::Quadratic => {
+                distinct(even.map(|u| 1 + (u * u * (total - 1.0)).round() as usize).collect(), timesteps)
+            }
+            Spacing::LogSnr => {
+                let log_snr = |t: usize| (schedule.alpha_bar(t) / (1.0 - schedule.alpha_bar(t))).ln();
+                let all: Vec<f64> = (1..=timesteps).map(log_snr).collect();
+                let (first, last) = (all[0], all[timesteps - 1]);
+                let nearest = |u: f64| {
+                    let wanted = first + u * (last - first);
+                    let after = all.partition_point(|&x| x > wanted).clamp(1, timesteps - 1);
+                    if all[after - 1] - wanted < wanted - all[after] { after } else { after + 1 }
+                };
+                distinct(even.map(nearest).collect(), timesteps)
             }
         }
     }
+}
+
+/// The same numbers, moved as little as makes them increase strictly and stay in 1 … `last`.
+fn distinct(mut steps: Vec<usize>, last: usize) -> Vec<usize> {
+    for i in 1..steps.len() {
+        steps[i] = steps[i].max(steps[i - 1] + 1);
+    }
+    for (room, step) in steps.iter_mut().rev().enumerate() {
+        *step = (*step).min(last - room);
+    }
+    steps
 }
 
 #[cfg(test)]
@@ -208,11 +238,11 @@ mod tests {
     #[test]
     fn respacing_and_posterior() {
         let schedule = Schedule::new(ScheduleKind::Cosine, 50);
-        let same = schedule.respaced(&Spacing::Leading.retained(50, 50));
+        let same = schedule.respaced(&Spacing::Leading.retained(&schedule, 50));
         for t in 1..=50 {
             assert!((same.beta(t) - schedule.beta(t)).abs() < 1e-12);
         }
-        let retained = Spacing::Trailing.retained(50, 7);
+        let retained = Spacing::Trailing.retained(&schedule, 7);
         assert_eq!((retained.len(), retained[6]), (7, 50));
         let short = schedule.respaced(&retained);
         for (i, &t) in retained.iter().enumerate() {
@@ -254,15 +284,35 @@ mod tests {
 
     #[test]
     fn spacings() {
-        assert_eq!(Spacing::Leading.retained(10, 5), [1, 3, 5, 7, 9]);
-        assert_eq!(Spacing::Trailing.retained(10, 5), [2, 4, 6, 8, 10]);
-        assert_eq!(Spacing::Linspace.retained(10, 4), [1, 4, 7, 10]);
-        for spacing in [Spacing::Leading, Spacing::Trailing, Spacing::Linspace] {
-            for steps in 1..=37 {
-                let retained = spacing.retained(37, steps);
-                assert!(retained.windows(2).all(|w| w[0] < w[1]) && retained.len() == steps);
-                assert!(retained[0] >= 1 && retained[steps - 1] <= 37);
+        let ten = Schedule::new(ScheduleKind::Linear, 10);
+        assert_eq!(Spacing::Leading.retained(&ten, 5), [1, 3, 5, 7, 9]);
+        assert_eq!(Spacing::Trailing.retained(&ten, 5), [2, 4, 6, 8, 10]);
+        assert_eq!(Spacing::Linspace.retained(&ten, 4), [1, 4, 7, 10]);
+        assert_eq!(Spacing::Quadratic.retained(&ten, 4), [1, 2, 5, 10]);
+        let all =
+            [Spacing::Leading, Spacing::Trailing, Spacing::Linspace, Spacing::Quadratic, Spacing::LogSnr];
+        for kind in [ScheduleKind::Linear, ScheduleKind::Cosine] {
+            let schedule = Schedule::new(kind, 37);
+            for spacing in all {
+                for steps in 1..=37 {
+                    let retained = spacing.retained(&schedule, steps);
+                    assert!(retained.windows(2).all(|w| w[0] < w[1]) && retained.len() == steps);
+                    assert!(retained[0] >= 1 && retained[steps - 1] <= 37);
+                }
             }
+        }
+    }
+
+    /// Evenly in the logarithm: no step is further off than half the distance to its neighbours.
+    #[test]
+    fn log_snr_spacing_is_even() {
+        let schedule = Schedule::new(ScheduleKind::Linear, 1000);
+        let log = |t: usize| (schedule.alpha_bar(t) / (1.0 - schedule.alpha_bar(t))).ln();
+        let retained = Spacing::LogSnr.retained(&schedule, 12);
+        assert_eq!((retained[0], retained[11]), (1, 1000));
+        for (i, &t) in retained.iter().enumerate().take(11).skip(1) {
+            let wanted = log(1) + i as f64 / 11.0 * (log(1000) - log(1));
+            assert!((log(t) - wanted).abs() <= 0.5 * (log(t - 1) - log(t + 1)), "{i}");
         }
     }
 }
