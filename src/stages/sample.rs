@@ -1,12 +1,14 @@
 //! The `sample` kind.
 
 use super::choice;
+use super::columns::Columns;
 use super::context::Context;
+use super::guided_model::{Guidance, GuidedModel, Stop, differentiable, no_variance};
 use super::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
 use crate::data::dataset::Dataset;
-use crate::diffusion::model::Model;
-use crate::diffusion::sampler::{Batch, Denoiser, Sampler, Step, sample};
-use crate::nn::error::NnError;
+use crate::diffusion::ancestral::ReverseVariance;
+use crate::diffusion::refinement::refine;
+use crate::diffusion::sampler::{Batch, Plan, Sampler, rounded, sample, sample_paths};
 use crate::nn::weights::{Weight, Weights};
 use crate::random::Streams;
 use rayon::prelude::*;
@@ -25,12 +27,18 @@ pub struct Sample;
 pub struct Params {
     /// Number of samples.
     pub count: usize,
-    /// `ancestral` or `ddim`.
+    /// `ancestral`, `ddim`, `heun`, `dpm-solver` or `refined`.
     #[serde(deserialize_with = "choice::read")]
     #[schemars(schema_with = "choice::schema::<Sampler>")]
     pub sampler: Sampler,
     /// Number of sampling steps, 1 to the model's T; T if left out.
     pub steps: Option<usize>,
+    /// What draws samples towards their class: `none`, `classifier-free` or `classifier`.
+    #[serde(deserialize_with = "choice::read")]
+    #[schemars(schema_with = "choice::schema::<Guidance>")]
+    pub guidance: Guidance,
+    /// The classes that samples take in turn, for a conditional model or guidance by a classifier; all if left out.
+    pub classes: Option<Vec<u32>>,
     /// Selects the random stream of each sample.
     pub seed: u64,
     /// Samples computed together on one thread; the result does not depend on it.
@@ -45,6 +53,8 @@ impl Default for Params {
             count: 1000,
             sampler: Sampler::default(),
             steps: None,
+            guidance: Guidance::default(),
+            classes: None,
             seed: 0,
             batch: 16,
             clip_denoised: None,
@@ -55,36 +65,29 @@ impl Default for Params {
 /// Samples between checkpoints.
 const CHECKPOINT_EVERY: usize = 256;
 
-/// Why sampling stopped early.
-enum Stop {
-    Cancelled,
-    Failed(NnError),
-}
-
-/// A model whose evaluation can be interrupted.
-struct Interruptible<'a>(&'a Model);
-
-impl Denoiser for Interruptible<'_> {
-    type Error = Stop;
-
-    fn noise(&self, x: &[f32], t: &[usize]) -> Result<Vec<f32>, Stop> {
-        self.0.noise(x, t).map_err(Stop::Failed)
-    }
-}
-
 impl Stage for Sample {
     type Params = Params;
     const KIND: &'static str = "sample";
-    const SUMMARY: &'static str = "Draws samples from a trained model, by the reverse chain or by DDIM.";
+    const SUMMARY: &'static str =
+        "Draws samples from a trained model: by the reverse chain, by the probability flow, or along paths of least action.";
     const NUMERIC: bool = true;
 
     fn inputs() -> Inputs {
-        Inputs::of(vec![Input::one("model", "a model of a `train` stage")])
+        let classifier = "with `guidance: classifier`, a model of a `classifier` stage that was trained on noisy images";
+        Inputs::of(vec![
+            Input::one("model", "a model of a `train` stage"),
+            Input::one("classifier", classifier).optional(),
+        ])
     }
 
-    fn outputs(_: &Params) -> Vec<Output> {
-        let about = "the samples, laid out as a data set; images are cut to [−1, 1] at the end";
-        vec![Output::file("samples", "samples.safetensors", about)]
+    fn outputs(p: &Params) -> Vec<Output> {
+        let about = "the samples, laid out as a data set, with `y` the intended classes where there are any; images are cut to [−1, 1] at the end";
+        let mut outputs = vec![Output::file("samples", "samples.safetensors", about)];
+        if matches!(p.sampler, Sampler::Refined(_)) {
+            let about = "sample, and the action of its path before and after refinement";
+            outputs.push(Output::file("actions", "actions.parquet", about));
+        }
+        outputs
     }
 
     fn check(p: &Params) -> Vec<Issue> {
@@ -92,87 +95,179 @@ impl Stage for Sample {
         checks.ensure(p.count >= 1, "count", || "must be at least 1".into());
         checks.ensure(p.batch >= 1, "batch", || "must be at least 1".into());
         checks.ensure(p.steps != Some(0), "steps", || "must be at least 1".into());
-        if let Sampler::Ddim(d) = p.sampler {
-            checks.ensure((0.0..=1.0).contains(&d.eta), "sampler.ddim.eta", || {
-                format!("must be from 0 to 1, but is {}", d.eta)
+        check_sampler(&p.sampler, &mut checks);
+        if let Some((field, scale)) = p.guidance.scale() {
+            checks.ensure(scale >= 0.0 && scale.is_finite(), field, || {
+                format!("must be 0 or more, but is {scale}")
             });
         }
+        checks.ensure(p.classes.as_ref().is_none_or(|classes| !classes.is_empty()), "classes", || {
+            "must have one class or more".into()
+        });
+        let refined = matches!((p.sampler, p.guidance), (Sampler::Refined(_), Guidance::Classifier(_)));
+        checks.ensure(!refined, "guidance", || {
+            "must not be `classifier` with the sampler `refined`, which would need the classifier's second derivatives".into()
+        });
         checks.0
     }
 
     fn run(p: &Params, ctx: &Context) -> Result<(), StageError> {
-        let model = Model::load(&ctx.input("model")?.path)?;
-        let timesteps = model.config.timesteps;
-        let steps = p.steps.unwrap_or(timesteps);
-        if steps > timesteps {
-            let help = format!("give {timesteps} or less, or train with a larger `timesteps`");
-            return Err(StageError::with_help(
-                format!("{steps} sampling steps of a model of {timesteps}"),
-                help,
-            ));
-        }
+        let guided = GuidedModel::load(ctx, p.guidance, p.classes.as_deref())?;
+        let model = &guided.model;
+        let steps = sampling_steps(p.steps, model.config.timesteps)?;
+        fits(&p.sampler, &guided)?;
         let images = model.config.shape.len() == 3;
         let clip = p.clip_denoised.unwrap_or(images);
-        let plan = p.sampler.plan(&model.schedule, steps);
-        let mut x = match ctx.latest_checkpoint()? {
-            Some(checkpoint) => {
-                Weights::load(&checkpoint.path)?.tensors.remove("x").map_or(Vec::new(), |w| w.values)
-            }
-            None => Vec::new(),
+        let job = Job { p, ctx, guided: &guided, plan: p.sampler.plan(&model.schedule, steps), steps, clip };
+        let mut drawn = match ctx.latest_checkpoint()? {
+            Some(checkpoint) => Drawn::resumed(&Weights::load(&checkpoint.path)?),
+            None => Drawn::default(),
         };
-        while x.len() < p.count * model.size() {
-            let first = x.len() / model.size();
+        while drawn.x.len() < p.count * model.size() {
+            let first = drawn.x.len() / model.size();
             let last = (first + CHECKPOINT_EVERY.max(p.batch)).min(p.count);
-            x.extend(samples(p, ctx, &model, &plan, clip, first..last)?);
+            drawn.append(job.samples(first..last)?);
             if last < p.count {
-                let weight = Weight { shape: vec![last, model.size()], values: x.clone() };
-                let tensors = BTreeMap::from([("x".to_owned(), weight)]);
-                let weights = Weights { tensors, description: "{}".into() };
-                ctx.save_checkpoint(last as u64, |path| Ok(weights.save(path)?))?;
+                ctx.save_checkpoint(last as u64, |path| Ok(drawn.weights(last).save(path)?))?;
             }
         }
+        let Drawn { mut x, before, after } = drawn;
         if images {
             x.iter_mut().for_each(|x| *x = x.clamp(-1.0, 1.0));
         }
         let mut shape = vec![p.count];
         shape.extend(&model.config.shape);
+        let (y, classes) = guided.classes(0..p.count).unzip();
         let name = model.config.data.clone();
-        Dataset { x, shape, y: None, name, levels: model.config.levels, classes: None }
-            .save(ctx.output("samples")?)?;
+        Dataset { x, shape, y, name, levels: model.config.levels, classes }.save(ctx.output("samples")?)?;
+        if matches!(p.sampler, Sampler::Refined(_)) {
+            let numbers = |values: &[f32]| values.iter().map(|&x| Some(f64::from(x))).collect::<Vec<_>>();
+            let mut table = Columns::default();
+            table
+                .integers("sample", (0..p.count).map(|i| Some(i as i64)))
+                .numbers("before", numbers(&before))
+                .numbers("after", numbers(&after));
+            table.write(ctx.output("actions")?)?;
+        }
         Ok(())
     }
 }
 
-/// The samples of these indices, batch by batch on the threads granted.
-fn samples(
-    p: &Params,
-    ctx: &Context,
-    model: &Model,
-    plan: &[Step],
+/// Refuses settings of a sampler.
+pub fn check_sampler(sampler: &Sampler, checks: &mut Checks) {
+    if let Sampler::Ddim(d) = sampler {
+        checks.ensure((0.0..=1.0).contains(&d.eta), "sampler.ddim.eta", || {
+            format!("must be from 0 to 1, but is {}", d.eta)
+        });
+    }
+    if let Sampler::Refined(r) = sampler {
+        checks.positive(&[("sampler.refined.rate", r.rate)]);
+    }
+}
+
+/// The number of sampling steps of a model of T = `timesteps`.
+pub fn sampling_steps(wanted: Option<usize>, timesteps: usize) -> Result<usize, StageError> {
+    let steps = wanted.unwrap_or(timesteps);
+    if steps > timesteps {
+        let help = format!("give {timesteps} or less, or train with a larger `timesteps`");
+        return Err(StageError::with_help(format!("{steps} sampling steps of a model of {timesteps}"), help));
+    }
+    Ok(steps)
+}
+
+/// Refuses a sampler that the model is not fit for.
+pub fn fits(sampler: &Sampler, guided: &GuidedModel) -> Result<(), StageError> {
+    match sampler {
+        Sampler::Ancestral(a) if a.variance == ReverseVariance::Learned && !guided.model.config.head.variance => {
+            Err(no_variance())
+        }
+        Sampler::Refined(_) => differentiable(&guided.model, "the sampler `refined`"),
+        _ => Ok(()),
+    }
+}
+
+/// What has been drawn.
+#[derive(Default)]
+struct Drawn {
+    x: Vec<f32>,
+    /// The actions of refined paths.
+    before: Vec<f32>,
+    after: Vec<f32>,
+}
+
+impl Drawn {
+    fn append(&mut self, other: Drawn) {
+        self.x.extend(other.x);
+        self.before.extend(other.before);
+        self.after.extend(other.after);
+    }
+
+    fn weights(&self, count: usize) -> Weights {
+        let weight = |values: &[f32]| Weight { shape: vec![count, values.len() / count], values: values.to_vec() };
+        let named = [("x", &self.x), ("before", &self.before), ("after", &self.after)];
+        let tensors: BTreeMap<String, Weight> =
+            named.into_iter().map(|(name, values)| (name.to_owned(), weight(values))).collect();
+        Weights { tensors, description: "{}".into() }
+    }
+
+    fn resumed(weights: &Weights) -> Drawn {
+        let values = |name: &str| weights.tensors.get(name).map_or(Vec::new(), |w| w.values.clone());
+        Drawn { x: values("x"), before: values("before"), after: values("after") }
+    }
+}
+
+/// What all batches share.
+struct Job<'a> {
+    p: &'a Params,
+    ctx: &'a Context,
+    guided: &'a GuidedModel,
+    plan: Plan,
+    steps: usize,
     clip: bool,
-    range: Range<usize>,
-) -> Result<Vec<f32>, StageError> {
-    let streams = Streams::new(p.seed, "sampling noise");
-    let done = AtomicU64::new((range.start * plan.len()) as u64);
-    let total = (p.count * plan.len()) as u64;
-    let batches: Vec<Vec<f32>> = range
-        .clone()
-        .step_by(p.batch)
-        .collect::<Vec<_>>()
-        .into_par_iter()
-        .map(|first| {
-            let count = p.batch.min(range.end - first);
-            let batch = Batch { streams: &streams, first, count, size: model.size() };
-            sample(&Interruptible(model), plan, batch, clip, || {
-                let done = done.fetch_add(count as u64, Ordering::Relaxed) + count as u64;
-                ctx.progress(done, total, "sample steps");
-                if ctx.cancelled() { Err(Stop::Cancelled) } else { Ok(()) }
+}
+
+impl Job<'_> {
+    /// The evaluations that one sample takes, for the progress.
+    fn work(&self) -> usize {
+        match self.p.sampler {
+            Sampler::Refined(r) => self.plan.steps() + (r.iterations + 1) * (self.steps - 1),
+            _ => self.plan.steps(),
+        }
+    }
+
+    /// The samples of these indices, batch by batch on the threads granted.
+    fn samples(&self, range: Range<usize>) -> Result<Drawn, StageError> {
+        let streams = Streams::new(self.p.seed, "sampling noise");
+        let done = AtomicU64::new((range.start * self.work()) as u64);
+        let firsts: Vec<usize> = range.clone().step_by(self.p.batch).collect();
+        let batches: Vec<Drawn> = firsts
+            .into_par_iter()
+            .map(|first| {
+                let count = self.p.batch.min(range.end - first);
+                let batch = Batch { streams: &streams, first, count, size: self.guided.model.size() };
+                self.batch(batch, &done)
             })
-        })
-        .collect::<Result<_, Stop>>()
-        .map_err(|stop| match stop {
-            Stop::Cancelled => StageError::Cancelled,
-            Stop::Failed(error) => error.into(),
-        })?;
-    Ok(batches.concat())
+            .collect::<Result<_, StageError>>()?;
+        let mut all = Drawn::default();
+        batches.into_iter().for_each(|batch| all.append(batch));
+        Ok(all)
+    }
+
+    fn batch(&self, batch: Batch<'_>, done: &AtomicU64) -> Result<Drawn, StageError> {
+        let total = (self.p.count * self.work()) as u64;
+        let step_done = || {
+            let done = done.fetch_add(batch.count as u64, Ordering::Relaxed) + batch.count as u64;
+            self.ctx.progress(done, total, "sample steps");
+            if self.ctx.cancelled() { Err(Stop::Cancelled) } else { Ok(()) }
+        };
+        let model = self.guided.batch(batch.first..batch.first + batch.count);
+        let Sampler::Refined(r) = self.p.sampler else {
+            let x = sample(&model, &self.plan, batch, self.clip, step_done)?;
+            return Ok(Drawn { x: rounded(&x), ..Drawn::default() });
+        };
+        let states = sample_paths(&model, &self.plan, batch, self.clip, step_done)?;
+        let chain = r.chain(&self.guided.model.schedule, self.steps);
+        let refined = refine(&model, &chain, states, batch.count, &r, self.clip, step_done)?;
+        Ok(Drawn { x: rounded(&refined.x), before: rounded(&refined.before), after: rounded(&refined.after) })
+    }
 }
