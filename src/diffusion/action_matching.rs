@@ -23,7 +23,7 @@ use std::f64::consts::FRAC_PI_2;
 #[serde(deny_unknown_fields, default)]
 pub struct ActionMatching {}
 
-/// A potential as training sees it; time is 1000·θ/(π/2).
+/// A potential as training sees it; time is 10·θ/(π/2).
 pub trait PotentialPredictor: Sync {
     /// s and its rate, [n, 2], along the tangents of x [n, 2d] (each point, then its velocity) while time passes at `rate`;
     /// differentiable in the parameters.
@@ -33,8 +33,9 @@ pub trait PotentialPredictor: Sync {
     fn gradient(&self, x: &[f32], times: &[f32]) -> Result<Vec<f32>, NnError>;
 }
 
-/// The rate at which the network's time passes with the angle.
-const RATE: f64 = 1000.0 / FRAC_PI_2;
+/// The rate at which the network's time passes with the angle. The embedding's highest frequency is 1, and the loss holds the
+/// rate of s: with the times to 1000 of the other objectives, wiggles in time would drown it.
+const RATE: f64 = 10.0 / FRAC_PI_2;
 
 /// The network's time at an angle.
 pub fn angle_time(angle: f64) -> f32 {

@@ -60,7 +60,7 @@ pub enum Output {
     Noise,
     /// The velocity x_0 − z of the straight path x = (1 − τ) z + τ x_0 from noise z to data; time is 1000·τ.
     Velocity,
-    /// A potential s whose gradient is dx/dθ for x = cos θ x_0 + sin θ ε; time is 1000·θ/(π/2).
+    /// A potential s whose gradient is dx/dθ for x = cos θ x_0 + sin θ ε; time is 10·θ/(π/2).
     Potential,
 }
 

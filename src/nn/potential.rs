@@ -78,8 +78,8 @@ impl Potential {
         &self.packed
     }
 
-    /// s and its rate along the rows' tangents, [n, 2], for x [n, 2d]: the points, each with its velocity. Time runs from 0 to
-    /// 1000 and passes at `rate`. Differentiable once in x and in trainable parameters.
+    /// s and its rate along the rows' tangents, [n, 2], for x [n, 2d]: the points, each with its velocity. Time passes
+    /// at `rate`. Differentiable once in x and in trainable parameters.
     pub fn rates(&self, x: &Tensor, times: &[f32], rate: f64) -> Result<Tensor, NnError> {
         let layers = Arc::new(Moving { layers: self.layers.clone(), rate });
         apply(&layers, &self.packed, x, &Conditions::at(times))
@@ -242,8 +242,8 @@ mod tests {
         check_network(potential.packed(), 3, 6, |x| potential.rates(x, &[1.0, 400.0, 900.0], 0.5).unwrap());
     }
 
-    /// The rate along (v, 1) is v·∇s plus the rate along (0, 1), which is a difference quotient of s in time (of step 1: its
-    /// truncation h²/6 and the rounding of f32 stay below 1e-3).
+    /// The rate along (v, 1) is v·∇s plus the rate along (0, 1), which is a difference quotient of s in time (with step h =
+    /// 1/64 its truncation, h²/6 of a third derivative, and its rounding stay below 1e-3).
     #[test]
     fn rates_and_gradients_agree() {
         let potential = Potential::new(&C, &[3], &mut Parameters::random(2)).unwrap();
@@ -252,11 +252,11 @@ mod tests {
             let moving = raw::tensor([&x[..], v].concat(), (1, 6)).unwrap();
             raw::values(&potential.rates(&moving, &[time], 1.0).unwrap()).unwrap()
         };
-        let gradient = potential.gradient(&x, &[300.0]).unwrap();
+        let gradient = potential.gradient(&x, &[3.0]).unwrap();
         let along: f32 = gradient.iter().zip(&v).map(|(g, v)| g * v).sum();
-        let (moving, still) = (rates(&v, 300.0), rates(&[0.0; 3], 300.0));
+        let (moving, still) = (rates(&v, 3.0), rates(&[0.0; 3], 3.0));
         assert!((moving[1] - still[1] - along).abs() < 1e-5 * (1.0 + along.abs()));
-        let quotient = (rates(&v, 301.0)[0] - rates(&v, 299.0)[0]) / 2.0;
+        let quotient = (rates(&v, 3.0 + 1.0 / 64.0)[0] - rates(&v, 3.0 - 1.0 / 64.0)[0]) * 32.0;
         assert!((still[1] - quotient).abs() < 1e-3, "{} {quotient}", still[1]);
         assert!(quotient.abs() > 0.01);
     }
