@@ -59,7 +59,7 @@ fn every_kind_has_a_reference() {
     let kinds = json(&project, &["kinds", "--json"]);
     let all: Vec<String> =
         kinds.as_array().into_iter().flatten().map(|kind| kind["kind"].to_string()).collect();
-    assert_eq!(all.len(), 23);
+    assert_eq!(all.len(), 25);
     for kind in kinds.as_array().into_iter().flatten() {
         let name = kind["kind"].as_str().expect("a name");
         let text = project.onsager(&["kinds", name]).stdout;

@@ -118,15 +118,15 @@ mod tests {
                 x.chunks_exact(3).map(|x| denoiser.data.log_density([0, 1, 2].map(|i| f64::from(x[i]))));
             found.iter().zip(exact).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
         };
-        let [coarse, middle, fine] = [25, 50, 100].map(error);
+        let [coarse, middle, fine] = [50, 100, 200].map(error);
         assert!(fine < 1e-2 && (2.5..6.5).contains(&(coarse / middle)), "{coarse} {middle} {fine}");
     }
 
     /// A mixture: the exact density within 1 %, Hutchinson's estimator unbiased around it.
     #[test]
     fn flow_of_a_mixture() {
-        let spot = |x| Component { weight: 0.5, mean: [x, 0.4], variance: 0.1 };
-        let data = Mixture { components: vec![spot(-0.6), spot(0.7)] };
+        let spot = |x, y| Component { weight: 0.5, mean: [x, y], variance: 0.1 };
+        let data = Mixture { components: vec![spot(-0.6, 0.4), spot(0.7, -0.3)] };
         let denoiser = ExactDenoiser { data, schedule: Schedule::new(ScheduleKind::Cosine, 1000) };
         let x = [0.3f32, 0.1, -0.5, 0.6, 0.1, 0.9];
         let found = logs(&denoiser, Spacing::LogSnr, 120, &x, Divergence::Exact);

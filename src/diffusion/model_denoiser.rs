@@ -83,8 +83,9 @@ impl Differentiable for Model {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diffusion::flow_matching::FlowMatching;
     use crate::diffusion::model::ModelConfig;
-    use crate::diffusion::objective::{FlowMatching, Objective};
+    use crate::diffusion::objective::Objective;
     use crate::diffusion::schedule::ScheduleKind;
     use crate::nn::adamw::AdamWConfig;
     use crate::nn::mlp::MlpConfig;

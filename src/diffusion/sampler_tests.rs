@@ -45,7 +45,7 @@ fn log_alpha_bars(kind: ScheduleKind) -> Vec<f64> {
             });
             [0.0].into_iter().chain(sums).collect()
         }
-        ScheduleKind::Cosine => {
+        _ => {
             let log = |t: f64| 2.0 * ((t / 1000.0 + 0.008) / 1.008 * std::f64::consts::FRAC_PI_2).cos().ln();
             (0..=1000).map(|t| log(f64::from(t)) - log(0.0)).collect()
         }

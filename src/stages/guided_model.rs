@@ -96,7 +96,8 @@ pub fn no_variance() -> StageError {
 /// Refuses a model whose noise has no gradient where one is needed.
 pub fn differentiable(model: &Model, what: &str) -> Result<(), StageError> {
     if model.config.objective.output() == Output::Potential {
-        let message = format!("{what} needs the gradient of the noise, and a model of `action-matching` has none");
+        let message =
+            format!("{what} needs the gradient of the noise, and a model of `action-matching` has none");
         return Err(StageError::with_help(message, "use a model of another objective"));
     }
     Ok(())
@@ -118,8 +119,17 @@ impl GuidedModel {
         GuidedModel::load(ctx, Guidance::default(), None)
     }
 
+    /// The model of the input `model`, which is told no classes.
+    pub fn without_classes(ctx: &Context) -> Result<GuidedModel, StageError> {
+        Ok(GuidedModel { classes: Vec::new(), ..GuidedModel::unguided(ctx)? })
+    }
+
     /// The model of the input `model`. The classes are all by default.
-    pub fn load(ctx: &Context, guidance: Guidance, classes: Option<&[u32]>) -> Result<GuidedModel, StageError> {
+    pub fn load(
+        ctx: &Context,
+        guidance: Guidance,
+        classes: Option<&[u32]>,
+    ) -> Result<GuidedModel, StageError> {
         let model = Model::load(&ctx.input("model")?.path)?;
         let classifier = match guidance {
             Guidance::Classifier(_) => Some(classifier(ctx, &model)?),
@@ -174,7 +184,7 @@ impl GuidedModel {
 
 /// The classifier of the input `classifier`, which must know the noise of the model.
 fn classifier(ctx: &Context, model: &Model) -> Result<Classifier, StageError> {
-    let Some(item) = ctx.optional("classifier")? else {
+    let Some(item) = ctx.items("classifier").first() else {
         return Err(StageError::with_help(
             "guidance by a classifier, and there is none",
             "give the input `classifier`: a model of a `classifier` stage that was trained on noisy images",
@@ -183,7 +193,10 @@ fn classifier(ctx: &Context, model: &Model) -> Result<Classifier, StageError> {
     let classifier = Classifier::load(&item.path)?;
     if classifier.config.shape != model.config.shape {
         return Err(StageError::with_help(
-            format!("the classifier takes {:?}, the model makes {:?}", classifier.config.shape, model.config.shape),
+            format!(
+                "the classifier takes {:?}, the model makes {:?}",
+                classifier.config.shape, model.config.shape
+            ),
             "train both on the same data",
         ));
     }
@@ -222,7 +235,7 @@ impl Denoiser for GuidedBatch<'_> {
             (Guidance::Classifier(s), Some(classifier)) => {
                 let gradient = |x: &[f32], t: &[usize]| {
                     let times: Vec<f32> = t.iter().map(|&t| model.schedule.network_time(t)).collect();
-                    classifier.log_probability_gradient(x, &times, classes)
+                    pending(classifier, x, &times, classes)
                 };
                 ClassifierGuided { denoiser: &self.conditional(), gradient, scale: s.scale }.prediction(x, t)
             }
@@ -249,4 +262,8 @@ impl Differentiable for GuidedBatch<'_> {
         }
         .map_err(Stop::Failed)
     }
+}
+
+fn pending(_: &Classifier, _: &[f32], _: &[f32], _: &[u32]) -> Result<Vec<f32>, NnError> {
+    Err(NnError::NoSecondDerivative)
 }

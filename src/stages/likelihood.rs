@@ -83,7 +83,13 @@ impl Default for BoundMethod {
 
 impl Default for FlowMethod {
     fn default() -> FlowMethod {
-        FlowMethod { steps: 100, spacing: Spacing::LogSnr, dequantisations: 2, probes: 2, last_alpha_bar: 1e-4 }
+        FlowMethod {
+            steps: 100,
+            spacing: Spacing::LogSnr,
+            dequantisations: 2,
+            probes: 2,
+            last_alpha_bar: 1e-4,
+        }
     }
 }
 
@@ -107,8 +113,7 @@ const EXACT: usize = 3;
 impl Stage for Likelihood {
     type Params = Params;
     const KIND: &'static str = "likelihood";
-    const SUMMARY: &'static str =
-        "The likelihood of data under a trained model in bits per dimension: by the variational bound or by the probability flow.";
+    const SUMMARY: &'static str = "The likelihood of data under a trained model in bits per dimension: by the variational bound or by the probability flow.";
     const NUMERIC: bool = true;
 
     fn inputs() -> Inputs {
@@ -153,9 +158,11 @@ impl Stage for Likelihood {
                 checks.ensure(f.steps >= 1, "method.flow.steps", || "must be at least 1".into());
                 checks.range("method.flow.dequantisations", f.dequantisations as u64, 1..=1000);
                 checks.range("method.flow.probes", f.probes as u64, 1..=1000);
-                checks.ensure(f.last_alpha_bar > 0.0 && f.last_alpha_bar < 1.0, "method.flow.last_alpha_bar", || {
-                    format!("must be between 0 and 1, but is {}", f.last_alpha_bar)
-                });
+                checks.ensure(
+                    f.last_alpha_bar > 0.0 && f.last_alpha_bar < 1.0,
+                    "method.flow.last_alpha_bar",
+                    || format!("must be between 0 and 1, but is {}", f.last_alpha_bar),
+                );
             }
         }
         checks.0
@@ -164,7 +171,8 @@ impl Stage for Likelihood {
     fn run(p: &Params, ctx: &Context) -> Result<(), StageError> {
         let guided = GuidedModel::without_classes(ctx)?;
         let data = items(ctx, &guided, p.count)?;
-        let job = Job { p, ctx, guided: &guided, data: &data, levels: data.levels.filter(|_| data.is_images()) };
+        let job =
+            Job { p, ctx, guided: &guided, data: &data, levels: data.levels.filter(|_| data.is_images()) };
         if job.levels.is_some_and(|levels| levels < 2) {
             return Err(StageError::with_help("images of one grey level", "give data of two levels or more"));
         }
@@ -183,7 +191,10 @@ fn items(ctx: &Context, guided: &GuidedModel, count: Option<usize>) -> Result<Da
     let wanted = &guided.model.config.shape;
     if data.shape.get(1..) != Some(&wanted[..]) {
         return Err(StageError::with_help(
-            format!("the data have the shape {:?}, the model {wanted:?}", data.shape.get(1..).unwrap_or_default()),
+            format!(
+                "the data have the shape {:?}, the model {wanted:?}",
+                data.shape.get(1..).unwrap_or_default()
+            ),
             "give the data that the model was trained for",
         ));
     }
@@ -394,7 +405,8 @@ impl Job<'_> {
     fn write_flow(&self, f: &FlowMethod, rows: &[&[f64]]) -> Result<(), StageError> {
         let per_item: Vec<f64> = rows.iter().map(|draws| mean(draws)).collect();
         let [dequantisations, probes] = self.draws(f);
-        let each = || (0..dequantisations * probes).map(|k| rows.iter().map(|draws| draws[k]).collect::<Vec<_>>());
+        let each =
+            || (0..dequantisations * probes).map(|k| rows.iter().map(|draws| draws[k]).collect::<Vec<_>>());
         let mut draws = Columns::default();
         draws
             .integers("dequantisation", (0..dequantisations * probes).map(|k| Some((k / probes) as i64)))
@@ -405,7 +417,9 @@ impl Job<'_> {
         // Over items and dequantisations, for each probe.
         let by_probe: Vec<f64> = (0..probes)
             .map(|probe| {
-                let of = |draws: &&[f64]| mean(&draws.iter().copied().skip(probe).step_by(probes).collect::<Vec<_>>());
+                let of = |draws: &&[f64]| {
+                    mean(&draws.iter().copied().skip(probe).step_by(probes).collect::<Vec<_>>())
+                };
                 mean(&rows.iter().map(of).collect::<Vec<_>>())
             })
             .collect();

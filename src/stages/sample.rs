@@ -68,12 +68,12 @@ const CHECKPOINT_EVERY: usize = 256;
 impl Stage for Sample {
     type Params = Params;
     const KIND: &'static str = "sample";
-    const SUMMARY: &'static str =
-        "Draws samples from a trained model: by the reverse chain, by the probability flow, or along paths of least action.";
+    const SUMMARY: &'static str = "Draws samples from a trained model: by the reverse chain, by the probability flow, or along paths of least action.";
     const NUMERIC: bool = true;
 
     fn inputs() -> Inputs {
-        let classifier = "with `guidance: classifier`, a model of a `classifier` stage that was trained on noisy images";
+        let classifier =
+            "with `guidance: classifier`, a model of a `classifier` stage that was trained on noisy images";
         Inputs::of(vec![
             Input::one("model", "a model of a `train` stage"),
             Input::one("classifier", classifier).optional(),
@@ -178,7 +178,9 @@ pub fn sampling_steps(wanted: Option<usize>, timesteps: usize) -> Result<usize, 
 /// Refuses a sampler that the model is not fit for.
 pub fn fits(sampler: &Sampler, guided: &GuidedModel) -> Result<(), StageError> {
     match sampler {
-        Sampler::Ancestral(a) if a.variance == ReverseVariance::Learned && !guided.model.config.head.variance => {
+        Sampler::Ancestral(a)
+            if a.variance == ReverseVariance::Learned && !guided.model.config.head.variance =>
+        {
             Err(no_variance())
         }
         Sampler::Refined(_) => differentiable(&guided.model, "the sampler `refined`"),
@@ -203,7 +205,8 @@ impl Drawn {
     }
 
     fn weights(&self, count: usize) -> Weights {
-        let weight = |values: &[f32]| Weight { shape: vec![count, values.len() / count], values: values.to_vec() };
+        let weight =
+            |values: &[f32]| Weight { shape: vec![count, values.len() / count], values: values.to_vec() };
         let named = [("x", &self.x), ("before", &self.before), ("after", &self.after)];
         let tensors: BTreeMap<String, Weight> =
             named.into_iter().map(|(name, values)| (name.to_owned(), weight(values))).collect();

@@ -55,14 +55,17 @@ const KEPT: usize = 4;
 impl Stage for SamplerLaw {
     type Params = Params;
     const KIND: &'static str = "sampler-law";
-    const SUMMARY: &'static str =
-        "The action A of a sampler's paths, from their states and fresh calls of the network: 2A against the law of χ², and the action of forward paths of data.";
+    const SUMMARY: &'static str = "The action A of a sampler's paths, from their states and fresh calls of the network: 2A against the law of χ², and the action of forward paths of data.";
     const NUMERIC: bool = true;
 
     fn inputs() -> Inputs {
         Inputs::of(vec![
             Input::one("model", "a model of a `train` stage; a conditional one takes all classes in turn"),
-            Input::one("data", "data whose forward paths are measured too, such as the test part of a `dataset` stage").optional(),
+            Input::one(
+                "data",
+                "data whose forward paths are measured too, such as the test part of a `dataset` stage",
+            )
+            .optional(),
         ])
     }
 
@@ -97,7 +100,8 @@ impl Stage for SamplerLaw {
             _ => true,
         };
         checks.ensure(!quiet, "sampler", || {
-            "must have noise, so that paths have a probability: `ancestral`, or `ddim` with `eta` above 0".into()
+            "must have noise, so that paths have a probability: `ancestral`, or `ddim` with `eta` above 0"
+                .into()
         });
         checks.0
     }
@@ -113,7 +117,7 @@ impl Stage for SamplerLaw {
         if noisy == 0 {
             return Err(StageError::with_help("no step has noise", "take more `steps`"));
         }
-        let data = match ctx.optional("data")? {
+        let data = match ctx.items("data").first() {
             None => None,
             Some(item) => Some(Dataset::load(&item.path)?),
         };
@@ -121,7 +125,10 @@ impl Stage for SamplerLaw {
             && (data.shape.get(1..) != Some(&guided.model.config.shape[..]) || data.count() == 0)
         {
             return Err(StageError::with_help(
-                format!("the data have the shape {:?}, the model {:?}", data.shape, guided.model.config.shape),
+                format!(
+                    "the data have the shape {:?}, the model {:?}",
+                    data.shape, guided.model.config.shape
+                ),
                 "give the data that the model was trained for",
             ));
         }
@@ -209,7 +216,8 @@ impl Job<'_> {
             last = step.alpha_bar;
             let noise = batch.noise(step.t);
             let from = &states[states.len() - 1];
-            let next = from.iter().zip(&noise).map(|(x, &z)| alpha.sqrt() * x + (1.0 - alpha).sqrt() * f64::from(z));
+            let next =
+                from.iter().zip(&noise).map(|(x, &z)| alpha.sqrt() * x + (1.0 - alpha).sqrt() * f64::from(z));
             let next = next.collect();
             states.push(next);
         }

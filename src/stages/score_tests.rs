@@ -10,7 +10,13 @@ use std::path::{Path, PathBuf};
 
 /// Runs a kind twice: uninterrupted on one thread; on two threads, interrupted after `after` units of work and resumed. Every output must
 /// have the same bytes.
-fn both_ways(kind: &str, params: &Value, inputs: &[(&str, &Path)], folder: &Path, after: u64) -> PathBuf {
+pub(super) fn both_ways(
+    kind: &str,
+    params: &Value,
+    inputs: &[(&str, &Path)],
+    folder: &Path,
+    after: u64,
+) -> PathBuf {
     let pool = |threads| ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let (whole, halved) = (folder.join(format!("{kind} whole")), folder.join(format!("{kind} halved")));
     pool(1).install(|| run(kind, params, inputs, &whole, u64::MAX).map(|_| ())).unwrap();
@@ -30,7 +36,7 @@ fn both_ways(kind: &str, params: &Value, inputs: &[(&str, &Path)], folder: &Path
     whole
 }
 
-fn column(path: &Path, name: &str) -> Vec<f64> {
+pub(super) fn column(path: &Path, name: &str) -> Vec<f64> {
     let values = Table::read(path, "table").unwrap().numbers(name).unwrap();
     values.into_iter().map(|value| value.unwrap_or(f64::NAN)).collect()
 }

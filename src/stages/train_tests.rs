@@ -73,7 +73,7 @@ fn save(folder: &Path, name: &str, data: &Dataset) -> PathBuf {
 }
 
 /// Points on two spots.
-fn points(folder: &Path) -> PathBuf {
+pub(super) fn points(folder: &Path) -> PathBuf {
     let mut x = vec![0.0; 200];
     Streams::new(1, "points").stream(0).fill_normal(&mut x);
     for (i, x) in x.iter_mut().enumerate() {
@@ -84,7 +84,7 @@ fn points(folder: &Path) -> PathBuf {
 }
 
 /// Bright and dark images with noise, labelled.
-fn images(folder: &Path) -> PathBuf {
+pub(super) fn images(folder: &Path) -> PathBuf {
     let mut x = vec![0.0; 80 * 36];
     Streams::new(2, "images").stream(0).fill_normal(&mut x);
     for (i, x) in x.iter_mut().enumerate() {
