@@ -24,6 +24,10 @@ pub enum NnError {
     WeightShape { name: String, found: Vec<usize>, expected: Vec<usize> },
     #[error("{what} has shape {found:?} where {expected} is needed")]
     Shape { what: &'static str, found: Vec<usize>, expected: String },
+    #[error(
+        "class {class} for a network of {classes} classes: they count from 0, and {classes} stands for none"
+    )]
+    Class { class: u32, classes: usize },
     #[error("the loss is not finite after {step} steps: lower the learning rate or clip the gradient")]
     Diverged { step: u64 },
 }
