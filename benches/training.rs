@@ -46,11 +46,15 @@ struct Bench {
 impl Bench {
     fn new(network: &str, stock: bool, batch: usize) -> Outcome<Bench> {
         let (config, shape) = match network {
-            "mlp-128" => (NetworkConfig::Mlp(MlpConfig { width: 128, layers: 3, embedding: 32 }), vec![2]),
-            "mlp-256" => (NetworkConfig::Mlp(MlpConfig { width: 256, layers: 4, embedding: 32 }), vec![2]),
+            "mlp-128" => {
+                (NetworkConfig::Mlp(MlpConfig { width: 128, layers: 3, ..MlpConfig::default() }), vec![2])
+            }
+            "mlp-256" => {
+                (NetworkConfig::Mlp(MlpConfig { width: 256, layers: 4, ..MlpConfig::default() }), vec![2])
+            }
             _ => {
                 let multipliers = vec![1, 2, 4];
-                let c = UnetConfig { channels: 32, multipliers, blocks: 1, groups: 8, embedding: 64 };
+                let c = UnetConfig { multipliers, ..UnetConfig::default() };
                 (NetworkConfig::Unet(c), vec![1, 32, 32])
             }
         };

@@ -32,6 +32,7 @@ impl Streams {
     }
 
     /// The two 64-bit words of block `block` of stream `index`.
+    #[inline(always)]
     pub fn words(&self, index: u64, block: u64) -> [u64; 2] {
         words(self.key, index, block)
     }

@@ -163,7 +163,12 @@ mod tests {
             data: "two points".into(),
             shape: vec![2],
             levels: None,
-            network: NetworkConfig::Mlp(MlpConfig { width: 8, layers: 2, embedding: 4 }),
+            network: NetworkConfig::Mlp(MlpConfig {
+                width: 8,
+                layers: 2,
+                embedding: 4,
+                ..MlpConfig::default()
+            }),
             schedule: ScheduleKind::Cosine,
             timesteps: 10,
             objective: Objective::default(),

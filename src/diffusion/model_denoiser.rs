@@ -100,7 +100,7 @@ mod tests {
             data: "noise".into(),
             shape: vec![2],
             levels: None,
-            network: NetworkConfig::Mlp(MlpConfig { width: 8, layers: 2, embedding: 4 }),
+            network: NetworkConfig::Mlp(MlpConfig { width: 8, layers: 2, embedding: 4, dropout: 0.0 }),
             head: Head { variance, classes: 2 },
             schedule: ScheduleKind::Linear,
             timesteps: 10,

@@ -11,6 +11,7 @@ use super::winograd::{
     POSITIONS, Tiles, add_filter_gradients, filter_len, transform_filters, transform_gradients,
     transform_images, transform_results,
 };
+use std::sync::OnceLock;
 
 /// From [n, h, w, inputs] to [n, h, w, outputs].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +26,8 @@ pub struct Conv3x3 {
 #[derive(Debug)]
 pub struct Filters {
     forward: Buffer,
-    /// For the gradient of the images: turned by 180°, inputs and outputs exchanged.
-    backward: Option<Buffer>,
+    /// For the gradient of the images: turned by 180°, inputs and outputs exchanged; made when it is first needed.
+    backward: OnceLock<Buffer>,
 }
 
 /// The numbers of a chunk of transformed tiles that are wanted in cache.
@@ -41,26 +42,30 @@ impl Conv3x3 {
         Conv3x3 { inputs: self.outputs, outputs: self.inputs, ..self }
     }
 
-    /// Prepares filters, also for the gradient of the images if `backward`.
+    /// Prepares filters; also for the gradient of the images if `backward`.
     pub fn filters(self, w: &[f32], backward: bool) -> Filters {
-        let turned = (backward || !self.winograd() && self.inputs > self.outputs).then(|| {
-            let mut turned = Buffer::stale(w.len());
-            let matrix = self.inputs * self.outputs;
-            for (w, out) in w.chunks_exact(matrix).zip(turned.chunks_exact_mut(matrix).rev()) {
-                transpose(w, self.outputs, out);
-            }
-            turned
-        });
-        if self.winograd() {
-            let transform = |c: Conv3x3, w: &[f32]| {
-                let mut out = Buffer::stale(filter_len(c.inputs, c.outputs));
-                transform_filters(w, c.inputs, c.outputs, &mut out);
-                out
-            };
-            Filters { forward: transform(self, w), backward: turned.map(|w| transform(self.turned(), &w)) }
-        } else {
-            Filters { forward: Buffer::of(w), backward: turned }
+        let forward = if self.winograd() { self.transformed(w) } else { Buffer::of(w) };
+        let filters = Filters { forward, backward: OnceLock::new() };
+        if backward || !self.winograd() && self.inputs > self.outputs {
+            filters.backward.get_or_init(|| self.turn(w));
         }
+        filters
+    }
+
+    fn transformed(self, w: &[f32]) -> Buffer {
+        let mut out = Buffer::stale(filter_len(self.inputs, self.outputs));
+        transform_filters(w, self.inputs, self.outputs, &mut out);
+        out
+    }
+
+    /// The filters for the gradient of the images.
+    fn turn(self, w: &[f32]) -> Buffer {
+        let mut turned = Buffer::stale(w.len());
+        let matrix = self.inputs * self.outputs;
+        for (w, out) in w.chunks_exact(matrix).zip(turned.chunks_exact_mut(matrix).rev()) {
+            transpose(w, self.outputs, out);
+        }
+        if self.winograd() { self.turned().transformed(&turned) } else { turned }
     }
 
     /// y = x * w + b, or y += x * w + b: the correlation of x [n, h, w, inputs] with the filters and a bias, one row
@@ -69,19 +74,16 @@ impl Conv3x3 {
         if self.winograd() {
             self.by_tiles(x, &filters.forward, bias, add, y);
         } else {
-            self.by_patches(x, &filters.forward, filters.backward.as_deref(), add, y);
+            self.by_patches(x, &filters.forward, filters.backward.get(), add, y);
             if !bias.is_empty() {
                 add_bias(y, bias, self.outputs);
             }
         }
     }
 
-    /// The gradient of the images.
-    ///
-    /// # Panics
-    /// When the filters were not prepared for it.
-    pub fn image_gradient(self, dy: &[f32], filters: &Filters, dx: &mut [f32]) {
-        let turned = filters.backward.as_ref().expect("filters prepared for the gradient");
+    /// The gradient of the images; w are the filters as they are.
+    pub fn image_gradient(self, dy: &[f32], filters: &Filters, w: &[f32], dx: &mut [f32]) {
+        let turned = filters.backward.get_or_init(|| self.turn(w));
         if self.winograd() {
             self.turned().by_tiles(dy, turned, &[], false, dx);
         } else {
@@ -141,7 +143,7 @@ impl Conv3x3 {
 
     /// With fewer inputs than outputs, the patches of x times the filters; else each pixel's contributions to its
     /// neighbours, from the turned filters.
-    fn by_patches(self, x: &[f32], filters: &[f32], turned: Option<&[f32]>, add: bool, y: &mut [f32]) {
+    fn by_patches(self, x: &[f32], filters: &[f32], turned: Option<&Buffer>, add: bool, y: &mut [f32]) {
         let (k, n) = (self.inputs, self.outputs);
         let m = x.len() / k;
         if k <= n {
@@ -241,7 +243,7 @@ mod tests {
 
     fn gradients(c: Conv3x3, x: &[f32], w: &[f32], dy: &[f32]) -> Vec<Vec<f32>> {
         let (mut dx, mut dw) = (vec![0.0; x.len()], vec![0.0; w.len()]);
-        c.image_gradient(dy, &c.filters(w, true), &mut dx);
+        c.image_gradient(dy, &c.filters(w, false), w, &mut dx);
         c.add_filter_gradient(x, dy, &mut dw);
         vec![dx, dw]
     }

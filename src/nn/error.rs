@@ -26,6 +26,10 @@ pub enum NnError {
     Shape { what: &'static str, found: Vec<usize>, expected: String },
     #[error("`action-matching` trains a potential, which needs second derivatives: choose the network `mlp`")]
     NoSecondDerivative,
+    #[error(
+        "class {class} for a network of {classes} classes: they count from 0, and {classes} stands for none"
+    )]
+    Class { class: u32, classes: usize },
     #[error("the loss is not finite after {step} steps: lower the learning rate or clip the gradient")]
     Diverged { step: u64 },
 }

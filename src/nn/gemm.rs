@@ -83,6 +83,18 @@ pub fn transpose_to_panels(matrix: &[f32], columns: usize, out: &mut [f32]) {
     }
 }
 
+/// A row-major matrix of `columns` columns, in packed panels; `out` has `panels_len` numbers.
+pub fn rows_to_panels(matrix: &[f32], columns: usize, out: &mut [f32]) {
+    let rows = matrix.len() / columns.max(1);
+    for (p, panel) in out.chunks_exact_mut(rows * PANEL).enumerate() {
+        let width = PANEL.min(columns - p * PANEL);
+        for (row, line) in matrix.chunks_exact(columns).zip(panel.chunks_exact_mut(PANEL)) {
+            line[..width].copy_from_slice(&row[p * PANEL..][..width]);
+            line[width..].fill(0.0);
+        }
+    }
+}
+
 /// The numbers of a matrix of `k` rows and `n` columns in packed panels.
 pub fn panels_len(k: usize, n: usize) -> usize {
     k * n.next_multiple_of(PANEL)
@@ -338,6 +350,9 @@ mod tests {
             let mut columns = vec![0.0; k * n];
             transpose(&b, n, &mut columns);
             transpose_to_panels(&columns, k, &mut again);
+            assert_eq!(again, panels);
+            again.fill(1.0);
+            rows_to_panels(&b, n, &mut again);
             assert_eq!(again, panels);
             let size = Size { m, k, n };
             let mut fused: Option<Vec<f32>> = None;

@@ -48,20 +48,47 @@ pub fn check(
     }
 }
 
-/// Checks the gradient of Σ r·f(x) of a whole network in its input [n, d] and in each of its parameters, along its own
-/// direction, against a central difference of step 0.01 (relative truncation and rounding below 1 %).
-///
-/// Parameters that begin at zero are made random, so that every path counts.
-pub fn check_network(packed: &Packed, n: usize, d: usize, f: impl Fn(&Tensor) -> Tensor) {
-    let mut before = raw::values(packed.tensor()).unwrap();
+/// Makes random what begins at zero, so that every path counts; returns the parameters.
+pub fn moved(packed: &Packed) -> Vec<f32> {
+    let mut values = raw::values(packed.tensor()).unwrap();
     for (i, entry) in packed.entries().iter().enumerate() {
-        let slot = entry.slot.of_mut(&mut before);
+        let slot = entry.slot.of_mut(&mut values);
         if slot.iter().all(|x| *x == 0.0) {
             let noise = normal(300 + i as u64, slot.len());
             slot.iter_mut().zip(noise).for_each(|(x, r)| *x = 0.2 * r);
         }
     }
-    packed.set(&before).unwrap();
+    packed.set(&values).unwrap();
+    values
+}
+
+/// The gradient of Σ r·f(x), r being random, at a random x [n, d].
+fn input_gradient(n: usize, d: usize, f: &dyn Fn(&Tensor) -> Tensor) -> Vec<f32> {
+    let x = Var::from_tensor(&raw::tensor(normal(0, n * d), (n, d)).unwrap()).unwrap();
+    let out = f(&x);
+    let weights = raw::tensor(normal(100, out.elem_count()), out.shape().clone()).unwrap();
+    let gradients = (out * weights).unwrap().sum_all().unwrap().backward().unwrap();
+    raw::values(gradients.get(&x).unwrap()).unwrap()
+}
+
+/// Checks that a network in training and a fixed one with the same parameters have the same gradient of their input.
+pub fn check_fixed(
+    n: usize,
+    d: usize,
+    trained: impl Fn(&Tensor) -> Tensor,
+    fixed: impl Fn(&Tensor) -> Tensor,
+) {
+    let gradient = input_gradient(n, d, &fixed);
+    assert!(gradient.iter().all(|g| g.is_finite()) && gradient.iter().any(|g| g.abs() > 1e-3));
+    assert_eq!(gradient, input_gradient(n, d, &trained));
+}
+
+/// Checks the gradient of Σ r·f(x) of a whole network in its input [n, d] and in each of its parameters, along its own
+/// direction, against a central difference of step 0.01 (relative truncation and rounding below 1 %).
+///
+/// Parameters that begin at zero are made random, so that every path counts.
+pub fn check_network(packed: &Packed, n: usize, d: usize, f: impl Fn(&Tensor) -> Tensor) {
+    let before = moved(packed);
     let start = normal(0, n * d);
     let x = Var::from_tensor(&raw::tensor(start.clone(), (n, d)).unwrap()).unwrap();
     let out = f(&x);
@@ -81,24 +108,24 @@ pub fn check_network(packed: &Packed, n: usize, d: usize, f: impl Fn(&Tensor) ->
     for entry in packed.entries() {
         let gradient = entry.slot.of(&gradient);
         let size = norm(gradient);
-        let moved = |sign: f32| {
+        let step_along = |sign: f32| {
             let mut values = before.clone();
             let step = sign * 0.01 / size.max(1e-12) as f32;
             entry.slot.of_mut(&mut values).iter_mut().zip(gradient).for_each(|(x, g)| *x += step * g);
             packed.set(&values).unwrap();
             value()
         };
-        close(&entry.name, (moved(1.0) - moved(-1.0)) / 0.02, size);
+        close(&entry.name, (step_along(1.0) - step_along(-1.0)) / 0.02, size);
     }
     packed.set(&before).unwrap();
 
     let gradient = raw::values(gradients.get(&x).unwrap()).unwrap();
     let size = norm(&gradient);
-    let moved = |sign: f32| {
+    let step_along = |sign: f32| {
         let step = sign * 0.01 / size as f32;
         let values = start.iter().zip(&gradient).map(|(x, g)| x + step * g).collect();
         x.set(&raw::tensor(values, (n, d)).unwrap()).unwrap();
         value()
     };
-    close("the input", (moved(1.0) - moved(-1.0)) / 0.02, size);
+    close("the input", (step_along(1.0) - step_along(-1.0)) / 0.02, size);
 }

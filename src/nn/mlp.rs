@@ -1,14 +1,17 @@
 //! A multilayer perceptron on points, with the time embedding entering at every layer.
 //!
-//! Parameters, by name: `0.{w,b}` … for the layers [in, out], `time.0.w` … for the embedding's share in them
-//! (its sum with the layer's b is the bias), `out.{w,b}`.
+//! Parameters, by name: `class.w` [classes + 1, embedding] (the last row for 'no class'; added to the time embedding),
+//! `0.{w,b}` … for the layers [in, out], `time.0.w` … for the embedding's share in them (its sum with the layer's b is the
+//! bias), `out.{w,b}`.
 
 use super::buffer::Buffer;
+use super::class_table::ClassTable;
+use super::dropout::Dropout;
 use super::error::NnError;
 use super::linear::Dense;
 use super::network::Head;
-use super::operation::{Conditions, Layers, View, apply};
-use super::parameters::{Init, Packed, Parameters};
+use super::operation::{Conditions, Layers, apply};
+use super::parameters::{Gradients, Init, Packed, Parameters, View};
 use super::pointwise::{silu, silu_gradient};
 use super::time_embedding::time_embedding;
 use candle_core::Tensor;
@@ -26,11 +29,13 @@ pub struct MlpConfig {
     pub layers: usize,
     /// Width of the time embedding, even.
     pub embedding: usize,
+    /// The probability that training drops a number after the activation of a layer, 0 to below 1.
+    pub dropout: f64,
 }
 
 impl Default for MlpConfig {
     fn default() -> MlpConfig {
-        MlpConfig { width: 128, layers: 3, embedding: 32 }
+        MlpConfig { width: 128, layers: 3, embedding: 32, dropout: 0.0 }
     }
 }
 
@@ -43,11 +48,18 @@ pub struct Mlp {
 
 #[derive(Debug)]
 struct MlpLayers {
-    size: usize,
     embedding: usize,
-    /// The matrix of each layer and the time embedding's, which has the bias.
-    layers: Vec<(Dense, Dense)>,
+    classes: Option<ClassTable>,
+    layers: Vec<Layer>,
     out: Dense,
+}
+
+#[derive(Debug)]
+struct Layer {
+    matrix: Dense,
+    /// From the embedding of time and class, with the layer's bias.
+    time: Dense,
+    dropout: Dropout,
 }
 
 /// What the reverse pass needs.
@@ -60,19 +72,23 @@ struct MlpTape {
 
 impl Mlp {
     /// An MLP for data of any `shape`, taken as one vector.
-    pub fn new(c: &MlpConfig, shape: &[usize], _head: Head, p: &mut Parameters) -> Result<Mlp, NnError> {
+    pub fn new(c: &MlpConfig, shape: &[usize], head: Head, p: &mut Parameters) -> Result<Mlp, NnError> {
         let size: usize = shape.iter().product();
+        let classes = ClassTable::new(p, head.classes, c.embedding)?;
         let mut layers = Vec::new();
         let mut inputs = size;
         for i in 0..c.layers {
-            let w = p.get(&format!("{i}.w"), &[inputs, c.width], Init::FanIn(inputs))?;
-            let time = p.get(&format!("time.{i}.w"), &[c.embedding, c.width], Init::FanIn(c.embedding))?;
-            let b = p.get(&format!("{i}.b"), &[c.width], Init::Zeros)?;
-            layers.push((Dense::of(w, inputs, c.width), Dense::of(time, c.embedding, c.width).with_bias(b)));
+            let name = i.to_string();
+            let matrix = Dense::without_bias(p, &name, inputs, c.width, Init::FanIn(inputs))?;
+            let fan = Init::FanIn(c.embedding);
+            let time = Dense::without_bias(p, &format!("time.{i}"), c.embedding, c.width, fan)?;
+            let time = time.with_bias(p.get(&format!("{i}.b"), &[c.width], Init::Zeros)?);
+            layers.push(Layer { matrix, time, dropout: Dropout::new(&name, c.dropout) });
             inputs = c.width;
         }
-        let out = Dense::new(p, "out", inputs, size, Init::Zeros)?;
-        let layers = Arc::new(MlpLayers { size, embedding: c.embedding, layers, out });
+        let outputs = if head.variance { 2 * size } else { size };
+        let out = Dense::new(p, "out", inputs, outputs, Init::Zeros)?;
+        let layers = Arc::new(MlpLayers { embedding: c.embedding, classes, layers, out });
         Ok(Mlp { layers, packed: p.pack()? })
     }
 
@@ -91,61 +107,94 @@ impl Layers for MlpLayers {
     type Tape = MlpTape;
 
     fn outputs(&self) -> usize {
-        self.size
+        self.out.outputs
+    }
+
+    fn classes(&self) -> usize {
+        self.classes.map_or(0, |table| table.classes())
     }
 
     fn forward(&self, p: View<'_>, x: &[f32], on: &Conditions, keep: bool) -> (Buffer, Option<MlpTape>) {
-        let embedded = Buffer::of(&time_embedding(&on.times, self.embedding));
+        let mut embedded = Buffer::of(&time_embedding(&on.times, self.embedding));
+        if let Some(table) = &self.classes {
+            table.add_rows(p, &on.classes, &mut embedded);
+        }
         let mut h = Buffer::of(x);
         let mut layers = Vec::new();
-        for (matrix, time) in &self.layers {
-            let mut hidden = time.forward(p.values, &embedded);
-            matrix.add_forward(p.values, &h, &mut hidden);
-            let active = silu(&hidden);
+        for layer in &self.layers {
+            let mut hidden = layer.time.forward(p, &embedded);
+            layer.matrix.add_forward(p, &h, &mut hidden);
+            let mut active = silu(&hidden);
+            layer.dropout.apply(&mut active, &on.dropout);
             if keep {
                 layers.push((h, hidden));
             }
             h = active;
         }
-        let y = self.out.forward(p.values, &h);
+        let y = self.out.forward(p, &h);
         (y, keep.then_some(MlpTape { embedded, layers, last: h }))
     }
 
     fn backward(
         &self,
         p: View<'_>,
+        on: &Conditions,
         tape: MlpTape,
         dy: &[f32],
-        gradients: &mut [f32],
+        gradients: &mut Gradients<'_>,
         input: bool,
     ) -> Option<Buffer> {
         self.out.add_gradients(&tape.last, dy, gradients);
-        let mut dh = Buffer::stale(tape.last.len());
-        self.out.input_gradient(p.values, dy, false, &mut dh);
-        for (i, ((matrix, time), (x, hidden))) in self.layers.iter().zip(&tape.layers).enumerate().rev() {
+        let mut dh = self.out.input_gradient(p, dy);
+        let classes = self.classes.filter(|_| gradients.wanted());
+        let mut dembedded = classes.map(|_| Buffer::zeros(tape.embedded.len()));
+        let mut dx = None;
+        for (i, (layer, (x, hidden))) in self.layers.iter().zip(&tape.layers).enumerate().rev() {
+            layer.dropout.apply(&mut dh, &on.dropout);
             silu_gradient(hidden, &mut dh);
-            time.add_gradients(&tape.embedded, &dh, gradients);
-            matrix.add_gradients(x, &dh, gradients);
-            if i == 0 && !input {
-                return None;
+            layer.time.add_gradients(&tape.embedded, &dh, gradients);
+            layer.matrix.add_gradients(x, &dh, gradients);
+            if let Some(dembedded) = &mut dembedded {
+                layer.time.add_input_gradient(p, &dh, dembedded);
             }
-            let mut dx = Buffer::stale(x.len());
-            matrix.input_gradient(p.values, &dh, false, &mut dx);
-            dh = dx;
+            if i > 0 {
+                dh = layer.matrix.input_gradient(p, &dh);
+            } else if input {
+                dx = Some(layer.matrix.input_gradient(p, &dh));
+            }
         }
-        Some(dh)
+        if let (Some(table), Some(dembedded)) = (classes, dembedded) {
+            table.add_gradients(&on.classes, &dembedded, gradients);
+        }
+        dx
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::gradient_check::check_network;
+    use crate::nn::gradient_check::{check_fixed, check_network, moved};
+
+    fn config() -> MlpConfig {
+        MlpConfig { width: 9, layers: 3, embedding: 4, dropout: 0.2 }
+    }
 
     #[test]
     fn gradient_of_every_parameter() {
-        let c = MlpConfig { width: 9, layers: 3, embedding: 4 };
-        let mlp = Mlp::new(&c, &[2], Head::default(), &mut Parameters::random(2)).unwrap();
+        let mlp = Mlp::new(&config(), &[2], Head::default(), &mut Parameters::random(2)).unwrap();
         check_network(mlp.packed(), 3, 2, |x| mlp.forward(x, &Conditions::at(&[1.0, 400.0, 900.0])).unwrap());
+    }
+
+    /// With classes, dropout and a variance; fixed parameters give the same gradient of x.
+    #[test]
+    fn with_everything() {
+        let head = Head { variance: true, classes: 2 };
+        let mlp = Mlp::new(&config(), &[2], head, &mut Parameters::random(2)).unwrap();
+        let on =
+            Conditions { times: vec![1.0, 400.0, 900.0], classes: vec![1, 2, 1], dropout: vec![1, 2, 3] };
+        check_network(mlp.packed(), 3, 2, |x| mlp.forward(x, &on).unwrap());
+        moved(mlp.packed());
+        let fixed = Mlp::new(&config(), &[2], head, &mut mlp.packed().fixed()).unwrap();
+        check_fixed(3, 2, |x| mlp.forward(x, &on).unwrap(), |x| fixed.forward(x, &on).unwrap());
     }
 }

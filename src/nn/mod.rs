@@ -6,9 +6,13 @@
 //! number of threads.
 
 pub mod adamw;
+pub mod attention;
 pub mod buffer;
+pub mod class_table;
 pub mod classifier;
 pub mod conv;
+pub mod conv_layer;
+pub mod dropout;
 pub mod error;
 pub mod gemm;
 #[cfg(test)]

@@ -50,20 +50,42 @@ impl NetworkConfig {
                 let levels = (1..=6).contains(&c.multipliers.len()) && c.multipliers.iter().all(|m| *m >= 1);
                 ensure(levels, "unet.multipliers", "must be one to six positive numbers".into());
                 ensure(c.blocks >= 1, "unet.blocks", "must be at least 1".into());
+                let deepest = c.multipliers.len().saturating_sub(1);
+                let exist = c.attention.iter().all(|level| *level <= deepest);
+                ensure(exist, "unet.attention", format!("must be levels from 0 to {deepest}"));
+                // The middle, in the deepest level, attends with the others.
+                let middle = (!c.attention.is_empty()).then_some(deepest);
+                let mut widths = c.attention.iter().copied().chain(middle);
+                let width = |level: usize| c.multipliers.get(level).map_or(0, |m| m * c.channels);
+                let divide = c.heads >= 1 && widths.all(|level| width(level).is_multiple_of(c.heads));
+                let heads =
+                    format!("must divide the channels of the levels with attention, but is {}", c.heads);
+                ensure(divide, "unet.heads", heads);
+                ensure(is_rate(c.dropout), "unet.dropout", rate_message(c.dropout));
             }
             NetworkConfig::Mlp(c) => {
                 let even = c.embedding >= 2 && c.embedding % 2 == 0;
                 ensure(even, "mlp.embedding", format!("must be even and positive, but is {}", c.embedding));
                 ensure(c.width >= 1, "mlp.width", "must be at least 1".into());
                 ensure(c.layers >= 1, "mlp.layers", "must be at least 1".into());
+                ensure(is_rate(c.dropout), "mlp.dropout", rate_message(c.dropout));
             }
         }
         found
     }
 }
 
+fn is_rate(dropout: f64) -> bool {
+    (0.0..1.0).contains(&dropout)
+}
+
+fn rate_message(dropout: f64) -> String {
+    format!("must be from 0 to below 1, but is {dropout}")
+}
+
 /// What a network takes and gives beside x and the noise in it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Head {
     /// Whether it predicts a variance too: the rows of the result are then the noise and, after it, v (Nichol and Dhariwal
     /// 2021, eq. 15).
@@ -117,5 +139,30 @@ pub fn block_size(shape: &[usize], batch: usize) -> usize {
     match shape {
         [_, height, width] => (8192 / (height * width).max(1)).clamp(1, batch.div_ceil(8).max(1)),
         _ => 256,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(config: &str) -> Vec<&'static str> {
+        let config: NetworkConfig = serde_json::from_str(config).unwrap();
+        config.issues().into_iter().map(|(field, _)| field).collect()
+    }
+
+    #[test]
+    fn sizes_that_cannot_be() {
+        assert!(fields(r#"{"unet": {}}"#).is_empty() && fields(r#"{"mlp": {}}"#).is_empty());
+        assert!(fields(r#"{"unet": {"attention": [1], "heads": 4}}"#).is_empty());
+        assert_eq!(fields(r#"{"unet": {"attention": [2]}}"#), ["unet.attention"]);
+        assert_eq!(fields(r#"{"unet": {"attention": [0], "heads": 5}}"#), ["unet.heads"]);
+        // The middle attends too, and its 16 channels are not a multiple of 32.
+        let middle = r#"{"unet": {"channels": 16, "groups": 4, "multipliers": [2, 1], "attention": [0], "heads": 32}}"#;
+        assert_eq!(fields(middle), ["unet.heads"]);
+        assert_eq!(fields(r#"{"unet": {"heads": 0}}"#), ["unet.heads"]);
+        assert_eq!(fields(r#"{"unet": {"dropout": 1.0}}"#), ["unet.dropout"]);
+        assert_eq!(fields(r#"{"mlp": {"dropout": -0.1}}"#), ["mlp.dropout"]);
+        assert_eq!(serde_json::from_str::<Head>("{}").unwrap(), Head::default());
     }
 }

@@ -1,21 +1,13 @@
 //! A whole network as one candle operation with a reverse pass of its own.
 
 use super::buffer::Buffer;
-use super::conv::Filters;
 use super::error::NnError;
-use super::parameters::Packed;
+use super::parameters::{Gradients, Packed, Prepared, View};
 use super::raw;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use std::cell::RefCell;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// The parameters as layers read them.
-#[derive(Debug, Clone, Copy)]
-pub struct View<'a> {
-    pub values: &'a [f32],
-    pub filters: &'a [Filters],
-}
 
 /// What a network is told of each row of x beside its numbers.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -44,16 +36,23 @@ pub trait Layers: Debug + Send + Sync + 'static {
     /// The length of a row of the result.
     fn outputs(&self) -> usize;
 
+    /// The number of classes that it can be told.
+    fn classes(&self) -> usize {
+        0
+    }
+
     /// The rows of the result for the rows of x under these conditions, and the tape when it is wanted.
     fn forward(&self, p: View<'_>, x: &[f32], on: &Conditions, tape: bool) -> (Buffer, Option<Self::Tape>);
 
-    /// Adds the gradient of the parameters to `gradients`, and gives that of x when it is wanted.
+    /// Adds the gradient of the parameters, and gives that of x when it is wanted; the conditions are those of the forward
+    /// pass.
     fn backward(
         &self,
         p: View<'_>,
+        on: &Conditions,
         tape: Self::Tape,
         dy: &[f32],
-        gradients: &mut [f32],
+        gradients: &mut Gradients<'_>,
         input: bool,
     ) -> Option<Buffer>;
 }
@@ -65,10 +64,15 @@ pub fn apply<L: Layers>(
     x: &Tensor,
     on: &Conditions,
 ) -> std::result::Result<Tensor, NnError> {
+    let classes = layers.classes();
+    if let Some(&class) = on.classes.iter().find(|&&class| class as usize > classes) {
+        return Err(NnError::Class { class, classes });
+    }
     let operation = Operation {
         layers: layers.clone(),
-        filters: packed.prepared(),
+        prepared: packed.prepared(),
         on: on.clone(),
+        trainable: packed.trainable(),
         keep: packed.trainable() || x.track_op(),
         tape: Mutex::default(),
     };
@@ -90,8 +94,9 @@ pub fn collect<R>(count: usize, reverse: impl FnOnce() -> R) -> (R, Buffer) {
 
 struct Operation<L: Layers> {
     layers: Arc<L>,
-    filters: Arc<Vec<Filters>>,
+    prepared: Arc<Prepared>,
     on: Conditions,
+    trainable: bool,
     /// Whether a reverse pass may follow.
     keep: bool,
     tape: Mutex<Option<L::Tape>>,
@@ -114,7 +119,7 @@ impl<L: Layers> CustomOp2 for Operation<L> {
         if self.on.times.len() != n || !given(self.on.classes.len()) || !given(self.on.dropout.len()) {
             candle_core::bail!("network: {n} rows and conditions of {} rows", self.on.times.len());
         }
-        let p = View { values: raw::slice(parameters, lp)?, filters: &self.filters };
+        let p = self.prepared.view(raw::slice(parameters, lp)?);
         let (y, tape) = self.layers.forward(p, raw::slice(x, lx)?, &self.on, self.keep);
         *self.tape.lock().unwrap_or_else(PoisonError::into_inner) = tape;
         raw::result(y.into_vec(), (n, self.layers.outputs()))
@@ -132,20 +137,26 @@ impl<L: Layers> CustomOp2 for Operation<L> {
                 "network: the gradient was taken twice, or neither x nor the parameters have one"
             );
         };
+        let reverse = |gradients: &mut Gradients<'_>| -> Result<Option<Tensor>> {
+            let dx = raw::read(parameters, |values| {
+                let p = self.prepared.view(values);
+                raw::read(dy, |dy| self.layers.backward(p, &self.on, tape, dy, gradients, x.track_op()))
+            })??;
+            dx.map(|dx| raw::tensor(dx.into_vec(), x.shape().clone())).transpose()
+        };
+        if !self.trainable {
+            return Ok((reverse(&mut Gradients::unwanted())?, None));
+        }
         let count = parameters.elem_count();
         // Another network in the same pass goes through candle.
         let collected = SUM.with_borrow_mut(|sum| sum.take_if(|sum| sum.len() == count));
         let collecting = collected.is_some();
-        let mut gradients = collected.unwrap_or_else(|| Buffer::zeros(count));
-        let dx = raw::read(parameters, |values| {
-            let p = View { values, filters: &self.filters };
-            raw::read(dy, |dy| self.layers.backward(p, tape, dy, &mut gradients, x.track_op()))
-        })??;
-        let dx = dx.map(|dx| raw::tensor(dx.into_vec(), x.shape().clone())).transpose()?;
+        let mut sum = collected.unwrap_or_else(|| Buffer::zeros(count));
+        let dx = reverse(&mut Gradients::of(&mut sum))?;
         if collecting {
-            SUM.replace(Some(gradients));
+            SUM.replace(Some(sum));
             return Ok((dx, None));
         }
-        Ok((dx, Some(raw::tensor(gradients.into_vec(), parameters.shape().clone())?)))
+        Ok((dx, Some(raw::tensor(sum.into_vec(), parameters.shape().clone())?)))
     }
 }

@@ -5,6 +5,7 @@
 
 use super::conv::{Conv3x3, Filters};
 use super::error::NnError;
+use super::linear::Matrix;
 use super::raw;
 use super::weights::{Weight, Weights};
 use crate::random::Streams;
@@ -62,13 +63,46 @@ pub struct FilterSlot {
     prepared: usize,
 }
 
+/// The matrix of a dense layer: a parameter and its prepared forms.
+#[derive(Debug, Clone, Copy)]
+pub struct MatrixSlot {
+    pub slot: Slot,
+    prepared: usize,
+}
+
+/// The parameters as layers read them.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    pub values: &'a [f32],
+    prepared: &'a Prepared,
+}
+
+/// Filters and matrices in the forms that the products need.
+#[derive(Debug, Default)]
+pub struct Prepared {
+    filters: Vec<Filters>,
+    matrices: Vec<Matrix>,
+}
+
+/// Where a reverse pass adds up the gradient of the parameters: nowhere when they are fixed.
+#[derive(Debug)]
+pub struct Gradients<'a>(Option<&'a mut [f32]>);
+
+/// Which parameters are filters and matrices.
+#[derive(Debug, Default)]
+struct Products {
+    convs: Vec<(Slot, Conv3x3)>,
+    /// With inputs and outputs.
+    matrices: Vec<(Slot, usize, usize)>,
+}
+
 /// Collects the parameters of a network while it is built.
 #[derive(Debug)]
 pub struct Parameters {
     source: Source,
     values: Vec<f32>,
     entries: Vec<Entry>,
-    convs: Vec<(Slot, Conv3x3)>,
+    products: Products,
 }
 
 #[derive(Debug)]
@@ -89,7 +123,7 @@ impl Parameters {
     }
 
     fn of(source: Source) -> Parameters {
-        Parameters { source, values: Vec::new(), entries: Vec::new(), convs: Vec::new() }
+        Parameters { source, values: Vec::new(), entries: Vec::new(), products: Products::default() }
     }
 
     /// The parameter of this name.
@@ -125,28 +159,35 @@ impl Parameters {
     /// The filters [3, 3, inputs, outputs] of this name, for a convolution.
     pub fn filters(&mut self, name: &str, conv: Conv3x3, init: Init) -> Result<FilterSlot, NnError> {
         let slot = self.get(name, &[3, 3, conv.inputs, conv.outputs], init)?;
-        self.convs.push((slot, conv));
-        Ok(FilterSlot { slot, prepared: self.convs.len() - 1 })
+        self.products.convs.push((slot, conv));
+        Ok(FilterSlot { slot, prepared: self.products.convs.len() - 1 })
+    }
+
+    /// The matrix [inputs, outputs] of this name, for a dense layer.
+    pub fn matrix(
+        &mut self,
+        name: &str,
+        inputs: usize,
+        outputs: usize,
+        init: Init,
+    ) -> Result<MatrixSlot, NnError> {
+        let slot = self.get(name, &[inputs, outputs], init)?;
+        self.products.matrices.push((slot, inputs, outputs));
+        Ok(MatrixSlot { slot, prepared: self.products.matrices.len() - 1 })
     }
 
     /// All parameters that were asked for.
     pub fn pack(&mut self) -> Result<Arc<Packed>, NnError> {
         let values = std::mem::take(&mut self.values);
-        let filters = RwLock::default();
-        let tensor = raw::tensor(values, self.entries.iter().map(|entry| entry.slot.len).sum::<usize>())?;
-        let var = match self.source {
-            Source::Random(_) => Some(Var::from_tensor(&tensor)?),
-            Source::File(_) => None,
-        };
-        let packed = Packed {
-            tensor: var.as_ref().map_or(tensor, |var| var.as_tensor().clone()),
-            var,
-            entries: std::mem::take(&mut self.entries),
-            convs: std::mem::take(&mut self.convs),
-            filters,
-        };
-        packed.prepare()?;
-        Ok(Arc::new(packed))
+        let products = std::mem::take(&mut self.products);
+        let trainable = matches!(self.source, Source::Random(_));
+        let prepared = RwLock::new(Arc::new(products.prepare(&values, trainable)));
+        let count = values.len();
+        let tensor = raw::tensor(values, count)?;
+        let var = trainable.then(|| Var::from_tensor(&tensor)).transpose()?;
+        let tensor = var.as_ref().map_or(tensor, |var| var.as_tensor().clone());
+        let entries = std::mem::take(&mut self.entries);
+        Ok(Arc::new(Packed { tensor, var, entries, products, prepared }))
     }
 }
 
@@ -156,8 +197,8 @@ pub struct Packed {
     tensor: Tensor,
     var: Option<Var>,
     entries: Vec<Entry>,
-    convs: Vec<(Slot, Conv3x3)>,
-    filters: RwLock<Arc<Vec<Filters>>>,
+    products: Products,
+    prepared: RwLock<Arc<Prepared>>,
 }
 
 impl Packed {
@@ -181,31 +222,93 @@ impl Packed {
         self.tensor.elem_count()
     }
 
-    /// Replaces trainable parameters.
+    /// Replaces trainable parameters; fixed ones stay.
     pub fn set(&self, values: &[f32]) -> Result<(), NnError> {
         if let Some(var) = &self.var {
             var.set(&raw::tensor(values.to_vec(), values.len())?)?;
+            let prepared = Arc::new(self.products.prepare(values, true));
+            *self.prepared.write().unwrap_or_else(PoisonError::into_inner) = prepared;
         }
-        self.prepare()
-    }
-
-    /// The filters in the forms that the products need.
-    pub fn prepared(&self) -> Arc<Vec<Filters>> {
-        self.filters.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn prepare(&self) -> Result<(), NnError> {
-        let values = raw::values(&self.tensor)?;
-        let convs = self.convs.par_iter();
-        let filters = convs.map(|(slot, conv)| conv.filters(slot.of(&values), self.trainable())).collect();
-        *self.filters.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(filters);
         Ok(())
+    }
+
+    /// The filters and matrices in the forms that the products need.
+    pub fn prepared(&self) -> Arc<Prepared> {
+        self.prepared.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Products {
+    /// The forms of a forward pass and, when `backward`, of the reverse pass, which else makes them when it needs them.
+    fn prepare(&self, values: &[f32], backward: bool) -> Prepared {
+        let filters = self.convs.par_iter().map(|(slot, conv)| conv.filters(slot.of(values), backward));
+        let matrices = self
+            .matrices
+            .par_iter()
+            .map(|&(slot, inputs, outputs)| Matrix::new(slot.of(values), inputs, outputs, backward));
+        Prepared { filters: filters.collect(), matrices: matrices.collect() }
+    }
+}
+
+impl Prepared {
+    /// These forms beside the numbers that they were made of.
+    pub fn view<'a>(&'a self, values: &'a [f32]) -> View<'a> {
+        View { values, prepared: self }
     }
 }
 
 impl FilterSlot {
-    /// Its prepared forms among those of the network.
-    pub fn of(self, prepared: &[Filters]) -> &Filters {
-        &prepared[self.prepared]
+    /// The prepared forms.
+    pub fn of(self, p: View<'_>) -> &Filters {
+        &p.prepared.filters[self.prepared]
+    }
+}
+
+impl MatrixSlot {
+    /// The prepared forms.
+    pub fn of(self, p: View<'_>) -> &Matrix {
+        &p.prepared.matrices[self.prepared]
+    }
+}
+
+impl<'a> Gradients<'a> {
+    /// Adds to these numbers, one for each parameter.
+    pub fn of(sum: &'a mut [f32]) -> Gradients<'a> {
+        Gradients(Some(sum))
+    }
+
+    /// For fixed parameters.
+    pub fn unwanted() -> Gradients<'a> {
+        Gradients(None)
+    }
+
+    /// Whether there is anything to add to.
+    pub fn wanted(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// The gradient of this parameter so far, to add to.
+    pub fn at(&mut self, slot: Slot) -> Option<&mut [f32]> {
+        self.0.as_mut().map(|sum| slot.of_mut(sum))
+    }
+}
+
+#[cfg(test)]
+impl Parameters {
+    /// These numbers as the parameters asked for so far, for the test of a layer.
+    pub(crate) fn prepare(&self, values: &[f32]) -> Prepared {
+        self.products.prepare(values, true)
+    }
+}
+
+#[cfg(test)]
+impl Packed {
+    /// The same parameters, fixed.
+    pub(crate) fn fixed(&self) -> Parameters {
+        let values = raw::values(&self.tensor).expect("numbers on the CPU");
+        let weight =
+            |entry: &Entry| Weight { shape: entry.shape.clone(), values: entry.slot.of(&values).to_vec() };
+        let tensors = self.entries.iter().map(|entry| (entry.name.clone(), weight(entry))).collect();
+        Parameters::from_weights(Weights { tensors, description: String::new() })
     }
 }

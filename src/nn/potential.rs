@@ -10,8 +10,8 @@ use super::buffer::Buffer;
 use super::error::NnError;
 use super::linear::Dense;
 use super::mlp::MlpConfig;
-use super::operation::{Conditions, Layers, View, apply};
-use super::parameters::{Init, Packed, Parameters, Slot};
+use super::operation::{Conditions, Layers, apply};
+use super::parameters::{Gradients, Init, Packed, Parameters, Slot, View};
 use super::pointwise::{add_bias, add_row_sums, sigmoid, silu, silu_gradient, vectorised};
 use super::raw;
 use super::resize::{join, part};
@@ -61,14 +61,14 @@ impl Potential {
         let mut layers = Vec::new();
         let mut inputs = size;
         for i in 0..c.layers {
-            let w = p.get(&format!("{i}.w"), &[inputs, c.width], Init::FanIn(inputs))?;
-            let time = p.get(&format!("time.{i}.w"), &[c.embedding, c.width], Init::FanIn(c.embedding))?;
+            let matrix = Dense::without_bias(p, &i.to_string(), inputs, c.width, Init::FanIn(inputs))?;
+            let fan = Init::FanIn(c.embedding);
+            let time = Dense::without_bias(p, &format!("time.{i}"), c.embedding, c.width, fan)?;
             let b = p.get(&format!("{i}.b"), &[c.width], Init::Zeros)?;
-            let (matrix, time) = (Dense::of(w, inputs, c.width), Dense::of(time, c.embedding, c.width));
             layers.push(HiddenLayer { matrix, time, b });
             inputs = c.width;
         }
-        let out = Dense::of(p.get("out.w", &[inputs, 1], Init::FanIn(inputs))?, inputs, 1);
+        let out = Dense::without_bias(p, "out", inputs, 1, Init::FanIn(inputs))?;
         let layers = Arc::new(PotentialLayers { size, embedding: c.embedding, layers, out });
         Ok(Potential { layers, packed: p.pack()? })
     }
@@ -87,10 +87,9 @@ impl Potential {
 
     /// ∇s [n, d] at the points x [n, d].
     pub fn gradient(&self, x: &[f32], times: &[f32]) -> Result<Vec<f32>, NnError> {
-        let filters = self.packed.prepared();
-        let gradient = raw::read(self.packed.tensor(), |values| {
-            self.layers.gradient(View { values, filters: &filters }, x, times)
-        })?;
+        let prepared = self.packed.prepared();
+        let gradient =
+            raw::read(self.packed.tensor(), |values| self.layers.gradient(prepared.view(values), x, times))?;
         Ok(gradient.into_vec())
     }
 }
@@ -105,13 +104,10 @@ impl PotentialLayers {
             h = silu(&hidden);
             tape.push(hidden);
         }
-        let mut dh = Buffer::stale(h.len());
-        self.out.input_gradient(p.values, &vec![1.0; times.len()], false, &mut dh);
+        let mut dh = self.out.input_gradient(p, &vec![1.0; times.len()]);
         for (layer, hidden) in self.layers.iter().zip(&tape).rev() {
             silu_gradient(hidden, &mut dh);
-            let mut dx = Buffer::stale(times.len() * layer.matrix.inputs());
-            layer.matrix.input_gradient(p.values, &dh, false, &mut dx);
-            dh = dx;
+            dh = layer.matrix.input_gradient(p, &dh);
         }
         dh
     }
@@ -120,8 +116,8 @@ impl PotentialLayers {
 impl HiddenLayer {
     /// What the layer's SiLU gets; with `bias` the value, without it the rate.
     fn forward(&self, p: View<'_>, x: &[f32], embedded: &[f32], bias: bool) -> Buffer {
-        let mut hidden = self.time.forward(p.values, embedded);
-        self.matrix.add_forward(p.values, x, &mut hidden);
+        let mut hidden = self.time.forward(p, embedded);
+        self.matrix.add_forward(p, x, &mut hidden);
         if bias {
             let b = self.b.of(p.values);
             add_bias(&mut hidden, b, b.len());
@@ -190,40 +186,35 @@ impl Layers for Moving {
             let active = [silu(&hidden[0]), rate];
             tape.push(LayerTape { x: std::mem::replace(&mut h, active), hidden });
         }
-        let y = join(&out.forward(p.values, &h[0]), 1, &out.forward(p.values, &h[1]), 1);
+        let y = join(&out.forward(p, &h[0]), 1, &out.forward(p, &h[1]), 1);
         (y, keep.then_some(PotentialTape { embedded, layers: tape, last: h }))
     }
 
     fn backward(
         &self,
         p: View<'_>,
+        _on: &Conditions,
         tape: PotentialTape,
         dy: &[f32],
-        gradients: &mut [f32],
+        gradients: &mut Gradients<'_>,
         input: bool,
     ) -> Option<Buffer> {
         let PotentialLayers { size, layers, out, .. } = &*self.layers;
         let (ds, drate) = part(dy, 1, 1);
-        let back = |layer: &Dense, dy: &[f32], len: usize| {
-            let mut dx = Buffer::stale(len);
-            layer.input_gradient(p.values, dy, false, &mut dx);
-            dx
-        };
         out.add_gradients(&tape.last[0], &ds, gradients);
         out.add_gradients(&tape.last[1], &drate, gradients);
-        let len = tape.last[0].len();
-        let mut dh = [back(out, &ds, len), back(out, &drate, len)];
+        let mut dh = [out.input_gradient(p, &ds), out.input_gradient(p, &drate)];
         for (layer, LayerTape { x, hidden }) in layers.iter().zip(&tape.layers).rev() {
             let [dy, drate] = &mut dh;
             silu_rate_gradient(&hidden[0], &hidden[1], dy, drate);
-            let b = layer.b.of_mut(gradients);
-            add_row_sums(dy, b.len(), b);
+            if let Some(b) = gradients.at(layer.b) {
+                add_row_sums(dy, b.len(), b);
+            }
             for i in 0..2 {
                 layer.time.add_gradients(&tape.embedded[i], &dh[i], gradients);
                 layer.matrix.add_gradients(&x[i], &dh[i], gradients);
             }
-            let len = x[0].len();
-            dh = [back(&layer.matrix, &dh[0], len), back(&layer.matrix, &dh[1], len)];
+            dh = [layer.matrix.input_gradient(p, &dh[0]), layer.matrix.input_gradient(p, &dh[1])];
         }
         input.then(|| join(&dh[0], *size, &dh[1], *size))
     }
@@ -234,7 +225,7 @@ mod tests {
     use super::*;
     use crate::nn::gradient_check::{check_network, normal};
 
-    const C: MlpConfig = MlpConfig { width: 9, layers: 2, embedding: 4 };
+    const C: MlpConfig = MlpConfig { width: 9, layers: 2, embedding: 4, dropout: 0.0 };
 
     #[test]
     fn gradient_of_every_parameter() {

@@ -155,8 +155,13 @@ mod tests {
 
     fn start() -> (Mlp, Trainer) {
         let mut p = Parameters::random(1);
-        let mlp = Mlp::new(&MlpConfig { width: 16, layers: 2, embedding: 4 }, &[2], Head::default(), &mut p)
-            .unwrap();
+        let mlp = Mlp::new(
+            &MlpConfig { width: 16, layers: 2, embedding: 4, ..MlpConfig::default() },
+            &[2],
+            Head::default(),
+            &mut p,
+        )
+        .unwrap();
         let config = AdamWConfig { learning_rate: 0.01, warmup: 5, weight_decay: 0.1, clip: 1.0 };
         let trainer = Trainer::new(mlp.packed().clone(), config, 0.9).unwrap();
         (mlp, trainer)
