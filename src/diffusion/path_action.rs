@@ -33,12 +33,11 @@ pub fn path_actions<D: Denoiser>(
         }
         let law = step.transition(denoiser, &pair[0], count, false)?;
         let size = law.mean.len() / count.max(1);
-        for (i, path) in actions.iter_mut().enumerate() {
-            for j in i * size..(i + 1) * size {
-                let variance = law.deviation[j] * law.deviation[j];
-                path.action += (pair[1][j] - law.mean[j]).powi(2) / (2.0 * variance);
-                path.normaliser += 0.5 * (TAU * variance).ln();
-            }
+        let numbers = pair[1].iter().zip(&law.mean).zip(&law.deviation);
+        for (k, ((x, mean), deviation)) in numbers.enumerate() {
+            let (path, variance) = (&mut actions[k / size], deviation * deviation);
+            path.action += (x - mean).powi(2) / (2.0 * variance);
+            path.normaliser += 0.5 * (TAU * variance).ln();
         }
     }
     Ok(actions)
@@ -53,9 +52,8 @@ pub fn kinetic_actions(steps: &[Step], states: &[Vec<f64>], count: usize) -> Vec
             continue;
         }
         let size = pair[0].len() / count.max(1);
-        for (i, action) in actions.iter_mut().enumerate() {
-            let square: f64 = (i * size..(i + 1) * size).map(|j| (pair[1][j] - pair[0][j]).powi(2)).sum();
-            *action += square / (2.0 * sigma * sigma);
+        for (k, (to, from)) in pair[1].iter().zip(&pair[0]).enumerate() {
+            actions[k / size] += (to - from).powi(2) / (2.0 * sigma * sigma);
         }
     }
     actions

@@ -134,7 +134,7 @@ pub fn refine<D: Differentiable>(
                     best[row.clone()].copy_from_slice(&state[row.clone()]);
                 }
             }
-            if !(slope.actions[i] <= current[i]) {
+            if slope.actions[i] > current[i] || slope.actions[i].is_nan() {
                 (momenta[i], rates[i]) = (1.0, rates[i] * 2.0 / 3.0);
             }
             current[i] = slope.actions[i];

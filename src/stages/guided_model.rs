@@ -191,6 +191,22 @@ fn classifier(ctx: &Context, model: &Model) -> Result<Classifier, StageError> {
         ));
     };
     let classifier = Classifier::load(&item.path)?;
+    let Some(time) = &classifier.config.time else {
+        return Err(StageError::with_help(
+            "the classifier was trained on clean images",
+            "train it on noisy ones, with the schedule of the model",
+        ));
+    };
+    let schedule = serde_json::to_value(model.config.schedule)?;
+    if schedule != *time.schedule {
+        return Err(StageError::with_help(
+            format!(
+                "the classifier knows the noise of the schedule `{}`, the model that of {schedule}",
+                time.schedule
+            ),
+            "train both with the same `schedule`",
+        ));
+    }
     if classifier.config.shape != model.config.shape {
         return Err(StageError::with_help(
             format!(
@@ -235,7 +251,7 @@ impl Denoiser for GuidedBatch<'_> {
             (Guidance::Classifier(s), Some(classifier)) => {
                 let gradient = |x: &[f32], t: &[usize]| {
                     let times: Vec<f32> = t.iter().map(|&t| model.schedule.network_time(t)).collect();
-                    pending(classifier, x, &times, classes)
+                    classifier.log_probability_gradient(x, &times, classes)
                 };
                 ClassifierGuided { denoiser: &self.conditional(), gradient, scale: s.scale }.prediction(x, t)
             }
@@ -262,8 +278,4 @@ impl Differentiable for GuidedBatch<'_> {
         }
         .map_err(Stop::Failed)
     }
-}
-
-fn pending(_: &Classifier, _: &[f32], _: &[f32], _: &[u32]) -> Result<Vec<f32>, NnError> {
-    Err(NnError::NoSecondDerivative)
 }

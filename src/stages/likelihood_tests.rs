@@ -90,6 +90,44 @@ fn conditional_samples_are_labelled() {
     assert_eq!(refused.to_string(), "`classes` has 2, and there are 2 classes");
 }
 
+/// A classifier of noisy images of the model's own schedule guides it; at scale 0 it changes nothing. Others are refused.
+#[test]
+fn a_classifier_guides() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = trained(folder.path(), "model", &json!({}));
+    let data = images(folder.path());
+    let classifier = |name: &str, diffusion: Value| {
+        let out = folder.path().join(name);
+        let mut params = json!({"channels": 8, "features": 6, "steps": 5, "batch": 16});
+        if !diffusion.is_null() {
+            params["diffusion"] = diffusion;
+        }
+        run("classifier", &params, &[("train", &data), ("test", &data)], &out, u64::MAX).unwrap();
+        out.join("model.safetensors")
+    };
+    let noisy = classifier("noisy", json!({"schedule": "linear", "timesteps": 12, "embedding": 8}));
+    let guided = |classifier: &Path, scale: f64, sampler: &str| {
+        let params =
+            json!({"count": 5, "steps": 6, "sampler": sampler, "guidance": {"classifier": {"scale": scale}}});
+        let inputs = [("model", model.as_path()), ("classifier", classifier)];
+        run("sample", &params, &inputs, folder.path(), u64::MAX)?;
+        Ok::<_, StageError>(Dataset::load(&folder.path().join("samples.safetensors")).unwrap())
+    };
+    for sampler in ["ancestral", "ddim"] {
+        let (zero, three) = (guided(&noisy, 0.0, sampler).unwrap(), guided(&noisy, 3.0, sampler).unwrap());
+        let plain =
+            sample(&model, folder.path(), &json!({"count": 5, "steps": 6, "sampler": sampler})).unwrap();
+        assert_eq!((zero.y.clone(), plain.y, &zero.x), (Some(vec![0, 1, 0, 1, 0]), None, &plain.x));
+        assert_ne!(three.x, zero.x);
+    }
+    let clean = classifier("clean", Value::Null);
+    let refused = guided(&clean, 1.0, "ddim").unwrap_err();
+    assert_eq!(refused.to_string(), "the classifier was trained on clean images");
+    let cosine = classifier("cosine", json!({"schedule": "cosine", "timesteps": 12, "embedding": 8}));
+    let refused = guided(&cosine, 1.0, "ddim").unwrap_err();
+    assert!(refused.to_string().starts_with("the classifier knows the noise of the schedule `cosine`"));
+}
+
 /// 2A of the paths of a model, with a variance of its own and with fixed ones, within 4.5 standard errors of its mean √(2·degrees/n), and not far from χ².
 /// Forward paths of other data are less likely than those of the sampler.
 #[test]
