@@ -212,10 +212,10 @@ fn ln_unit(u: f64) -> f64 {
     exponent * LN_2_HIGH + (2.0 * s + (s * (z * series) + exponent * LN_2_LOW))
 }
 
-/// Sine and cosine of v turns, v in (0, 1): reduced exactly to an eighth of a turn on either side of a quarter, then by
+/// Sine and cosine of v turns, |v| below 2^48: reduced exactly to an eighth of a turn on either side of a quarter, then by
 /// their Taylor series.
 #[inline(always)]
-fn sin_cos_turn(v: f64) -> (f64, f64) {
+pub(crate) fn sin_cos_turn(v: f64) -> (f64, f64) {
     // Adding 1.5 · 2^52 rounds to an integer, which stands in the lowest bits.
     const ROUND: f64 = 1.5 * (1u64 << 52) as f64;
     let rounded = 4.0 * v + ROUND;

@@ -70,7 +70,7 @@ impl StockUnet {
         let vars = &mut *self.vars.borrow_mut();
         let mut p = Source { vars, next: 0 };
         let embedding = onsager::nn::time_embedding::time_embedding(times, c.embedding);
-        let time = Tensor::from_vec(embedding, (n, c.embedding), &Device::Cpu)?;
+        let time = Tensor::from_vec(embedding.into_vec(), (n, c.embedding), &Device::Cpu)?;
         let time = p.dense(&time, c.embedding)?.silu()?;
         let time = p.dense(&time, c.embedding)?.silu()?;
         let mut h = p.conv(&x, c.channels, 3)?;

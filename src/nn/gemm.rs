@@ -89,8 +89,7 @@ pub fn rows_to_panels(matrix: &[f32], columns: usize, out: &mut [f32]) {
     for (p, panel) in out.chunks_exact_mut(rows * PANEL).enumerate() {
         let width = PANEL.min(columns - p * PANEL);
         for (row, line) in matrix.chunks_exact(columns).zip(panel.chunks_exact_mut(PANEL)) {
-            line[..width].copy_from_slice(&row[p * PANEL..][..width]);
-            line[width..].fill(0.0);
+            copy_line(&row[p * PANEL..], width, line);
         }
     }
 }
@@ -159,8 +158,7 @@ fn product<V: Vector, const MR: usize>(size: Size, a: Left<'_>, b: Right<'_>, c:
             let (panel, row) = if b.row != PANEL && (width < PANEL || size.m >= 32) {
                 for k in 0..depth {
                     let line = &mut copy[k * PANEL..][..PANEL];
-                    line[..width].copy_from_slice(&b.data[start + k * b.row..][..width]);
-                    line[width..].fill(0.0);
+                    copy_line(&b.data[start + k * b.row..], width, line);
                 }
                 (&copy[..], PANEL)
             } else {
@@ -189,6 +187,18 @@ fn product<V: Vector, const MR: usize>(size: Size, a: Left<'_>, b: Right<'_>, c:
                 }
             }
         }
+    }
+}
+
+/// The first `width` numbers of a row, and zeros.
+#[inline(always)]
+fn copy_line(row: &[f32], width: usize, line: &mut [f32]) {
+    if width == PANEL {
+        // A copy of known length is a few instructions, not a call.
+        line[..PANEL].copy_from_slice(&row[..PANEL]);
+    } else {
+        line[..width].copy_from_slice(&row[..width]);
+        line[width..].fill(0.0);
     }
 }
 

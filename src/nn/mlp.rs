@@ -12,7 +12,7 @@ use super::linear::Dense;
 use super::network::Head;
 use super::operation::{Conditions, Layers, apply};
 use super::parameters::{Gradients, Init, Packed, Parameters, View};
-use super::pointwise::{silu, silu_gradient};
+use super::pointwise::{multiply_assign, silu, silu_and_slope};
 use super::time_embedding::time_embedding;
 use candle_core::Tensor;
 use schemars::JsonSchema;
@@ -65,7 +65,7 @@ struct Layer {
 /// What the reverse pass needs.
 struct MlpTape {
     embedded: Buffer,
-    /// The input of each layer and what its SiLU gets.
+    /// The input of each layer and the slope of its SiLU.
     layers: Vec<(Buffer, Buffer)>,
     last: Buffer,
 }
@@ -115,7 +115,7 @@ impl Layers for MlpLayers {
     }
 
     fn forward(&self, p: View<'_>, x: &[f32], on: &Conditions, keep: bool) -> (Buffer, Option<MlpTape>) {
-        let mut embedded = Buffer::of(&time_embedding(&on.times, self.embedding));
+        let mut embedded = time_embedding(&on.times, self.embedding);
         if let Some(table) = &self.classes {
             table.add_rows(p, &on.classes, &mut embedded);
         }
@@ -124,12 +124,16 @@ impl Layers for MlpLayers {
         for layer in &self.layers {
             let mut hidden = layer.time.forward(p, &embedded);
             layer.matrix.add_forward(p, &h, &mut hidden);
-            let mut active = silu(&hidden);
-            layer.dropout.apply(&mut active, &on.dropout);
             if keep {
+                let mut active = Buffer::stale(hidden.len());
+                silu_and_slope(&mut hidden, &mut active);
+                layer.dropout.apply(&mut active, &on.dropout);
                 layers.push((h, hidden));
+                h = active;
+            } else {
+                h = silu(&hidden);
+                layer.dropout.apply(&mut h, &on.dropout);
             }
-            h = active;
         }
         let y = self.out.forward(p, &h);
         (y, keep.then_some(MlpTape { embedded, layers, last: h }))
@@ -149,9 +153,9 @@ impl Layers for MlpLayers {
         let classes = self.classes.filter(|_| gradients.wanted());
         let mut dembedded = classes.map(|_| Buffer::zeros(tape.embedded.len()));
         let mut dx = None;
-        for (i, (layer, (x, hidden))) in self.layers.iter().zip(&tape.layers).enumerate().rev() {
+        for (i, (layer, (x, slope))) in self.layers.iter().zip(&tape.layers).enumerate().rev() {
             layer.dropout.apply(&mut dh, &on.dropout);
-            silu_gradient(hidden, &mut dh);
+            multiply_assign(&mut dh, slope);
             layer.time.add_gradients(&tape.embedded, &dh, gradients);
             layer.matrix.add_gradients(x, &dh, gradients);
             if let Some(dembedded) = &mut dembedded {

@@ -6,6 +6,8 @@
 //! number of threads.
 
 pub mod adamw;
+#[cfg(test)]
+mod against_candle;
 pub mod attention;
 pub mod buffer;
 pub mod class_table;

@@ -225,7 +225,7 @@ impl Packed {
     /// Replaces trainable parameters; fixed ones stay.
     pub fn set(&self, values: &[f32]) -> Result<(), NnError> {
         if let Some(var) = &self.var {
-            var.set(&raw::tensor(values.to_vec(), values.len())?)?;
+            raw::overwrite(var, values)?;
             let prepared = Arc::new(self.products.prepare(values, true));
             *self.prepared.write().unwrap_or_else(PoisonError::into_inner) = prepared;
         }

@@ -69,6 +69,17 @@ vectorised! {
 }
 
 vectorised! {
+    /// y = silu(x), and the slope of SiLU in place of x: all that its reverse pass needs.
+    pub fn silu_and_slope(x: &mut [f32], y: &mut [f32]) {
+        for (y, x) in y.iter_mut().zip(x) {
+            let s = sigmoid(*x);
+            *y = *x * s;
+            *x = s * (1.0 + *x * (1.0 - s));
+        }
+    }
+}
+
+vectorised! {
     /// From dy = dL/d silu(x) to dL/dx, in place.
     pub fn silu_gradient(x: &[f32], dy: &mut [f32]) {
         for (dy, &x) in dy.iter_mut().zip(x) {
@@ -117,6 +128,15 @@ vectorised! {
     }
 }
 
+vectorised! {
+    /// x *= y.
+    pub fn multiply_assign(x: &mut [f32], y: &[f32]) {
+        for (x, y) in x.iter_mut().zip(y) {
+            *x *= y;
+        }
+    }
+}
+
 /// x · sigmoid(x), element by element (Elfwing 2017; 'swish').
 pub fn silu(x: &[f32]) -> Buffer {
     let mut y = Buffer::stale(x.len());
@@ -138,6 +158,10 @@ mod tests {
             |a, dy| {
                 let mut dx = dy.to_vec();
                 silu_gradient(&a[0], &mut dx);
+                let (mut slope, mut y, mut same) = (a[0].clone(), vec![0.0; 20], dy.to_vec());
+                silu_and_slope(&mut slope, &mut y);
+                multiply_assign(&mut same, &slope);
+                assert_eq!((&y[..], &same), (&silu(&a[0])[..], &dx));
                 vec![dx]
             },
         );

@@ -171,10 +171,8 @@ impl Layers for Moving {
         keep: bool,
     ) -> (Buffer, Option<PotentialTape>) {
         let PotentialLayers { size, embedding, layers, out } = &*self.layers;
-        let embedded = [
-            Buffer::of(&time_embedding(&on.times, *embedding)),
-            Buffer::of(&time_embedding_rate(&on.times, self.rate, *embedding)),
-        ];
+        let embedded =
+            [time_embedding(&on.times, *embedding), time_embedding_rate(&on.times, self.rate, *embedding)];
         let (h, rate) = part(x, *size, *size);
         let mut h = [h, rate];
         let mut tape = Vec::new();

@@ -1,6 +1,6 @@
 //! The numbers behind candle's tensors: every operation of ours works on contiguous `f32` slices.
 
-use candle_core::{CpuStorage, Device, Layout, Result, Shape, Storage, Tensor};
+use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Result, Shape, Storage, Tensor, Var};
 
 /// The numbers of a contiguous tensor.
 pub fn values(tensor: &Tensor) -> Result<Vec<f32>> {
@@ -38,4 +38,27 @@ pub fn tensor(data: Vec<f32>, shape: impl Into<Shape>) -> Result<Tensor> {
 /// A tensor for a gradient, where one is wanted.
 pub fn gradient(of: &Tensor, compute: impl FnOnce() -> Result<Vec<f32>>) -> Result<Option<Tensor>> {
     if of.track_op() { Ok(Some(tensor(compute()?, of.shape().clone())?)) } else { Ok(None) }
+}
+
+/// Overwrites a contiguous variable, in place.
+pub fn overwrite(var: &Var, values: &[f32]) -> Result<()> {
+    var.as_tensor().inplace_op1(&Overwrite(values))
+}
+
+struct Overwrite<'a>(&'a [f32]);
+
+impl InplaceOp1 for Overwrite<'_> {
+    fn name(&self) -> &'static str {
+        "overwrite"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        match (storage, layout.contiguous_offsets()) {
+            (CpuStorage::F32(data), Some((start, end))) if end - start == self.0.len() => {
+                data[start..end].copy_from_slice(self.0);
+                Ok(())
+            }
+            _ => candle_core::bail!("a contiguous variable of {} f32 is needed", self.0.len()),
+        }
+    }
 }

@@ -65,9 +65,11 @@ impl Trainer {
             })
             .collect::<Result<_, NnError>>()?;
         let total = parts.iter().map(|(loss, _)| f64::from(*loss)).sum();
-        let mut sum = Buffer::zeros(self.parameters.count());
+        let mut gradients = parts.into_iter().map(|(_, gradient)| gradient);
+        let mut sum = gradients.next().unwrap_or_else(|| Buffer::zeros(self.parameters.count()));
+        let rest: Vec<Buffer> = gradients.collect();
         sum.par_chunks_mut(CHUNK).enumerate().for_each(|(i, sum)| {
-            for (_, gradient) in &parts {
+            for gradient in &rest {
                 add_assign(sum, &gradient[i * CHUNK..][..sum.len()]);
             }
         });
