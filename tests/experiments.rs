@@ -77,6 +77,22 @@ fn parameters_files_are_laid_in_order_and_before_set() {
     assert_eq!(key(&["--set", "seed=7", "--params", "b.yaml", "--params", "a.yaml"]), run(7, 32));
 }
 
+/// Inputs that a stage of the pipeline does not have can be added: other data may come from a file.
+#[test]
+fn an_experiment_gives_a_stage_an_input() {
+    let project = project(
+        "name: e\npipeline: pipeline.yaml\ntasks: [data]\nparams: {stages.data.inputs: {more: {file: more.txt}}}\n",
+    );
+    project.write("more.txt", "more\n");
+    let explained = project.onsager(&["explain", "e.yaml", "data"]);
+    assert!(explained.stdout.contains("more.txt"), "{} {}", explained.stdout, explained.stderr);
+    project.write(
+        "e.yaml",
+        "name: e\npipeline: pipeline.yaml\nparams: {stages.data.inptus: {more: {file: more.txt}}}\n",
+    );
+    assert!(refused(&project, &["e.yaml"]).starts_with("error: there is no `inptus` to set\n"));
+}
+
 #[test]
 fn a_wrong_name_in_a_parameters_file_is_shown_there() {
     let project = Project::new(PIPELINE);

@@ -132,13 +132,18 @@ fn slot<'a>(root: &'a mut Node, path: &[&str], key: Span, sink: &Sink) -> Option
     let (last, parents) = path.split_last()?;
     let mut node = root;
     for (depth, step) in parents.iter().enumerate() {
-        // The parameters and resources of a stage have defaults, so the file need not mention them.
-        let optional = depth == 2 && path[0] == "stages" && matches!(*step, "params" | "resources");
-        node = child(node, step, optional, key, sink)?;
+        node = child(node, step, depth == 2 && path[0] == "stages" && optional(step), key, sink)?;
     }
-    let open = |field: &&str| matches!(*field, "params" | "resources" | "inputs" | "env");
-    let free = path[0] == "stages" && path.len() > 3 && path.get(2).is_some_and(open);
+    let free = match path {
+        ["stages", _, field] | ["stages", _, field, _, ..] => optional(field),
+        _ => false,
+    };
     child(node, last, free, key, sink)
+}
+
+/// Whether a stage need not mention this field and what is in it: it has a default, or is empty.
+fn optional(field: &str) -> bool {
+    matches!(field, "params" | "resources" | "inputs" | "env")
 }
 
 /// The value of `step` in a mapping; a missing one is made if `create`, else reported.
