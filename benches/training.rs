@@ -1,15 +1,13 @@
 //! The side of `benches/peers/training.py` that runs this crate: one training, driven by lines on the standard input.
 //!
-//! `training <unet|mlp-128|mlp-256> <ours|candle> <threads> <batch>` answers each line with one: `step N` and `forward N`
+//! `training <unet|unet-all|mlp-128|mlp-256> <ours|candle> <threads> <batch>` answers each line with one: `step N` and `forward N`
 //! do that N times; `save PATH` writes the averaged weights; `predict MODEL IN OUT` gives a saved network's noise, all
 //! numbers as little-endian f32, IN being the samples and then their times; `peak` measures the processor's fused
 //! multiply-adds in GFLOP/s; `count` is the number of parameters.
 
 mod stock_candle;
 
-use onsager::diffusion::model::ModelConfig;
-use onsager::diffusion::objective::Objective;
-use onsager::diffusion::schedule::ScheduleKind;
+use candle_core::Tensor;
 use onsager::kernel::Level;
 use onsager::nn::adamw::AdamWConfig;
 use onsager::nn::loss::weighted_squares;
@@ -23,9 +21,11 @@ use onsager::nn::unet::UnetConfig;
 use onsager::nn::weights::Weights;
 use onsager::random::Streams;
 use rayon::prelude::*;
+use serde_json::json;
 use std::error::Error;
 use std::fs;
 use std::io::{Write, stdin, stdout};
+use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
 use stock_candle::StockUnet;
@@ -34,6 +34,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 struct Bench {
     config: NetworkConfig,
+    head: Head,
     shape: Vec<usize>,
     batch: usize,
     network: Network,
@@ -45,6 +46,7 @@ struct Bench {
 
 impl Bench {
     fn new(network: &str, stock: bool, batch: usize) -> Outcome<Bench> {
+        let all = network == "unet-all";
         let (config, shape) = match network {
             "mlp-128" => {
                 (NetworkConfig::Mlp(MlpConfig { width: 128, layers: 3, ..MlpConfig::default() }), vec![2])
@@ -53,12 +55,16 @@ impl Bench {
                 (NetworkConfig::Mlp(MlpConfig { width: 256, layers: 4, ..MlpConfig::default() }), vec![2])
             }
             _ => {
-                let multipliers = vec![1, 2, 4];
-                let c = UnetConfig { multipliers, ..UnetConfig::default() };
+                let mut c = UnetConfig { multipliers: vec![1, 2, 4], ..UnetConfig::default() };
+                if all {
+                    c = UnetConfig { attention: vec![1, 2], heads: 4, scale_shift: true, dropout: 0.1, ..c };
+                }
                 (NetworkConfig::Unet(c), vec![1, 32, 32])
             }
         };
-        let net = Network::new(&config, &shape, Head::default(), &mut Parameters::random(1))?;
+        // With every kind of layer.
+        let head = if all { Head { variance: true, classes: 10 } } else { Head::default() };
+        let net = Network::new(&config, &shape, head, &mut Parameters::random(1))?;
         let adamw = AdamWConfig { learning_rate: 1e-3, warmup: 1, weight_decay: 0.01, clip: 1.0 };
         let trainer = Trainer::new(net.packed().clone(), adamw, 0.9)?;
         let mut x = vec![0.0; batch * shape.iter().product::<usize>()];
@@ -68,11 +74,11 @@ impl Bench {
             NetworkConfig::Unet(c) if stock => Some(StockUnet::new(c)?),
             _ => None,
         };
-        Ok(Bench { config, shape, batch, network: net, trainer, stock, x, times })
+        Ok(Bench { config, head, shape, batch, network: net, trainer, stock, x, times })
     }
 
     /// The rows of each block of the batch.
-    fn blocks(&self) -> Vec<std::ops::Range<usize>> {
+    fn blocks(&self) -> Vec<Range<usize>> {
         let block = block_size(&self.shape, self.batch);
         (0..self.batch).step_by(block).map(|first| first..(first + block).min(self.batch)).collect()
     }
@@ -82,11 +88,14 @@ impl Bench {
             return Ok(stock.step(&self.x, &self.times)?);
         }
         let (blocks, size) = (self.blocks(), self.x.len() / self.batch);
-        let scale = 1.0 / self.x.len() as f32;
+        let (scale, head) = (1.0 / self.x.len() as f32, self.head);
         let (loss, gradient) = self.trainer.gradient(blocks.len(), |b| {
             let rows = blocks[b].clone();
             let x = raw::tensor(self.x[rows.start * size..rows.end * size].to_vec(), (rows.len(), size))?;
-            let missed = (self.network.forward(&x, &Conditions::at(&self.times[rows.clone()]))? - &x)?;
+            let on = conditions(head, rows.clone(), &self.times, true);
+            // Both parts of a result with a variance are to be x, which gives each of them a gradient.
+            let wanted = if head.variance { Tensor::cat(&[&x, &x], 1)? } else { x.clone() };
+            let missed = (self.network.forward(&x, &on)? - wanted)?;
             Ok(weighted_squares(&missed, &vec![scale; rows.len()])?)
         })?;
         self.trainer.update(&gradient)?;
@@ -95,20 +104,20 @@ impl Bench {
 
     /// The noise of all rows, by a network that is not in training.
     fn predict(&self, network: &Network, x: &[f32], times: &[f32]) -> Outcome<Vec<f32>> {
-        let size = x.len() / times.len();
+        let (size, head) = (x.len() / times.len(), self.head);
         let parts: Vec<Vec<f32>> = self
             .blocks()
             .into_par_iter()
             .map(|rows| {
                 let x = raw::tensor(x[rows.start * size..rows.end * size].to_vec(), (rows.len(), size))?;
-                Ok(raw::values(&network.forward(&x, &Conditions::at(&times[rows]))?)?)
+                Ok(raw::values(&network.forward(&x, &conditions(head, rows, times, false))?)?)
             })
             .collect::<Result<_, onsager::nn::error::NnError>>()?;
         Ok(parts.concat())
     }
 
     fn fixed(&self, weights: Weights) -> Outcome<Network> {
-        Ok(Network::new(&self.config, &self.shape, Head::default(), &mut Parameters::from_weights(weights))?)
+        Ok(Network::new(&self.config, &self.shape, self.head, &mut Parameters::from_weights(weights))?)
     }
 
     fn answer(&mut self, line: &str) -> Outcome<String> {
@@ -133,18 +142,8 @@ impl Bench {
                 first.to_string()
             }
             ["save", path] => {
-                let config = ModelConfig {
-                    head: Head::default(),
-                    dequantised: false,
-                    data: "noise".into(),
-                    shape: self.shape.clone(),
-                    levels: None,
-                    network: self.config.clone(),
-                    schedule: ScheduleKind::Linear,
-                    timesteps: 1000,
-                    objective: Objective::default(),
-                };
-                self.trainer.averaged(serde_json::to_string(&config)?).save(Path::new(path))?;
+                let model = json!({"shape": self.shape, "network": self.config, "head": self.head});
+                self.trainer.averaged(model.to_string()).save(Path::new(path))?;
                 "saved".into()
             }
             ["predict", model, from, to] => {
@@ -161,6 +160,16 @@ impl Bench {
             ["count"] => self.trainer.parameter_count().to_string(),
             _ => return Err(format!("unknown request `{line}`").into()),
         })
+    }
+}
+
+/// What a network is told of these rows; dropout is for training.
+fn conditions(head: Head, rows: Range<usize>, times: &[f32], training: bool) -> Conditions {
+    let classes = head.classes as u32;
+    Conditions {
+        times: times[rows.clone()].to_vec(),
+        classes: rows.clone().filter(|_| classes > 0).map(|i| i as u32 % (classes + 1)).collect(),
+        dropout: rows.filter(|_| training).map(|i| i as u64).collect(),
     }
 }
 

@@ -4,7 +4,8 @@
     cargo build --release --bench training
     python3 benches/peers/training.py --bench "$(ls -t target/release/deps/training-* | grep -v '\\.d$' | head -1)"
 
-The U-Net of 1.3 million parameters on a batch of 64 images 1×32×32, and two MLPs on a batch of 512 points, f32, AdamW.
+First PyTorch loads two networks of ours, one of them with every kind of layer, and predicts what they predict. Then
+the U-Net of 1.3 million parameters on a batch of 64 images 1×32×32, and two MLPs on a batch of 512 points, f32, AdamW.
 PyTorch is eager with fused AdamW, channels-last and not. Each side is a process of its own that does the same number of
 steps in turn; tables give medians and the ratio to PyTorch's faster layout. See README.md.
 """
@@ -22,7 +23,7 @@ import measure
 HERE = Path(__file__).resolve().parent
 # Multiply-adds of a forward pass, times 2 (multiply and add), 3 (forward and both gradients) and the batch.
 STEP_GFLOP = {"unet": 69.7, "mlp-128": 0.145, "mlp-256": 0.72}
-BATCH = {"unet": 64, "mlp-128": 512, "mlp-256": 512}
+BATCH = {"unet": 64, "unet-all": 22, "mlp-128": 512, "mlp-256": 512}
 
 
 def python():
@@ -125,20 +126,20 @@ def compare(network, threads, args, torch):
     return ratios
 
 
-def same_result(args, torch):
+def same_result(network, args, torch):
     """PyTorch loads a file of ours by `docs/unet_pytorch.py` and predicts the same."""
     with tempfile.TemporaryDirectory() as folder:
         model, inputs, ours = (str(Path(folder) / name) for name in ("model.safetensors", "in", "out"))
-        side = Side("onsager", [args.bench, "unet", "ours", "2", "64"])
+        side = Side("onsager", [args.bench, network, "ours", "2", str(BATCH[network])])
         side.ask("step 5")
         side.ask(f"save {model}")
-        peer = Side("PyTorch", [torch, __file__, "--worker", "unet", "2", "contiguous"])
+        peer = Side("PyTorch", [torch, __file__, "--worker", network, "2", "contiguous"])
         peer.ask(f"inputs {inputs}")
         side.ask(f"predict {model} {inputs} {ours}")
         worst, size = map(float, peer.ask(f"compare {model} {inputs} {ours}").split())
         for s in (side, peer):
             s.end()
-    print(f"The same weights and inputs: results of size {size:.2f} differ by at most {worst:.1e}.")
+    print(f"{network}, the same weights and inputs: results of size {size:.2f} differ by at most {worst:.1e}.")
     if not worst < 1e-4 or not size > 1e-3:
         raise measure.Failed("PyTorch predicts something else from our weights")
 
@@ -171,10 +172,11 @@ def work(network, threads, layout):
 
     batch = BATCH[network]
     t = torch.arange(batch) * 1000.0 / batch
-    if network == "unet":
+    classes = torch.arange(batch) % 11
+    if network.startswith("unet"):
         from unet_pytorch import Unet, load
 
-        net, x = Unet([1, 32, 32], 32, (1, 2, 4), 1, 8, 64), torch.randn(batch, 1, 32, 32)
+        net, x = Unet([1, 32, 32], multipliers=[1, 2, 4]), torch.randn(batch, 1, 32, 32)
         if layout == "channels-last":
             net, x = net.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)
     else:
@@ -202,7 +204,7 @@ def work(network, threads, layout):
 
                 numbers = torch.from_numpy(numpy.fromfile(inputs, "<f4"))
                 with torch.inference_mode():
-                    y = load(model)(numbers[: x.numel()].view_as(x), numbers[x.numel() :]).flatten()
+                    y = load(model)(numbers[: x.numel()].view_as(x), numbers[x.numel() :], classes).flatten()
                 difference = (y - torch.from_numpy(numpy.fromfile(ours, "<f4"))).abs().max()
                 print(difference.item(), y.abs().max().item(), flush=True)
 
@@ -223,7 +225,8 @@ def main():
         parser.error("--bench is needed: `cargo build --release --bench training` makes it")
     torch = python()
     print(measure.host("."))
-    same_result(args, torch)
+    for network in ("unet", "unet-all"):
+        same_result(network, args, torch)
     wanted = {"unet": {"step": 1.0, "forward": 1.0}, "mlp-128": {"step": 0.8}, "mlp-256": {"step": 0.8}}
     for threads in map(int, args.threads.split(",")):
         for network in args.networks.split(","):
