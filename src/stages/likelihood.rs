@@ -69,7 +69,7 @@ pub struct FlowMethod {
     pub spacing: Spacing,
     /// Draws of the uniform noise for each item; one for data without grey levels.
     pub dequantisations: usize,
-    /// Vectors of Hutchinson's estimator for each of these; up to three dimensions the divergence is exact and one is all.
+    /// Draws of the vectors of Hutchinson's estimator for each of these; up to three dimensions the divergence is exact and one is all.
     pub probes: usize,
     /// The flow ends at the first step with ᾱ at most this, where the law is taken for N(0, I); at T if there is none.
     pub last_alpha_bar: f64,
@@ -328,20 +328,25 @@ impl Job<'_> {
         let width = self.levels.map_or(1.0, |levels| 2.0 / f64::from(levels - 1));
         let (uniform, signs) =
             (Streams::new(self.p.seed, "dequantisation"), Streams::new(self.p.seed, "Hutchinson's vectors"));
-        let (mut x, mut vectors) = (Vec::new(), Vec::new());
-        for (i, row) in self.rows(first, count).chunks_exact(size).enumerate() {
-            let stream = |draw: usize| ((first + i) as u64) << 20 | draw as u64;
+        let draws = dequantisations * probes;
+        let stream = |row: usize| ((first + row / draws) as u64) << 20 | (row % draws) as u64;
+        let mut x = Vec::with_capacity(count * draws * size);
+        for (i, item) in self.rows(first, count).chunks_exact(size).enumerate() {
             for dequantisation in 0..dequantisations {
-                let mut noise = uniform.stream(stream(dequantisation));
+                let mut noise = uniform.stream(stream(i * draws + dequantisation));
                 let mut draw = || if self.levels.is_some() { width * (noise.uniform() - 0.5) } else { 0.0 };
-                let moved: Vec<f32> = row.iter().map(|&x| (f64::from(x) + draw()) as f32).collect();
-                for probe in 0..probes {
-                    x.extend(&moved);
-                    let mut sign = signs.stream(stream(dequantisation * probes + probe));
-                    vectors.extend(row.iter().map(|_| if sign.bits() & 1 == 0 { 1.0f32 } else { -1.0 }));
-                }
+                let moved: Vec<f32> = item.iter().map(|&x| (f64::from(x) + draw()) as f32).collect();
+                x.extend(moved.repeat(probes));
             }
         }
+        let vectors = |evaluation: usize| {
+            let mut vectors = Vec::with_capacity(count * draws * size);
+            for row in 0..count * draws {
+                let mut sign = signs.stream(stream(row) << 20 | evaluation as u64);
+                vectors.extend((0..size).map(|_| if sign.bits() & 1 == 0 { 1.0f32 } else { -1.0 }));
+            }
+            vectors
+        };
         let divergence = if size <= EXACT { Divergence::Exact } else { Divergence::Probes(&vectors) };
         let model = self.guided.batch(first..first + count);
         let logs = log_densities(&model, nodes, &x, size, divergence, step_done)?;
