@@ -4,6 +4,7 @@
 //! computed once, tensors are f32. In continuous time (`sde`, `score`, `reverse`, `wkb` …) everything but the training is f64.
 
 pub mod fokker_planck;
+pub mod h_family;
 pub mod linear_control;
 pub mod mixture;
 pub mod model;
@@ -19,5 +20,6 @@ pub mod score;
 pub mod score_matching;
 pub mod score_model;
 pub mod sde;
+pub mod time_spacing;
 pub mod transition_density;
 pub mod wkb;

@@ -4,6 +4,7 @@
 //! list of coefficients. The noise of image i at step t comes from its own stream: neither batches nor
 //! threads change a sample.
 
+use super::h_family::HFamily;
 use super::schedule::{Schedule, Spacing, Variance};
 use crate::random::Streams;
 use schemars::JsonSchema;
@@ -25,6 +26,8 @@ pub enum Sampler {
     Ancestral(Ancestral),
     /// Denoising diffusion implicit models (Song 2021, eq. 12).
     Ddim(Ddim),
+    /// The reverse processes with noise h, from the flow of DDIM (0) to the ancestral chain (1) and beyond.
+    HFamily(HFamily),
 }
 
 /// Ancestral sampling.
@@ -70,6 +73,7 @@ impl Sampler {
         let spacing = match self {
             Sampler::Ancestral(a) => a.spacing,
             Sampler::Ddim(d) => d.spacing,
+            Sampler::HFamily(f) => f.spacing,
         };
         let retained = spacing.retained(schedule.timesteps(), steps);
         let short = schedule.respaced(&retained);
@@ -95,6 +99,7 @@ impl Sampler {
                         noise: variance.sqrt(),
                     }
                 }
+                Sampler::HFamily(f) => f.step(t, now, next),
             }
         });
         plan.collect()

@@ -25,7 +25,7 @@ pub struct Sample;
 pub struct Params {
     /// Number of samples.
     pub count: usize,
-    /// `ancestral` or `ddim`.
+    /// `ancestral`, `ddim` or `h-family`.
     #[serde(deserialize_with = "choice::read")]
     #[schemars(schema_with = "choice::schema::<Sampler>")]
     pub sampler: Sampler,
@@ -75,7 +75,7 @@ impl Denoiser for Interruptible<'_> {
 impl Stage for Sample {
     type Params = Params;
     const KIND: &'static str = "sample";
-    const SUMMARY: &'static str = "Draws samples from a trained model, by the reverse chain or by DDIM.";
+    const SUMMARY: &'static str = "Draws samples from a trained model, by the reverse chain, by DDIM, or by the family between and beyond them.";
     const NUMERIC: bool = true;
 
     fn inputs() -> Inputs {
@@ -95,6 +95,11 @@ impl Stage for Sample {
         if let Sampler::Ddim(d) = p.sampler {
             checks.ensure((0.0..=1.0).contains(&d.eta), "sampler.ddim.eta", || {
                 format!("must be from 0 to 1, but is {}", d.eta)
+            });
+        }
+        if let Sampler::HFamily(f) = p.sampler {
+            checks.ensure(f.h >= 0.0 && f.h.is_finite(), "sampler.h-family.h", || {
+                format!("must be 0 or more, but is {}", f.h)
             });
         }
         checks.0
