@@ -107,8 +107,16 @@ const BATCHES: usize = 20;
 struct Row {
     h: f64,
     log_density: Vec<Option<f64>>,
-    nll: f64,
-    error: f64,
+    /// The mean over the points that have a density, and its standard error; none without such points.
+    nll: Option<f64>,
+    error: Option<f64>,
+}
+
+impl Row {
+    fn new(h: f64, log_density: Vec<Option<f64>>, nll: f64, error: f64) -> Row {
+        let any = log_density.iter().any(Option::is_some);
+        Row { h, log_density, nll: any.then_some(nll), error: any.then_some(error) }
+    }
 }
 
 impl Stage for ScoreDensity {
@@ -202,7 +210,7 @@ fn on_grid(p: &Params, grid: &GridParams, ctx: &Context, model: &ScoreModel) -> 
     let row = |q: &fokker_planck::GridDensity| {
         let log_density: Vec<Option<f64>> = points.iter().map(|x| q.at(x[0])).collect();
         let known: Vec<f64> = log_density.iter().filter_map(|q| q.map(|q| -q)).collect();
-        Row { h: q.h, log_density, nll: mean(&known), error: 0.0 }
+        Row::new(q.h, log_density, mean(&known), 0.0)
     };
     Ok(found.iter().map(row).collect())
 }
@@ -255,7 +263,7 @@ fn by_paths<const D: usize>(
         };
         let Measured { log_density, nll, error, .. } =
             transition_density::measured(batches, |point| near(point) >= paths.least);
-        Row { h, log_density, nll, error }
+        Row::new(h, log_density, nll, error)
     };
     Ok(p.h.iter().zip(batches.chunks_exact(BATCHES)).map(row).collect())
 }
@@ -332,10 +340,10 @@ fn write(ctx: &Context, rows: &[Row]) -> Result<(), StageError> {
     let mut table = Columns::default();
     table
         .numbers("h", rows.iter().map(|row| Some(row.h)))
-        .numbers("nll", rows.iter().map(|row| Some(row.nll)))
-        .numbers("nll_error", rows.iter().map(|row| Some(row.error)))
-        .numbers("nll_lower", rows.iter().map(|row| Some(row.nll - 1.96 * row.error)))
-        .numbers("nll_upper", rows.iter().map(|row| Some(row.nll + 1.96 * row.error)))
+        .numbers("nll", rows.iter().map(|row| row.nll))
+        .numbers("nll_error", rows.iter().map(|row| row.error))
+        .numbers("nll_lower", rows.iter().map(|row| Some(row.nll? - 1.96 * row.error?)))
+        .numbers("nll_upper", rows.iter().map(|row| Some(row.nll? + 1.96 * row.error?)))
         .integers("resolved", rows.iter().map(|row| Some(resolved(row) as i64)))
         .numbers(
             "share_resolved",
