@@ -1,4 +1,4 @@
-//! The kernel level: which vector instructions the `f32` kernels use. Fused multiply-adds round differently from separate
+//! The kernel level: which vector instructions the kernels of networks use. Fused multiply-adds round differently from separate
 //! ones, so the level is part of every numeric task's key; `--kernel` pins it.
 
 use serde::{Deserialize, Serialize};

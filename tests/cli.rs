@@ -72,7 +72,7 @@ fn every_kind_has_a_reference() {
 
 #[test]
 fn the_shipped_pipelines_are_right() {
-    for name in ["quickstart", "path-action", "path-law"] {
+    for name in ["quickstart", "path-action", "path-law", "feynman"] {
         let file = repository().join(format!("pipelines/{name}.yaml"));
         let project = Project::new("");
         let artifacts = project.path("artifacts");

@@ -60,9 +60,14 @@ impl LinearControl {
 
     /// The variance of the chain of `steps` equal Euler–Maruyama steps, exactly.
     pub fn chain_variance(&self, h: f64, steps: usize) -> f64 {
+        self.chain_variance_from(1.0, h, steps)
+    }
+
+    /// The same where the chain starts from another variance than 1.
+    pub fn chain_variance_from(&self, start: f64, h: f64, steps: usize) -> f64 {
         let (t_min, t_max) = self.sde.times();
         let dt = (t_max - t_min) / steps as f64;
-        let mut v = 1.0;
+        let mut v = start;
         for k in 0..steps {
             let t = t_max - k as f64 * dt;
             let g2 = self.sde.diffusion(t);

@@ -15,6 +15,7 @@ pub mod flow_likelihood;
 pub mod flow_matching;
 pub mod fokker_planck;
 pub mod guidance;
+pub mod h_family;
 pub mod heun;
 pub mod importance;
 pub mod linear_control;
@@ -37,5 +38,6 @@ pub mod score_model;
 pub mod sde;
 #[cfg(test)]
 mod solver_tests;
+pub mod time_spacing;
 pub mod transition_density;
 pub mod wkb;

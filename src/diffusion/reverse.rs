@@ -7,10 +7,13 @@
 //! ```
 //! use onsager::diffusion::reverse::{Reverse, Scheme};
 //! use onsager::diffusion::sde::Sde;
+//! use onsager::diffusion::time_spacing::TimeSpacing;
 //! use onsager::random::Streams;
 //!
 //! let normal = |_t: f64, x: [f64; 2]| [-x[0], -x[1]]; // the score of N(0, I) at all times
-//! let reverse = Reverse { sde: Sde::default(), h: 1.0, steps: 100, scheme: Scheme::EulerMaruyama };
+//! let sde = Sde::default();
+//! let times = TimeSpacing::Equal.times(&sde, 100);
+//! let reverse = Reverse { sde, h: 1.0, times, scheme: Scheme::EulerMaruyama };
 //! let points = reverse.points(&normal, &Streams::new(1, "example"), 0, 1000, 100);
 //! let variance = points.iter().map(|x| x[0] * x[0]).sum::<f64>() / 1000.0;
 //! assert!((variance - 1.0).abs() < 0.2);
@@ -35,13 +38,13 @@ pub enum Scheme {
     Heun,
 }
 
-/// A reverse process in equal steps of t.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// A reverse process in steps of t.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Reverse {
     pub sde: Sde,
     pub h: f64,
-    /// Number of steps, at least 1.
-    pub steps: usize,
+    /// Falling from t_max to t_min, such as those of [`TimeSpacing`](super::time_spacing::TimeSpacing): two or more.
+    pub times: Vec<f64>,
     pub scheme: Scheme,
 }
 
@@ -53,25 +56,24 @@ const QUARTERS: usize = GROUP / LANES;
 type States<const D: usize> = [[Lane; D]; QUARTERS];
 
 impl Reverse {
-    /// δt > 0.
-    pub fn dt(&self) -> f64 {
-        let (t_min, t_max) = self.sde.times();
-        (t_max - t_min) / self.steps as f64
+    /// The number of steps.
+    pub fn steps(&self) -> usize {
+        self.times.len() - 1
     }
 
-    /// The time after `step` steps.
-    pub fn time(&self, step: usize) -> f64 {
-        self.sde.times().1 - step as f64 * self.dt()
+    /// δt > 0 of this step (from 0).
+    fn dt(&self, step: usize) -> f64 {
+        self.times[step] - self.times[step + 1]
     }
 
     /// The variance of the noise of this step (from 0), per coordinate.
     pub fn noise_variance(&self, step: usize) -> f64 {
-        let begin = self.sde.diffusion(self.time(step));
+        let begin = self.sde.diffusion(self.times[step]);
         self.h
-            * self.dt()
+            * self.dt(step)
             * match self.scheme {
                 Scheme::EulerMaruyama => begin,
-                Scheme::Heun => 0.5 * (begin + self.sde.diffusion(self.time(step + 1))),
+                Scheme::Heun => 0.5 * (begin + self.sde.diffusion(self.times[step + 1])),
             }
     }
 
@@ -86,8 +88,8 @@ impl Reverse {
     /// x after a step, without its noise: the mean of the transition of the Euler–Maruyama chain.
     #[inline(always)]
     fn mean<const D: usize>(&self, score: &impl Score<D>, step: usize, x: [Lane; D]) -> [Lane; D] {
-        let drift = self.drift(score, self.time(step), x);
-        std::array::from_fn(|i| x[i] + self.dt() * drift[i])
+        let drift = self.drift(score, self.times[step], x);
+        std::array::from_fn(|i| x[i] + self.dt(step) * drift[i])
     }
 
     #[inline(always)]
@@ -104,15 +106,15 @@ impl Reverse {
                 std::array::from_fn(|i| mean[i] + noise[i])
             }
             Scheme::Heun => {
-                let begin = self.drift(score, self.time(step), x);
-                let there = std::array::from_fn(|i| x[i] + self.dt() * begin[i] + noise[i]);
-                let end = self.drift(score, self.time(step + 1), there);
-                std::array::from_fn(|i| x[i] + 0.5 * self.dt() * (begin[i] + end[i]) + noise[i])
+                let begin = self.drift(score, self.times[step], x);
+                let there = std::array::from_fn(|i| x[i] + self.dt(step) * begin[i] + noise[i]);
+                let end = self.drift(score, self.times[step + 1], there);
+                std::array::from_fn(|i| x[i] + 0.5 * self.dt(step) * (begin[i] + end[i]) + noise[i])
             }
         }
     }
 
-    /// The points `first` … `first + count − 1` after `steps` ≤ `self.steps` steps. Point i draws its start and its noise
+    /// The points `first` … `first + count − 1` after `steps` ≤ `self.steps()` steps. Point i draws its start and its noise
     /// from stream i.
     pub fn points<const D: usize>(
         &self,
@@ -133,6 +135,28 @@ impl Reverse {
         out
     }
 
+    /// The same from given starts: point `first + i` begins at `starts[i]`.
+    pub fn points_from<const D: usize>(
+        &self,
+        score: &impl Score<D>,
+        streams: &Streams,
+        first: u64,
+        starts: &[[f64; D]],
+        steps: usize,
+    ) -> Vec<[f64; D]> {
+        let mut out = Vec::with_capacity(starts.len());
+        for (group, starts) in starts.chunks(GROUP).enumerate() {
+            let mut x = [[Lane::ZERO; D]; QUARTERS];
+            for (x, starts) in x.iter_mut().zip(starts.chunks(LANES)) {
+                *x = side_by_side(starts);
+            }
+            let first = first + (group * GROUP) as u64;
+            (0..steps).for_each(|step| self.step(score, streams, first, step, &mut x));
+            out.extend(unpacked(&x, starts.len()));
+        }
+        out
+    }
+
     /// All states of each of these points: `steps + 1` from t_max to t_min.
     pub fn paths<const D: usize>(
         &self,
@@ -141,14 +165,14 @@ impl Reverse {
         first: u64,
         count: usize,
     ) -> Vec<Vec<[f64; D]>> {
-        let mut out = vec![Vec::with_capacity(self.steps + 1); count];
+        let mut out = vec![Vec::with_capacity(self.steps() + 1); count];
         for group in (0..count).step_by(GROUP) {
             let mut x = self.start(streams, first + group as u64);
-            for step in 0..=self.steps {
+            for step in 0..=self.steps() {
                 for (path, x) in out[group..].iter_mut().zip(unpacked(&x, GROUP)) {
                     path.push(x);
                 }
-                if step < self.steps {
+                if step < self.steps() {
                     self.step(score, streams, first + group as u64, step, &mut x);
                 }
             }
@@ -190,9 +214,9 @@ impl Reverse {
         let mut actions = vec![0.0; paths.len()];
         for (paths, actions) in paths.chunks(LANES).zip(actions.chunks_mut(LANES)) {
             let packed = |step: usize| side_by_side(&paths.iter().map(|path| path[step]).collect::<Vec<_>>());
-            for step in 0..self.steps {
+            for step in 0..self.steps() {
                 let (mean, next) = (self.mean(score, step, packed(step)), packed(step + 1));
-                let weight = 0.5 / (self.sde.diffusion(self.time(step)) * self.dt());
+                let weight = 0.5 / (self.sde.diffusion(self.times[step]) * self.dt(step));
                 for (i, action) in actions.iter_mut().enumerate() {
                     let square: f64 = (0..D).map(|d| (next[d][i] - mean[d][i]).powi(2)).sum();
                     *action += weight * square;
@@ -207,7 +231,7 @@ impl Reverse {
     pub fn last_means<const D: usize>(&self, score: &impl Score<D>, points: &[[f64; D]]) -> Vec<[f64; D]> {
         let mut out = Vec::with_capacity(points.len());
         for group in points.chunks(LANES) {
-            let mean = self.mean(score, self.steps - 1, side_by_side(group));
+            let mean = self.mean(score, self.steps() - 1, side_by_side(group));
             out.extend((0..group.len()).map(|i| mean.map(|x| x[i])));
         }
         out
@@ -248,11 +272,16 @@ mod tests {
     use crate::diffusion::linear_control::LinearControl;
     use crate::diffusion::mixture::{Component, Mixture, MixtureScore};
     use crate::diffusion::sde::{Cosine, Simple};
+    use crate::diffusion::time_spacing::TimeSpacing;
     use crate::metrics::statistics::{chi_square_cdf, kolmogorov_smirnov};
 
     fn control(error: f64) -> (LinearControl, MixtureScore<1>) {
         let sde = Sde::Simple(Simple::default());
         (LinearControl { variance: 0.5, error, sde }, MixtureScore { data: Mixture::normal(0.5), sde, error })
+    }
+
+    fn reverse(sde: Sde, h: f64, steps: usize, scheme: Scheme) -> Reverse {
+        Reverse { sde, h, times: TimeSpacing::Equal.times(&sde, steps), scheme }
     }
 
     /// The sampled variance within 4.5 standard errors, v √(2/n), of the exact recursion of the same chain, for several h. One
@@ -262,10 +291,12 @@ mod tests {
         let (control, score) = control(0.2);
         let streams = Streams::new(1, "reverse test");
         for h in [0.0, 0.3, 1.0, 2.0] {
-            let reverse = Reverse { sde: control.sde, h, steps: 50, scheme: Scheme::EulerMaruyama };
+            let reverse = reverse(control.sde, h, 50, Scheme::EulerMaruyama);
             let n = 20_000;
             let points = reverse.points(&score, &streams, 0, n, 50);
             assert_eq!(reverse.points(&score, &streams, 64, 5, 50)[..], points[64..69]);
+            let starts = reverse.points(&score, &streams, 64, 70, 0);
+            assert_eq!(reverse.points_from(&score, &streams, 64, &starts, 50)[..], points[64..134]);
             let v = points.iter().map(|x| x[0] * x[0]).sum::<f64>() / n as f64;
             let exact = control.chain_variance(h, 50);
             assert!((v / exact - 1.0).abs() < 4.5 * (2.0 / n as f64).sqrt(), "{h}: {v} {exact}");
@@ -273,13 +304,14 @@ mod tests {
     }
 
     /// Heun's chain is linear too, so four points tell its factors; its variance comes near the closed form with the square of the
-    /// step, where Euler–Maruyama's comes with the first power.
+    /// step, where Euler–Maruyama's comes with the first power, for both spacings of the times.
     #[test]
     fn orders_of_the_schemes() {
         let (control, score) = control(0.2);
         let exact = control.reverse_variance(0.5);
-        let error = |scheme, steps: usize| {
-            let reverse = Reverse { sde: control.sde, h: 0.5, steps, scheme };
+        let error = |scheme, spacing: TimeSpacing, steps: usize| {
+            let times = spacing.times(&control.sde, steps);
+            let reverse = Reverse { sde: control.sde, h: 0.5, times, scheme };
             let mut v = 1.0;
             for step in 0..steps {
                 let at = |x, z| reverse.advance::<1>(&score, step, [Lane::splat(x)], [Lane::splat(z)])[0][0];
@@ -287,9 +319,11 @@ mod tests {
             }
             v - exact
         };
-        let ratio = |scheme| error(scheme, 200) / error(scheme, 400);
-        assert!((ratio(Scheme::EulerMaruyama) - 2.0).abs() < 0.1, "{}", ratio(Scheme::EulerMaruyama));
-        assert!((ratio(Scheme::Heun) - 4.0).abs() < 0.4, "{}", ratio(Scheme::Heun));
+        for spacing in [TimeSpacing::Equal, TimeSpacing::LogSnr] {
+            let ratio = |scheme| error(scheme, spacing, 200) / error(scheme, spacing, 400);
+            assert!((ratio(Scheme::EulerMaruyama) - 2.0).abs() < 0.1, "{}", ratio(Scheme::EulerMaruyama));
+            assert!((ratio(Scheme::Heun) - 4.0).abs() < 0.4, "{}", ratio(Scheme::Heun));
+        }
     }
 
     /// 2A/h of 400 sampled paths in the plane, recomputed from their states, follows χ² with D · steps degrees of freedom
@@ -303,7 +337,7 @@ mod tests {
             sde,
             error: 0.3,
         };
-        let reverse = Reverse { sde, h: 0.5, steps: 40, scheme: Scheme::EulerMaruyama };
+        let reverse = reverse(sde, 0.5, 40, Scheme::EulerMaruyama);
         let paths = reverse.paths(&score, &Streams::new(2, "paths"), 0, 400);
         let points = reverse.points(&score, &Streams::new(2, "paths"), 0, 400, 40);
         assert!(paths.iter().zip(&points).all(|(path, point)| path[40] == *point));

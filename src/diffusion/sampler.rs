@@ -37,6 +37,7 @@ use super::ancestral::Ancestral;
 use super::chain::{self, Step};
 use super::ddim::Ddim;
 use super::dpm_solver::{self, DpmSolver};
+use super::h_family::HFamily;
 use super::heun::{self, Heun};
 use super::refinement::Refined;
 use super::schedule::{Schedule, Spacing};
@@ -105,6 +106,8 @@ pub enum Sampler {
     DpmSolver(DpmSolver),
     /// A path of another sampler, relaxed towards least action.
     Refined(Refined),
+    /// The reverse processes with noise h, from the flow of DDIM (0) to the ancestral chain (1) and beyond.
+    HFamily(HFamily),
 }
 
 impl Default for Sampler {
@@ -188,6 +191,7 @@ impl Sampler {
             Sampler::Heun(p) => Plan::Heun(Node::list(schedule, p.spacing, steps)),
             Sampler::DpmSolver(p) => Plan::DpmSolver(Node::list(schedule, p.spacing, steps)),
             Sampler::Refined(p) => p.coarse().plan(schedule, steps),
+            Sampler::HFamily(p) => Plan::Chain(p.plan(schedule, steps)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The density q^h of a sampler's chain, measured: its last step, always by Euler–Maruyama here, is a normal law around the mean that
 //! the state before it gives, so the average of these laws over sampled paths is q^h(x), without bias for the chain.
 
+use super::mixture::Mixture;
 use super::reverse::{Reverse, Scheme};
 use super::score::Score;
 use crate::nn::lane::{LANES, Lane};
@@ -32,19 +33,31 @@ pub struct Measured {
     pub resolved: usize,
 }
 
-/// The batch of the paths `first` … `first + count − 1` at `points`; h > 0.
+/// Where paths get their random numbers: path i from stream i of each.
+#[derive(Debug, Clone, Copy)]
+pub struct Noise<'a> {
+    /// The points at t_max.
+    pub starts: &'a Streams,
+    /// The steps.
+    pub steps: &'a Streams,
+}
+
+/// The batch of the paths `first` … `first + count − 1`, which start from the law `terminal`, at `points`; h > 0.
 pub fn batch<const D: usize>(
     score: &impl Score<D>,
     reverse: &Reverse,
-    streams: &Streams,
-    first: u64,
-    count: usize,
+    terminal: &Mixture<D>,
+    noise: Noise,
+    paths: std::ops::Range<u64>,
     points: &[[f64; D]],
 ) -> Batch {
-    let before = reverse.points(score, streams, first, count, reverse.steps - 1);
-    let last = Reverse { scheme: Scheme::EulerMaruyama, ..*reverse };
+    let starts: Vec<[f64; D]> =
+        paths.clone().map(|path| terminal.draw(&mut noise.starts.stream(path))).collect();
+    let end = reverse.steps() - 1;
+    let before = reverse.points_from(score, noise.steps, paths.start, &starts, end);
+    let last = Reverse { scheme: Scheme::EulerMaruyama, ..reverse.clone() };
     let means = last.last_means(score, &before);
-    let variance = last.noise_variance(reverse.steps - 1);
+    let variance = last.noise_variance(end);
     // Means eight by eight; what is missing in the last group is infinitely far away.
     let groups: Vec<[Lane; D]> = means
         .chunks(LANES)
@@ -70,7 +83,7 @@ pub fn batch<const D: usize>(
             (scale * sum.0.iter().sum::<f64>(), scale * scale * square.0.iter().sum::<f64>())
         })
         .unzip();
-    Batch { paths: count, sums, squares }
+    Batch { paths: starts.len(), sums, squares }
 }
 
 /// How many paths come near a point: (Σw)²/Σw².
@@ -117,24 +130,30 @@ pub fn measured(batches: &[Batch], chosen: impl Fn(usize) -> bool) -> Measured {
 mod tests {
     use super::*;
     use crate::diffusion::linear_control::LinearControl;
-    use crate::diffusion::mixture::{Mixture, MixtureScore};
+    use crate::diffusion::mixture::MixtureScore;
     use crate::diffusion::sde::{Sde, Simple};
+    use crate::diffusion::time_spacing::TimeSpacing;
 
     /// The linear control: ln q^h is that of the normal law with the variance of the same chain, and the mean over points lies
-    /// within 4.5 of its standard errors.
+    /// within 4.5 of its standard errors; from another start too.
     #[test]
     fn linear_chain() {
         let sde = Sde::Simple(Simple::default());
         let control = LinearControl { variance: 0.5, error: 0.3, sde };
         let score = MixtureScore { data: Mixture::<1>::normal(0.5), sde, error: 0.3 };
         let points: Vec<[f64; 1]> = (0..40).map(|i| [0.05 * f64::from(i) - 1.0]).collect();
-        for h in [0.2, 1.0] {
-            let reverse = Reverse { sde, h, steps: 50, scheme: Scheme::EulerMaruyama };
-            let streams = Streams::new(3, "transition");
-            let batches: Vec<Batch> =
-                (0..10).map(|b| batch(&score, &reverse, &streams, b * 400, 400, &points)).collect();
+        let (starts, steps) = (Streams::new(3, "starts"), Streams::new(3, "transition"));
+        let noise = Noise { starts: &starts, steps: &steps };
+        let reverse =
+            |h, steps, scheme| Reverse { sde, h, times: TimeSpacing::Equal.times(&sde, steps), scheme };
+        for (h, start) in [(0.2, 1.0), (1.0, 1.0), (0.2, 4.0)] {
+            let reverse = reverse(h, 50, Scheme::EulerMaruyama);
+            let terminal = Mixture::normal(start);
+            let batches: Vec<Batch> = (0..10)
+                .map(|b| batch(&score, &reverse, &terminal, noise, b * 400..(b + 1) * 400, &points))
+                .collect();
             let found = measured(&batches, |point| effective_paths(&batches, point) >= 10.0);
-            let exact = Mixture::<1>::normal(control.chain_variance(h, 50));
+            let exact = Mixture::<1>::normal(control.chain_variance_from(start, h, 50));
             let nll = -points.iter().map(|&x| exact.log_density(x)).sum::<f64>() / 40.0;
             assert_eq!(found.resolved, 40);
             assert!(
@@ -145,8 +164,8 @@ mod tests {
             );
             assert!(found.error < 0.02);
         }
-        let reverse = Reverse { sde, h: 0.2, steps: 5, scheme: Scheme::Heun };
-        let far = batch(&score, &reverse, &Streams::new(3, "far"), 0, 99, &[[50.0]]);
+        let far =
+            batch(&score, &reverse(0.2, 5, Scheme::Heun), &Mixture::normal(1.0), noise, 0..99, &[[50.0]]);
         assert_eq!(measured(&[far.clone(), far], |_| true).log_density, [None]);
     }
 }

@@ -119,10 +119,10 @@ impl<const D: usize, const ORDER: usize> Jet<D, ORDER> {
         self.compose([r, -(r * r), 2.0 * (r * r * r), -6.0 * (r * r * r * r)])
     }
 
-    /// u · sigmoid(u), the swish.
+    /// u · sigmoid(u), the swish; `FUSED` as in [`Lane::sigmoid`].
     #[inline(always)]
-    pub fn swish(&self) -> Jet<D, ORDER> {
-        let (z, s) = (self.value(), self.value().sigmoid());
+    pub fn swish<const FUSED: bool>(&self) -> Jet<D, ORDER> {
+        let (z, s) = (self.value(), self.value().sigmoid::<FUSED>());
         let s1 = s * (1.0 - s);
         let s2 = s1 * (1.0 - 2.0 * s);
         let s3 = s1 * (1.0 - 6.0 * s1);
@@ -190,7 +190,7 @@ mod tests {
         fn w<const ORDER: usize>(x: f64, y: f64) -> Jet<2, ORDER> {
             let (x, y) = (Jet::variable(0, Lane::splat(x)), Jet::variable(1, Lane::splat(y)));
             let one = Jet::constant(Lane::splat(1.0));
-            (x * y).exp() * (x + y * y).swish() * (one + x * x).recip()
+            (x * y).exp() * (x + y * y).swish::<false>() * (one + x * x).recip()
         }
         let (x, y, h) = (0.4, -0.7, 1e-4);
         let jet = w::<3>(x, y);

@@ -1,7 +1,8 @@
 //! Eight `f64` side by side: what is computed for eight points at once.
 //!
-//! Each element is computed by itself and nothing is fused, so a point's result depends neither on its neighbours
-//! nor on the kernel level; the compiler makes vector instructions of it where the caller enables them.
+//! Each element is computed by itself, so a point's result does not depend on its neighbours; the compiler makes vector
+//! instructions of it where the caller enables them. Only [`Lane::mul_add`] and what is asked to be `FUSED` fuses
+//! multiplication and addition.
 
 use std::ops::{Add, AddAssign, Div, Index, IndexMut, Mul, Neg, Sub};
 
@@ -47,16 +48,22 @@ impl Lane {
         self.zip(other, f64::max)
     }
 
+    /// x · `by` + `add`, rounded once. Where the machine has no such instruction this is slow.
+    #[inline(always)]
+    pub fn mul_add(self, by: f64, add: Lane) -> Lane {
+        self.zip(add, |x, add| x.mul_add(by, add))
+    }
+
     /// e^x.
     #[inline(always)]
     pub fn exp(self) -> Lane {
-        self.map(exp)
+        self.map(exp::<false>)
     }
 
     /// 1/(1 + e^−x).
     #[inline(always)]
-    pub fn sigmoid(self) -> Lane {
-        self.map(|x| 1.0 / (1.0 + exp(-x)))
+    pub fn sigmoid<const FUSED: bool>(self) -> Lane {
+        self.map(|x| 1.0 / (1.0 + exp::<FUSED>(-x)))
     }
 }
 
@@ -127,30 +134,34 @@ impl IndexMut<usize> for Lane {
 
 /// e^x to about one unit in the last place, saturating beyond ±708: x = n ln 2 + r and the Taylor series of e^r.
 #[inline(always)]
-fn exp(x: f64) -> f64 {
+fn exp<const FUSED: bool>(x: f64) -> f64 {
     // Adding 1.5 · 2^52 rounds to an integer, which stands in the lowest bits.
     const ROUND: f64 = 1.5 * (1u64 << 52) as f64;
     // ln 2 in two parts, the first with 20 trailing zero bits, so that n times it is exact.
     const LN_2_HIGH: f64 = f64::from_bits(std::f64::consts::LN_2.to_bits() & !0xF_FFFF);
     const LN_2_LOW: f64 = (std::f64::consts::LN_2 - LN_2_HIGH) + 2.319_046_813_846_299_6e-17;
+    // 1/12! … 1/2!.
+    const SERIES: [f64; 11] = [
+        1.0 / 479_001_600.0,
+        1.0 / 39_916_800.0,
+        1.0 / 3_628_800.0,
+        1.0 / 362_880.0,
+        1.0 / 40_320.0,
+        1.0 / 5_040.0,
+        1.0 / 720.0,
+        1.0 / 120.0,
+        1.0 / 24.0,
+        1.0 / 6.0,
+        0.5,
+    ];
+    let product_and = |a: f64, b: f64, c: f64| if FUSED { a.mul_add(b, c) } else { a * b + c };
     let x = x.clamp(-708.0, 708.0);
-    let rounded = x * std::f64::consts::LOG2_E + ROUND;
+    let rounded = product_and(x, std::f64::consts::LOG2_E, ROUND);
     let n = rounded - ROUND;
-    let r = (x - n * LN_2_HIGH) - n * LN_2_LOW;
-    let mut series = 1.0 / 6_227_020_800.0;
-    series = series * r + 1.0 / 479_001_600.0;
-    series = series * r + 1.0 / 39_916_800.0;
-    series = series * r + 1.0 / 3_628_800.0;
-    series = series * r + 1.0 / 362_880.0;
-    series = series * r + 1.0 / 40_320.0;
-    series = series * r + 1.0 / 5_040.0;
-    series = series * r + 1.0 / 720.0;
-    series = series * r + 1.0 / 120.0;
-    series = series * r + 1.0 / 24.0;
-    series = series * r + 1.0 / 6.0;
-    series = series * r + 0.5;
+    let r = product_and(n, -LN_2_LOW, product_and(n, -LN_2_HIGH, x));
+    let series = SERIES.iter().fold(1.0 / 6_227_020_800.0, |sum, &term| product_and(sum, r, term));
     let power = f64::from_bits((rounded.to_bits().wrapping_add(1023) & 0x7FF) << 52);
-    (1.0 + (r + r * r * series)) * power
+    (1.0 + product_and(r * r, series, r)) * power
 }
 
 #[cfg(test)]
@@ -162,9 +173,10 @@ mod tests {
     fn exp_is_accurate() {
         for i in -70_000..=70_000 {
             let x = f64::from(i) * 0.010_037;
-            assert!((exp(x) / libm::exp(x) - 1.0).abs() < 6e-16, "{x}");
+            assert!((exp::<false>(x) / libm::exp(x) - 1.0).abs() < 6e-16, "{x}");
+            assert!((exp::<true>(x) / libm::exp(x) - 1.0).abs() < 6e-16, "{x}");
         }
-        assert!(exp(-1e9) > 0.0 && exp(1e9).is_finite() && exp(f64::NAN).is_nan());
+        assert!(exp::<false>(-1e9) > 0.0 && exp::<false>(1e9).is_finite() && exp::<false>(f64::NAN).is_nan());
     }
 
     #[test]

@@ -43,7 +43,12 @@ impl SwishMlpConfig {
     }
 }
 
-/// y = W x + b, W [outputs, inputs] by rows.
+/// Rows of a weight that stand together, input by input, so that a product reads them in order.
+const BAND: usize = 8;
+/// The same for the rows after the last whole band; an odd one is followed by zeros.
+const PAIR: usize = 2;
+
+/// y = W x + b, W [outputs, inputs] in bands of rows.
 #[derive(Debug, Clone)]
 struct Layer {
     outputs: usize,
@@ -63,6 +68,11 @@ pub fn layer_name(i: usize, layers: usize) -> String {
     if i < layers { i.to_string() } else { "out".to_owned() }
 }
 
+/// The kernel levels as constants. Both vector levels fuse multiplication and addition, so they give the same numbers.
+const PORTABLE: u8 = 0;
+const AVX2: u8 = 1;
+const AVX512: u8 = 2;
+
 thread_local! {
     /// The activations of two layers; a fresh vector for each call would cost page faults.
     static ACTIVATIONS: RefCell<[Vec<Lane>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
@@ -75,9 +85,8 @@ impl SwishMlp {
         for (i, (outputs, inputs)) in config.shapes(size).into_iter().enumerate() {
             let name = layer_name(i, config.layers);
             let w = tensor(weights, &format!("{name}.w"), &[inputs, outputs])?;
-            let w = (0..inputs * outputs).map(|n| w[n % inputs * outputs + n / inputs]).collect();
             let b = tensor(weights, &format!("{name}.b"), &[outputs])?;
-            layers.push(Layer { outputs, inputs, w, b });
+            layers.push(Layer::new(outputs, inputs, &w, b));
         }
         Ok(SwishMlp { layers })
     }
@@ -92,11 +101,11 @@ impl SwishMlp {
                 t: Lane,
                 x: [Lane; D],
             ) -> [Jet<D, O>; D] {
-                of.run(t, x)
+                of.run::<D, O, AVX512>(t, x)
             }
-            #[target_feature(enable = "avx2")]
+            #[target_feature(enable = "avx2,fma")]
             fn avx2<const D: usize, const O: usize>(of: &SwishMlp, t: Lane, x: [Lane; D]) -> [Jet<D, O>; D] {
-                of.run(t, x)
+                of.run::<D, O, AVX2>(t, x)
             }
             match Level::current() {
                 // SAFETY: `Level::current` is at most what the machine can run.
@@ -106,11 +115,15 @@ impl SwishMlp {
                 Level::Portable => {}
             }
         }
-        self.run(t, x)
+        self.run::<D, ORDER, PORTABLE>(t, x)
     }
 
     #[inline(always)]
-    fn run<const D: usize, const ORDER: usize>(&self, t: Lane, x: [Lane; D]) -> [Jet<D, ORDER>; D] {
+    fn run<const D: usize, const ORDER: usize, const LEVEL: u8>(
+        &self,
+        t: Lane,
+        x: [Lane; D],
+    ) -> [Jet<D, ORDER>; D] {
         let mut work = ACTIVATIONS.take();
         let [a, b] = &mut work;
         let columns = Jet::<D, ORDER>::COLUMNS;
@@ -120,10 +133,12 @@ impl SwishMlp {
         }
         a.extend_from_slice(Jet::<D, ORDER>::constant(t).columns());
         for (i, layer) in self.layers.iter().enumerate() {
-            layer.apply::<D, ORDER>(a, b);
+            layer.apply::<D, ORDER, LEVEL>(a, b);
             if i + 1 < self.layers.len() {
                 for neuron in b.chunks_exact_mut(columns) {
-                    neuron.copy_from_slice(Jet::<D, ORDER>::from_columns(neuron).swish().columns());
+                    let jet = Jet::<D, ORDER>::from_columns(neuron);
+                    let jet = if LEVEL == PORTABLE { jet.swish::<false>() } else { jet.swish::<true>() };
+                    neuron.copy_from_slice(jet.columns());
                 }
             }
             std::mem::swap(a, b);
@@ -147,54 +162,86 @@ fn tensor(weights: &Weights, name: &str, shape: &[usize]) -> Result<Vec<f64>, Nn
 }
 
 impl Layer {
-    /// y = W x + b, a row of columns for each neuron, in tiles whose sums fit the registers: about 20 of eight numbers.
+    /// From the weight [inputs, outputs].
+    fn new(outputs: usize, inputs: usize, weight: &[f64], b: Vec<f64>) -> Layer {
+        let whole = outputs / BAND * BAND;
+        let mut w = Vec::new();
+        let mut band = |first: usize, rows: usize| {
+            for i in 0..inputs {
+                let row = |row: usize| if row < outputs { weight[i * outputs + row] } else { 0.0 };
+                w.extend((first..first + rows).map(row));
+            }
+        };
+        (0..whole).step_by(BAND).for_each(|first| band(first, BAND));
+        (whole..outputs).step_by(PAIR).for_each(|first| band(first, PAIR));
+        Layer { outputs, inputs, w, b }
+    }
+
+    /// y = W x + b, a row of columns for each neuron, in tiles whose sums fit the registers.
     #[inline(always)]
-    fn apply<const D: usize, const ORDER: usize>(&self, x: &[Lane], y: &mut Vec<Lane>) {
-        y.resize(self.outputs * Jet::<D, ORDER>::COLUMNS, Lane::ZERO);
-        match (D, ORDER) {
-            (_, 0) => self.tiles::<1, 8, 1>(x, y),
-            (1, 1) => self.tiles::<2, 8, 2>(x, y),
-            (_, 1) => self.tiles::<3, 6, 3>(x, y),
-            (1, _) => self.tiles::<4, 4, 4>(x, y),
-            _ => self.tiles::<10, 4, 5>(x, y),
+    fn apply<const D: usize, const ORDER: usize, const LEVEL: u8>(&self, x: &[Lane], y: &mut Vec<Lane>) {
+        y.resize(self.outputs.next_multiple_of(PAIR) * Jet::<D, ORDER>::COLUMNS, Lane::ZERO);
+        // A register of AVX-512 holds eight numbers, and there are 32; elsewhere there is room for half as many sums or less.
+        if LEVEL == AVX512 {
+            match (D, ORDER) {
+                (_, 0) => self.product::<1, 8, 1, LEVEL>(x, y),
+                (1, 1) => self.product::<2, 8, 2, LEVEL>(x, y),
+                (_, 1) => self.product::<3, 8, 3, LEVEL>(x, y),
+                (1, _) => self.product::<4, 8, 2, LEVEL>(x, y),
+                _ => self.product::<10, 8, 2, LEVEL>(x, y),
+            }
+        } else {
+            match (D, ORDER) {
+                (_, 0) => self.product::<1, 4, 1, LEVEL>(x, y),
+                (1, 1) => self.product::<2, 4, 1, LEVEL>(x, y),
+                (_, 1) => self.product::<3, 4, 1, LEVEL>(x, y),
+                (1, _) => self.product::<4, 4, 1, LEVEL>(x, y),
+                _ => self.product::<10, 4, 1, LEVEL>(x, y),
+            }
         }
     }
 
-    /// The product in tiles of J neurons and K of the C columns, K dividing C.
+    /// The product in tiles of J neurons and K of the C columns; K divides C, and J the rows of a band.
     #[inline(always)]
-    fn tiles<const C: usize, const J: usize, const K: usize>(&self, x: &[Lane], y: &mut [Lane]) {
+    fn product<const C: usize, const J: usize, const K: usize, const LEVEL: u8>(
+        &self,
+        x: &[Lane],
+        y: &mut [Lane],
+    ) {
+        let whole = self.outputs / BAND * BAND;
         for column in (0..C).step_by(K) {
-            let mut first = 0;
-            while first + J <= self.outputs {
-                self.tile::<C, J, K>(x, y, first, column);
-                first += J;
+            for first in (0..whole).step_by(J) {
+                self.tile::<C, J, K, BAND, LEVEL>(x, y, first, column);
             }
-            for row in first..self.outputs {
-                self.tile::<C, 1, K>(x, y, row, column);
+            for first in (whole..self.outputs).step_by(PAIR) {
+                self.tile::<C, PAIR, K, PAIR, LEVEL>(x, y, first, column);
             }
         }
     }
 
+    /// J neurons from `first`, in a band of ROWS rows.
     #[inline(always)]
-    fn tile<const C: usize, const J: usize, const K: usize>(
+    fn tile<const C: usize, const J: usize, const K: usize, const ROWS: usize, const LEVEL: u8>(
         &self,
         x: &[Lane],
         y: &mut [Lane],
         first: usize,
         column: usize,
     ) {
-        let rows: [&[f64]; J] = std::array::from_fn(|j| &self.w[(first + j) * self.inputs..][..self.inputs]);
         // The bias is a constant: no derivatives.
         let mut sums: [[Lane; K]; J] = std::array::from_fn(|j| {
-            let bias = self.b[first + j];
+            let bias = self.b.get(first + j).copied().unwrap_or(0.0);
             std::array::from_fn(|k| if column + k == 0 { Lane::splat(bias) } else { Lane::ZERO })
         });
-        for (i, x) in x.chunks_exact(C).enumerate().take(self.inputs) {
+        let inside = first % ROWS;
+        let band = &self.w[(first - inside) * self.inputs..][..ROWS * self.inputs];
+        for (w, x) in band.chunks_exact(ROWS).zip(x.chunks_exact(C)) {
             let x: [Lane; K] = std::array::from_fn(|k| x[column + k]);
             for j in 0..J {
-                let w = rows[j][i];
+                let w = w[inside + j];
                 for k in 0..K {
-                    sums[j][k] += w * x[k];
+                    sums[j][k] =
+                        if LEVEL == PORTABLE { sums[j][k] + w * x[k] } else { x[k].mul_add(w, sums[j][k]) };
                 }
             }
         }

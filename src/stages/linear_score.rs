@@ -10,6 +10,7 @@ use crate::diffusion::mixture::{Mixture, MixtureScore};
 use crate::diffusion::ode::Tolerance;
 use crate::diffusion::reverse::{Reverse, Scheme};
 use crate::diffusion::sde::{Sde, Simple};
+use crate::diffusion::time_spacing::TimeSpacing;
 use crate::diffusion::wkb::likelihoods;
 use crate::random::Streams;
 use rayon::prelude::*;
@@ -168,7 +169,12 @@ fn sampled_variance(p: &Params, control: &LinearControl, h: f64) -> f64 {
     const BLOCK: usize = 256;
     let score =
         MixtureScore { data: Mixture::<1>::normal(control.variance), sde: control.sde, error: control.error };
-    let reverse = Reverse { sde: control.sde, h, steps: p.steps, scheme: Scheme::EulerMaruyama };
+    let reverse = Reverse {
+        sde: control.sde,
+        h,
+        times: TimeSpacing::Equal.times(&control.sde, p.steps),
+        scheme: Scheme::EulerMaruyama,
+    };
     // Different h and ε have different streams, so that the points of the figure are independent.
     let purpose = format!("linear-score samples {:x} {:x}", control.error.to_bits(), h.to_bits());
     let streams = Streams::new(p.seed, &purpose);

@@ -27,7 +27,7 @@ pub struct Sample;
 pub struct Params {
     /// Number of samples.
     pub count: usize,
-    /// `ancestral`, `ddim`, `heun`, `dpm-solver` or `refined`.
+    /// `ancestral`, `ddim`, `heun`, `dpm-solver`, `refined` or `h-family`.
     #[serde(deserialize_with = "choice::read")]
     #[schemars(schema_with = "choice::schema::<Sampler>")]
     pub sampler: Sampler,
@@ -158,6 +158,11 @@ pub fn check_sampler(sampler: &Sampler, checks: &mut Checks) {
     if let Sampler::Ddim(d) = sampler {
         checks.ensure((0.0..=1.0).contains(&d.eta), "sampler.ddim.eta", || {
             format!("must be from 0 to 1, but is {}", d.eta)
+        });
+    }
+    if let Sampler::HFamily(f) = sampler {
+        checks.ensure(f.h >= 0.0 && f.h.is_finite(), "sampler.h-family.h", || {
+            format!("must be 0 or more, but is {}", f.h)
         });
     }
     if let Sampler::Refined(r) = sampler {

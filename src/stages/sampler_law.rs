@@ -29,7 +29,7 @@ pub struct SamplerLaw;
 pub struct Params {
     /// Number of paths.
     pub paths: usize,
-    /// A sampler with noise: `ancestral`, or `ddim` with η above 0.
+    /// A sampler with noise: `ancestral`, `ddim` with η above 0 or `h-family` with h above 0.
     #[serde(deserialize_with = "choice::read")]
     #[schemars(schema_with = "choice::schema::<Sampler>")]
     pub sampler: Sampler,
@@ -97,10 +97,11 @@ impl Stage for SamplerLaw {
         let quiet = match p.sampler {
             Sampler::Ancestral(_) => false,
             Sampler::Ddim(d) => d.eta == 0.0,
+            Sampler::HFamily(f) => f.h == 0.0,
             _ => true,
         };
         checks.ensure(!quiet, "sampler", || {
-            "must have noise, so that paths have a probability: `ancestral`, or `ddim` with `eta` above 0"
+            "must have noise, so that paths have a probability: `ancestral`, `ddim` with `eta` above 0 or `h-family` with `h` above 0"
                 .into()
         });
         checks.0

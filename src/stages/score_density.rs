@@ -7,15 +7,18 @@ use super::numbers;
 use super::score_likelihood::{Terminal, points, terminal_density};
 use super::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
 use crate::diffusion::fokker_planck::{self, Grid};
+use crate::diffusion::mixture::Mixture;
 use crate::diffusion::reverse::{Reverse, Scheme};
 use crate::diffusion::score_model::{ModelScore, ScoreModel};
-use crate::diffusion::transition_density::{self, Batch, Measured};
+use crate::diffusion::time_spacing::TimeSpacing;
+use crate::diffusion::transition_density::{self, Batch, Measured, Noise};
 use crate::metrics::statistics::mean;
 use crate::random::Streams;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::TAU;
+use std::ops::Range;
 
 /// The likelihood of the reverse process at each h, measured.
 pub struct ScoreDensity;
@@ -79,7 +82,7 @@ pub struct Params {
     pub method: Method,
     /// How many of the points are taken, the first ones; all if left out.
     pub count: Option<usize>,
-    /// The density that the grid starts from; paths start from the prior.
+    /// The density that the process starts from.
     pub terminal: Terminal,
     /// The seed of the paths.
     pub seed: u64,
@@ -104,13 +107,22 @@ const BATCHES: usize = 20;
 struct Row {
     h: f64,
     log_density: Vec<Option<f64>>,
-    nll: f64,
-    error: f64,
+    /// The mean over the points that have a density, and its standard error; none without such points.
+    nll: Option<f64>,
+    error: Option<f64>,
+}
+
+impl Row {
+    fn new(h: f64, log_density: Vec<Option<f64>>, nll: f64, error: f64) -> Row {
+        let any = log_density.iter().any(Option::is_some);
+        Row { h, log_density, nll: any.then_some(nll), error: any.then_some(error) }
+    }
 }
 
 impl Stage for ScoreDensity {
     type Params = Params;
     const KIND: &'static str = "score-density";
+    const NUMERIC: bool = true;
     const SUMMARY: &'static str = "The negative log-likelihood of points under the reverse process at each h, measured on a grid or by sampled paths.";
 
     fn inputs() -> Inputs {
@@ -165,9 +177,6 @@ impl Stage for ScoreDensity {
                 checks.ensure(m.least >= 1.0, "method.paths.least", || {
                     format!("must be at least 1, but is {}", m.least)
                 });
-                checks.ensure(p.terminal == Terminal::Prior, "terminal", || {
-                    "paths start from the `prior`".into()
-                });
             }
         }
         checks.0
@@ -201,7 +210,7 @@ fn on_grid(p: &Params, grid: &GridParams, ctx: &Context, model: &ScoreModel) -> 
     let row = |q: &fokker_planck::GridDensity| {
         let log_density: Vec<Option<f64>> = points.iter().map(|x| q.at(x[0])).collect();
         let known: Vec<f64> = log_density.iter().filter_map(|q| q.map(|q| -q)).collect();
-        Row { h: q.h, log_density, nll: mean(&known), error: 0.0 }
+        Row::new(q.h, log_density, mean(&known), 0.0)
     };
     Ok(found.iter().map(row).collect())
 }
@@ -214,14 +223,20 @@ fn by_paths<const D: usize>(
 ) -> Result<Vec<Row>, StageError> {
     let score = model.score::<D>()?;
     let points = points::<D>(ctx, p.count)?;
+    let terminal = terminal_density(p.terminal, model, &score)?;
     let count = paths.paths / BATCHES;
+    let sde = model.config.sde;
+    let times = TimeSpacing::Equal.times(&sde, paths.steps);
+    let streams = ["starts", "noise"].map(|part| Streams::new(p.seed, &format!("score-density {part}")));
+    let noise = Noise { starts: &streams[0], steps: &streams[1] };
     // Sums and squares of every batch done, h by h.
     let (done, mut sums) = numbers::resume(ctx)?;
     let tasks: Vec<(f64, usize)> =
         p.h.iter().flat_map(|&h| (0..BATCHES).map(move |batch| (h, batch))).collect();
     for (i, &(h, batch)) in tasks.iter().enumerate().skip(done as usize) {
-        let reverse = Reverse { sde: model.config.sde, h, steps: paths.steps, scheme: Scheme::Heun };
-        let found = in_parts(p, ctx, &score, &reverse, (batch * count) as u64, count, &points)?;
+        let reverse = Reverse { sde, h, times: times.clone(), scheme: Scheme::Heun };
+        let batch = (batch * count) as u64..((batch + 1) * count) as u64;
+        let found = in_parts(ctx, &score, &reverse, &terminal, noise, batch, &points)?;
         sums.extend(found.sums);
         sums.extend(found.squares);
         let done = i + 1;
@@ -239,7 +254,7 @@ fn by_paths<const D: usize>(
         .collect();
     let likelihood = likelihood(ctx, points.len())?;
     let row = |(&h, batches): (&f64, &[Batch])| {
-        let last = Reverse { sde: model.config.sde, h, steps: paths.steps, scheme: Scheme::EulerMaruyama };
+        let last = Reverse { sde, h, times: times.clone(), scheme: Scheme::EulerMaruyama };
         let reach =
             libm::pow(TAU * last.noise_variance(paths.steps - 1), 0.5 * D as f64) * paths.paths as f64;
         let near = |point: usize| match &likelihood {
@@ -248,7 +263,7 @@ fn by_paths<const D: usize>(
         };
         let Measured { log_density, nll, error, .. } =
             transition_density::measured(batches, |point| near(point) >= paths.least);
-        Row { h, log_density, nll, error }
+        Row::new(h, log_density, nll, error)
     };
     Ok(p.h.iter().zip(batches.chunks_exact(BATCHES)).map(row).collect())
 }
@@ -258,27 +273,27 @@ const PART: usize = 512;
 
 /// A batch in parts on the threads granted, added in order.
 fn in_parts<const D: usize>(
-    p: &Params,
     ctx: &Context,
     score: &ModelScore<D>,
     reverse: &Reverse,
-    first: u64,
-    count: usize,
+    terminal: &Mixture<D>,
+    noise: Noise,
+    batch: Range<u64>,
     points: &[[f64; D]],
 ) -> Result<Batch, StageError> {
-    let streams = Streams::new(p.seed, "score-density noise");
-    let parts: Vec<usize> = (0..count).step_by(PART).collect();
+    let parts: Vec<u64> = batch.clone().step_by(PART).collect();
     let parts: Vec<Batch> = parts
         .into_par_iter()
         .map(|start| {
             if ctx.cancelled() {
                 return Err(StageError::Cancelled);
             }
-            let size = PART.min(count - start);
-            Ok(transition_density::batch(score, reverse, &streams, first + start as u64, size, points))
+            let part = start..(start + PART as u64).min(batch.end);
+            Ok(transition_density::batch(score, reverse, terminal, noise, part, points))
         })
         .collect::<Result<_, StageError>>()?;
-    let mut total = Batch { paths: count, sums: vec![0.0; points.len()], squares: vec![0.0; points.len()] };
+    let paths = parts.iter().map(|part| part.paths).sum();
+    let mut total = Batch { paths, sums: vec![0.0; points.len()], squares: vec![0.0; points.len()] };
     for part in parts {
         for i in 0..points.len() {
             total.sums[i] += part.sums[i];
@@ -325,10 +340,10 @@ fn write(ctx: &Context, rows: &[Row]) -> Result<(), StageError> {
     let mut table = Columns::default();
     table
         .numbers("h", rows.iter().map(|row| Some(row.h)))
-        .numbers("nll", rows.iter().map(|row| Some(row.nll)))
-        .numbers("nll_error", rows.iter().map(|row| Some(row.error)))
-        .numbers("nll_lower", rows.iter().map(|row| Some(row.nll - 1.96 * row.error)))
-        .numbers("nll_upper", rows.iter().map(|row| Some(row.nll + 1.96 * row.error)))
+        .numbers("nll", rows.iter().map(|row| row.nll))
+        .numbers("nll_error", rows.iter().map(|row| row.error))
+        .numbers("nll_lower", rows.iter().map(|row| Some(row.nll? - 1.96 * row.error?)))
+        .numbers("nll_upper", rows.iter().map(|row| Some(row.nll? + 1.96 * row.error?)))
         .integers("resolved", rows.iter().map(|row| Some(resolved(row) as i64)))
         .numbers(
             "share_resolved",

@@ -59,6 +59,7 @@ const KEPT: usize = 5;
 impl Stage for ScoreLikelihood {
     type Params = Params;
     const KIND: &'static str = "score-likelihood";
+    const NUMERIC: bool = true;
     const SUMMARY: &'static str = "The negative log-likelihood of points under a score model: at h = 0, and its first-order coefficient in h (WKB).";
 
     fn inputs() -> Inputs {

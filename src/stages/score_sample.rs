@@ -9,6 +9,7 @@ use crate::diffusion::ode::{OdeError, Tolerance};
 use crate::diffusion::reverse::{Reverse, Scheme, probability_flow};
 use crate::diffusion::score_model::{ModelScore, ScoreModel};
 use crate::diffusion::sde::Sde;
+use crate::diffusion::time_spacing::TimeSpacing;
 use crate::metrics::statistics::{chi_square_cdf, chi_square_quantile, kolmogorov_smirnov};
 use crate::random::Streams;
 use rayon::prelude::*;
@@ -23,10 +24,10 @@ pub struct ScoreSample;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
-    /// Equal steps with the drift at their beginning.
+    /// Steps with the drift at their beginning.
     #[default]
     EulerMaruyama,
-    /// Equal steps with the mean of the drifts at both ends; two evaluations each.
+    /// Steps with the mean of the drifts at both ends; two evaluations each.
     Heun,
     /// Runge-Kutta steps of order 5 with error control, for h = 0 only.
     Adaptive,
@@ -44,6 +45,8 @@ pub struct Params {
     pub method: Method,
     /// Number of steps; `adaptive` chooses its own.
     pub steps: usize,
+    /// Where the steps' times lie; `adaptive` chooses its own.
+    pub spacing: TimeSpacing,
     /// The error per step of `adaptive`, absolute and relative.
     pub tolerance: f64,
     /// How many samples' whole paths are kept; with more than 0 there are the outputs `paths` and, with `euler-maruyama` at h > 0,
@@ -60,6 +63,7 @@ impl Default for Params {
             h: 1.0,
             method: Method::default(),
             steps: 1000,
+            spacing: TimeSpacing::default(),
             tolerance: 1e-5,
             paths: 0,
             seed: 0,
@@ -70,7 +74,7 @@ impl Default for Params {
 impl Params {
     fn reverse(&self, sde: Sde) -> Reverse {
         let scheme = if self.method == Method::Heun { Scheme::Heun } else { Scheme::EulerMaruyama };
-        Reverse { sde, h: self.h, steps: self.steps, scheme }
+        Reverse { sde, h: self.h, times: self.spacing.times(&sde, self.steps), scheme }
     }
 
     fn has_actions(&self) -> bool {
@@ -85,6 +89,7 @@ const BLOCK: usize = 128;
 impl Stage for ScoreSample {
     type Params = Params;
     const KIND: &'static str = "score-sample";
+    const NUMERIC: bool = true;
     const SUMMARY: &'static str = "Draws samples from a score model by the reverse process with noise h, from the probability flow (0) to the SDE (1) and beyond.";
 
     fn inputs() -> Inputs {
@@ -138,7 +143,14 @@ impl Stage for ScoreSample {
 
 fn run<const D: usize>(p: &Params, ctx: &Context, model: &ScoreModel) -> Result<(), StageError> {
     let score = model.score::<D>()?;
-    let reverse = p.reverse(model.config.sde);
+    let sde = model.config.sde;
+    if p.spacing == TimeSpacing::LogSnr && sde.variance(sde.times().0) == 0.0 {
+        return Err(StageError::with_help(
+            "`spacing: log-snr` of a model whose times begin at 0, where there is no noise",
+            "set `spacing: equal`, or train with a `t_min` above 0",
+        ));
+    }
+    let reverse = p.reverse(sde);
     let streams = Streams::new(p.seed, "reverse noise");
     let (_, mut x) = numbers::resume(ctx)?;
     while x.len() < p.count * D {
@@ -222,7 +234,7 @@ fn write_paths<const D: usize>(
     table
         .integers("path", rows().map(|(path, _, _)| Some(path as i64)))
         .integers("step", rows().map(|(_, step, _)| Some(step as i64)))
-        .numbers("time", rows().map(|(_, step, _)| Some(reverse.time(step))));
+        .numbers("time", rows().map(|(_, step, _)| Some(reverse.times[step])));
     for (d, name) in ["x", "y"].into_iter().enumerate().take(D) {
         table.numbers(name, rows().map(|(_, _, x)| Some(x[d])));
     }
@@ -235,7 +247,7 @@ fn write_actions<const D: usize>(
     reverse: &Reverse,
     actions: &[f64],
 ) -> Result<(), StageError> {
-    let degrees = (D * reverse.steps) as f64;
+    let degrees = (D * reverse.steps()) as f64;
     let value = |path: usize| 2.0 * actions[path] / reverse.h;
     let values: Vec<f64> = (0..actions.len()).map(value).collect();
     let (_, p_value) = kolmogorov_smirnov(&values, |x| chi_square_cdf(x, degrees));
