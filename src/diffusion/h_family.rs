@@ -72,8 +72,10 @@ mod tests {
     fn same(a: &[Step], b: &[Step]) {
         assert_eq!(a.len(), b.len());
         for (a, b) in a.iter().zip(b) {
-            assert_eq!((a.t, a.alpha_bar), (b.t, b.alpha_bar));
-            for (x, y) in [(a.clean, b.clean), (a.state, b.state), (noise(a), noise(b))] {
+            assert_eq!(a.t, b.t);
+            for (x, y) in
+                [(a.alpha_bar, b.alpha_bar), (a.clean, b.clean), (a.state, b.state), (noise(a), noise(b))]
+            {
                 assert!((x - y).abs() < 1e-9, "{a:?} {b:?}");
             }
         }
