@@ -1,4 +1,4 @@
-//! Importance sampling of the step t (Nichol and Dhariwal 2021, section 3.3): p_t ∝ √E[L_t²] over the last ten losses of each
+//! Importance sampling of the step t (Nichol and Dhariwal 2021, section 3.3): `p_t ∝ √E[L_t²]` over the last ten losses of each
 //! step, uniform until every step has ten.
 
 use crate::random::Stream;

@@ -43,17 +43,21 @@ pub fn path_actions<D: Denoiser>(
     Ok(actions)
 }
 
-/// Σ ‖x_{t−1} − x_t‖²/(2 σ_t²) of each of `count` paths over the noisy steps, with fixed σ: the action of the same displacements if nothing drew them.
+/// Σ ‖x_{t−1} − x_t‖²/(2 σ_t²) of each of `count` paths over the noisy steps, with β_t for a learned σ_t²: the action of the same
+/// displacements if nothing drew them.
 pub fn kinetic_actions(steps: &[Step], states: &[Vec<f64>], count: usize) -> Vec<f64> {
     let mut actions = vec![0.0; count];
     for (step, pair) in steps.iter().zip(states.windows(2)) {
-        let Sigma::Fixed(sigma) = step.sigma else { continue };
-        if sigma == 0.0 {
+        let variance = match step.sigma {
+            Sigma::Fixed(sigma) => sigma * sigma,
+            Sigma::Learned { log_beta, .. } => libm::exp(log_beta),
+        };
+        if variance == 0.0 {
             continue;
         }
         let size = pair[0].len() / count.max(1);
         for (k, (to, from)) in pair[1].iter().zip(&pair[0]).enumerate() {
-            actions[k / size] += (to - from).powi(2) / (2.0 * sigma * sigma);
+            actions[k / size] += (to - from).powi(2) / (2.0 * variance);
         }
     }
     actions
