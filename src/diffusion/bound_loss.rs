@@ -3,6 +3,7 @@
 //! The bound is `L = Σ_{t≥2} KL(q(x_{t−1}|x_t, x_0) ‖ p_θ(x_{t−1}|x_t)) + E[−ln p_θ(x_0|x_1)]` and a prior term that nothing is
 //! trained on (Sohl-Dickstein 2015; Ho 2020, eq. 5). Each term is estimated at the t of a sample, in bits per number.
 
+use super::bound_terms::{decoder, divergence};
 use super::importance::Importance;
 use super::objective::{Batch, BatchLoss, NoisyStep, Predictor, noised, rows, squared_error};
 use super::schedule::{Schedule, Variance};
@@ -11,7 +12,7 @@ use crate::random::Stream;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result as TensorResult, Shape, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::f64::consts::{FRAC_1_SQRT_2, LN_2, PI};
+use std::f64::consts::LN_2;
 use std::sync::{Arc, OnceLock};
 
 /// The variational bound, in bits per number.
@@ -178,8 +179,8 @@ pub struct Coefficients {
     ln_beta: f64,
     /// ln σ_t², where it is fixed.
     fixed: Option<f64>,
-    /// 1/(L − 1): half the width of a bin of grey levels in [−1, 1].
-    half_bin: Option<f64>,
+    /// The grey levels of images.
+    levels: Option<u32>,
 }
 
 impl Coefficients {
@@ -202,7 +203,7 @@ impl Coefficients {
             ln_beta_tilde: clipped,
             ln_beta: libm::log(beta),
             fixed,
-            half_bin: levels.map(|levels| 1.0 / f64::from(levels.max(2) - 1)),
+            levels,
         }
     }
 
@@ -213,60 +214,16 @@ impl Coefficients {
             let share = 0.5 * (v + 1.0);
             share * self.ln_beta + (1.0 - share) * self.ln_beta_tilde
         });
-        let (value, by_mean, by_ln_variance) = match self.t {
-            1 => decoder(x0, mean, ln_variance, self.half_bin),
+        let term = match self.t {
+            1 => decoder(x0, mean, ln_variance, self.levels),
             _ => {
                 let target = self.posterior_clean * x0 + self.posterior_state * x;
                 divergence(target, self.ln_beta_tilde, mean, ln_variance)
             }
         };
         let by_v = if self.fixed.is_some() { 0.0 } else { 0.5 * (self.ln_beta - self.ln_beta_tilde) };
-        (value, -self.noise * by_mean, by_v * by_ln_variance)
+        (term.value, -self.noise * term.by_mean, by_v * term.by_log_variance)
     }
-}
-
-/// KL(N(a, e^p) ‖ N(b, e^q)) in nats, and its slopes in b and q.
-fn divergence(a: f64, p: f64, b: f64, q: f64) -> (f64, f64, f64) {
-    let difference = b - a;
-    let inverse = libm::exp(-q);
-    let ratio = libm::exp(p - q) + difference * difference * inverse;
-    (0.5 * (q - p + ratio - 1.0), difference * inverse, 0.5 * (1.0 - ratio))
-}
-
-/// −ln of the probability that N(b, e^q) gives the bin of x0 (Ho 2020, eq. 13), or of its density where there are no
-/// bins, with the slopes in b and q. The bins at the edges are open.
-fn decoder(x0: f64, b: f64, q: f64, half_bin: Option<f64>) -> (f64, f64, f64) {
-    let Some(half) = half_bin else {
-        let squared = (x0 - b) * (x0 - b) * libm::exp(-q);
-        let value = 0.5 * (libm::log(2.0 * PI) + q + squared);
-        return (value, (b - x0) * libm::exp(-q), 0.5 * (1.0 - squared));
-    };
-    let sigma = libm::exp(0.5 * q);
-    let (low, high) = ((x0 - half - b) / sigma, (x0 + half - b) / sigma);
-    // Values are exact multiples of the bins only up to f32.
-    let (lowest, highest) = (x0 - half < -1.0, x0 + half > 1.0);
-    let tail = |z: f64| 0.5 * libm::erfc(z * FRAC_1_SQRT_2);
-    // From the nearer tail, so that nothing cancels.
-    let probability = match (lowest, highest) {
-        (true, true) => 1.0,
-        (true, false) => tail(-high),
-        (false, true) => tail(low),
-        _ if low > 0.0 => tail(low) - tail(high),
-        _ => tail(-high) - tail(-low),
-    };
-    let density = |z: f64| libm::exp(-0.5 * z * z) / (2.0 * PI).sqrt();
-    let (at_low, at_high) =
-        (if lowest { 0.0 } else { density(low) }, if highest { 0.0 } else { density(high) });
-    let (low, high) = (if lowest { 0.0 } else { low }, if highest { 0.0 } else { high });
-    // Below the floor the density of the middle stands for the bin, so that the slopes stay right.
-    if probability < 1e-12 {
-        let squared = (x0 - b) * (x0 - b) / (sigma * sigma);
-        let value = 0.5 * (libm::log(2.0 * PI) + q + squared) - libm::log(2.0 * half);
-        return (value, (b - x0) / (sigma * sigma), 0.5 * (1.0 - squared));
-    }
-    let by_mean = (at_high - at_low) / (sigma * probability);
-    let by_ln_variance = 0.5 * (high * at_high - low * at_low) / probability;
-    (-libm::log(probability), by_mean, by_ln_variance)
 }
 
 /// A sample at a step.
@@ -372,33 +329,6 @@ mod tests {
                 }
             }
         }
-    }
-
-    /// The decoder's probabilities of the 17 levels sum to one for any mean and variance, also far outside.
-    #[test]
-    fn the_decoder_is_a_distribution() {
-        for (mean, sigma) in [(0.0, 0.3), (0.9, 0.05), (-1.2, 0.2), (0.3, 0.02)] {
-            let q = 2.0 * libm::log(sigma);
-            let levels = (0..17).map(|l| 2.0 * f64::from(l) / 16.0 - 1.0);
-            let sum: f64 = levels.map(|x0| libm::exp(-decoder(x0, mean, q, Some(1.0 / 16.0)).0)).sum();
-            assert!((sum - 1.0).abs() < 1e-9, "{sum}");
-        }
-    }
-
-    /// The divergence is ∫ p ln(p/q): by a sum over a fine grid (error below 1e-8 for smooth functions).
-    #[test]
-    fn divergence_of_normal_laws() {
-        let (a, p, b, q) = (0.3, libm::log(0.04), -0.1, libm::log(0.09));
-        let ln = |x: f64, m: f64, v: f64| -0.5 * ((x - m).powi(2) / v + libm::log(2.0 * PI * v));
-        let h = 1e-3;
-        let sum: f64 = (-3000..3000)
-            .map(|i| {
-                let x = f64::from(i) * h;
-                let own = ln(x, a, 0.04);
-                h * libm::exp(own) * (own - ln(x, b, 0.09))
-            })
-            .sum();
-        assert!((divergence(a, p, b, q).0 - sum).abs() < 1e-8);
     }
 
     /// ε_θ = c x, v = k x.

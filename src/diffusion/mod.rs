@@ -7,10 +7,12 @@ pub mod action_matching;
 pub mod ancestral;
 pub mod bound;
 pub mod bound_loss;
+pub mod bound_terms;
 pub mod chain;
 pub mod ddim;
 pub mod dpm_solver;
-pub mod exact_denoiser;
+#[cfg(test)]
+mod exact_denoiser;
 pub mod flow_likelihood;
 pub mod flow_matching;
 pub mod fokker_planck;
