@@ -236,12 +236,6 @@ const INTERFACE_FILES: [&str; 5] = ["stage", "context", "registry", "mod", "fing
 const INTERFACE_FOLDERS: [&str; 4] = ["cli", "engine", "pipeline", "store"];
 const INTERFACE_CRATES: [&str; 5] = ["thiserror", "tracing", "serde", "schemars", "sha2"];
 
-/// Library files that no kind uses, each with the reason.
-const UNUSED: &[(&str, &str)] = &[(
-    "src/diffusion/path_action.rs",
-    "for programs: the action of stored paths, which tests ancestral sampling by its χ² law",
-)];
-
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -439,12 +433,7 @@ fn every_library_file_belongs_to_a_kind() {
             line.trim().is_empty() || line.starts_with("#") || line.contains("mod ") && line.ends_with(';')
         });
         let used = FINGERPRINTS.iter().any(|fingerprint| holds(fingerprint, &file));
-        let excused = UNUSED.iter().any(|(unused, _)| *unused == file);
-        assert!(
-            used || excused || only_modules,
-            "no kind is built from `{file}`: use it, delete it, or give the reason in `UNUSED`"
-        );
-        assert!(!(used && excused), "`{file}` is used: take it out of `UNUSED`");
+        assert!(used || only_modules, "no kind is built from `{file}`: use it or delete it");
     }
 }
 
