@@ -134,16 +134,6 @@ struct Moving {
 }
 
 vectorised! {
-    /// The rate of SiLU: silu'(x)·ẋ, in place of ẋ.
-    fn silu_rate(x: &[f32], rate: &mut [f32]) {
-        for (rate, &x) in rate.iter_mut().zip(x) {
-            let s = sigmoid(x);
-            *rate *= s * (1.0 + x * (1.0 - s));
-        }
-    }
-}
-
-vectorised! {
     /// From the gradients of silu(x) and of its rate to those of x and ẋ, in place.
     fn silu_rate_gradient(x: &[f32], rate: &[f32], dy: &mut [f32], drate: &mut [f32]) {
         for i in 0..x.len() {
@@ -180,7 +170,8 @@ impl Layers for Moving {
             let hidden =
                 [layer.forward(p, &h[0], &embedded[0], true), layer.forward(p, &h[1], &embedded[1], false)];
             let mut rate = Buffer::of(&hidden[1]);
-            silu_rate(&hidden[0], &mut rate);
+            // silu'(x)·ẋ: the same factor carries rates forward and gradients back.
+            silu_gradient(&hidden[0], &mut rate);
             let active = [silu(&hidden[0]), rate];
             tape.push(LayerTape { x: std::mem::replace(&mut h, active), hidden });
         }

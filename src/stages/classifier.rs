@@ -165,15 +165,11 @@ impl Stage for Classifier {
         checks.ensure(p.steps >= 1, "steps", || "must be at least 1".into());
         checks.ensure(p.batch >= 1, "batch", || "must be at least 1".into());
         checks.positive(&[("learning_rate", p.learning_rate)]);
-        checks.ensure(p.weight_decay >= 0.0 && p.weight_decay.is_finite(), "weight_decay", || {
-            format!("must be 0 or more, but is {}", p.weight_decay)
-        });
+        checks.not_negative(&[("weight_decay", p.weight_decay)]);
         checks.ensure((0.0..1.0).contains(&p.ema), "ema", || {
             format!("must be from 0 to below 1, but is {}", p.ema)
         });
-        checks.ensure(p.noise >= 0.0 && p.noise.is_finite(), "noise", || {
-            format!("must be 0 or more, but is {}", p.noise)
-        });
+        checks.not_negative(&[("noise", p.noise)]);
         if let Some(d) = &p.diffusion {
             checks.range("diffusion.timesteps", d.timesteps as u64, 1..=100_000);
             checks.ensure(d.embedding >= 2 && d.embedding.is_multiple_of(2), "diffusion.embedding", || {

@@ -249,21 +249,19 @@ impl Job<'_> {
             Method::Bound(_) => Vec::new(),
             Method::Flow(f) => self.nodes(&f)?,
         };
-        let (_, mut values) = numbers::resume(self.ctx)?;
-        while values.len() < self.data.count() * kept {
-            let first = values.len() / kept;
-            let last = (first + CHECKPOINT_EVERY.max(self.p.batch)).min(self.data.count());
-            let work = match self.p.method {
-                Method::Bound(_) => self.schedule().timesteps(),
-                Method::Flow(_) => nodes.len() - 1,
-            };
-            let done = AtomicU64::new((first * work) as u64);
-            let total = (self.data.count() * work) as u64;
-            let firsts: Vec<usize> = (first..last).step_by(self.p.batch).collect();
+        let work = match self.p.method {
+            Method::Bound(_) => self.schedule().timesteps(),
+            Method::Flow(_) => nodes.len() - 1,
+        };
+        let total = (self.data.count() * work) as u64;
+        let block = CHECKPOINT_EVERY.max(self.p.batch);
+        numbers::in_blocks(self.ctx, self.data.count(), kept, block, |range| {
+            let done = AtomicU64::new((range.start * work) as u64);
+            let firsts: Vec<usize> = range.clone().step_by(self.p.batch).collect();
             let blocks: Vec<Vec<f64>> = firsts
                 .into_par_iter()
                 .map(|first| {
-                    let count = self.p.batch.min(last - first);
+                    let count = self.p.batch.min(range.end - first);
                     let step_done = || {
                         let done = done.fetch_add(count as u64, Ordering::Relaxed) + count as u64;
                         self.ctx.progress(done, total, "steps of items");
@@ -275,12 +273,8 @@ impl Job<'_> {
                     }
                 })
                 .collect::<Result<_, StageError>>()?;
-            values.extend(blocks.into_iter().flatten());
-            if last < self.data.count() {
-                numbers::save(self.ctx, last as u64, &values)?;
-            }
-        }
-        Ok(values)
+            Ok(blocks.concat())
+        })
     }
 
     fn rows(&self, first: usize, count: usize) -> &[f32] {

@@ -2,11 +2,33 @@
 
 use super::context::Context;
 use super::stage::StageError;
+use std::ops::Range;
 
 /// Saves the numbers, whose meaning after `step` steps the stage knows.
 pub fn save(ctx: &Context, step: u64, numbers: &[f64]) -> Result<(), StageError> {
     let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
     ctx.save_checkpoint(step, |path| Ok(std::fs::write(path, &bytes)?))
+}
+
+/// What `compute` gives for the items 0 … `count` − 1, `kept` numbers for each: at most `block` items at a time from the latest
+/// checkpoint on, with a checkpoint after each block but the last.
+pub fn in_blocks(
+    ctx: &Context,
+    count: usize,
+    kept: usize,
+    block: usize,
+    mut compute: impl FnMut(Range<usize>) -> Result<Vec<f64>, StageError>,
+) -> Result<Vec<f64>, StageError> {
+    let (_, mut numbers) = resume(ctx)?;
+    while numbers.len() < count * kept {
+        let first = numbers.len() / kept;
+        let last = (first + block).min(count);
+        numbers.extend(compute(first..last)?);
+        if last < count {
+            save(ctx, last as u64, &numbers)?;
+        }
+    }
+    Ok(numbers)
 }
 
 /// The numbers of the latest checkpoint and its step; none and 0 where there is no checkpoint.

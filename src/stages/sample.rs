@@ -96,11 +96,7 @@ impl Stage for Sample {
         checks.ensure(p.batch >= 1, "batch", || "must be at least 1".into());
         checks.ensure(p.steps != Some(0), "steps", || "must be at least 1".into());
         check_sampler(&p.sampler, &mut checks);
-        if let Some((field, scale)) = p.guidance.scale() {
-            checks.ensure(scale >= 0.0 && scale.is_finite(), field, || {
-                format!("must be 0 or more, but is {scale}")
-            });
-        }
+        checks.not_negative(p.guidance.scale().as_slice());
         checks.ensure(p.classes.as_ref().is_none_or(|classes| !classes.is_empty()), "classes", || {
             "must have one class or more".into()
         });
@@ -161,9 +157,7 @@ pub fn check_sampler(sampler: &Sampler, checks: &mut Checks) {
         });
     }
     if let Sampler::HFamily(f) = sampler {
-        checks.ensure(f.h >= 0.0 && f.h.is_finite(), "sampler.h-family.h", || {
-            format!("must be 0 or more, but is {}", f.h)
-        });
+        checks.not_negative(&[("sampler.h-family.h", f.h)]);
     }
     if let Sampler::Refined(r) = sampler {
         checks.positive(&[("sampler.refined.rate", r.rate)]);

@@ -151,17 +151,15 @@ struct Job<'a> {
 impl Job<'_> {
     /// The numbers kept of all paths, batch by batch on the threads granted.
     fn values(&self) -> Result<Vec<f64>, StageError> {
-        let (_, mut values) = numbers::resume(self.ctx)?;
         let total = (self.p.paths * self.chain.len()) as u64;
-        while values.len() < self.p.paths * KEPT {
-            let first = values.len() / KEPT;
-            let last = (first + CHECKPOINT_EVERY.max(self.p.batch)).min(self.p.paths);
-            let done = AtomicU64::new((first * self.chain.len()) as u64);
-            let firsts: Vec<usize> = (first..last).step_by(self.p.batch).collect();
+        let block = CHECKPOINT_EVERY.max(self.p.batch);
+        numbers::in_blocks(self.ctx, self.p.paths, KEPT, block, |range| {
+            let done = AtomicU64::new((range.start * self.chain.len()) as u64);
+            let firsts: Vec<usize> = range.clone().step_by(self.p.batch).collect();
             let blocks: Vec<Vec<f64>> = firsts
                 .into_par_iter()
                 .map(|first| {
-                    let count = self.p.batch.min(last - first);
+                    let count = self.p.batch.min(range.end - first);
                     self.batch(first, count, || {
                         let done = done.fetch_add(count as u64, Ordering::Relaxed) + count as u64;
                         self.ctx.progress(done, total, "path steps");
@@ -169,12 +167,8 @@ impl Job<'_> {
                     })
                 })
                 .collect::<Result<_, StageError>>()?;
-            values.extend(blocks.into_iter().flatten());
-            if last < self.p.paths {
-                numbers::save(self.ctx, last as u64, &values)?;
-            }
-        }
-        Ok(values)
+            Ok(blocks.concat())
+        })
     }
 
     fn batch(

@@ -151,9 +151,7 @@ impl Stage for ScoreDensity {
         checks.ensure(!p.h.is_empty(), "h", || "must hold at least one value".into());
         let paths = matches!(p.method, Method::Paths(_));
         for (i, &h) in p.h.iter().enumerate() {
-            checks.ensure(h >= 0.0 && h.is_finite(), &format!("h[{i}]"), || {
-                format!("must be 0 or more, but is {h}")
-            });
+            checks.not_negative(&[(&format!("h[{i}]"), h)]);
             checks.ensure(!paths || h != 0.0, &format!("h[{i}]"), || {
                 "must be positive: without noise a path has no last law; `score-likelihood` gives h = 0"
                     .into()

@@ -143,15 +143,9 @@ fn run<const D: usize>(p: &Params, ctx: &Context, model: &ScoreModel) -> Result<
     let score = model.score::<D>()?;
     let points = points::<D>(ctx, p.count)?;
     let terminal = terminal_density(p.terminal, model, &score)?;
-    let (_, mut rows) = numbers::resume(ctx)?;
-    while rows.len() < points.len() * KEPT {
-        let first = rows.len() / KEPT;
-        let last = (first + CHECKPOINT_EVERY).min(points.len());
-        rows.extend(computed(p, ctx, model, &score, &terminal, &points, first..last)?);
-        if last < points.len() {
-            numbers::save(ctx, last as u64, &rows)?;
-        }
-    }
+    let rows = numbers::in_blocks(ctx, points.len(), KEPT, CHECKPOINT_EVERY, |range| {
+        computed(p, ctx, model, &score, &terminal, &points, range)
+    })?;
     let exact = score.data().map(|data| data.at(&model.config.sde, model.config.sde.times().0));
     let exact = points.iter().map(|&x| exact.as_ref().map(|law| -law.log_density(x))).collect();
     write(ctx, &points, &rows, exact)

@@ -115,7 +115,7 @@ impl Stage for ScoreSample {
         let mut checks = Checks::default();
         checks.ensure(p.count >= 1, "count", || "must be at least 1, but is 0".into());
         checks.ensure(p.steps >= 1, "steps", || "must be at least 1, but is 0".into());
-        checks.ensure(p.h >= 0.0 && p.h.is_finite(), "h", || format!("must be 0 or more, but is {}", p.h));
+        checks.not_negative(&[("h", p.h)]);
         let adaptive = p.method == Method::Adaptive;
         checks.ensure(!adaptive || p.h == 0.0, "method", || {
             format!("`adaptive` follows the flow without noise, so h must be 0, but is {}", p.h)
@@ -152,15 +152,9 @@ fn run<const D: usize>(p: &Params, ctx: &Context, model: &ScoreModel) -> Result<
     }
     let reverse = p.reverse(sde);
     let streams = Streams::new(p.seed, "reverse noise");
-    let (_, mut x) = numbers::resume(ctx)?;
-    while x.len() < p.count * D {
-        let first = x.len() / D;
-        let last = (first + CHECKPOINT_EVERY).min(p.count);
-        x.extend(samples(p, ctx, &score, &reverse, &streams, first, last)?);
-        if last < p.count {
-            numbers::save(ctx, last as u64, &x)?;
-        }
-    }
+    let x = numbers::in_blocks(ctx, p.count, D, CHECKPOINT_EVERY, |range| {
+        samples(p, ctx, &score, &reverse, &streams, range.start, range.end)
+    })?;
     if p.paths > 0 {
         let paths = reverse.paths(&score, &streams, 0, p.paths);
         write_paths(ctx, &reverse, &paths)?;

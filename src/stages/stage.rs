@@ -154,6 +154,14 @@ impl Checks {
         }
     }
 
+    /// Refuses numbers that are negative, or not finite.
+    pub fn not_negative(&mut self, fields: &[(&str, f64)]) {
+        for &(field, value) in fields {
+            let good = value >= 0.0 && value.is_finite();
+            self.ensure(good, field, || format!("must be 0 or more, but is {value}"));
+        }
+    }
+
     /// Refuses numbers that are not finite.
     pub fn finite(&mut self, fields: &[(&str, f64)]) {
         for &(field, value) in fields {

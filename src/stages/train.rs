@@ -192,9 +192,7 @@ impl Stage for Train {
         checks.ensure(p.steps >= 1, "steps", || "must be at least 1".into());
         checks.ensure(p.batch >= 1, "batch", || "must be at least 1".into());
         checks.positive(&[("learning_rate", p.learning_rate)]);
-        checks.ensure(p.weight_decay >= 0.0 && p.weight_decay.is_finite(), "weight_decay", || {
-            format!("must be 0 or more, but is {}", p.weight_decay)
-        });
+        checks.not_negative(&[("weight_decay", p.weight_decay)]);
         checks.ensure((0.0..1.0).contains(&p.ema), "ema", || {
             format!("must be from 0 to below 1, but is {}", p.ema)
         });
