@@ -30,7 +30,7 @@ use std::path::Path;
 use std::time::Instant;
 use stock_candle::StockUnet;
 
-type Outcome<T> = Result<T, Box<dyn Error>>;
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 struct Bench {
     config: NetworkConfig,
@@ -228,11 +228,15 @@ fn main() -> Outcome<()> {
         println!("run it by benches/peers/training.py");
         return Ok(());
     };
-    rayon::ThreadPoolBuilder::new().num_threads(threads.parse()?).build_global()?;
-    let mut bench = Bench::new(network, whose == "candle", batch.parse()?)?;
-    for line in stdin().lines() {
-        println!("{}", bench.answer(&line?)?);
-        stdout().flush()?;
-    }
-    Ok(())
+    let (threads, batch) = (threads.parse()?, batch.parse()?);
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    // On a thread of the pool: from outside, every parallel loop would wait until one of them wakes up.
+    rayon::scope(|_| {
+        let mut bench = Bench::new(network, whose == "candle", batch)?;
+        for line in stdin().lines() {
+            println!("{}", bench.answer(&line?)?);
+            stdout().flush()?;
+        }
+        Ok(())
+    })
 }

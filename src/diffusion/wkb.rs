@@ -46,7 +46,7 @@ pub fn likelihoods<const D: usize>(
 ) -> Vec<Result<Likelihood<D>, OdeError>> {
     let (t_min, t_max) = sde.times();
     let starts: Vec<[f64; STATE]> = points.iter().map(state).collect();
-    let there = solve(|t, y| divergence_slope(score, sde, t, y), t_min, t_max, &starts, tolerance);
+    let there = solve(|t, y| divergence_slope(score, sde, t, y), t_min, t_max, &starts, D + 1, tolerance);
 
     // Those that arrive go back, with the terminal density's derivatives.
     let arrived: Vec<[f64; D]> =
@@ -66,7 +66,14 @@ pub fn likelihoods<const D: usize>(
             terminal_values.push(density.value[i]);
         }
     }
-    let back = solve(|t, y| correction_slope(score, sde, t, y), t_max, t_min, &ends, tolerance);
+    let back = solve(
+        |t, y| correction_slope(score, sde, t, y),
+        t_max,
+        t_min,
+        &ends,
+        2 * D + D * (D + 1) / 2 + 1,
+        tolerance,
+    );
 
     let mut back = back.into_iter().zip(terminal_values);
     let mut likelihood = |x: &[f64; D], there: Result<Arrival<STATE>, OdeError>| {

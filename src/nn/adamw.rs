@@ -24,7 +24,7 @@ const EPSILON: f32 = 1e-8;
 /// The numbers that one thread updates at a time.
 const CHUNK: usize = 1 << 14;
 
-/// The state of a training beside its step: the parameters, AdamW's moments, and the moving average of the parameters,
+/// The state of a training beside its step and the parameters: AdamW's moments, and the moving average of the parameters,
 /// which is what a trained model is sampled with. All have the same length.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AdamW {
@@ -32,7 +32,6 @@ pub struct AdamW {
     /// The decay of the moving average: at update n it is min(`ema`, (1 + n)/(10 + n)), so that the random beginning is
     /// soon forgotten.
     pub ema: f64,
-    pub values: Vec<f32>,
     pub average: Vec<f32>,
     pub first: Vec<f32>,
     pub second: Vec<f32>,
@@ -112,12 +111,12 @@ impl AdamW {
     /// Moments of zero for these parameters, which are their own average.
     pub fn new(config: AdamWConfig, ema: f64, values: Vec<f32>) -> AdamW {
         let zeros = vec![0.0; values.len()];
-        AdamW { config, ema, average: values.clone(), first: zeros.clone(), second: zeros, values }
+        AdamW { config, ema, average: values, first: zeros.clone(), second: zeros }
     }
 
-    /// The update number `step` (from 1) of all parameters and their average. `decays` says which are subject to weight
-    /// decay. Returns the gradient's norm before clipping.
-    pub fn update(&mut self, step: u64, gradients: &[f32], decays: &[bool]) -> f64 {
+    /// The update number `step` (from 1) of all parameters, `values`, and their average. `decays` says which are subject to
+    /// weight decay. Returns the gradient's norm before clipping.
+    pub fn update(&mut self, step: u64, values: &mut [f32], gradients: &[f32], decays: &[bool]) -> f64 {
         let c = self.config;
         let norm = norm(gradients);
         let rate = c.learning_rate * (step as f64 / c.warmup.max(1) as f64).min(1.0);
@@ -130,7 +129,7 @@ impl AdamW {
             shrink: (1.0 - rate * c.weight_decay) as f32,
             keep: self.ema.min((1.0 + step as f64) / (10.0 + step as f64)) as f32,
         };
-        let state = self.values.par_chunks_mut(CHUNK).zip(self.average.par_chunks_mut(CHUNK));
+        let state = values.par_chunks_mut(CHUNK).zip(self.average.par_chunks_mut(CHUNK));
         let moments = self.first.par_chunks_mut(CHUNK).zip(self.second.par_chunks_mut(CHUNK));
         let given = gradients.par_chunks(CHUNK).zip(decays.par_chunks(CHUNK));
         state.zip(moments).zip(given).for_each(
@@ -151,9 +150,10 @@ mod tests {
     #[test]
     fn first_step_and_decay() {
         let config = AdamWConfig { learning_rate: 0.1, warmup: 0, weight_decay: 0.5, clip: 0.0 };
-        let mut adam = AdamW::new(config, 0.0, vec![1.0, 1.0, 1.0]);
-        adam.update(1, &[3.0, -0.2, 0.0], &[false, false, true]);
-        for (value, expected) in adam.values.iter().zip([0.9, 1.1, 0.95]) {
+        let mut values = vec![1.0, 1.0, 1.0];
+        let mut adam = AdamW::new(config, 0.0, values.clone());
+        adam.update(1, &mut values, &[3.0, -0.2, 0.0], &[false, false, true]);
+        for (value, expected) in values.iter().zip([0.9, 1.1, 0.95]) {
             assert!((value - expected).abs() < 1e-6);
         }
     }
@@ -163,7 +163,7 @@ mod tests {
     fn clipping_scales_the_moments() {
         let config = AdamWConfig { learning_rate: 0.1, warmup: 10, weight_decay: 0.0, clip: 1.0 };
         let mut adam = AdamW::new(config, 0.99, vec![0.0, 0.0]);
-        let norm = adam.update(1, &[3.0, 4.0], &[true, true]);
+        let norm = adam.update(1, &mut [0.0, 0.0], &[3.0, 4.0], &[true, true]);
         assert_eq!(norm, 5.0);
         assert!((adam.first[0] - 0.06).abs() < 1e-7 && (adam.first[1] - 0.08).abs() < 1e-7);
     }
@@ -172,11 +172,12 @@ mod tests {
     #[test]
     fn average() {
         let config = AdamWConfig { learning_rate: 0.1, warmup: 0, weight_decay: 0.0, clip: 0.0 };
-        let mut adam = AdamW::new(config, 0.5, vec![0.0]);
-        adam.update(1, &[1.0], &[false]);
-        assert!((adam.average[0] - adam.values[0] * 9.0 / 11.0).abs() < 1e-6);
+        let mut values = [0.0];
+        let mut adam = AdamW::new(config, 0.5, values.to_vec());
+        adam.update(1, &mut values, &[1.0], &[false]);
+        assert!((adam.average[0] - values[0] * 9.0 / 11.0).abs() < 1e-6);
         let before = adam.average[0];
-        adam.update(1000, &[1.0], &[false]);
-        assert!((adam.average[0] - 0.5 * (before + adam.values[0])).abs() < 1e-6);
+        adam.update(1000, &mut values, &[1.0], &[false]);
+        assert!((adam.average[0] - 0.5 * (before + values[0])).abs() < 1e-6);
     }
 }

@@ -30,6 +30,8 @@ pub enum NnError {
         "class {class} for a network of {classes} classes: they count from 0, and {classes} stands for none"
     )]
     Class { class: u32, classes: usize },
+    #[error("parameters that were read from a file are fixed: they cannot be trained")]
+    Fixed,
     #[error("the loss is not finite after {step} steps: lower the learning rate or clip the gradient")]
     Diverged { step: u64 },
 }

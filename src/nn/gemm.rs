@@ -70,6 +70,11 @@ pub fn transpose(matrix: &[f32], columns: usize, out: &mut [f32]) {
 /// The transpose of a row-major matrix of `columns` columns, in packed panels; `out` has `panels_len` numbers.
 pub fn transpose_to_panels(matrix: &[f32], columns: usize, out: &mut [f32]) {
     let (rows, wide) = (matrix.len() / columns.max(1), columns);
+    #[cfg(target_arch = "x86_64")]
+    if Level::current() == Level::Avx512 && rows.is_multiple_of(PANEL) && columns.is_multiple_of(16) {
+        // SAFETY: the machine can run this level, and the sizes are multiples of those of a square.
+        return unsafe { x86::transpose_to_panels(matrix, columns, out) };
+    }
     for (p, panel) in out.chunks_exact_mut(wide * PANEL).enumerate() {
         let width = PANEL.min(rows - p * PANEL);
         for (j, row) in matrix[p * PANEL * wide..].chunks_exact(wide).take(width).enumerate() {
@@ -317,12 +322,40 @@ impl Strip<'_> {
 /// The registers and the sizes of tiles that leave room for them.
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Left, Right, Size, product};
+    use super::{Left, PANEL, Right, Size, Vector, product};
     use std::arch::x86_64::*;
 
     #[target_feature(enable = "avx512f")]
     pub fn avx512(size: Size, a: Left<'_>, b: Right<'_>, c: &mut [f32], add: bool) {
         product::<__m512, 8>(size, a, b, c, add);
+    }
+
+    /// [`super::transpose_to_panels`] by squares of 16×16.
+    #[target_feature(enable = "avx512f")]
+    pub fn transpose_to_panels(matrix: &[f32], columns: usize, out: &mut [f32]) {
+        let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+        let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+        let bands = matrix.chunks_exact(16 * columns);
+        for (b, band) in bands.enumerate() {
+            let panel = &mut out[b / 2 * PANEL * columns..][..PANEL * columns];
+            for column in (0..columns).step_by(16) {
+                let mut square = [_mm512_setzero_ps(); 16];
+                for i in 0..16 {
+                    square[i] = Vector::read(&band[i * columns + column..], 16);
+                }
+                // Four perfect shuffles of the rows turn a square by its diagonal.
+                for _ in 0..4 {
+                    let old = square;
+                    for i in 0..8 {
+                        square[2 * i] = _mm512_permutex2var_ps(old[i], low, old[i + 8]);
+                        square[2 * i + 1] = _mm512_permutex2var_ps(old[i], high, old[i + 8]);
+                    }
+                }
+                for i in 0..16 {
+                    square[i].write(&mut panel[(column + i) * PANEL + b % 2 * 16..], 16);
+                }
+            }
+        }
     }
 
     #[target_feature(enable = "avx2,fma")]
@@ -341,7 +374,9 @@ mod tests {
     /// left matrix, packed panels and a sum onto what is there are the same product. Vector levels agree bit by bit.
     #[test]
     fn every_level_against_f64() {
-        for (m, k, n) in [(1, 1, 1), (7, 5, 3), (8, 9, 32), (13, 40, 33), (30, 17, 70), (9, 300, 24)] {
+        for (m, k, n) in
+            [(1, 1, 1), (7, 5, 3), (8, 9, 32), (13, 40, 33), (30, 17, 70), (9, 300, 24), (10, 48, 96)]
+        {
             let mut stream = Streams::new(1, "gemm test").stream(m as u64);
             let mut fill = |len| {
                 let mut out = vec![0.0; len];

@@ -58,7 +58,7 @@ pub fn moved(packed: &Packed) -> Vec<f32> {
             slot.iter_mut().zip(noise).for_each(|(x, r)| *x = 0.2 * r);
         }
     }
-    packed.set(&values).unwrap();
+    packed.change(|to| to.copy_from_slice(&values)).unwrap();
     values
 }
 
@@ -112,12 +112,12 @@ pub fn check_network(packed: &Packed, n: usize, d: usize, f: impl Fn(&Tensor) ->
             let mut values = before.clone();
             let step = sign * 0.01 / size.max(1e-12) as f32;
             entry.slot.of_mut(&mut values).iter_mut().zip(gradient).for_each(|(x, g)| *x += step * g);
-            packed.set(&values).unwrap();
+            packed.change(|to| to.copy_from_slice(&values)).unwrap();
             value()
         };
         close(&entry.name, (step_along(1.0) - step_along(-1.0)) / 0.02, size);
     }
-    packed.set(&before).unwrap();
+    packed.change(|to| to.copy_from_slice(&before)).unwrap();
 
     let gradient = raw::values(gradients.get(&x).unwrap()).unwrap();
     let size = norm(&gradient);

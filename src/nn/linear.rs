@@ -97,14 +97,23 @@ impl Dense {
 
     /// Adds the gradients of w and, where there is one, b.
     pub fn add_gradients(&self, x: &[f32], dy: &[f32], gradients: &mut Gradients<'_>) {
-        if let Some(db) = self.b.and_then(|b| gradients.at(b)) {
+        if let Some(db) = self.bias_gradient(gradients) {
             add_row_sums(dy, self.outputs, db);
         }
+        self.add_matrix_gradient(x, Right::rows(dy, self.outputs), gradients);
+    }
+
+    /// Adds the gradient of w alone.
+    pub fn add_matrix_gradient(&self, x: &[f32], dy: Right<'_>, gradients: &mut Gradients<'_>) {
         if let Some(dw) = gradients.at(self.w.slot) {
             let size = Size { m: self.inputs, k: x.len() / self.inputs, n: self.outputs };
-            let x = Left { data: x, row: 1, col: self.inputs };
-            multiply(size, x, Right::rows(dy, self.outputs), dw, true);
+            multiply(size, Left { data: x, row: 1, col: self.inputs }, dy, dw, true);
         }
+    }
+
+    /// Where the gradient of b is added up; nothing where there is none.
+    pub fn bias_gradient<'a>(&self, gradients: &'a mut Gradients<'_>) -> Option<&'a mut [f32]> {
+        self.b.and_then(|b| gradients.at(b))
     }
 
     /// The gradient of x.

@@ -8,11 +8,12 @@ use super::buffer::Buffer;
 use super::class_table::ClassTable;
 use super::dropout::Dropout;
 use super::error::NnError;
+use super::gemm::{Right, panels_len};
 use super::linear::Dense;
 use super::network::Head;
 use super::operation::{Conditions, Layers, apply};
 use super::parameters::{Gradients, Init, Packed, Parameters, View};
-use super::pointwise::{multiply_assign, silu, silu_and_slope};
+use super::pointwise::{multiply_assign, multiply_into_panels, silu, silu_and_slope};
 use super::time_embedding::time_embedding;
 use candle_core::Tensor;
 use schemars::JsonSchema;
@@ -155,9 +156,17 @@ impl Layers for MlpLayers {
         let mut dx = None;
         for (i, (layer, (x, slope))) in self.layers.iter().zip(&tape.layers).enumerate().rev() {
             layer.dropout.apply(&mut dh, &on.dropout);
-            multiply_assign(&mut dh, slope);
-            layer.time.add_gradients(&tape.embedded, &dh, gradients);
-            layer.matrix.add_gradients(x, &dh, gradients);
+            if let Some(db) = layer.time.bias_gradient(gradients) {
+                let width = layer.matrix.outputs;
+                let rows = dh.len() / width;
+                let mut panels = Buffer::stale(panels_len(rows, width));
+                multiply_into_panels(&mut dh, slope, width, db, &mut panels);
+                let dh = Right::panels(&panels, rows);
+                layer.time.add_matrix_gradient(&tape.embedded, dh, gradients);
+                layer.matrix.add_matrix_gradient(x, dh, gradients);
+            } else {
+                multiply_assign(&mut dh, slope);
+            }
             if let Some(dembedded) = &mut dembedded {
                 layer.time.add_input_gradient(p, &dh, dembedded);
             }

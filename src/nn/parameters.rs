@@ -222,14 +222,15 @@ impl Packed {
         self.tensor.elem_count()
     }
 
-    /// Replaces trainable parameters; fixed ones stay.
-    pub fn set(&self, values: &[f32]) -> Result<(), NnError> {
-        if let Some(var) = &self.var {
-            raw::overwrite(var, values)?;
-            let prepared = Arc::new(self.products.prepare(values, true));
-            *self.prepared.write().unwrap_or_else(PoisonError::into_inner) = prepared;
-        }
-        Ok(())
+    /// Changes trainable parameters in place; an error where they are fixed.
+    pub fn change<R>(&self, f: impl FnOnce(&mut [f32]) -> R) -> Result<R, NnError> {
+        let Some(var) = &self.var else { return Err(NnError::Fixed) };
+        let (result, prepared) = raw::change(var, |values| {
+            let result = f(values);
+            (result, Arc::new(self.products.prepare(values, true)))
+        })?;
+        *self.prepared.write().unwrap_or_else(PoisonError::into_inner) = prepared;
+        Ok(result)
     }
 
     /// The filters and matrices in the forms that the products need.

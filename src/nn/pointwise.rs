@@ -3,6 +3,7 @@
 //! They are compiled once for each kernel level and use no fused operation, so every level gives the same bits.
 
 use super::buffer::Buffer;
+use super::gemm::PANEL;
 
 /// Compiles a function for each kernel level and calls the one of this process.
 macro_rules! vectorised {
@@ -42,7 +43,8 @@ pub fn exp(x: f32) -> f32 {
     // Adding 1.5·2^23 rounds to an integer in every vector unit alike.
     const ROUND: f32 = 12_582_912.0;
     let x = x.clamp(-87.0, 87.0);
-    let n = (x * std::f32::consts::LOG2_E + ROUND) - ROUND;
+    let rounded = x * std::f32::consts::LOG2_E + ROUND;
+    let n = rounded - ROUND;
     let r = x - n * 0.693_359_4 - n * -2.121_944_4e-4;
     let mut p = 1.987_569_1e-4;
     p = p * r + 1.398_199_9e-3;
@@ -50,7 +52,7 @@ pub fn exp(x: f32) -> f32 {
     p = p * r + 4.166_579_6e-2;
     p = p * r + 1.666_666_5e-1;
     p = p * r + 0.5;
-    let power = f32::from_bits((((n + ROUND).to_bits() & 0xff).wrapping_add(127) & 0xff) << 23);
+    let power = f32::from_bits((rounded.to_bits().wrapping_add(127) & 0xff) << 23);
     (p * r * r + r + 1.0) * power
 }
 
@@ -137,6 +139,40 @@ vectorised! {
     }
 }
 
+vectorised! {
+    /// x *= y for rows of `width` numbers, with what a layer needs of the result as its dy in the same pass: the sums over
+    /// the rows, added to `sums`, and a copy in packed panels (as `rows_to_panels` makes it).
+    pub fn multiply_into_panels(x: &mut [f32], y: &[f32], width: usize, sums: &mut [f32], panels: &mut [f32]) {
+        let rows = x.len() / width;
+        for (p, (panel, sums)) in panels.chunks_exact_mut(rows * PANEL).zip(sums.chunks_mut(PANEL)).enumerate() {
+            let columns = p * PANEL..p * PANEL + sums.len();
+            let x = x.chunks_exact_mut(width).map(|x| &mut x[columns.clone()]);
+            let y = y.chunks_exact(width).map(|y| &y[columns.clone()]);
+            // Columns of a panel's number, known in advance, stay in registers.
+            let mut sum = [0.0; PANEL];
+            sum[..sums.len()].copy_from_slice(sums);
+            for ((x, y), line) in x.zip(y).zip(panel.as_chunks_mut::<PANEL>().0) {
+                if x.len() == PANEL {
+                    multiply_line(&mut x[..PANEL], &y[..PANEL], &mut sum, line);
+                } else {
+                    line.fill(0.0);
+                    multiply_line(x, y, &mut sum, line);
+                }
+            }
+            sums.copy_from_slice(&sum[..sums.len()]);
+        }
+    }
+}
+
+#[inline(always)]
+fn multiply_line(x: &mut [f32], y: &[f32], sums: &mut [f32], line: &mut [f32]) {
+    for (((x, y), sum), out) in x.iter_mut().zip(y).zip(sums).zip(line) {
+        *x *= y;
+        *sum += *x;
+        *out = *x;
+    }
+}
+
 /// x · sigmoid(x), element by element (Elfwing 2017; 'swish').
 pub fn silu(x: &[f32]) -> Buffer {
     let mut y = Buffer::stale(x.len());
@@ -146,6 +182,7 @@ pub fn silu(x: &[f32]) -> Buffer {
 
 #[cfg(test)]
 mod tests {
+    use super::super::gemm::{panels_len, rows_to_panels};
     use super::super::gradient_check::check;
     use super::*;
 
@@ -175,6 +212,23 @@ mod tests {
             add_row_sums(dy, 3, &mut db);
             vec![dy.to_vec(), db]
         });
+    }
+
+    /// One pass is the same as three, for a whole panel and a part of one.
+    #[test]
+    fn multiplied_into_panels() {
+        let (rows, width) = (3, 40);
+        let number = |i: usize| (i as f32).sin();
+        let mut x: Vec<f32> = (0..rows * width).map(number).collect();
+        let y: Vec<f32> = (0..rows * width).map(|i| number(i + 7)).collect();
+        let (mut product, mut sums) = (x.clone(), vec![0.5; width]);
+        let mut panels = vec![1.0; panels_len(rows, width)];
+        let (mut same, mut same_panels) = (sums.clone(), panels.clone());
+        multiply_into_panels(&mut product, &y, width, &mut sums, &mut panels);
+        multiply_assign(&mut x, &y);
+        add_row_sums(&x, width, &mut same);
+        rows_to_panels(&x, width, &mut same_panels);
+        assert_eq!((product, sums, panels), (x, same, same_panels));
     }
 
     #[test]

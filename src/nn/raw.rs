@@ -1,6 +1,7 @@
 //! The numbers behind candle's tensors: every operation of ours works on contiguous `f32` slices.
 
 use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Result, Shape, Storage, Tensor, Var};
+use std::cell::Cell;
 
 /// The numbers of a contiguous tensor.
 pub fn values(tensor: &Tensor) -> Result<Vec<f32>> {
@@ -40,25 +41,30 @@ pub fn gradient(of: &Tensor, compute: impl FnOnce() -> Result<Vec<f32>>) -> Resu
     if of.track_op() { Ok(Some(tensor(compute()?, of.shape().clone())?)) } else { Ok(None) }
 }
 
-/// Overwrites a contiguous variable, in place.
-pub fn overwrite(var: &Var, values: &[f32]) -> Result<()> {
-    var.as_tensor().inplace_op1(&Overwrite(values))
+/// Lends the numbers of a contiguous variable to `f`, to change them in place.
+pub fn change<R>(var: &Var, f: impl FnOnce(&mut [f32]) -> R) -> Result<R> {
+    let change = Change { f: Cell::new(Some(f)), result: Cell::new(None) };
+    var.as_tensor().inplace_op1(&change)?;
+    change.result.take().ok_or_else(|| candle_core::Error::Msg("the variable was not changed".into()))
 }
 
-struct Overwrite<'a>(&'a [f32]);
+struct Change<F, R> {
+    f: Cell<Option<F>>,
+    result: Cell<Option<R>>,
+}
 
-impl InplaceOp1 for Overwrite<'_> {
+impl<R, F: FnOnce(&mut [f32]) -> R> InplaceOp1 for Change<F, R> {
     fn name(&self) -> &'static str {
-        "overwrite"
+        "change"
     }
 
     fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
         match (storage, layout.contiguous_offsets()) {
-            (CpuStorage::F32(data), Some((start, end))) if end - start == self.0.len() => {
-                data[start..end].copy_from_slice(self.0);
+            (CpuStorage::F32(data), Some((start, end))) => {
+                self.result.set(self.f.take().map(|f| f(&mut data[start..end])));
                 Ok(())
             }
-            _ => candle_core::bail!("a contiguous variable of {} f32 is needed", self.0.len()),
+            _ => candle_core::bail!("a contiguous variable of f32 is needed"),
         }
     }
 }

@@ -79,12 +79,9 @@ impl Trainer {
     /// One step of the optimiser and of the moving average. Returns the gradient's norm.
     pub fn update(&mut self, gradients: &[f32]) -> Result<f64, NnError> {
         self.step += 1;
-        let norm = self.optimiser.update(self.step, gradients, &self.decays);
-        if !norm.is_finite() {
-            return Err(NnError::Diverged { step: self.step });
-        }
-        self.parameters.set(&self.optimiser.values)?;
-        Ok(norm)
+        let Trainer { parameters, optimiser, decays, step } = self;
+        let norm = parameters.change(|values| optimiser.update(*step, values, gradients, decays))?;
+        if norm.is_finite() { Ok(norm) } else { Err(NnError::Diverged { step: *step }) }
     }
 
     /// The averaged weights, with a description for their file.
@@ -94,7 +91,7 @@ impl Trainer {
 
     /// Saves everything that the next step depends on, and the caller's `description` (JSON).
     pub fn save(&self, path: &Path, description: String) -> Result<(), NnError> {
-        let mut tensors = self.named("weight.", &self.optimiser.values);
+        let mut tensors = raw::read(self.parameters.tensor(), |values| self.named("weight.", values))?;
         tensors.append(&mut self.named("average.", &self.optimiser.average));
         tensors.append(&mut self.named("first-moment.", &self.optimiser.first));
         tensors.append(&mut self.named("second-moment.", &self.optimiser.second));
@@ -104,8 +101,9 @@ impl Trainer {
     /// Goes on from a saved state after `step` steps; returns its description.
     pub fn resume(&mut self, path: &Path, step: u64) -> Result<String, NnError> {
         let mut file = Weights::load(path)?;
+        let mut values = vec![0.0; self.parameters.count()];
         let parts = [
-            ("weight.", &mut self.optimiser.values),
+            ("weight.", &mut values),
             ("average.", &mut self.optimiser.average),
             ("first-moment.", &mut self.optimiser.first),
             ("second-moment.", &mut self.optimiser.second),
@@ -124,7 +122,7 @@ impl Trainer {
             }
         }
         self.step = step;
-        self.parameters.set(&self.optimiser.values)?;
+        self.parameters.change(|to| to.copy_from_slice(&values))?;
         Ok(file.description)
     }
 
