@@ -40,6 +40,7 @@ pub mod score_model;
 pub mod sde;
 #[cfg(test)]
 mod solver_tests;
+pub mod tabulated;
 pub mod time_spacing;
 pub mod transition_density;
 pub mod wkb;

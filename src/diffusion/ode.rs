@@ -46,6 +46,34 @@ const A: [[f64; 6]; 7] = [
 const E: [f64; 7] =
     [71.0 / 57600.0, 0.0, -71.0 / 16695.0, 71.0 / 1920.0, -17253.0 / 339200.0, 22.0 / 525.0, -1.0 / 40.0];
 
+/// The stages' weights in the fifth term of the dense output (Hairer, Nørsett and Wanner, section II.6).
+const DENSE: [f64; 7] = [
+    -12715105075.0 / 11282082432.0,
+    0.0,
+    87487479700.0 / 32700410799.0,
+    -10690763975.0 / 1880347072.0,
+    701980252875.0 / 199316789632.0,
+    -1453857185.0 / 822651844.0,
+    69997945.0 / 29380423.0,
+];
+
+/// A step of a trajectory, from `t` to `t + step`, with the solution in between.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Piece<const M: usize> {
+    pub t: f64,
+    pub step: f64,
+    terms: [[f64; M]; 5],
+}
+
+impl<const M: usize> Piece<M> {
+    /// y at a time of the step, to the fourth order.
+    pub fn at(&self, t: f64) -> [f64; M] {
+        let (on, back) = ((t - self.t) / self.step, (self.t + self.step - t) / self.step);
+        let [a, b, c, d, e] = &self.terms;
+        std::array::from_fn(|m| a[m] + on * (b[m] + back * (c[m] + on * (d[m] + back * e[m]))))
+    }
+}
+
 /// A trajectory under way.
 #[derive(Debug, Clone, Copy)]
 struct Trip {
@@ -55,14 +83,14 @@ struct Trip {
 }
 
 /// Follows ẏ = slope(t, y) from every start at time `from` to the time `to`, which may be earlier; one that cannot be followed leaves the
-/// others alone. Of the M components of y, `used` are in use, and the others stay 0.
+/// others alone. `each` is given the steps of every start.
 pub fn solve<const M: usize>(
     slope: impl Fn(Lane, &[Lane; M]) -> [Lane; M],
     from: f64,
     to: f64,
     starts: &[[f64; M]],
-    used: usize,
     tolerance: Tolerance,
+    mut each: impl FnMut(usize, Piece<M>),
 ) -> Vec<Result<Arrival<M>, OdeError>> {
     let mut arrivals = vec![Err(OdeError { t: from }); starts.len()];
     let mut waiting = starts.iter().enumerate();
@@ -92,8 +120,7 @@ pub fn solve<const M: usize>(
         if trips.iter().all(Option::is_none) {
             return arrivals;
         }
-        let (next, last, squares) = attempt(&slope, t, step, &y, &first, tolerance);
-        let error = (squares / used as f64).map(f64::sqrt);
+        let Attempt { y: next, slopes, error } = attempt(&slope, t, step, &y, &first, tolerance);
         for i in 0..LANES {
             let Some(trip) = &mut trips[i] else { continue };
             let scale = if error[i].is_finite() { 0.9 * libm::pow(error[i].max(1e-10), -0.2) } else { 0.0 };
@@ -101,10 +128,15 @@ pub fn solve<const M: usize>(
             let reached = t[i] + step[i];
             if accepted {
                 trip.steps += 1;
+                let number = |x: &[Lane; M]| x.map(|x| x[i]);
+                each(
+                    trip.point,
+                    piece(t[i], step[i], number(&y), number(&next), &slopes.map(|s| number(&s))),
+                );
                 t[i] = reached;
                 for m in 0..M {
                     y[m][i] = next[m][i];
-                    first[m][i] = last[m][i];
+                    first[m][i] = slopes[6][m][i];
                 }
             } else {
                 trip.rejected += 1;
@@ -142,7 +174,24 @@ fn first_step<const M: usize>(y: &[f64; M], slope: &[f64; M], span: f64, toleran
     span.signum() * step.clamp(1e-6 * span.abs(), 0.1 * span.abs())
 }
 
-/// One step of every trajectory: the new y, the slope there and the sum of the squares of the errors in units of the tolerance.
+/// The dense output of a step from `y` to `end`.
+fn piece<const M: usize>(t: f64, step: f64, y: [f64; M], end: [f64; M], slopes: &[[f64; M]; 7]) -> Piece<M> {
+    let moved: [f64; M] = std::array::from_fn(|m| end[m] - y[m]);
+    let bent: [f64; M] = std::array::from_fn(|m| step * slopes[0][m] - moved[m]);
+    let third = std::array::from_fn(|m| moved[m] - step * slopes[6][m] - bent[m]);
+    let fourth = std::array::from_fn(|m| step * (0..7).map(|j| DENSE[j] * slopes[j][m]).sum::<f64>());
+    Piece { t, step, terms: [y, moved, bent, third, fourth] }
+}
+
+/// The result of one step of every trajectory.
+struct Attempt<const M: usize> {
+    y: [Lane; M],
+    /// Those of the stages; the last is that at the new y.
+    slopes: [[Lane; M]; 7],
+    /// In units of the tolerance.
+    error: Lane,
+}
+
 #[inline(always)]
 fn attempt<const M: usize>(
     slope: &impl Fn(Lane, &[Lane; M]) -> [Lane; M],
@@ -151,7 +200,7 @@ fn attempt<const M: usize>(
     y: &[Lane; M],
     first: &[Lane; M],
     tolerance: Tolerance,
-) -> ([Lane; M], [Lane; M], Lane) {
+) -> Attempt<M> {
     let mut slopes = [*first; 7];
     let mut at = *y;
     for stage in 1..7 {
@@ -168,7 +217,7 @@ fn attempt<const M: usize>(
         let scaled = difference / (tolerance.absolute + tolerance.relative * size);
         squares += scaled * scaled;
     }
-    (at, slopes[6], squares)
+    Attempt { y: at, slopes, error: (squares / M as f64).map(f64::sqrt) }
 }
 
 #[cfg(test)]
@@ -187,16 +236,16 @@ mod tests {
     fn known_solutions() {
         let slope = |t: Lane, y: &[Lane; 2]| [y[0] * t.map(libm::cos), -(y[1] * y[1])];
         let starts: Vec<[f64; 2]> = (0..21).map(|i| [f64::from(i) - 3.0, 0.1 * f64::from(i)]).collect();
-        let there = arrived(solve(slope, 0.0, 4.0, &starts, 2, TIGHT));
+        let there = arrived(solve(slope, 0.0, 4.0, &starts, TIGHT, |_, _| {}));
         for (start, end) in starts.iter().zip(&there) {
             assert!((end.y[0] - start[0] * 4f64.sin().exp()).abs() < 1e-9, "{end:?}");
             assert!((end.y[1] - start[1] / (1.0 + 4.0 * start[1])).abs() < 1e-9, "{end:?}");
         }
         let ends: Vec<[f64; 2]> = there.iter().map(|end| end.y).collect();
-        for (start, back) in starts.iter().zip(arrived(solve(slope, 4.0, 0.0, &ends, 2, TIGHT))) {
+        for (start, back) in starts.iter().zip(arrived(solve(slope, 4.0, 0.0, &ends, TIGHT, |_, _| {}))) {
             assert!((back.y[0] - start[0]).abs() < 1e-8 && (back.y[1] - start[1]).abs() < 1e-8);
         }
-        assert_eq!(solve(slope, 0.0, 4.0, &starts[13..14], 2, TIGHT)[0], Ok(there[13]));
+        assert_eq!(solve(slope, 0.0, 4.0, &starts[13..14], TIGHT, |_, _| {})[0], Ok(there[13]));
     }
 
     /// The pair is of order 5: the number of steps grows as tolerance^(−1/5).
@@ -205,7 +254,7 @@ mod tests {
         let slope = |t: Lane, y: &[Lane; 1]| [y[0] * t.map(|t| libm::cos(9.0 * t))];
         let steps = |tolerance: f64| {
             let tolerance = Tolerance { absolute: tolerance, relative: tolerance };
-            f64::from(arrived(solve(slope, 0.0, 20.0, &[[1.0]], 1, tolerance))[0].steps)
+            f64::from(arrived(solve(slope, 0.0, 20.0, &[[1.0]], tolerance, |_, _| {}))[0].steps)
         };
         let ratio = steps(1e-11) / steps(1e-6);
         assert!((8.0..12.5).contains(&ratio), "{ratio}");
@@ -214,7 +263,7 @@ mod tests {
     /// y' = y² from 1 reaches infinity at t = 1.
     #[test]
     fn a_singularity_is_an_error() {
-        let found = solve(|_, y: &[Lane; 1]| [y[0] * y[0]], 0.0, 2.0, &[[0.1], [1.0]], 1, TIGHT);
+        let found = solve(|_, y: &[Lane; 1]| [y[0] * y[0]], 0.0, 2.0, &[[0.1], [1.0]], TIGHT, |_, _| {});
         assert!((found[0].unwrap().y[0] - 0.125).abs() < 1e-9);
         assert!((found[1].unwrap_err().t - 1.0).abs() < 1e-6);
     }

@@ -263,7 +263,7 @@ pub fn probability_flow<const D: usize>(
         let (drift, half) = (t.map(|t| sde.drift(t)), t.map(|t| 0.5 * sde.diffusion(t)));
         std::array::from_fn(|i| drift * x[i] - half * s[i])
     };
-    solve(slope, t_max, t_min, starts, D, tolerance)
+    solve(slope, t_max, t_min, starts, tolerance, |_, _| {})
 }
 
 #[cfg(test)]

@@ -9,10 +9,11 @@
 //! ṗ = −(∇F0)ᵀ p − ∇(∇·F0), Ḣ = −∇∇(∇·F0) − Σ_k p_k ∇∇F0_k − (∇F0)ᵀ H − H ∇F0.
 
 use super::mixture::Density;
-use super::ode::{Arrival, OdeError, Tolerance, solve};
+use super::ode::{Arrival, OdeError, Piece, Tolerance, solve};
 use super::score::SmoothScore;
 use super::sde::Sde;
-use crate::nn::lane::{LANES, Lane, side_by_side};
+use super::tabulated::{Node, solve_tabulated};
+use crate::nn::lane::{LANES, Lane};
 
 /// The likelihood of one point.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,16 +28,19 @@ pub struct Likelihood<const D: usize> {
     pub laplacian: f64,
     /// Where the flow takes the point.
     pub end: [f64; D],
-    /// How far from the point the way back ends: the error of the integration, in the units of x.
+    /// How far from the point the flow's slope leads back along the path: the error of the integration, in the units of x.
     pub closure: f64,
     /// Steps there and back.
     pub steps: u32,
 }
 
-/// Components of the state: x, p, the upper half of H and the integral.
+/// Components of the state of the way back: the path of x, p, the upper half of H, and the integral of ℓ1.
 const STATE: usize = 8;
 
 /// ℓ0 and ℓ1 at `points`, with `terminal` as the density at t_max; an error where a point cannot be followed.
+///
+/// On the way there the score's first derivatives are needed; on the way back, along the path that is known then, those up to the third,
+/// each time once (see [`super::tabulated`]).
 pub fn likelihoods<const D: usize>(
     score: &impl SmoothScore<D>,
     sde: &Sde,
@@ -45,43 +49,41 @@ pub fn likelihoods<const D: usize>(
     tolerance: Tolerance,
 ) -> Vec<Result<Likelihood<D>, OdeError>> {
     let (t_min, t_max) = sde.times();
-    let starts: Vec<[f64; STATE]> = points.iter().map(state).collect();
-    let there = solve(|t, y| divergence_slope(score, sde, t, y), t_min, t_max, &starts, D + 1, tolerance);
+    let mut paths: Vec<Vec<Piece<3>>> = vec![Vec::new(); points.len()];
+    let starts: Vec<[f64; 3]> = points.iter().map(leading).collect();
+    let slope = |t, y: &_| divergence_slope(score, sde, t, y);
+    let there = solve(slope, t_min, t_max, &starts, tolerance, |point, piece| paths[point].push(piece));
 
     // Those that arrive go back, with the terminal density's derivatives.
-    let arrived: Vec<[f64; D]> =
-        there.iter().flatten().map(|arrival| std::array::from_fn(|d| arrival.y[d])).collect();
-    let (mut ends, mut terminal_values) = (Vec::new(), Vec::new());
-    for group in arrived.chunks(LANES) {
-        let density = terminal.logarithm(side_by_side(group));
-        for (i, x) in group.iter().enumerate() {
-            let mut y = state(x);
-            for a in 0..D {
-                y[D + a] = density.gradient[a][i];
-                for b in a..D {
-                    y[2 * D + a + b] = density.hessian[a][b][i];
-                }
+    let (mut arrived, mut meshes, mut starts, mut terminal_values) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (point, there) in there.iter().enumerate() {
+        let Ok(there) = there else { continue };
+        let x: [f64; D] = std::array::from_fn(|d| there.y[d]);
+        let density = terminal.logarithm(x.map(Lane::splat));
+        let mut y: [f64; STATE] = leading(&x);
+        for a in 0..D {
+            y[D + a] = density.gradient[a][0];
+            for b in a..D {
+                y[2 * D + a + b] = density.hessian[a][b][0];
             }
-            ends.push(y);
-            terminal_values.push(density.value[i]);
         }
+        meshes.push(std::iter::once(t_max).chain(paths[point].iter().rev().map(|piece| piece.t)).collect());
+        arrived.push(point);
+        starts.push(y);
+        terminal_values.push(density.value[0]);
     }
-    let back = solve(
-        |t, y| correction_slope(score, sde, t, y),
-        t_max,
-        t_min,
-        &ends,
-        2 * D + D * (D + 1) / 2 + 1,
-        tolerance,
-    );
+    let tabulate = |nodes: &[Node]| local_fields(score, sde, nodes, |node| &paths[arrived[node.trajectory]]);
+    let used = 2 * D + D * (D + 1) / 2 + 1;
+    let back = solve_tabulated(&meshes, &starts, tabulate, LocalField::slope, used, tolerance);
 
     let mut back = back.into_iter().zip(terminal_values);
-    let mut likelihood = |x: &[f64; D], there: Result<Arrival<STATE>, OdeError>| {
+    let mut likelihood = |x: &[f64; D], there: Result<Arrival<3>, OdeError>| {
         let there = there?;
         let (back, terminal) = back.next().ok_or(OdeError { t: t_max })?;
         let back = back?;
         Ok(Likelihood {
-            order_0: terminal + there.y[STATE - 1],
+            order_0: terminal + there.y[2],
             order_1: -back.y[STATE - 1],
             gradient: std::array::from_fn(|d| back.y[D + d]),
             laplacian: (0..D).map(|d| back.y[2 * D + 2 * d]).sum(),
@@ -94,8 +96,8 @@ pub fn likelihoods<const D: usize>(
 }
 
 /// A state that begins with x.
-fn state<const D: usize>(x: &[f64; D]) -> [f64; STATE] {
-    let mut y = [0.0; STATE];
+fn leading<const D: usize, const M: usize>(x: &[f64; D]) -> [f64; M] {
+    let mut y = [0.0; M];
     y[..D].copy_from_slice(x);
     y
 }
@@ -105,51 +107,99 @@ fn divergence_slope<const D: usize>(
     score: &impl SmoothScore<D>,
     sde: &Sde,
     t: Lane,
-    y: &[Lane; STATE],
-) -> [Lane; STATE] {
+    y: &[Lane; 3],
+) -> [Lane; 3] {
     let x: [Lane; D] = std::array::from_fn(|i| y[i]);
     let (drift, half) = (t.map(|t| sde.drift(t)), t.map(|t| 0.5 * sde.diffusion(t)));
     let s = score.jets::<1>(t, x);
-    let mut slope = [Lane::ZERO; STATE];
+    let mut slope = [Lane::ZERO; 3];
     for i in 0..D {
         slope[i] = drift * x[i] - half * s[i].value();
-        slope[STATE - 1] += drift - half * s[i].first(i);
+        slope[2] += drift - half * s[i].first(i);
     }
     slope
 }
 
-/// ẋ, ṗ and Ḣ, with the integrand of ℓ1 in the last component.
-fn correction_slope<const D: usize>(
+/// The flow and the score at a point of a path, with the derivatives that p, H and ℓ1 need; equal mixed ones are held once, ∂_i ∂_j at i + j.
+#[derive(Debug, Clone, Copy)]
+struct LocalField<const D: usize> {
+    /// ½ g².
+    half: f64,
+    /// s and ∇·s.
+    score: [f64; D],
+    divergence: f64,
+    /// F0 and ∂_j F0_i at [i][j].
+    flow: [f64; D],
+    jacobian: [[f64; D]; D],
+    /// ∂_i ∂_j of −F0_k at [k][i + j], and of −∇·F0; its gradient.
+    bend: [[f64; 3]; D],
+    divergence_bend: [f64; 3],
+    divergence_gradient: [f64; D],
+}
+
+/// The fields at nodes of these paths.
+fn local_fields<'a, const D: usize>(
     score: &impl SmoothScore<D>,
     sde: &Sde,
-    t: Lane,
-    y: &[Lane; STATE],
-) -> [Lane; STATE] {
-    let x: [Lane; D] = std::array::from_fn(|i| y[i]);
-    let p: [Lane; D] = std::array::from_fn(|i| y[D + i]);
-    let h = |i: usize, j: usize| y[2 * D + i + j];
-    let (drift, half) = (t.map(|t| sde.drift(t)), t.map(|t| 0.5 * sde.diffusion(t)));
-    let s = score.jets::<3>(t, x);
-    let sum = |term: &dyn Fn(usize) -> Lane| (1..D).fold(term(0), |sum, k| sum + term(k));
-    // ∂_j F0_i.
-    let jacobian = |i: usize, j: usize| {
-        let flow = -(half * s[i].first(j));
-        if i == j { flow + drift } else { flow }
-    };
-    let mut slope = [Lane::ZERO; STATE];
-    for i in 0..D {
-        slope[i] = drift * x[i] - half * s[i].value();
-        let divergence = half * sum(&|k| s[k].second(k, i));
-        slope[D + i] = divergence - sum(&|k| jacobian(k, i) * p[k]);
-        for j in i..D {
-            let third = half * sum(&|k| s[k].third(k, i, j) + p[k] * s[k].second(i, j));
-            let turned = sum(&|k| jacobian(k, i) * h(k, j) + h(i, k) * jacobian(k, j));
-            slope[2 * D + i + j] = third - turned;
+    nodes: &[Node],
+    path: impl Fn(&Node) -> &'a Vec<Piece<3>>,
+) -> Vec<LocalField<D>> {
+    let mut fields = Vec::with_capacity(nodes.len());
+    for group in nodes.chunks(LANES) {
+        let mut x = [Lane::ZERO; D];
+        let mut t = Lane::splat(group[0].t);
+        for (i, node) in group.iter().enumerate() {
+            t[i] = node.t;
+            let path = path(node);
+            let after = path.partition_point(|piece| piece.t <= node.t);
+            let y = path[after.max(1) - 1].at(node.t);
+            (0..D).for_each(|d| x[d][i] = y[d]);
+        }
+        let s = score.jets::<3>(t, x);
+        for (i, node) in group.iter().enumerate() {
+            let (drift, half) = (sde.drift(node.t), 0.5 * sde.diffusion(node.t));
+            let first = |k: usize, j: usize| s[k].first(j)[i];
+            let second = |k: usize, a: usize, b: usize| half * s[k].second(a, b)[i];
+            let places = [[0, 0], [0, D - 1], [D - 1, D - 1]];
+            fields.push(LocalField {
+                half,
+                score: s.map(|s| s.value()[i]),
+                divergence: (0..D).map(|k| first(k, k)).sum(),
+                flow: std::array::from_fn(|k| drift * x[k][i] - half * s[k].value()[i]),
+                jacobian: std::array::from_fn(|k| {
+                    std::array::from_fn(|j| if k == j { drift } else { 0.0 } - half * first(k, j))
+                }),
+                bend: std::array::from_fn(|k| places.map(|[a, b]| second(k, a, b))),
+                divergence_bend: places
+                    .map(|[a, b]| half * (0..D).map(|k| s[k].third(k, a, b)[i]).sum::<f64>()),
+                divergence_gradient: std::array::from_fn(|a| (0..D).map(|k| second(k, k, a)).sum()),
+            });
         }
     }
-    let divergence = sum(&|k| h(k, k) - s[k].first(k));
-    slope[STATE - 1] = half * (divergence + sum(&|k| p[k] * (p[k] - s[k].value())));
-    slope
+    fields
+}
+
+impl<const D: usize> LocalField<D> {
+    /// ẋ, ṗ and Ḣ, with the integrand of ℓ1 in the last component.
+    fn slope(&self, y: &[f64; STATE]) -> [f64; STATE] {
+        let p = |i: usize| y[D + i];
+        let h = |i: usize, j: usize| y[2 * D + i + j];
+        let jacobian = &self.jacobian;
+        let mut slope = [0.0; STATE];
+        let mut integrand = -self.divergence;
+        for i in 0..D {
+            slope[i] = self.flow[i];
+            slope[D + i] = self.divergence_gradient[i] - (0..D).map(|k| jacobian[k][i] * p(k)).sum::<f64>();
+            for j in i..D {
+                let bent: f64 = (0..D).map(|k| p(k) * self.bend[k][i + j]).sum();
+                let turned: f64 = (0..D).map(|k| jacobian[k][i] * h(k, j) + h(i, k) * jacobian[k][j]).sum();
+                slope[2 * D + i + j] = self.divergence_bend[i + j] + bent - turned;
+            }
+            integrand += h(i, i) + p(i) * (p(i) - self.score[i]);
+        }
+        slope[STATE - 1] = self.half * integrand;
+        slope
+    }
 }
 
 #[cfg(test)]

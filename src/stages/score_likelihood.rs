@@ -75,7 +75,7 @@ impl Stage for ScoreLikelihood {
                 "points",
                 "points.parquet",
                 "per point: nll at h = 0, correction (the coefficient of h in the NLL), exact_nll where it is known, laplacian of ln q, \
-                 closure (how far the way back ends from the point), steps",
+                 closure (how far from the point the slope along the path leads back), steps",
             ),
             Output::file(
                 "summary",
