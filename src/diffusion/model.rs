@@ -179,7 +179,7 @@ mod tests {
         let model = Model::new(config, &mut parameters).unwrap();
         let packed = model.packed();
         let moved: Vec<f32> = raw::values(packed.tensor()).unwrap().iter().map(|x| x + 0.1).collect();
-        packed.set(&moved).unwrap();
+        packed.change(|to| to.copy_from_slice(&moved)).unwrap();
         let adamw = AdamWConfig { learning_rate: 0.1, warmup: 0, weight_decay: 0.0, clip: 0.0 };
         let trainer = Trainer::new(packed.clone(), adamw, 0.0).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();

@@ -111,7 +111,7 @@ mod tests {
         let random = Model::new(config.clone(), &mut parameters).unwrap();
         let old = raw::values(random.packed().tensor()).unwrap();
         let moved: Vec<f32> = old.iter().enumerate().map(|(i, x)| x + 0.2 * (i as f32).sin()).collect();
-        random.packed().set(&moved).unwrap();
+        random.packed().change(|to| to.copy_from_slice(&moved)).unwrap();
         let adamw = AdamWConfig { learning_rate: 0.1, warmup: 0, weight_decay: 0.0, clip: 0.0 };
         let trainer = Trainer::new(random.packed().clone(), adamw, 0.0).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
