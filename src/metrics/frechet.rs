@@ -9,7 +9,7 @@ use super::linalg::{cholesky, congruence, moments, symmetric_eigenvalues, trace}
 pub struct FrechetReference {
     mean: Vec<f64>,
     trace: f64,
-    factor: Vec<f64>,
+    columns: Vec<f64>,
 }
 
 impl FrechetReference {
@@ -17,18 +17,18 @@ impl FrechetReference {
     pub fn new(reference: &Features) -> FrechetReference {
         let d = reference.dimension();
         let (mean, covariance) = moments(reference);
-        FrechetReference { mean, trace: trace(&covariance, d), factor: cholesky(&covariance, d) }
+        FrechetReference { mean, trace: trace(&covariance, d), columns: cholesky(&covariance, d) }
     }
 
     /// The squared Fréchet distance |μ₁ − μ₂|² + Tr(C₁ + C₂ − 2 (C₁ C₂)^½) to the rows of `set` (at least two, of the same
-    /// dimension). With C₁ = L Lᵀ the root's trace is the sum of the roots of the eigenvalues of Lᵀ C₂ L. Rounding leaves
-    /// about 1e-7 of the traces where the distance vanishes.
+    /// dimension). With C₁ = L Lᵀ the root's trace is the sum of the roots of the eigenvalues of Lᵀ C₂ L, as many as the
+    /// rank of C₁. Rounding leaves about 1e-7 of the traces where the distance vanishes.
     pub fn distance(&self, set: &Features) -> f64 {
         let d = set.dimension();
         let (mean, covariance) = moments(set);
         let shift: f64 = self.mean.iter().zip(&mean).map(|(a, b)| (a - b) * (a - b)).sum();
-        let product = congruence(&self.factor, &covariance, d);
-        let root: f64 = symmetric_eigenvalues(product, d).iter().map(|value| value.max(0.0).sqrt()).sum();
+        let product = congruence(&self.columns, &covariance, d);
+        let root: f64 = symmetric_eigenvalues(product, self.columns.len() / d).iter().map(|value| value.max(0.0).sqrt()).sum();
         shift + self.trace + trace(&covariance, d) - 2.0 * root
     }
 }
@@ -74,5 +74,33 @@ mod tests {
             assert!((found - wanted).abs() < 1e-6 * wanted, "{found} {wanted}");
             assert!(FrechetReference::new(&a).distance(&a).abs() < 1e-6 * trace(&covariance, 20));
         }
+    }
+
+    /// Far fewer rows than dimensions, whose scales span eight orders, as the pixels of images do. The covariances are Aᵀ A
+    /// and Bᵀ B of centred rows, so the root's trace is the sum of the singular values of the small matrix A Bᵀ.
+    #[test]
+    fn of_few_rows_in_many_dimensions() {
+        let (n, d) = (30, 300);
+        let set = |seed: u64, mix: usize| {
+            let raw = normal_features(seed, n, d, 0.0);
+            let mixed = |row: &[f64], j: usize| row[j] + 0.9 * row[(j + mix) % d];
+            let scale = |j: usize| 10f64.powf(-8.0 * j as f64 / d as f64);
+            Features::new(raw.rows().flat_map(|row| (0..d).map(move |j| scale(j) * mixed(row, j))).collect(), d)
+        };
+        let (a, b) = (set(4, 1), set(5, 7));
+        let ((ma, ca), (mb, cb)) = (moments(&a), moments(&b));
+        let dot = |p: &[f64], q: &[f64]| p.iter().zip(q).map(|(p, q)| p * q).sum::<f64>();
+        let centred = |set: &Features, mean: &[f64]| -> Vec<Vec<f64>> {
+            set.rows().map(|row| row.iter().zip(mean).map(|(v, m)| (v - m) / ((n - 1) as f64).sqrt()).collect()).collect()
+        };
+        let (rows_a, rows_b) = (centred(&a, &ma), centred(&b, &mb));
+        let small: Vec<Vec<f64>> = rows_a.iter().map(|p| rows_b.iter().map(|q| dot(p, q)).collect()).collect();
+        let square = small.iter().flat_map(|p| small.iter().map(|q| dot(p, q)).collect::<Vec<f64>>()).collect();
+        let root: f64 = symmetric_eigenvalues(square, n).iter().map(|value| value.max(0.0).sqrt()).sum();
+        let shift: f64 = ma.iter().zip(&mb).map(|(p, q)| (p - q) * (p - q)).sum();
+        let traces = trace(&ca, d) + trace(&cb, d);
+        let wanted = shift + traces - 2.0 * root;
+        let found = FrechetReference::new(&a).distance(&b);
+        assert!((found - wanted).abs() < 1e-6 * traces, "{found} {wanted}");
     }
 }

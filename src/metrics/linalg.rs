@@ -27,47 +27,52 @@ pub fn trace(a: &[f64], n: usize) -> f64 {
     (0..n).map(|i| a[i * n + i]).sum()
 }
 
-/// The lower triangle L with A = L Lᵀ of a positive semidefinite matrix. A pivot below 1e-13 of the largest diagonal entry
-/// counts as zero, and so does its column, as it must in a semidefinite matrix.
+/// Columns v with A = Σ v vᵀ of a positive semidefinite matrix, as many as its rank, one after the other: Cholesky's
+/// factorisation that takes the largest remaining diagonal entry as its next pivot and ends when that is n times the
+/// rounding error of the first. Without this order, noise of the size of a root of the rounding error would be divided
+/// by pivots that are noise (Higham, *Accuracy and Stability of Numerical Algorithms*, 10.3).
 pub fn cholesky(a: &[f64], n: usize) -> Vec<f64> {
-    let largest = (0..n).map(|i| a[i * n + i]).fold(0.0, f64::max);
-    let mut l = vec![0.0; n * n];
-    for j in 0..n {
-        let row = l[j * n..j * n + j].to_vec();
-        let pivot = a[j * n + j] - dot(&row, &row);
-        if pivot <= 1e-13 * largest {
-            continue;
+    let mut rest: Vec<f64> = (0..n).map(|i| a[i * n + i]).collect();
+    let least = n as f64 * f64::EPSILON * rest.iter().fold(0.0, |most: f64, d| most.max(*d));
+    let mut pivots = Vec::with_capacity(n);
+    let mut rows = vec![0.0; n * n]; // row i: entry i of every column
+    for k in 0..n {
+        let pivot = (0..n).fold(0, |best, i| if rest[i] > rest[best] { i } else { best });
+        if rest[pivot] <= least {
+            break;
         }
-        let root = pivot.sqrt();
-        l[j * n + j] = root;
-        l[(j + 1) * n..].par_chunks_mut(n).enumerate().with_min_len(32).for_each(|(i, out)| {
-            out[j] = (a[(j + 1 + i) * n + j] - dot(&out[..j], &row)) / root;
+        let root = rest[pivot].sqrt();
+        let row = rows[pivot * n..pivot * n + k].to_vec();
+        pivots.push(pivot);
+        rows.par_chunks_mut(n).zip(&mut rest).enumerate().with_min_len(32).for_each(|(i, (out, rest))| {
+            if !pivots.contains(&i) {
+                out[k] = (a[i * n + pivot] - dot(&out[..k], &row)) / root;
+                *rest -= out[k] * out[k];
+            }
         });
+        rows[pivot * n + k] = root;
+        rest[pivot] = 0.0;
     }
-    l
+    (0..pivots.len()).flat_map(|k| rows.iter().skip(k).step_by(n).copied()).collect()
 }
 
-/// The symmetric matrix Lᵀ C L for symmetric C.
-pub fn congruence(l: &[f64], c: &[f64], n: usize) -> Vec<f64> {
-    let columns = transpose(l, n);
-    let mut half = vec![0.0; n * n]; // row i: C times column i of L
-    half.par_chunks_mut(n).enumerate().for_each(|(i, out)| {
-        for (j, out) in out.iter_mut().enumerate() {
-            *out = dot(&c[j * n..(j + 1) * n], &columns[i * n..(i + 1) * n]);
+/// The symmetric matrix Lᵀ C L `[r, r]` for symmetric C `[n, n]` and L given by its columns, each of length n.
+pub fn congruence(columns: &[f64], c: &[f64], n: usize) -> Vec<f64> {
+    let rank = columns.len() / n;
+    let mut half = vec![0.0; rank * n]; // row i: C times column i of L
+    half.par_chunks_mut(n).zip(columns.par_chunks(n)).for_each(|(out, column)| {
+        for (out, row) in out.iter_mut().zip(c.chunks(n)) {
+            *out = dot(row, column);
         }
     });
-    let mut result = vec![0.0; n * n];
-    result.par_chunks_mut(n).enumerate().for_each(|(i, out)| {
+    let mut result = vec![0.0; rank * rank];
+    result.par_chunks_mut(rank.max(1)).enumerate().for_each(|(i, out)| {
         for (j, out) in out.iter_mut().enumerate() {
             let (low, high) = (i.min(j), i.max(j));
             *out = dot(&columns[low * n..(low + 1) * n], &half[high * n..(high + 1) * n]);
         }
     });
     result
-}
-
-fn transpose(a: &[f64], n: usize) -> Vec<f64> {
-    (0..n).flat_map(|j| (0..n).map(move |i| a[i * n + j])).collect()
 }
 
 /// The eigenvalues of a symmetric matrix in ascending order, each within about 1e-15 n of the largest: Householder
@@ -193,10 +198,11 @@ mod tests {
         rows.iter_mut().skip(5).step_by(n).for_each(|value| *value = 1.0);
         let (_, c) = moments(&Features::new(rows, n));
         let l = cholesky(&c, n);
+        assert_eq!(l.len(), 9 * n); // the rank: ten rows less their mean
         for i in 0..n {
             for j in 0..n {
-                let back = dot(&l[i * n..(i + 1) * n], &l[j * n..(j + 1) * n]);
-                assert!((back - c[i * n + j]).abs() < 1e-7, "{i} {j}: {back} {}", c[i * n + j]);
+                let back: f64 = l.chunks(n).map(|column| column[i] * column[j]).sum();
+                assert!((back - c[i * n + j]).abs() < 1e-14, "{i} {j}: {back} {}", c[i * n + j]);
             }
         }
     }

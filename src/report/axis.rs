@@ -73,11 +73,16 @@ pub fn range(
 }
 
 /// About `target` labelled ticks inside the range (in even steps of 1, 2 or 5 on a linear scale; decades, thinned out or
-/// divided by need, on a log scale), and unlabelled ones between decades.
+/// divided by need, on a log scale), and unlabelled ones between decades. Where a log scale shows too small a part of a
+/// decade for two such labels, its ticks are those of a linear scale.
 pub fn ticks(scale: Scale, low: f64, high: f64, target: usize) -> Vec<Tick> {
     match scale {
         Scale::Linear => linear(low, high, target.max(2)),
-        Scale::Log => log(low, high, target.max(2)),
+        Scale::Log => {
+            let ticks = log(low, high, target.max(2));
+            let labels = ticks.iter().filter(|tick| !tick.label.is_empty()).count();
+            if labels < 2 { linear(low, high, target.max(2)) } else { ticks }
+        }
     }
 }
 
@@ -176,6 +181,7 @@ mod tests {
         assert_eq!(labels(Scale::Log, 0.5, 2000.0), ["1", "10", "100", "1000"]);
         assert_eq!(labels(Scale::Log, 1e-5, 1.0), ["10⁻⁴", "10⁻²", "10⁰"]);
         assert_eq!(labels(Scale::Log, 0.02, 0.3), ["0.02", "0.05", "0.1", "0.2"]);
+        assert_eq!(labels(Scale::Log, 0.077, 0.094), ["0.080", "0.085", "0.090"]);
     }
 
     #[test]
