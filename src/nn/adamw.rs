@@ -1,7 +1,7 @@
 //! AdamW (Loshchilov and Hutter 2019) with gradient clipping and warm-up, and the exponential moving average of the
 //! parameters, in one pass over the numbers.
 
-use super::pointwise::vectorised;
+use super::pointwise::{vectorised, without_subnormal};
 use rayon::prelude::*;
 
 /// What AdamW does at a step.
@@ -98,8 +98,8 @@ vectorised! {
         let (b1, b2) = (BETA_1 as f32, BETA_2 as f32);
         for i in 0..n {
             let g = gradients[i] * u.clip;
-            first[i] = b1 * first[i] + (1.0 - b1) * g;
-            second[i] = b2 * second[i] + (1.0 - b2) * g * g;
+            first[i] = without_subnormal(b1 * first[i] + (1.0 - b1) * g);
+            second[i] = without_subnormal(b2 * second[i] + (1.0 - b2) * g * g);
             let shrunk = if decays[i] { values[i] * u.shrink } else { values[i] };
             values[i] = shrunk - u.size * first[i] / (second[i].sqrt() * u.root + EPSILON);
             average[i] = u.keep * average[i] + (1.0 - u.keep) * values[i];
@@ -166,6 +166,20 @@ mod tests {
         let norm = adam.update(1, &mut [0.0, 0.0], &[3.0, 4.0], &[true, true]);
         assert_eq!(norm, 5.0);
         assert!((adam.first[0] - 0.06).abs() < 1e-7 && (adam.first[1] - 0.08).abs() < 1e-7);
+    }
+
+    /// Of a parameter without a gradient nothing subnormal stays, which every later step would be slowed by.
+    #[test]
+    fn moments_decay_to_zero() {
+        let config = AdamWConfig { learning_rate: 0.01, warmup: 0, weight_decay: 0.0, clip: 0.0 };
+        let mut values = vec![1.0];
+        let mut adam = AdamW::new(config, 0.9, values.clone());
+        for step in 1..1000 {
+            let gradient = if step == 1 { 1e-3 } else { 0.0 };
+            adam.update(step, &mut values, &[gradient], &[false]);
+            assert!(!adam.first[0].is_subnormal() && !adam.second[0].is_subnormal(), "{step}");
+        }
+        assert_eq!(adam.first[0], 0.0);
     }
 
     /// The average moves to the values by 9/11 of the way at the first update, by 1 − `ema` in the long run.

@@ -56,10 +56,18 @@ pub fn exp(x: f32) -> f32 {
     (p * r * r + r + 1.0) * power
 }
 
-/// 1/(1 + e^−x).
+/// 1/(1 + e^−x); zero below −40, where it is less than 5e-18. There its products with gradients would come to be subnormal,
+/// which takes processors a hundred times as long.
 #[inline(always)]
 pub fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + exp(-x))
+    let s = 1.0 / (1.0 + exp(-x));
+    if x < -40.0 { 0.0 } else { s }
+}
+
+/// Zero in place of a subnormal number, where a mean that decays by a factor each step would stay for ever.
+#[inline(always)]
+pub fn without_subnormal(x: f32) -> f32 {
+    if x.abs() < f32::MIN_POSITIVE { 0.0 } else { x }
 }
 
 vectorised! {
@@ -240,5 +248,13 @@ mod tests {
         }
         assert!(worst < 2.5 * f64::from(f32::EPSILON), "{worst}");
         assert!(exp(-1000.0) > 0.0 && exp(1000.0).is_finite());
+    }
+
+    #[test]
+    fn silu_vanishes_far_below_zero() {
+        let (mut slope, mut y) = (vec![-39.9, -40.1, -1e30, 40.1], vec![0.0; 4]);
+        silu_and_slope(&mut slope, &mut y);
+        assert!(y[0] < 0.0 && slope[0] < 0.0);
+        assert_eq!((&y[1..], &slope[1..]), (&[0.0, 0.0, 40.1][..], &[0.0, 0.0, 1.0][..]));
     }
 }

@@ -6,7 +6,7 @@
 
 use super::error::NnError;
 use super::gemm::{Left, Right, Size, multiply, panels_len, transpose_to_panels};
-use super::pointwise::{add_bias, add_row_sums, silu, silu_gradient, vectorised};
+use super::pointwise::{add_bias, add_row_sums, silu, silu_gradient, vectorised, without_subnormal};
 use super::swish_mlp::{SwishMlpConfig, layer_name};
 use super::weights::{Weight, Weights};
 use crate::random::Streams;
@@ -233,8 +233,8 @@ vectorised! {
     fn adam(values: &mut [f32], first: &mut [f32], second: &mut [f32], gradient: &[f32], size: f32, root: f32) {
         let (b1, b2) = (BETA_1 as f32, BETA_2 as f32);
         for (((x, m), v), &g) in values.iter_mut().zip(first).zip(second).zip(gradient) {
-            *m = b1 * *m + (1.0 - b1) * g;
-            *v = b2 * *v + (1.0 - b2) * g * g;
+            *m = without_subnormal(b1 * *m + (1.0 - b1) * g);
+            *v = without_subnormal(b2 * *v + (1.0 - b2) * g * g);
             *x -= size * *m / (v.sqrt() * root + 1e-8);
         }
     }
