@@ -28,7 +28,10 @@ impl FrechetReference {
         let (mean, covariance) = moments(set);
         let shift: f64 = self.mean.iter().zip(&mean).map(|(a, b)| (a - b) * (a - b)).sum();
         let product = congruence(&self.columns, &covariance, d);
-        let root: f64 = symmetric_eigenvalues(product, self.columns.len() / d).iter().map(|value| value.max(0.0).sqrt()).sum();
+        let root: f64 = symmetric_eigenvalues(product, self.columns.len() / d)
+            .iter()
+            .map(|value| value.max(0.0).sqrt())
+            .sum();
         shift + self.trace + trace(&covariance, d) - 2.0 * root
     }
 }
@@ -85,17 +88,24 @@ mod tests {
             let raw = normal_features(seed, n, d, 0.0);
             let mixed = |row: &[f64], j: usize| row[j] + 0.9 * row[(j + mix) % d];
             let scale = |j: usize| 10f64.powf(-8.0 * j as f64 / d as f64);
-            Features::new(raw.rows().flat_map(|row| (0..d).map(move |j| scale(j) * mixed(row, j))).collect(), d)
+            Features::new(
+                raw.rows().flat_map(|row| (0..d).map(move |j| scale(j) * mixed(row, j))).collect(),
+                d,
+            )
         };
         let (a, b) = (set(4, 1), set(5, 7));
         let ((ma, ca), (mb, cb)) = (moments(&a), moments(&b));
         let dot = |p: &[f64], q: &[f64]| p.iter().zip(q).map(|(p, q)| p * q).sum::<f64>();
         let centred = |set: &Features, mean: &[f64]| -> Vec<Vec<f64>> {
-            set.rows().map(|row| row.iter().zip(mean).map(|(v, m)| (v - m) / ((n - 1) as f64).sqrt()).collect()).collect()
+            set.rows()
+                .map(|row| row.iter().zip(mean).map(|(v, m)| (v - m) / ((n - 1) as f64).sqrt()).collect())
+                .collect()
         };
         let (rows_a, rows_b) = (centred(&a, &ma), centred(&b, &mb));
-        let small: Vec<Vec<f64>> = rows_a.iter().map(|p| rows_b.iter().map(|q| dot(p, q)).collect()).collect();
-        let square = small.iter().flat_map(|p| small.iter().map(|q| dot(p, q)).collect::<Vec<f64>>()).collect();
+        let small: Vec<Vec<f64>> =
+            rows_a.iter().map(|p| rows_b.iter().map(|q| dot(p, q)).collect()).collect();
+        let square =
+            small.iter().flat_map(|p| small.iter().map(|q| dot(p, q)).collect::<Vec<f64>>()).collect();
         let root: f64 = symmetric_eigenvalues(square, n).iter().map(|value| value.max(0.0).sqrt()).sum();
         let shift: f64 = ma.iter().zip(&mb).map(|(p, q)| (p - q) * (p - q)).sum();
         let traces = trace(&ca, d) + trace(&cb, d);
