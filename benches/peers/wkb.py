@@ -3,9 +3,10 @@
 
     pip install jax safetensors && python3 benches/peers/wkb.py --onsager target/release/onsager
 
-Both follow the same equations (there for the end and the likelihood at h = 0, back for its gradient, Hessian and the correction) with Dormand
-and Prince's pair at the same tolerance, in f64, on the same number of threads, with one trained model of 3 x 128. JAX: jitted, `odeint`
-vectorised over points; its compilation is not counted, onsager's start is. All points at once, or in batches of 100. Derivatives by nested forward mode, or by the rules for ten partial
+Both follow the same equations (there for the end and the likelihood at h = 0, back for its gradient, Hessian and the correction) at the same
+tolerance, in f64, on the same number of threads, with one trained model of 3 x 128. There, both use Dormand and Prince's pair; back, onsager
+evaluates the score's derivatives once at nodes along the path. JAX: jitted, `odeint` vectorised over points; its compilation is not
+counted, onsager's start is. All points at once, or in batches of 100. Derivatives by nested forward mode, or by the rules for ten partial
 derivatives written out as onsager has them (`written out`). See README.md.
 """
 
