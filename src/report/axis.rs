@@ -10,15 +10,16 @@ use serde::{Deserialize, Serialize};
 pub enum Scale {
     #[default]
     Linear,
-    /// Decades of equal length; every value must be positive.
+    /// Decades of equal length; every value must be positive, but an interval may reach down to zero and below.
     Log,
 }
 
 impl Scale {
-    /// Where the scale is even: the logarithm on a log scale.
+    /// Where the scale is even: the logarithm on a log scale, −∞ of what has none.
     pub fn even(self, value: f64) -> f64 {
         match self {
             Scale::Linear => value,
+            Scale::Log if value <= 0.0 => f64::NEG_INFINITY,
             Scale::Log => libm::log10(value),
         }
     }

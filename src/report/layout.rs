@@ -182,8 +182,11 @@ impl Figure {
             let near = |share: bool| if share { &self.panels[..] } else { std::slice::from_ref(panel) };
             let xs: Vec<f64> =
                 near(self.share.0).iter().flat_map(|panel| &panel.layers).flat_map(x_extent).collect();
-            let ys: Vec<f64> =
-                near(self.share.1).iter().flat_map(|panel| &panel.layers).flat_map(y_extent).collect();
+            let ys: Vec<f64> = near(self.share.1)
+                .iter()
+                .flat_map(|panel| &panel.layers)
+                .flat_map(|layer| y_extent(layer, panel.y.scale))
+                .collect();
             positive("x", panel.x.scale, &xs)?;
             positive("y", panel.y.scale, &ys)?;
             let x = if panel.x.categories.is_empty() {
@@ -216,10 +219,12 @@ fn x_extent(layer: &Layer) -> Vec<f64> {
     }
 }
 
-fn y_extent(layer: &Layer) -> Vec<f64> {
+/// The values of y that a layer has; of an interval that a log scale cannot show whole, those that it can.
+fn y_extent(layer: &Layer, scale: Scale) -> Vec<f64> {
     let ends = |datum: &Datum| {
         let (low, high) = datum.interval.unwrap_or((datum.y, datum.y));
-        [datum.y, low, high]
+        let shown = scale == Scale::Linear || low > 0.0;
+        [datum.y, if shown { low } else { datum.y }, high]
     };
     match layer.geometry {
         Geometry::Horizontal(y) => vec![y],

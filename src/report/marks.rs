@@ -22,11 +22,13 @@ impl View {
         self.left + (even(value) - even(self.x.0)) / (even(self.x.1) - even(self.x.0)) * self.width
     }
 
-    /// The place of a y value, in points from the top.
+    /// The place of a y value, in points from the top; below the rectangle for the end of an interval that a log scale
+    /// does not have.
     pub fn y(&self, value: f64) -> f64 {
         let even = |v| self.scales.1.even(v);
-        self.top + self.height
-            - (even(value) - even(self.y.0)) / (even(self.y.1) - even(self.y.0)) * self.height
+        let up = (even(value) - even(self.y.0)) / (even(self.y.1) - even(self.y.0));
+        let up = if up == f64::NEG_INFINITY { -1.0 } else { up };
+        self.top + self.height - up * self.height
     }
 
     fn inside(&self, (x, y): Point) -> bool {
