@@ -13,8 +13,9 @@ use crate::kernel::Level;
 /// The width of a panel of B: two AVX-512 registers, four AVX2 registers.
 pub const PANEL: usize = 32;
 
-/// Products are taken over so many k at a time, which keeps their part of a panel in the first cache.
-const DEPTH: usize = 256;
+/// Products are taken over so many k at a time, which keeps their part of a panel in the first cache, also where two
+/// threads share one.
+const DEPTH: usize = 128;
 
 /// The left matrix: A(i, k) = `data[i · row + k · col]`, so a transpose costs nothing.
 #[derive(Debug, Clone, Copy)]
