@@ -272,7 +272,7 @@ fn an_interval_to_below_zero_on_a_log_scale() {
         let frames =
             Frames::from([("q".into(), csv(&format!("x,y,lower,upper\n1,2,1.5,2.5\n2,2,{lower},3\n")))]);
         let mark = serde_json::json!({"mark": "points", "input": "q", "x": "x", "y": "y", "lower": "lower", "upper": "upper"});
-        let y = serde_json::json!({"scale": "log", "min": 1});
+        let y = serde_json::json!({"scale": "log", "min": 1, "max": 4});
         let scene =
             plot(serde_json::json!({"y": y, "marks": [mark]})).figure(&frames).unwrap().scene().unwrap();
         let lines = scene.shapes.iter().filter_map(|shape| match shape {
