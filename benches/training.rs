@@ -9,16 +9,16 @@ mod stock_candle;
 
 use candle_core::Tensor;
 use onsager::kernel::Level;
-use onsager::nn::adamw::AdamWConfig;
-use onsager::nn::loss::weighted_squares;
-use onsager::nn::mlp::MlpConfig;
-use onsager::nn::network::{Head, Network, NetworkConfig, block_size};
-use onsager::nn::operation::Conditions;
-use onsager::nn::parameters::Parameters;
-use onsager::nn::raw;
-use onsager::nn::trainer::Trainer;
-use onsager::nn::unet::UnetConfig;
-use onsager::nn::weights::Weights;
+use onsager::science::nn::adamw::AdamWConfig;
+use onsager::science::nn::loss::weighted_squares;
+use onsager::science::nn::mlp::MlpConfig;
+use onsager::science::nn::network::{Head, Network, NetworkConfig, block_size};
+use onsager::science::nn::operation::Conditions;
+use onsager::science::nn::parameters::Parameters;
+use onsager::science::nn::raw;
+use onsager::science::nn::trainer::Trainer;
+use onsager::science::nn::unet::UnetConfig;
+use onsager::science::nn::weights::Weights;
 use onsager::random::Streams;
 use rayon::prelude::*;
 use serde_json::json;
@@ -112,7 +112,7 @@ impl Bench {
                 let x = raw::tensor(x[rows.start * size..rows.end * size].to_vec(), (rows.len(), size))?;
                 Ok(raw::values(&network.forward(&x, &conditions(head, rows, times, false))?)?)
             })
-            .collect::<Result<_, onsager::nn::error::NnError>>()?;
+            .collect::<Result<_, onsager::science::nn::error::NnError>>()?;
         Ok(parts.concat())
     }
 

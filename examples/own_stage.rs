@@ -2,15 +2,14 @@
 //!
 //! `cargo run --release --example own_stage`; a second time, everything is cached.
 
-use onsager::engine::events::{Event, Observer};
-use onsager::engine::run::Options;
-use onsager::engine::session;
-use onsager::engine::state::TaskState;
+use onsager::run::events::{Event, Observer};
+use onsager::run::Options;
+use onsager::run::session;
+use onsager::run::state::TaskState;
 use onsager::pipeline::builder::{Pipeline, StageEntry};
 use onsager::random::Streams;
-use onsager::stages;
-use onsager::stages::context::Context;
-use onsager::stages::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
+use onsager::kind::context::Context;
+use onsager::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use onsager::store::Store;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -92,7 +91,7 @@ impl Observer for Lines {
 }
 
 fn main() -> ExitCode {
-    let mut registry = stages::builtin();
+    let mut registry = onsager::builtin();
     // The last word names the version of the kind's code: another one computes its results anew.
     registry.add::<Dice>("dice 1");
     // Tasks run in processes of this very program.

@@ -1,12 +1,11 @@
-//! onsager: an experiment-pipeline runner with reproducible artifacts.
+//! onsager: an experiment-pipeline runner with reproducible artifacts. This is its one public face.
 //!
 //! A program runs a pipeline, of its own stage kinds too, without the command line:
 //!
 //! ```no_run
-//! use onsager::engine::events::{Event, Observer};
-//! use onsager::engine::run::Options;
-//! use onsager::engine::session;
 //! use onsager::pipeline::builder::{Pipeline, StageEntry};
+//! use onsager::run::events::{Event, Observer};
+//! use onsager::run::{Options, session};
 //! use onsager::store::Store;
 //! use std::error::Error;
 //! use std::path::Path;
@@ -18,7 +17,7 @@
 //! }
 //!
 //! fn main() -> Result<(), Box<dyn Error>> {
-//!     let registry = onsager::stages::builtin(); // and `registry.add::<MyKind>("version 1")`
+//!     let registry = onsager::builtin(); // and `registry.add::<MyKind>(fingerprints::of("my-kind"))`
 //!     if session::worker(&registry).is_some() {
 //!         return Ok(()); // tasks run in processes of this very program
 //!     }
@@ -31,22 +30,30 @@
 //! }
 //! ```
 //!
-//! A kind is an implementation of [`stages::stage::Stage`]; `examples/own_stage.rs` has one. [`pipeline::load`] reads a file instead.
+//! A kind is an implementation of [`kind::stage::Stage`]; `examples/own_stage.rs` has one. [`pipeline::load`] reads a file instead.
 //! A program that wants the whole command line with its own kinds calls [`cli::main`].
 //!
-//! The modules, from the user down to the numbers; each uses only those below it.
+//! With the feature `science` (default) the program has every kind below [`kinds`], and the science itself in [`science`] and
+//! [`report`]; without it, the kind `command` alone.
 
-pub mod cli;
-pub mod engine;
-pub mod pipeline;
-pub mod stages;
-pub mod store;
+pub use onsager_numerics::{kernel, random, statistics};
+pub use onsager_runner::{cli, command, compare, fingerprints, kind, pipeline, plan, run, store, worker};
 
-pub mod data;
-pub mod diffusion;
-pub mod kernel;
-pub mod metrics;
-pub mod motion;
-pub mod nn;
-pub mod random;
-pub mod report;
+#[cfg(feature = "science")]
+pub mod kinds;
+#[cfg(feature = "science")]
+pub use onsager_report as report;
+#[cfg(feature = "science")]
+pub use onsager_science as science;
+
+/// The kinds of this build: all that onsager ships, or `command` alone without the feature `science`.
+pub fn builtin() -> kind::registry::Registry {
+    #[cfg(feature = "science")]
+    {
+        kinds::builtin()
+    }
+    #[cfg(not(feature = "science"))]
+    {
+        onsager_runner::builtin()
+    }
+}

@@ -1,5 +1,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    onsager::cli::main(onsager::stages::builtin())
+    onsager::cli::main(onsager::builtin())
 }

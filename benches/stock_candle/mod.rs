@@ -2,7 +2,7 @@
 //! time counts, so the weights are random and the step is plain gradient descent.
 
 use candle_core::{Device, Result, Tensor, Var};
-use onsager::nn::unet::UnetConfig;
+use onsager::science::nn::unet::UnetConfig;
 use std::cell::RefCell;
 
 pub struct StockUnet {
@@ -69,7 +69,7 @@ impl StockUnet {
         let x = Tensor::from_vec(x.to_vec(), (n, 1, side, side), &Device::Cpu)?;
         let vars = &mut *self.vars.borrow_mut();
         let mut p = Source { vars, next: 0 };
-        let embedding = onsager::nn::time_embedding::time_embedding(times, c.embedding);
+        let embedding = onsager::science::nn::time_embedding::time_embedding(times, c.embedding);
         let time = Tensor::from_vec(embedding.into_vec(), (n, c.embedding), &Device::Cpu)?;
         let time = p.dense(&time, c.embedding)?.silu()?;
         let time = p.dense(&time, c.embedding)?.silu()?;

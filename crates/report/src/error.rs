@@ -1,0 +1,42 @@
+//! What can go wrong between a table and a printed page.
+
+use onsager_tables::error::TableError;
+use onsager_tables::names::{list, nearest};
+use std::path::PathBuf;
+
+/// Why a figure, table or page could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    #[error(transparent)]
+    Data(#[from] TableError),
+    #[error("cannot read `{}`", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("cannot write `{}`", path.display())]
+    Write { path: PathBuf, source: std::io::Error },
+    #[error("cannot read the table `{}`", path.display())]
+    Table { path: PathBuf, source: polars::error::PolarsError },
+    #[error("the table cannot be built")]
+    Frame(#[from] polars::error::PolarsError),
+    #[error("no input `{input}`; the inputs are {}{}", list(inputs), nearest(input, inputs))]
+    NoInput { input: String, inputs: Vec<String> },
+    #[error("{what} needs `{field}`; add it")]
+    Missing { what: String, field: &'static str },
+    #[error(
+        "two rows have {key}, so the cell under `{column}` is not unique; add a column to `rows`, or average first"
+    )]
+    PivotConflict { key: String, column: String },
+    #[error("nothing to draw: {reason}")]
+    Empty { reason: String },
+    #[error(
+        "the {axis} axis is logarithmic but has the value {value}; use a linear scale, or filter it out with `where`"
+    )]
+    NotPositive { axis: &'static str, value: f64 },
+    #[error("cannot read the samples `{}`: {message}", path.display())]
+    Samples { path: PathBuf, message: String },
+    #[error("cannot draw: {message}")]
+    Draw { message: String },
+    #[error("cannot encode a PNG image")]
+    Png(#[from] png::EncodingError),
+    #[error("`{input}` is neither an SVG nor a PNG image; refer to the `svg` or `png` output of a figure")]
+    NotAnImage { input: String },
+}

@@ -1,0 +1,325 @@
+//! Figures of the kinds that papers need, from made-up data: checked for overlapping and clipped text, and for equal bytes.
+//!
+//! Set `ONSAGER_GALLERY` to a folder to have them written there for looking at.
+
+use super::frame::tests::csv;
+use super::images::{self, ImageRow, Samples};
+use super::plot::{Frames, Plot};
+use super::scene::{Scene, Shape};
+use onsager_numerics::random::Streams;
+use std::path::PathBuf;
+
+/// Checks a page, and writes it for looking at when asked to.
+fn check(name: &str, scene: &Scene) {
+    let texts: Vec<_> = scene
+        .shapes
+        .iter()
+        .filter_map(|shape| if let Shape::Text(text) = shape { Some(text) } else { None })
+        .collect();
+    for (i, text) in texts.iter().enumerate() {
+        let (left, top, right, bottom) = text.bounds();
+        let inside =
+            left >= -0.5 && top >= -0.5 && right <= scene.width + 0.5 && bottom <= scene.height + 0.5;
+        assert!(inside, "{name}: `{}` leaves the page: {:?}", text.text, text.bounds());
+        for other in &texts[i + 1..] {
+            let (l, t, r, b) = other.bounds();
+            let apart = l >= right || r <= left || t + 1.0 >= bottom || b - 1.0 <= top;
+            assert!(apart, "{name}: `{}` and `{}` overlap", text.text, other.text);
+        }
+    }
+    let svg = scene.svg().unwrap();
+    assert_eq!(svg, scene.svg().unwrap());
+    if let Ok(folder) = std::env::var("ONSAGER_GALLERY") {
+        let folder = PathBuf::from(folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(format!("{name}.svg")), svg).unwrap();
+        std::fs::write(folder.join(format!("{name}.png")), scene.png(150.0).unwrap()).unwrap();
+    }
+}
+
+fn plot(json: serde_json::Value) -> Plot {
+    serde_json::from_value(json).unwrap()
+}
+
+fn draw(name: &str, frames: &Frames, json: serde_json::Value) -> Scene {
+    let scene = plot(json).figure(frames).unwrap().scene().unwrap();
+    check(name, &scene);
+    scene
+}
+
+/// −ln P against action: a panel per system, with the fitted and the predicted line.
+#[test]
+fn the_law() {
+    let mut noise = Streams::new(1, "gallery").stream(0);
+    let (mut points, mut fit) = (
+        String::from("system,action,neg_ln_p,lower,upper\n"),
+        String::from("system,slope,intercept,predicted\n"),
+    );
+    for (k, system) in ["free", "constant-force", "harmonic", "quartic", "morse"].iter().enumerate() {
+        for _ in 0..100 {
+            let action = 2.0 + 11.0 * noise.uniform() * (1.0 + k as f64);
+            let (p, half) = (3.1 + 0.49 * action + 0.1 * noise.normal(), 0.02 * action);
+            points.push_str(&format!("{system},{action},{p},{},{}\n", p - half, p + half));
+        }
+        fit.push_str(&format!("{system},0.49,3.1,0.5\n"));
+    }
+    let frames = Frames::from([("points".into(), csv(&points)), ("fit".into(), csv(&fit))]);
+    draw(
+        "law",
+        &frames,
+        serde_json::json!({
+            "panel": "system",
+            "x": {"label": "Action A (units of m σ²/δt)"},
+            "y": {"label": "−ln P"},
+            "names": {"free": "Free particle", "constant-force": "Constant force", "harmonic": "Harmonic", "quartic": "Quartic", "morse": "Morse"},
+            "marks": [
+                {"mark": "points", "input": "points", "x": "action", "y": "neg_ln_p", "lower": "lower", "upper": "upper", "label": "counted, with 95% intervals"},
+                {"mark": "rule", "input": "fit", "slope": "slope", "intercept": "intercept", "label": "fitted line", "colour": "vermillion", "line": "solid"},
+                {"mark": "rule", "input": "fit", "slope": "predicted", "intercept": "intercept", "label": "predicted slope 1/(2mD)"},
+            ],
+        }),
+    );
+}
+
+/// γ against 1/D at one column's width, with intervals and the reference slope.
+#[test]
+fn gamma() {
+    let mut text = String::from("system,diffusion,gamma,gamma_lower,gamma_upper\n");
+    for (k, system) in ["free", "harmonic", "quartic"].iter().enumerate() {
+        for d in [0.25, 0.5, 1.0, 2.0, 4.0] {
+            let gamma = 0.5 / d * (1.0 - 0.03 * k as f64);
+            text.push_str(&format!("{system},{d},{gamma},{},{}\n", gamma * 0.93, gamma * 1.07));
+        }
+    }
+    let json = serde_json::json!({
+        "width": 85,
+        "x": {"label": "1/D (δt/σ²)", "min": 0},
+        "y": {"label": "γ", "min": 0},
+        "names": {"free": "free", "harmonic": "harmonic", "quartic": "quartic"},
+        "marks": [
+            {"mark": "rule", "slope": 0.5, "label": "1/(2mD)"},
+            {"mark": "points", "input": "fit", "x": "1/diffusion", "y": "gamma", "lower": "gamma_lower", "upper": "gamma_upper", "series": "system"},
+        ],
+    });
+    let frames = Frames::from([("fit".into(), csv(&text))]);
+    draw("gamma", &frames, json.clone());
+    let mut right = json;
+    right["legend"] = "right".into();
+    right["width"] = 120.into();
+    right["x"] = serde_json::json!({"label": "1/D", "scale": "log"});
+    right["y"] = serde_json::json!({"label": "γ", "scale": "log"});
+    draw("gamma-log", &frames, right);
+}
+
+/// Loss curves on a log scale, smoothed over their raw values.
+#[test]
+fn losses() {
+    let mut noise = Streams::new(2, "gallery").stream(0);
+    let mut text = String::from("k,lambda,step,loss\n");
+    for (k, lambda, floor) in [(1, 0.0, 0.04), (2, 0.01, 0.05), (4, 0.01, 0.052), (4, 0.1, 0.07)] {
+        for step in (0..4000).step_by(10) {
+            let loss = (floor + 0.9 * libm::exp(-f64::from(step) / 250.0)) * libm::exp(0.12 * noise.normal());
+            text.push_str(&format!("{k},{lambda},{step},{loss}\n"));
+        }
+    }
+    draw(
+        "losses",
+        &Frames::from([("loss".into(), csv(&text))]),
+        serde_json::json!({
+            "width": 130, "aspect": 0.55,
+            "x": {"label": "Training step"},
+            "y": {"label": "Loss per step of the path", "scale": "log"},
+            "marks": [
+                {"mark": "line", "input": "loss", "x": "step", "y": "loss", "series": ["k", "lambda"], "label": "K = {k}, λ = {lambda}", "smooth": 15},
+            ],
+        }),
+    );
+}
+
+/// Quality against sampling steps, averaged over seeds: a panel per metric with its own range, and a band for the floor.
+#[test]
+fn quality() {
+    let mut noise = Streams::new(3, "gallery").stream(0);
+    let mut text = String::from("model,seed,steps,metric,value\n");
+    for (model, gain) in [("ddpm", 1.0), ("path-action", 0.8), ("improved", 0.9)] {
+        for (metric, size) in [("frechet_distance", 40.0), ("recall", 0.6), ("kernel_distance", 0.002)] {
+            for steps in [5, 10, 20, 50, 100, 200] {
+                for seed in 0..3 {
+                    let value = size * (1.0 + gain * 20.0 / f64::from(steps)) * (1.0 + 0.06 * noise.normal());
+                    text.push_str(&format!("{model},{seed},{steps},{metric},{value}\n"));
+                }
+            }
+        }
+    }
+    draw(
+        "quality",
+        &Frames::from([("quality".into(), csv(&text))]),
+        serde_json::json!({
+            "panel": "metric",
+            "x": {"label": "Sampling steps", "scale": "log"},
+            "y": {"label": ""},
+            "names": {"frechet_distance": "Fréchet distance (classifier features)", "kernel_distance": "Kernel distance on the features of the digit classifier", "recall": "Recall",
+                "ddpm": "DDPM", "path-action": "least action (K = 4, λ = 0.01)", "improved": "improved DDPM"},
+            "marks": [{"mark": "line-points", "input": "quality", "x": "steps", "y": "value", "series": "model", "average": true}],
+        }),
+    );
+}
+
+/// A comparison over categories, long names at a column's width, and a histogram with its reference.
+#[test]
+fn categories_and_histograms() {
+    let rows = "model,fd,lower,upper\nreal against real,1,0.8,1.2\nDDPM,4.1,3.6,4.6\nleast action K = 4,3.9,3.5,4.3\nnoise,60,58,62\n";
+    let frames = Frames::from([("q".into(), csv(rows))]);
+    for (name, width) in [("categories", 120), ("categories-narrow", 60)] {
+        draw(
+            name,
+            &frames,
+            serde_json::json!({
+                "width": width, "x": {"label": ""}, "y": {"label": "Fréchet distance", "scale": "log"},
+                "marks": [{"mark": "points", "input": "q", "x": "model", "y": "fd", "lower": "lower", "upper": "upper"}],
+            }),
+        );
+    }
+    let rows = "model,estimator,g,lower,upper\nfree,counting,0.95,0.93,0.97\nfree,quadrature,0.996,0.995,0.997\n\
+                harmonic,counting,0.93,0.90,0.96\nharmonic,quadrature,0.97,0.969,0.971\n";
+    draw(
+        "categories-series",
+        &Frames::from([("q".into(), csv(rows))]),
+        serde_json::json!({
+            "width": 85, "x": {"label": ""}, "y": {"label": "γ · 2mD"},
+            "marks": [
+                {"mark": "rule", "y": 1, "label": "exact"},
+                {"mark": "points", "input": "q", "x": "model", "y": "g", "lower": "lower", "upper": "upper", "series": "estimator"},
+            ],
+        }),
+    );
+    let mut noise = Streams::new(4, "gallery").stream(0);
+    let mut text = String::from("action\n");
+    for _ in 0..5000 {
+        text.push_str(&format!("{}\n", (0..64).map(|_| noise.normal()).map(|z| z * z).sum::<f64>()));
+    }
+    let scene = draw(
+        "histogram",
+        &Frames::from([("paths".into(), csv(&text))]),
+        serde_json::json!({
+            "width": 85, "x": {"label": "2A of a sampled path"}, "y": {"label": "Probability density", "min": 0},
+            "marks": [
+                {"mark": "histogram", "input": "paths", "x": "action", "bins": 40, "label": "sampled paths"},
+                {"mark": "rule", "x": 64, "label": "degrees of freedom", "colour": "black"},
+            ],
+        }),
+    );
+    let corners = scene
+        .shapes
+        .iter()
+        .find_map(|shape| if let Shape::Area(corners, _) = shape { Some(corners.len()) } else { None });
+    assert_eq!(corners, Some(2 * 40 + 2));
+}
+
+#[test]
+fn grids_of_images_and_points() {
+    let mut noise = Streams::new(5, "gallery").stream(0);
+    let mut image = |k: usize| -> Vec<f32> {
+        let (cx, cy) = (3.5 + 1.5 * noise.normal() as f32, 3.5 + noise.normal() as f32);
+        let disc =
+            |p: usize| ((p % 8) as f32 - cx).powi(2) + ((p / 8) as f32 - cy).powi(2) * (1.0 + 0.1 * k as f32);
+        (0..64).map(|p| 2.0 * (-0.2 * disc(p)).exp() - 1.0).collect()
+    };
+    let mut samples = |label: &str, n: usize| Samples {
+        label: label.into(),
+        shape: vec![n, 1, 8, 8],
+        x: (0..n).flat_map(&mut image).collect(),
+        y: Some((0..n as u32).map(|i| i % 10).rev().collect()),
+    };
+    let row = |lines: usize| ImageRow {
+        input: "x".into(),
+        filter: Default::default(),
+        label: String::new(),
+        lines,
+        start: 0,
+        by_class: true,
+    };
+    let spec = images::ImageSpec { rows: vec![], columns: 20, points: 2000 };
+    let sources = [
+        (row(2), samples("real digits", 60)),
+        (row(2), samples("DDPM", 60)),
+        (row(2), samples("least action, K = 4 and λ = 0.01", 60)),
+    ];
+    check("images", &images::scene(&spec, &sources, 170.0, Some("Real and generated digits")).unwrap());
+
+    let mut roll = |label: &str, width: f64| Samples {
+        label: label.into(),
+        shape: vec![2000, 2],
+        x: (0..2000)
+            .flat_map(|_| {
+                let t = 4.7 * (1.0 + 2.0 * noise.uniform());
+                [
+                    (t * libm::cos(t) + width * noise.normal()) as f32 / 6.9,
+                    (t * libm::sin(t) + width * noise.normal()) as f32 / 6.9,
+                ]
+            })
+            .collect(),
+        y: None,
+    };
+    let sources = [(row(1), roll("data", 0.5)), (row(1), roll("h = 0", 0.9)), (row(1), roll("h = 1", 0.6))];
+    check("points", &images::scene(&spec, &sources, 170.0, None).unwrap());
+}
+
+/// On a log scale the bar of an interval that reaches below zero ends where the axis does.
+#[test]
+fn an_interval_to_below_zero_on_a_log_scale() {
+    let upright = |lower: f64| {
+        let frames =
+            Frames::from([("q".into(), csv(&format!("x,y,lower,upper\n1,2,1.5,2.5\n2,2,{lower},3\n")))]);
+        let mark = serde_json::json!({"mark": "points", "input": "q", "x": "x", "y": "y", "lower": "lower", "upper": "upper"});
+        let y = serde_json::json!({"scale": "log", "min": 1, "max": 4});
+        let scene = draw("interval-below-zero", &frames, serde_json::json!({"y": y, "marks": [mark]}));
+        let lines = scene.shapes.iter().filter_map(|shape| match shape {
+            Shape::Line(ends, _) if ends.len() == 2 && ends[0].0 == ends[1].0 => {
+                Some(format!("{:.3} to {:.3}", ends[0].1, ends[1].1))
+            }
+            _ => None,
+        });
+        lines.collect::<Vec<String>>()
+    };
+    let to_the_edge = upright(1.0);
+    assert_eq!(upright(-1.0), to_the_edge);
+    assert_eq!(upright(0.0), to_the_edge);
+    assert_ne!(upright(1.5), to_the_edge);
+}
+
+#[test]
+fn what_cannot_be_drawn_says_why() {
+    let frames = Frames::from([("points".into(), csv("x,y,name\n1,-2,a\n"))]);
+    let error = |json: serde_json::Value| match plot(json).figure(&frames) {
+        Ok(figure) => figure.scene().unwrap_err().to_string(),
+        Err(error) => error.to_string(),
+    };
+    let mark = |input: &str, y: &str| serde_json::json!({"mark": "points", "input": input, "x": "x", "y": y});
+    assert_eq!(
+        error(serde_json::json!({"marks": [mark("pionts", "y")]})),
+        "no input `pionts`; the inputs are `points`; did you mean `points`?"
+    );
+    assert_eq!(
+        error(serde_json::json!({"marks": [mark("points", "z")]})),
+        "no column `z` in input `points`; it has `x`, `y` and `name`"
+    );
+    assert_eq!(
+        error(serde_json::json!({"panel": "nam", "marks": [mark("points", "y")]})),
+        "no column `nam` in input `points`; it has `x`, `y` and `name`; did you mean `name`?"
+    );
+    assert_eq!(
+        error(serde_json::json!({"marks": [mark("points", "name")]})),
+        "column `name` holds the text `a` where numbers are needed"
+    );
+    assert_eq!(
+        error(serde_json::json!({"y": {"scale": "log"}, "marks": [mark("points", "y")]})),
+        "the y axis is logarithmic but has the value -2; use a linear scale, or filter it out with `where`"
+    );
+    assert_eq!(
+        error(
+            serde_json::json!({"marks": [{"mark": "points", "input": "points", "x": "x", "y": "y", "where": {"x": 7}}]})
+        ),
+        "nothing to draw: no row passes the filters of the marks"
+    );
+}

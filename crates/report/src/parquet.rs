@@ -1,0 +1,208 @@
+//! Tables as Parquet, with how they are printed.
+
+use super::error::ReportError;
+use super::frame;
+use super::read;
+use super::tables::{self, ColumnSpec, TableSpec};
+use onsager_tables::table::{Head, Mark, Table};
+use polars::frame::DataFrame;
+use polars::prelude::{
+    KeyValueMetadata, ParquetCompression, ParquetReader, ParquetWriter, SerReader, StatisticsOptions,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+
+/// The key under which a Parquet file carries its [`Presentation`].
+const PRESENTATION: &str = "onsager:table";
+
+/// How the columns of a data file are to be printed.
+#[derive(Debug, Serialize, Deserialize)]
+struct Presentation {
+    heads: Vec<Head>,
+    marks: Vec<Vec<Mark>>,
+    caption: String,
+    label: String,
+    names: BTreeMap<String, String>,
+}
+
+/// Writes the columns of [`Table::columns`] as Parquet, with the headings and emphasis in its metadata.
+pub fn save_parquet(table: &Table, path: &Path) -> Result<(), ReportError> {
+    let presentation = Presentation {
+        heads: table.heads.clone(),
+        marks: table.marks.clone(),
+        caption: table.caption.clone(),
+        label: table.label.clone(),
+        names: table.names.clone(),
+    };
+    let text = serde_json::to_string(&presentation).unwrap_or_default();
+    save(&mut frame::of(table.columns())?, path, vec![(PRESENTATION.into(), text)])
+}
+
+/// Reads a table for print: with its headings, when [`save_parquet`] has written it, else every column plainly.
+pub fn load(path: &Path) -> Result<Table, ReportError> {
+    let data = read::load(path)?;
+    let spec = TableSpec::default();
+    let Some(found) = presentation(path)? else { return tables::of(&data, &spec) };
+    let columns = found.heads.iter().map(|head| ColumnSpec {
+        digits: head.digits,
+        ..ColumnSpec::named(&head.name)
+    });
+    let mut table = tables::of(&data, &TableSpec { columns: columns.collect(), ..spec })?;
+    table.heads = found.heads;
+    if found.marks.len() == table.rows.len() {
+        table.marks = found.marks;
+    }
+    table.caption = found.caption;
+    table.label = found.label;
+    table.names = found.names;
+    Ok(table)
+}
+
+/// Writes a frame as Parquet: one row group, no statistics, uncompressed, so that equal tables are equal bytes.
+pub fn save(data: &mut DataFrame, path: &Path, metadata: Vec<(String, String)>) -> Result<(), ReportError> {
+    let file = File::create(path).map_err(|source| ReportError::Write { path: path.into(), source })?;
+    let rows = data.height().max(1);
+    let writer = ParquetWriter::new(file)
+        .with_compression(ParquetCompression::Uncompressed)
+        .with_statistics(StatisticsOptions::empty())
+        .with_row_group_size(Some(rows))
+        .set_parallel(false)
+        .with_key_value_metadata(if metadata.is_empty() {
+            None
+        } else {
+            Some(KeyValueMetadata::from_static(metadata))
+        });
+    writer.finish(data).map(|_| ()).map_err(|source| ReportError::Table { path: path.into(), source })
+}
+
+fn presentation(path: &Path) -> Result<Option<Presentation>, ReportError> {
+    let read = |source| ReportError::Read { path: path.into(), source };
+    let mut magic = [0; 4];
+    let mut file = File::open(path).map_err(read)?;
+    if fs::metadata(path).map_err(read)?.len() < 12
+        || file.read_exact(&mut magic).is_err()
+        || &magic != b"PAR1"
+    {
+        return Ok(None);
+    }
+    let mut reader = ParquetReader::new(File::open(path).map_err(read)?);
+    let metadata =
+        reader.get_metadata().map_err(|source| ReportError::Table { path: path.into(), source })?;
+    let pairs = metadata.key_value_metadata().iter().flatten();
+    let text = pairs.filter(|pair| pair.key == PRESENTATION).find_map(|pair| pair.value.as_ref());
+    Ok(text.and_then(|text| serde_json::from_str(text).ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::frame::tests::csv as frame_of;
+    use super::super::tables::{Average, Best, ColumnSpec, Pivot, TableSpec};
+    use super::*;
+
+    const QUALITY: &str = "model,seed,metric,value\nddpm,0,fd,1.0\nddpm,1,fd,1.2\nddpm,0,recall,0.5\nddpm,1,recall,0.5\n\
+                           action,0,fd,3.0\naction,1,fd,3.1\naction,0,recall,0.6\naction,1,recall,0.7\n";
+
+    fn quality() -> Table {
+        let text = |text: &str| text.to_owned();
+        let spec = TableSpec {
+            average: Some(Average { by: vec![text("model"), text("metric")], values: vec![text("value")] }),
+            pivot: Some(Pivot {
+                rows: vec![text("model")],
+                columns: text("metric"),
+                value: text("value"),
+                lower: None,
+                upper: None,
+            }),
+            columns: vec![
+                ColumnSpec { title: Some(text("Model")), ..ColumnSpec::named("model") },
+                ColumnSpec {
+                    title: Some(text("Fréchet distance")),
+                    best: Some(Best::Lower),
+                    ..ColumnSpec::named("fd")
+                },
+                ColumnSpec { unit: Some(text("%")), digits: 2, ..ColumnSpec::named("100*recall") },
+            ],
+            names: [(text("ddpm"), text("DDPM")), (text("action"), text("least action"))].into(),
+            caption: text("Quality & noise."),
+            label: text("tab:quality"),
+            ..TableSpec::default()
+        };
+        tables::of(&frame_of(QUALITY), &spec).unwrap()
+    }
+
+    #[test]
+    fn markdown_is_exact() {
+        // t(0.975, 1) = 12.706, so the half-widths are 12.706 · 0.1 and 12.706 · 0.05.
+        let expected = "Quality & noise.\n\n\
+            | Model | Fréchet distance | 100*recall (%) |\n\
+            | :--- | ---: | ---: |\n\
+            | DDPM | **1.1 ± 1.3** | 50 |\n\
+            | least action | 3.05 ± 0.64 | 65 |\n";
+        let text = quality().markdown();
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn latex_is_exact() {
+        let expected = "% needs \\usepackage{booktabs}\n\\begin{table}\n  \\centering\n  \\caption{Quality \\& noise.}\n  \
+            \\label{tab:quality}\n  \\begin{tabular}{lrr}\n    \\toprule\n    \
+            Model & Fréchet distance & 100*recall (\\%) \\\\\n    \\midrule\n    \
+            DDPM & $\\boldsymbol{1.1 \\pm 1.3}$ & $50$ \\\\\n    \
+            least action & $3.05 \\pm 0.64$ & $65$ \\\\\n    \\bottomrule\n  \\end{tabular}\n\\end{table}\n";
+        assert_eq!(quality().latex(), expected);
+    }
+
+    #[test]
+    fn overlapping_intervals_are_within_noise() {
+        let rows =
+            frame_of("m,v,v_lower,v_upper\na,1,0.9,1.1\nb,1.05,0.95,1.15\nc,2,1.9,2.1\nfloor,0,0,0.1\n");
+        let spec = TableSpec {
+            columns: vec![
+                ColumnSpec::named("m"),
+                ColumnSpec { best: Some(Best::Lower), ..ColumnSpec::named("v") },
+            ],
+            compete: serde_json::from_str(r#"{"m": ["a", "b", "c"]}"#).unwrap(),
+            ..TableSpec::default()
+        };
+        let table = tables::of(&rows, &spec).unwrap();
+        let marks: Vec<_> = table.marks.iter().map(|row| row[1]).collect();
+        assert_eq!(marks, [Mark::Best, Mark::WithinNoise, Mark::None, Mark::None]);
+        assert!(table.markdown().contains("| b | 1.05 ± 0.10 † |\n"), "{}", table.markdown());
+    }
+
+    #[test]
+    fn parquet_and_csv_keep_every_digit_and_the_headings() {
+        let table = quality();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.parquet");
+        save_parquet(&table, &path).unwrap();
+        let first = fs::read(&path).unwrap();
+        save_parquet(&table, &path).unwrap();
+        assert_eq!(first, fs::read(&path).unwrap());
+        let again = load(&path).unwrap();
+        assert_eq!(again.markdown(), table.markdown());
+        let text = table.csv();
+        assert!(text.starts_with("model,fd,fd_lower,fd_upper,100*recall\nddpm,1.1,-0.17"), "{text}");
+        assert_eq!(again.csv(), text);
+    }
+
+    #[test]
+    fn a_pivot_refuses_two_values_for_a_cell() {
+        let p = Pivot {
+            rows: vec!["model".into()],
+            columns: "metric".into(),
+            value: "value".into(),
+            lower: None,
+            upper: None,
+        };
+        let error =
+            tables::of(&frame_of(QUALITY), &TableSpec { pivot: Some(p), ..TableSpec::default() }).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "two rows have `model` = `ddpm`, so the cell under `fd` is not unique; add a column to `rows`, or average first"
+        );
+    }
+}

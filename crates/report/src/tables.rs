@@ -1,0 +1,283 @@
+//! Tables for print, made from frames: chosen and named columns, value columns with their intervals, pivots.
+
+use super::error::ReportError;
+use super::frame;
+use onsager_tables::cells::Cell;
+use onsager_tables::expression::Expression;
+use onsager_tables::table::{Head, Mark, Table};
+use onsager_tables::value::{Filter, Value, passes};
+use polars::frame::DataFrame;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How a table is made from its rows. The steps are, in this order: filter, average, pivot, sort, choose columns.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TableSpec {
+    /// The inputs to join, one below the other, with the coordinates of each instance as columns; all of them, in the order
+    /// of their names, when empty.
+    #[serde(default)]
+    pub inputs: Vec<String>,
+    /// The rows to keep: a value, or a list of values, per column.
+    #[serde(default, rename = "where")]
+    pub filter: Filter,
+    /// Average the rows that agree in `by`: each of `values` becomes its mean with a 95% t-interval.
+    #[serde(default)]
+    pub average: Option<Average>,
+    /// Turn long rows (one per metric) into wide ones (a column per metric).
+    #[serde(default)]
+    pub pivot: Option<Pivot>,
+    /// The columns to sort by; `-name` sorts downwards. Without it the order of the rows is kept.
+    #[serde(default)]
+    pub sort: Vec<String>,
+    /// The columns to print, in this order; all of them when empty. A column whose neighbours `name_lower` and `name_upper`
+    /// exist is printed as one cell with its interval.
+    #[serde(default)]
+    pub columns: Vec<ColumnSpec>,
+    /// What to print in place of a text or a column's name: `{free: Free particle}`; CSV and Parquet keep the original.
+    #[serde(default)]
+    pub names: BTreeMap<String, String>,
+    /// The rows that compete for a column's `best` (floors and ceilings should not): a value or list of values per column.
+    #[serde(default)]
+    pub compete: Filter,
+    /// The caption.
+    #[serde(default)]
+    pub caption: String,
+    /// The label for references in LaTeX, for example `tab:quality`.
+    #[serde(default)]
+    pub label: String,
+}
+
+/// Averaging over repeated rows, for example over seeds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Average {
+    /// The columns that tell the groups apart.
+    pub by: Vec<String>,
+    /// The columns, or expressions over columns, to average.
+    pub values: Vec<String>,
+}
+
+/// Long to wide.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pivot {
+    /// The columns that name a row of the result.
+    pub rows: Vec<String>,
+    /// The column whose values become columns.
+    pub columns: String,
+    /// The column with the values.
+    pub value: String,
+    /// The column with the lower ends of the intervals; `value_lower` or `lower` where there is such a column.
+    #[serde(default)]
+    pub lower: Option<String>,
+    /// The column with the upper ends of the intervals; `value_upper` or `upper` where there is such a column.
+    #[serde(default)]
+    pub upper: Option<String>,
+}
+
+/// One printed column.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnSpec {
+    /// The column, or an expression over columns such as `1/diffusion`.
+    pub column: String,
+    /// The heading; the column's name without it.
+    #[serde(default)]
+    pub title: Option<String>,
+    /// The unit, printed after the heading.
+    #[serde(default)]
+    pub unit: Option<String>,
+    /// Significant digits of plain numbers, 1 to 17 (an interval sets its own: two digits of its half-width).
+    #[serde(default = "three")]
+    pub digits: usize,
+    /// The column with the lower end of the interval; `column_lower` where there is one.
+    #[serde(default)]
+    pub lower: Option<String>,
+    /// The column with the upper end of the interval; `column_upper` where there is one.
+    #[serde(default)]
+    pub upper: Option<String>,
+    /// Which values are better: the best is set in bold, and every other whose interval overlaps that of the best, being
+    /// within the noise of it, gets a †.
+    #[serde(default)]
+    pub best: Option<Best>,
+}
+
+/// Which values are better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Best {
+    Lower,
+    Higher,
+}
+
+fn three() -> usize {
+    3
+}
+
+impl ColumnSpec {
+    /// A column printed under its own name.
+    pub fn named(column: &str) -> ColumnSpec {
+        let column = column.to_owned();
+        ColumnSpec { column, title: None, unit: None, digits: 3, lower: None, upper: None, best: None }
+    }
+}
+
+/// A table of these rows.
+    pub fn of(rows: &DataFrame, spec: &TableSpec) -> Result<Table, ReportError> {
+        let mut data = frame::filter(rows, &spec.filter, "the table")?;
+        if let Some(Average { by, values }) = &spec.average {
+            data = frame::average(&data, by, values, "the table")?;
+        }
+        if let Some(p) = &spec.pivot {
+            data = pivot(&data, p)?;
+        }
+        data = frame::sort(&data, &spec.sort, "the table")?;
+        let columns = if spec.columns.is_empty() { every_column(&data) } else { spec.columns.clone() };
+        let mut table = Table {
+            heads: Vec::new(),
+            rows: vec![Vec::new(); data.height()],
+            marks: vec![Vec::new(); data.height()],
+            caption: spec.caption.clone(),
+            label: spec.label.clone(),
+            names: spec.names.clone(),
+        };
+        let compete = competitors(&data, &spec.compete)?;
+        for column in &columns {
+            let cells = column_cells(&data, column)?;
+            for ((cell, mark), (row, marks)) in cells
+                .iter()
+                .zip(ranks(&cells, column.best, &compete))
+                .zip(table.rows.iter_mut().zip(&mut table.marks))
+            {
+                row.push(cell.clone());
+                marks.push(mark);
+            }
+            let title = column.title.clone().or_else(|| spec.names.get(&column.column).cloned());
+            table.heads.push(Head {
+                name: column.column.clone(),
+                title: title.unwrap_or_else(|| column.column.replace('_', " ")),
+                unit: column.unit.clone(),
+                digits: column.digits,
+            });
+        }
+        Ok(table)
+    }
+
+/// Every column that is not an end of another's interval.
+fn every_column(data: &DataFrame) -> Vec<ColumnSpec> {
+    let names = frame::names(data);
+    let is_end = |name: &String| {
+        let stem = name.strip_suffix("_lower").or_else(|| name.strip_suffix("_upper"));
+        stem.is_some_and(|stem| names.iter().any(|other| other == stem))
+    };
+    names.iter().filter(|name| !is_end(name)).map(|name| ColumnSpec::named(name)).collect()
+}
+
+fn column_cells(data: &DataFrame, column: &ColumnSpec) -> Result<Vec<Cell>, ReportError> {
+    let name = &column.column;
+    let has = |end: &String| data.column(end).is_ok();
+    let end = |given: &Option<String>, suffix| given.clone().or(Some(format!("{name}_{suffix}")).filter(has));
+    if let (Some(lower), Some(upper)) = (end(&column.lower, "lower"), end(&column.upper, "upper")) {
+        let value = frame::numbers(data, name, "the table")?;
+        let lower = frame::numbers(data, &lower, "the table")?;
+        let upper = frame::numbers(data, &upper, "the table")?;
+        return Ok((0..data.height())
+            .map(|i| match (value[i], lower[i], upper[i]) {
+                (Some(value), Some(lower), Some(upper)) => Cell::Interval { value, lower, upper },
+                (Some(value), ..) => Cell::Number(value),
+                (None, ..) => Cell::Empty,
+            })
+            .collect());
+    }
+    if !has(name) && Expression::parse(name).is_ok_and(|e| e.columns() != [name.as_str()])
+    {
+        let cells = frame::numbers(data, name, "the table")?;
+        return Ok(cells.into_iter().map(|cell| cell.map_or(Cell::Empty, Cell::Number)).collect());
+    }
+    let cells = frame::values(data, name, "the table")?;
+    Ok(cells
+        .into_iter()
+        .map(|cell| match cell {
+            Value::Null => Cell::Empty,
+            Value::Bool(value) => Cell::Text(if value { "yes".into() } else { "no".into() }),
+            Value::Integer(value) => Cell::Integer(value),
+            Value::Number(value) => Cell::Number(value),
+            Value::Text(text) => Cell::Text(text),
+        })
+        .collect())
+}
+
+fn competitors(data: &DataFrame, compete: &Filter) -> Result<Vec<bool>, ReportError> {
+    let mut inside = vec![true; data.height()];
+    for (column, wanted) in compete {
+        for (inside, value) in inside.iter_mut().zip(frame::values(data, column, "the table")?) {
+            *inside &= passes(wanted, &value);
+        }
+    }
+    Ok(inside)
+}
+
+/// The emphasis of a column's cells.
+fn ranks(cells: &[Cell], best: Option<Best>, compete: &[bool]) -> Vec<Mark> {
+    let mut marks = vec![Mark::None; cells.len()];
+    let Some(best) = best else { return marks };
+    let sign = if best == Best::Lower { 1.0 } else { -1.0 };
+    let candidates = cells.iter().enumerate().filter(|(i, _)| compete[*i]);
+    let values = candidates.filter_map(|(i, cell)| Some((i, sign * cell.value()?)));
+    let Some((first, _)) = values.min_by(|a, b| a.1.total_cmp(&b.1)) else { return marks };
+    marks[first] = Mark::Best;
+    if let Cell::Interval { lower, upper, .. } = cells[first] {
+        for (i, cell) in cells.iter().enumerate() {
+            if let Cell::Interval { lower: low, upper: high, .. } = *cell
+                && i != first
+                && compete[i]
+                && low <= upper
+                && high >= lower
+            {
+                marks[i] = Mark::WithinNoise;
+            }
+        }
+    }
+    marks
+}
+
+/// A row for each value of `rows`, a column (with `_lower` and `_upper`) for each value of `columns`, in the order of
+/// appearance.
+fn pivot(data: &DataFrame, p: &Pivot) -> Result<DataFrame, ReportError> {
+    let table = "the table";
+    let find = |given: &Option<String>, end: &str| {
+        let guesses = [format!("{}_{end}", p.value), end.to_owned()];
+        given.clone().or_else(|| guesses.into_iter().find(|name| data.column(name).is_ok()))
+    };
+    let mut parts = vec![("", p.value.clone())];
+    if let (Some(lower), Some(upper)) = (find(&p.lower, "lower"), find(&p.upper, "upper")) {
+        parts.extend([("_lower", lower), ("_upper", upper)]);
+    }
+    let heads = frame::groups(data, std::slice::from_ref(&p.columns), table)?;
+    let rows = frame::groups(data, &p.rows, table)?;
+    let mut columns: Vec<(String, Vec<Value>)> = Vec::new();
+    for (i, name) in p.rows.iter().enumerate() {
+        columns.push((name.clone(), rows.iter().map(|(key, _)| key[i].clone()).collect()));
+    }
+    let sources =
+        parts.iter().map(|(_, name)| frame::values(data, name, table)).collect::<Result<Vec<_>, _>>()?;
+    for (head, members) in &heads {
+        let head = head[0].to_string();
+        for ((suffix, _), source) in parts.iter().zip(&sources) {
+            let mut cells = Vec::new();
+            for (key, in_row) in &rows {
+                let mut hits = in_row.iter().filter(|row| members.binary_search(row).is_ok());
+                cells.push(hits.next().map_or(Value::Null, |&row| source[row].clone()));
+                if hits.next().is_some() {
+                    let pairs = p.rows.iter().zip(key);
+                    let key: Vec<_> = pairs.map(|(name, value)| format!("`{name}` = `{value}`")).collect();
+                    return Err(ReportError::PivotConflict { key: key.join(", "), column: head });
+                }
+            }
+            columns.push((format!("{head}{suffix}"), cells));
+        }
+    }
+    frame::from_columns(columns)
+}

@@ -1,0 +1,5 @@
+//! Writes the fingerprint of the kind `command`.
+
+fn main() {
+    onsager_fingerprint::write()
+}

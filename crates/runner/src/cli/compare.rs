@@ -1,0 +1,225 @@
+//! `onsager compare`.
+
+use crate::cli::common::{self, CliError};
+use crate::cli::documents::{CompareDocument, CompareRow};
+use crate::cli::exit;
+use crate::compare::comparison::{self, Choice, ChoiceError, Compared};
+use crate::compare::gather::{self, GatherError, Missing, Sample};
+use crate::plan::resolve::Resolver;
+use onsager_numerics::kernel::Level;
+use crate::pipeline::load::load;
+use onsager_tables::cells::Style;
+use onsager_tables::error::TableError;
+use onsager_tables::table::Table;
+use crate::kind::registry::Registry;
+use crate::store::Store;
+use clap::{Args, ValueEnum};
+use std::fs;
+use std::path::PathBuf;
+
+/// Compare the metrics of an experiment's points, or of a pipeline's runs, in one table
+///
+/// Points that are not finished with the code and parameters of now are left out and listed.
+///
+/// Examples:
+///   onsager compare experiments/tube-count.yaml
+///   onsager compare experiments/*.yaml --sort -slope --where 'tubes>=40' --format latex -o table.tex
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Compare {
+    /// The YAML files of experiments or pipelines
+    #[arg(value_name = "EXPERIMENT", required = true)]
+    files: Vec<PathBuf>,
+    /// Average over this parameter; may be repeated [default: `seed` and what ends in `_seed`]
+    #[arg(long, value_name = "PARAMETER")]
+    over: Vec<String>,
+    /// Show every point: average over nothing
+    #[arg(long, conflicts_with = "over")]
+    each: bool,
+    /// Show the parameters that are the same everywhere, too
+    #[arg(long)]
+    all_params: bool,
+    /// Keep the rows for which this holds, for example `tubes>=40`; may be repeated
+    #[arg(long = "where", value_name = "CONDITION")]
+    conditions: Vec<String>,
+    /// Sort by these columns; `-slope` sorts downwards
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',', allow_hyphen_values = true)]
+    sort: Vec<String>,
+    /// Show these columns only, in this order
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    columns: Vec<String>,
+    /// The form of the table
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    /// Write the table to this file
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Lay a YAML file of parameters over the pipeline's, before `--set`; may be repeated
+    #[arg(long = "params", value_name = "FILE")]
+    params: Vec<PathBuf>,
+    /// Set a parameter of the pipeline, as if it were written in the file; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// The folder of the store and the outputs [default: `artifacts` in the project's root]
+    #[arg(long, value_name = "DIR")]
+    artifacts: Option<PathBuf>,
+    /// The kernel level of the results to look for [default: the machine's best]
+    #[arg(long, value_name = "LEVEL")]
+    kernel: Option<Level>,
+    /// Print one JSON document instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Csv,
+    Markdown,
+    Latex,
+    Parquet,
+}
+
+impl From<GatherError> for CliError {
+    fn from(error: GatherError) -> CliError {
+        match error {
+            GatherError::Engine(error) => CliError::Engine(error),
+            error => CliError::Request(error.to_string()),
+        }
+    }
+}
+
+impl From<ChoiceError> for CliError {
+    fn from(error: ChoiceError) -> CliError {
+        CliError::Request(error.to_string())
+    }
+}
+
+impl Compare {
+    pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
+        if self.format == Format::Parquet && self.output.is_none() && !self.json {
+            return Err(CliError::Request("Parquet is no text: add `--output FILE`".to_owned()));
+        }
+        let conditions: Result<Vec<_>, ChoiceError> =
+            self.conditions.iter().map(|text| text.parse()).collect();
+        let mut choice = Choice {
+            over: self.over.clone(),
+            all_params: self.all_params,
+            conditions: conditions?,
+            sort: self.sort.clone(),
+            columns: self.columns.clone(),
+        };
+        let (samples, missing) = self.gather(registry)?;
+        if self.over.is_empty() && !self.each {
+            choice.over = comparison::seeds(&samples);
+        }
+        if samples.is_empty() && !self.json {
+            common::print(&format!("nothing is finished yet\n{}", list(&missing)));
+            return Ok(exit::DONE);
+        }
+        let compared = comparison::compare(&samples, &choice)?;
+        if self.json {
+            common::print_json(&document(compared, missing));
+            return Ok(exit::DONE);
+        }
+        let table = compared.table(matches!(self.format, Format::Text | Format::Markdown | Format::Latex));
+        let text = match self.format {
+            Format::Text => text(&table),
+            Format::Csv => table.csv(),
+            Format::Markdown => table.markdown(),
+            Format::Latex => table.latex(),
+            Format::Parquet => String::new(),
+        };
+        match &self.output {
+            Some(path) if self.format == Format::Parquet => match registry.parquet() {
+                Some(parquet) => parquet.write(&table, path)?,
+                None => return Err(TableError::NoParquet { path: path.clone() }.into()),
+            },
+            Some(path) => {
+                fs::write(path, text)
+                .map_err(|source| TableError::Write { path: path.clone(), source: Box::new(source) })?
+            }
+            None => common::print(&text),
+        }
+        let note = list(&missing);
+        match self.format {
+            Format::Text if self.output.is_none() => common::print(&note),
+            _ if !note.is_empty() => common::complain(note.trim_end()),
+            _ => {}
+        }
+        Ok(exit::DONE)
+    }
+
+    fn gather(&self, registry: &Registry) -> Result<(Vec<Sample>, Vec<Missing>), CliError> {
+        let given = common::given(&self.params, &self.set)?;
+        let level = self.kernel.unwrap_or_else(Level::detect);
+        level.check()?;
+        let (mut samples, mut missing) = (Vec::new(), Vec::new());
+        for file in &self.files {
+            let graph = load(file, &given, registry)?;
+            let artifacts = self.artifacts.clone().unwrap_or_else(|| graph.root.join("artifacts"));
+            let store = Store::at(&artifacts)?;
+            if graph.experiment {
+                let mut resolver = Resolver::new(&graph, registry, &store, level)?;
+                gather::points(&mut resolver, &store, registry.parquet(), &mut samples, &mut missing)?;
+            } else {
+                gather::runs(&graph, &store, registry.parquet(), &mut samples)?;
+            }
+        }
+        Ok((samples, missing))
+    }
+}
+
+/// The points that are missing, a line each.
+fn list(missing: &[Missing]) -> String {
+    let mut text = String::new();
+    if !missing.is_empty() {
+        text += &format!("not finished: {}\n", common::plural(missing.len(), "point"));
+    }
+    for Missing { experiment, point } in missing {
+        text += &format!("  {}\n", if point.is_empty() { experiment } else { point });
+    }
+    text
+}
+
+/// The table for a terminal: columns of numbers at the right.
+fn text(table: &Table) -> String {
+    let mut columns: Vec<(Vec<String>, bool)> = Vec::new();
+    for (at, head) in table.heads.iter().enumerate() {
+        let cells = table.rows.iter().map(|row| row[at].show(head.digits, Style::Unicode));
+        let texts: Vec<String> = std::iter::once(head.title.clone()).chain(cells).collect();
+        let number = |text: &String| text.starts_with(|c: char| c.is_ascii_digit() || "−-–∞(".contains(c));
+        let right = texts.iter().skip(1).all(number);
+        columns.push((texts, right));
+    }
+    let mut out = String::new();
+    for line in 0..=table.rows.len() {
+        let mut row = String::new();
+        for (texts, right) in &columns {
+            let width = texts.iter().map(|text| text.chars().count()).max().unwrap_or(0);
+            let gap = " ".repeat(width - texts[line].chars().count());
+            let (before, after) = if *right { (gap.as_str(), "") } else { ("", gap.as_str()) };
+            row += &format!("{before}{}{after}  ", texts[line]);
+        }
+        out += row.trim_end();
+        out.push('\n');
+    }
+    out
+}
+
+/// The `--json` document.
+fn document(compared: Compared, missing: Vec<Missing>) -> CompareDocument {
+    let row = |row: comparison::Row| CompareRow {
+        experiment: row.experiment,
+        params: row.params,
+        points: row.points,
+        metrics: row.metrics.into_iter().collect(),
+    };
+    CompareDocument {
+        parameters: compared.parameters,
+        metrics: compared.metrics,
+        over: compared.over,
+        rows: compared.rows.into_iter().map(row).collect(),
+        missing,
+    }
+}

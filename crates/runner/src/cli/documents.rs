@@ -1,0 +1,181 @@
+//! The `--json` documents: one type each, from which `schema/output/` and `docs/json.md` are generated.
+//!
+//! A command that prints another one: give it a type here, a line in `documents_tests.rs`, and run
+//! `ONSAGER_UPDATE=1 cargo test --release documents`.
+
+use crate::compare::comparison::Measured;
+use crate::compare::gather::Missing;
+use crate::plan::{Planned, Verdict};
+use crate::run::rerun::Rerun;
+use crate::store::digest::Digest;
+use crate::store::gc::Collected;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What a run did.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct RunDocument {
+    /// The run's name.
+    pub run: String,
+    pub pipeline: String,
+    /// The exit code: 0 done, 1 a task failed, 130 interrupted.
+    pub exit: u8,
+    pub interrupted: bool,
+    pub seconds: f64,
+    pub tasks: RunTasks,
+    /// The outputs of every executed or cached task, by task and by the output's name.
+    pub outputs: BTreeMap<String, BTreeMap<String, RunOutput>>,
+}
+
+/// The tasks by how they ended, each list in the order of the graph.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub struct RunTasks {
+    pub executed: Vec<String>,
+    pub cached: Vec<String>,
+    pub failed: Vec<FailedTask>,
+    /// Interrupted, or not tried.
+    pub not_run: Vec<String>,
+}
+
+/// A task that went wrong.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct FailedTask {
+    pub task: String,
+    pub message: String,
+}
+
+/// An output.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct RunOutput {
+    /// The SHA-256 of a file's bytes; of a folder, that of its list of files.
+    #[schemars(with = "String")]
+    pub digest: Digest,
+    /// In bytes.
+    pub size: u64,
+    /// Where it is found.
+    pub path: Option<PathBuf>,
+}
+
+/// What a run would do.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct PlanDocument {
+    pub pipeline: String,
+    /// How many tasks would be executed for certain.
+    pub execute: usize,
+    /// How many would be, unless what they need gives the same bytes as before.
+    pub depends: usize,
+    pub cached: usize,
+    /// In the order of the graph.
+    pub tasks: Vec<Planned>,
+}
+
+/// Where the tasks of a pipeline stand.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct StatusDocument {
+    pub pipeline: String,
+    /// The name of the last run; null before the first.
+    pub last_run: Option<String>,
+    /// In the order of the graph.
+    pub tasks: Vec<StatusTask>,
+}
+
+/// Where a task stands.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct StatusTask {
+    pub task: String,
+    /// One of `running`, `done`, `failed`, `to do`, `waiting`.
+    pub state: String,
+    /// How long its execution took, for a task that is done.
+    pub seconds: Option<f64>,
+    /// The message of its latest failure, if no execution has succeeded since.
+    pub failure: Option<String>,
+}
+
+/// What makes the key of a task; the document is a list of these.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ExplainTask {
+    pub task: String,
+    /// Null while an input is still to be made.
+    #[schemars(with = "Option<String>")]
+    pub key: Option<Digest>,
+    pub verdict: Verdict,
+    /// Every field that enters the key, and its value.
+    pub material: serde_json::Map<String, Value>,
+    /// The outputs, once there is a result: pairs of a name and its content.
+    #[schemars(with = "Option<Vec<(String, OutputContent)>>")]
+    pub outputs: Option<crate::run::events::RunOutputs>,
+}
+
+/// The content of an output.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct OutputContent {
+    pub digest: String,
+    /// `file` or `folder`.
+    pub shape: String,
+    /// In bytes; of a folder, the sum over its files.
+    pub size: u64,
+}
+
+/// The log of a task's latest execution; the document is a list of these.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct LogTask {
+    pub task: String,
+    /// The run that executed it.
+    pub run: String,
+    pub path: PathBuf,
+    /// The log's text.
+    pub log: String,
+}
+
+/// A new project.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct InitDocument {
+    pub template: String,
+    /// The files that were written.
+    pub files: Vec<PathBuf>,
+}
+
+/// Parameters and metrics side by side.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct CompareDocument {
+    /// The names of the parameters that are columns of the table.
+    pub parameters: Vec<String>,
+    /// The names of the metrics.
+    pub metrics: Vec<String>,
+    /// The parameters that were averaged over.
+    pub over: Vec<String>,
+    pub rows: Vec<CompareRow>,
+    /// The points that are not finished.
+    pub missing: Vec<Missing>,
+}
+
+/// A row: points that agree in all parameters but those averaged over.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct CompareRow {
+    /// The name of the experiment or pipeline.
+    pub experiment: String,
+    /// By name, without those averaged over.
+    pub params: serde_json::Map<String, Value>,
+    /// The names of the points; of a pipeline, those of its runs.
+    pub points: Vec<String>,
+    /// By name.
+    pub metrics: BTreeMap<String, Measured>,
+}
+
+/// A task that `store verify --rerun` executed again; the document is a list of these.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct RerunTask {
+    pub task: String,
+    pub rerun: Rerun,
+}
+
+/// What `store gc` dropped.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct GcDocument {
+    /// Whether it was only to be told.
+    pub dry_run: bool,
+    pub collected: Collected,
+}

@@ -1,0 +1,72 @@
+//! `onsager explain`.
+
+use crate::cli::common::{self, CliError, Common};
+use crate::cli::documents::ExplainTask;
+use super::{exit, plan as plan_command};
+use crate::run::events::RunOutputs;
+use crate::plan;
+use crate::kind::registry::Registry;
+use clap::Args;
+use serde_json::json;
+use std::collections::HashSet;
+
+/// Show everything that enters a task's key, its result, and why it would run
+///
+/// Example: onsager explain pipelines/quickstart.yaml law
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Explain {
+    #[command(flatten)]
+    common: Common,
+    /// The task, or a stage for all of its instances
+    #[arg(value_name = "TASK")]
+    task: String,
+}
+
+impl Explain {
+    pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
+        let graph = self.common.graph(registry)?;
+        let store = self.common.store()?;
+        let mut resolver = self.common.resolver(&graph, registry, &store)?;
+        let words = [self.task.clone()];
+        let selected = common::select(&graph, &words)?;
+        let view = store.view(&graph.name)?;
+        let planned = plan::plan(&mut resolver, &store, &view, &selected, &HashSet::new())?;
+        let mut documents = Vec::new();
+        let mut text = String::new();
+        for number in graph.select_all(&words)? {
+            let Some(task) = &planned[number] else { continue };
+            text += &plan_command::describe(task);
+            let key = task.key.map_or("not known until its inputs are made".into(), |key| key.to_string());
+            text += &format!("  key: {key}\n  made of:\n");
+            let known = |up: usize| planned[up].as_ref().and_then(|task| task.outputs.as_deref());
+            let lines = resolver.material(&graph.tasks[number], &known)?.lines();
+            for (field, value) in &lines {
+                text += &format!("    {field} = {value}\n");
+            }
+            let outputs: Option<RunOutputs> = task.outputs.as_ref().map(|contents| {
+                let names = graph.tasks[number].outputs.iter().map(|output| output.name.clone());
+                names.zip(contents.iter().copied()).collect()
+            });
+            if let Some(outputs) = &outputs {
+                text += "  outputs:\n";
+                for (name, content) in outputs {
+                    text += &format!("    {name} = {} ({} bytes)\n", content.digest, content.size);
+                }
+            }
+            documents.push(ExplainTask {
+                task: task.task.clone(),
+                key: task.key,
+                verdict: task.verdict.clone(),
+                material: lines.iter().map(|(field, value)| (field.clone(), json!(value))).collect(),
+                outputs,
+            });
+        }
+        if self.common.json {
+            common::print_json(&documents)
+        } else {
+            common::print(&text)
+        }
+        Ok(exit::DONE)
+    }
+}

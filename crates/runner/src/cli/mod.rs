@@ -1,0 +1,107 @@
+//! The command line: one file per command, each a thin cover of the library.
+
+mod common;
+mod compare;
+mod diff;
+mod documents;
+#[cfg(test)]
+mod documents_tests;
+mod explain;
+mod init;
+mod kinds;
+mod log;
+mod plan;
+mod progress;
+mod run;
+mod status;
+mod store;
+
+use crate::run::session;
+use crate::kind::registry::Registry;
+use clap::{CommandFactory, Parser, Subcommand};
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+/// Runs experiment pipelines: stages as a content-hashed graph, cached, resumable, with the same bytes every time.
+#[derive(Parser)]
+#[command(name = "onsager", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Init(init::Init),
+    Run(run::Run),
+    Plan(plan::Plan),
+    Status(status::Status),
+    Explain(explain::Explain),
+    Log(log::Log),
+    Compare(compare::Compare),
+    Diff(diff::Diff),
+    Kinds(kinds::Kinds),
+    Store(store::Store),
+    /// Print a completion script for a shell
+    ///
+    /// Example: onsager completions bash > ~/.local/share/bash-completion/completions/onsager
+    Completions {
+        shell: clap_complete::Shell,
+    },
+}
+
+/// The exit codes.
+pub mod exit {
+    /// Everything is done.
+    pub const DONE: u8 = 0;
+    /// A task failed, or the store could not be used.
+    pub const FAILED: u8 = 1;
+    /// The request or the file is wrong.
+    pub const WRONG: u8 = 2;
+    /// Ctrl-C.
+    pub const INTERRUPTED: u8 = 130;
+}
+
+/// The whole program, with these stage kinds; a program with its own kinds calls this too.
+pub fn main(registry: Registry) -> ExitCode {
+    if let Some(code) = session::worker(&registry) {
+        return code;
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Printing fails only where nobody listens.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { exit::WRONG } else { exit::DONE });
+        }
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("ONSAGER_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    let code = match cli.command {
+        Command::Init(command) => command.execute(&registry),
+        Command::Run(command) => command.execute(&registry),
+        Command::Plan(command) => command.execute(&registry),
+        Command::Status(command) => command.execute(&registry),
+        Command::Explain(command) => command.execute(&registry),
+        Command::Log(command) => command.execute(&registry),
+        Command::Compare(command) => command.execute(&registry),
+        Command::Diff(command) => command.execute(&registry),
+        Command::Kinds(command) => command.execute(&registry),
+        Command::Store(command) => command.execute(&registry),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "onsager", &mut script);
+            common::print(&String::from_utf8_lossy(&script));
+            Ok(exit::DONE)
+        }
+    };
+    ExitCode::from(code.unwrap_or_else(|error| {
+        common::complain(error.to_string().trim_end());
+        error.code()
+    }))
+}

@@ -1,0 +1,135 @@
+//! `onsager plan`.
+
+use crate::cli::common::{self, CliError, Common};
+use crate::cli::documents::PlanDocument;
+use crate::cli::exit;
+use crate::plan::drawing::Drawing;
+use crate::plan::{self, Planned, Reason, Verdict};
+use crate::kind::registry::Registry;
+use crate::store::files::StoreError;
+use clap::Args;
+use std::fmt::Write;
+use std::fs;
+use std::path::PathBuf;
+
+/// Show what a run would execute, and why
+///
+/// Examples:
+///   onsager plan pipelines/path-action.yaml --set particles=1000000
+///   onsager plan pipelines/path-action.yaml --format svg -o plan.svg
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Plan {
+    #[command(flatten)]
+    common: Common,
+    /// Plan only these tasks and what they need
+    #[arg(value_name = "TASK")]
+    tasks: Vec<String>,
+    /// Plan as if these tasks had no result; may be repeated
+    #[arg(long, value_name = "TASK")]
+    force: Vec<String>,
+    /// Show the tasks that are up to date too
+    #[arg(long)]
+    all: bool,
+    /// The form: text, or the graph as a picture, with a matrix as one node
+    #[arg(long, value_enum, default_value = "text", conflicts_with = "json")]
+    format: Format,
+    /// Draw every task, not a matrix as one node
+    #[arg(long)]
+    ungrouped: bool,
+    /// Write to this file, not to standard output
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Text,
+    /// For Graphviz
+    Dot,
+    /// For Markdown pages
+    Mermaid,
+    Svg,
+}
+
+impl Plan {
+    pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
+        let graph = self.common.graph(registry)?;
+        let store = self.common.store()?;
+        let mut resolver = self.common.resolver(&graph, registry, &store)?;
+        let selected = common::select(&graph, &self.tasks)?;
+        let forced = common::forced(&graph, &self.force, &selected)?;
+        let view = store.view(&graph.name)?;
+        let planned = plan::plan(&mut resolver, &store, &view, &selected, &forced)?;
+        let drawing = || Drawing::new(&graph, &planned, !self.ungrouped);
+        match self.format {
+            Format::Text => {}
+            Format::Dot => return self.write(&drawing().dot()),
+            Format::Mermaid => return self.write(&drawing().mermaid()),
+            Format::Svg => return self.write(&drawing().svg()),
+        }
+        let planned: Vec<Planned> = planned.into_iter().flatten().collect();
+        let count = |of: fn(&Verdict) -> bool| planned.iter().filter(|task| of(&task.verdict)).count();
+        let execute = count(|verdict| matches!(verdict, Verdict::Execute { .. }));
+        let depends = count(|verdict| matches!(verdict, Verdict::Depends { .. }));
+        let cached = count(|verdict| matches!(verdict, Verdict::Current | Verdict::Restore));
+        if self.common.json {
+            let pipeline = graph.name.clone();
+            let document = PlanDocument { pipeline, execute, depends, cached, tasks: planned };
+            return self.write(&common::json(&document));
+        }
+        let mut text = String::new();
+        for task in &planned {
+            if self.all || !matches!(task.verdict, Verdict::Current) {
+                // Writing to a String cannot fail.
+                let _ = write!(text, "{}", describe(task));
+            }
+        }
+        text += &format!(
+            "{}: {execute} to execute, {depends} if what they need changes, {cached} cached\n",
+            common::plural(planned.len(), "task")
+        );
+        self.write(&text)
+    }
+
+    fn write(&self, text: &str) -> Result<u8, CliError> {
+        match &self.output {
+            None => common::print(text),
+            Some(path) => fs::write(path, text).map_err(StoreError::io("write", path))?,
+        }
+        Ok(exit::DONE)
+    }
+}
+
+/// A task of the plan with its reasons.
+pub fn describe(task: &Planned) -> String {
+    let (head, reasons): (String, &[Reason]) = match &task.verdict {
+        Verdict::Current => ("cached".into(), &[]),
+        Verdict::Restore => ("cached; its outputs are put back into the view".into(), &[]),
+        Verdict::Execute { reasons } => ("execute".into(), reasons),
+        Verdict::Depends { on, reasons } => {
+            let shown = on.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ");
+            let more = if on.len() > 3 { format!(" and {} more", on.len() - 3) } else { String::new() };
+            (format!("execute, unless {shown}{more} gives the same bytes as before"), reasons)
+        }
+    };
+    let mut text = format!("{}: {head}\n", task.task);
+    for reason in reasons {
+        // With every input to be made, a task that never ran has nothing else to say.
+        if matches!(task.verdict, Verdict::Depends { .. }) && *reason == Reason::Missing {
+            continue;
+        }
+        text += &format!("    {}\n", because(reason));
+    }
+    text
+}
+
+fn because(reason: &Reason) -> String {
+    match reason {
+        Reason::New => "never executed before".into(),
+        Reason::Missing => "its result is no longer in the store".into(),
+        Reason::Forced => "forced".into(),
+        Reason::Unfinished => "goes on from a checkpoint of an earlier attempt".into(),
+        Reason::Changed(change) => common::change(change),
+    }
+}

@@ -1,0 +1,230 @@
+//! What a user sees while a run goes on: bars on a terminal, plain lines elsewhere; all on standard error.
+
+use crate::cli::common::{complain, count, duration, plural};
+use crate::run::events::{Event, Observer};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::HashMap;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How often a running task says how far it is, where there are no bars.
+const PLAIN_INTERVAL: Duration = Duration::from_secs(15);
+/// How many lines of a failed task's log are shown.
+const TAIL: usize = 20;
+
+/// Shows the events of a run.
+pub struct Progress {
+    bars: Option<MultiProgress>,
+    overall: Option<ProgressBar>,
+    tasks: HashMap<String, Shown>,
+    total: usize,
+    done: usize,
+    artifacts: PathBuf,
+}
+
+/// What is shown of a running task.
+struct Shown {
+    bar: Option<ProgressBar>,
+    started: Instant,
+    /// Where this attempt began: the rate counts only what it did itself.
+    first: Option<(u64, Instant)>,
+    spoken: Instant,
+}
+
+impl Progress {
+    pub fn new(total: usize, artifacts: &Path) -> Progress {
+        let (mut bars, mut overall) = (None, None);
+        if std::io::stderr().is_terminal() {
+            let multi = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
+            let style = ProgressStyle::with_template("{bar:24} {pos}/{len} tasks  {elapsed}");
+            let bar = multi.add(ProgressBar::new(total as u64));
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            overall = Some(bar);
+            bars = Some(multi);
+        }
+        Progress { bars, overall, tasks: HashMap::new(), total, done: 0, artifacts: artifacts.to_owned() }
+    }
+
+    /// Takes the bars away.
+    pub fn close(&mut self) {
+        for (_, shown) in self.tasks.drain() {
+            if let Some(bar) = shown.bar {
+                bar.finish_and_clear();
+            }
+        }
+        if let Some(bar) = self.overall.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn say(&self, line: &str) {
+        match &self.bars {
+            // It fails only where standard error is closed.
+            Some(bars) => _ = bars.println(line),
+            None => complain(line),
+        }
+    }
+
+    fn start(&mut self, task: &str) {
+        let now = Instant::now();
+        let bar = self.bars.as_ref().map(|bars| {
+            let style = ProgressStyle::with_template("{spinner} {msg}");
+            let bar = bars.add(ProgressBar::new_spinner());
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar.set_message(task.to_owned());
+            bar
+        });
+        self.tasks.insert(task.to_owned(), Shown { bar, started: now, first: None, spoken: now });
+    }
+
+    fn end(&mut self, task: &str) {
+        self.done += 1;
+        if let Some(Shown { bar: Some(bar), .. }) = self.tasks.remove(task) {
+            bar.finish_and_clear();
+        }
+        if let Some(bar) = &self.overall {
+            bar.set_position(self.done as u64);
+        }
+    }
+
+    fn counter(&self) -> String {
+        let width = self.total.to_string().len();
+        format!("[{:width$}/{}]", self.done, self.total)
+    }
+
+    fn advance(&mut self, task: &str, done: u64, total: u64, unit: &str) {
+        let Some(shown) = self.tasks.get_mut(task) else { return };
+        let now = Instant::now();
+        let (from, since) = *shown.first.get_or_insert((done, now));
+        let elapsed = now.duration_since(since).as_secs_f64();
+        let mut text = format!("{task}: {} of {} {unit}", count(done), count(total));
+        if elapsed > 0.5 && done > from {
+            let rate = (done - from) as f64 / elapsed;
+            let left = total.saturating_sub(done) as f64 / rate;
+            text += &format!(", {}/s, {} left", count(rate as u64), duration(left));
+        }
+        match &shown.bar {
+            Some(bar) => {
+                if bar.length().is_none() {
+                    let style = ProgressStyle::with_template("{bar:16} {msg}");
+                    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+                }
+                bar.set_length(total);
+                bar.set_position(done);
+                bar.set_message(text);
+            }
+            None if shown.spoken.elapsed() >= PLAIN_INTERVAL => {
+                shown.spoken = now;
+                self.say(&format!("{} {text}", self.counter()));
+            }
+            None => {}
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::RunStarted { .. } | Event::TaskCheckpoint { .. } | Event::RunFinished { .. } => {}
+            Event::TaskCached { task, .. } => self.end(task),
+            Event::ObjectDamaged { task, output, object } => {
+                self.say(&format!(
+                    "the store's copy of output `{output}` of {task} is damaged (object {}): it is dropped",
+                    object.short()
+                ));
+            }
+            Event::OutputRestored { path, edited, .. } => {
+                let why = if *edited { "it had been edited" } else { "it had been removed" };
+                let path = self.artifacts.join(path);
+                self.say(&format!("restored `{}` from the store: {why}", path.display()));
+            }
+            Event::TaskWaiting { task, .. } => {
+                self.say(&format!("{} {task}: waiting, another run is computing it", self.counter()));
+            }
+            Event::TaskStarted { task, threads, .. } => {
+                self.start(task);
+                self.say(&format!("{} {task}: started on {}", self.counter(), plural(*threads, "thread")));
+            }
+            Event::TaskResumed { task, step } => {
+                self.say(&format!(
+                    "{} {task}: goes on from the checkpoint after step {step}",
+                    self.counter()
+                ));
+            }
+            Event::TaskProgress { task, done, total, unit } => self.advance(task, *done, *total, unit),
+            Event::TaskFinished { task, seconds, .. } => {
+                self.end(task);
+                self.say(&format!("{} {task}: done in {}", self.counter(), duration(*seconds)));
+            }
+            Event::TaskDiffers { task, output } => {
+                self.say(&format!(
+                    "warning: {task}: output `{output}` has other bytes than before: the stage is not reproducible"
+                ));
+            }
+            Event::TaskQueued { task, pools } => {
+                let pools = pools.join("`, `");
+                self.say(&format!("{} {task}: waiting for `{pools}`, which another run has", self.counter()));
+            }
+            Event::TaskRetrying { task, message, help, log, retry, of, wait } => {
+                if let Some(Shown { bar: Some(bar), .. }) = self.tasks.remove(task) {
+                    bar.finish_and_clear();
+                }
+                let next = format!("retry {retry} of {of} in {}", duration(*wait));
+                self.say(&format!("warning: {task} failed: {message}; {next}"));
+                if let Some(help) = help {
+                    self.say(&format!("  help: {help}"));
+                }
+                if let Some(log) = log {
+                    self.say(&format!("  log: {}", log.display()));
+                }
+            }
+            Event::TaskFailed { task, message, help, log } => {
+                self.end(task);
+                self.say(&format!("error: {task} failed: {message}"));
+                if let Some(help) = help {
+                    self.say(&format!("  help: {help}"));
+                }
+                if let Some(log) = log {
+                    for line in log_tail(log) {
+                        self.say(&format!("  | {line}"));
+                    }
+                    self.say(&format!("  log: {}", log.display()));
+                }
+            }
+            Event::TaskInterrupted { task } => {
+                let after = self.tasks.get(task).map_or(0.0, |shown| shown.started.elapsed().as_secs_f64());
+                self.end(task);
+                self.say(&format!("{} {task}: interrupted after {}", self.counter(), duration(after)));
+            }
+            Event::TaskSkipped { task, because } => {
+                if let Some(because) = because {
+                    self.say(&format!("{} {task}: not run, for it needs {because}", self.counter()));
+                }
+            }
+            Event::Interrupting { running } => {
+                let tasks = plural(*running, "running task");
+                self.say(&format!("interrupted: {tasks} to save a checkpoint; press Ctrl-C again to kill"));
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        for shown in self.tasks.values() {
+            if let Some(bar) = &shown.bar {
+                bar.tick();
+            }
+        }
+        if let Some(bar) = &self.overall {
+            bar.tick();
+        }
+    }
+}
+
+/// The last lines of a log.
+fn log_tail(path: &Path) -> Vec<String> {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let all: Vec<&str> = text.lines().collect();
+    all[all.len().saturating_sub(TAIL)..].iter().map(|line| (*line).to_owned()).collect()
+}

@@ -1,0 +1,77 @@
+//! What the store's commands share: which store, and how numbers read.
+
+use crate::cli::common::{CliError, count};
+use crate::plan::resolve::EngineError;
+use crate::store::Store;
+use crate::store::archive::ArchiveError;
+use crate::store::files::StoreError;
+use clap::Args;
+use std::path::PathBuf;
+
+/// Which store.
+#[derive(Args)]
+pub struct Place {
+    /// The folder of the store and the outputs [default: `artifacts` in this folder or the nearest above it]
+    #[arg(long, value_name = "DIR")]
+    pub artifacts: Option<PathBuf>,
+    /// Print one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Place {
+    /// The store, which must be there.
+    pub fn store(&self) -> Result<Store, CliError> {
+        let artifacts = self.found()?.ok_or_else(|| {
+            CliError::Request(
+                "there is no store in this folder or above it: go to a project that was run, or give `--artifacts DIR`".into(),
+            )
+        })?;
+        if !artifacts.join(".onsager").is_dir() {
+            let message = format!("`{}` holds no store: no pipeline was run with it", artifacts.display());
+            return Err(CliError::Request(message));
+        }
+        Ok(Store::open(&artifacts)?)
+    }
+
+    /// The store, made where there is none yet.
+    pub fn store_or_new(&self) -> Result<Store, CliError> {
+        Ok(Store::open(&self.found()?.unwrap_or_else(|| PathBuf::from("artifacts")))?)
+    }
+
+    fn found(&self) -> Result<Option<PathBuf>, CliError> {
+        if let Some(given) = &self.artifacts {
+            return Ok(Some(given.clone()));
+        }
+        let here = std::env::current_dir().map_err(StoreError::io("find", ".".as_ref()))?;
+        let all = here.ancestors().map(|folder| folder.join("artifacts"));
+        Ok(all.into_iter().find(|artifacts| artifacts.join(".onsager").is_dir()))
+    }
+}
+
+/// `1,234 objects`.
+pub fn counted(number: usize, noun: &str) -> String {
+    format!("{} {noun}{}", count(number as u64), if number == 1 { "" } else { "s" })
+}
+
+/// `5.6 GiB`.
+pub fn size(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if value < 1023.95 {
+            return if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") };
+        }
+        value /= 1024.0;
+    }
+    format!("{value:.1} TiB")
+}
+
+/// An error of an archive, by whose fault it is.
+impl From<ArchiveError> for CliError {
+    fn from(error: ArchiveError) -> CliError {
+        match error {
+            ArchiveError::Store(error) => CliError::Engine(EngineError::Store(error)),
+            error => CliError::Request(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! `command`: any program as a stage.
+
+pub mod processes;
+pub mod sandbox;
+pub mod spawn;
+
+use crate::kind::context::{Context, GRACE};
+use crate::command::sandbox::Sandbox;
+use crate::command::spawn::Program;
+use crate::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, kill_process_group,
+    test_kill_process_group, waitid, waitpid,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+/// Runs a shell command in the project's root folder. Its words `${inputs.NAME}` and `${outputs.NAME}` stand for paths; what
+/// it prints goes to the task's log; a status other than 0, or an output that was not written, is a failure.
+pub struct CommandStage;
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The command, given to `sh -e`. Written as the stage's own field `run`.
+    pub run: String,
+    /// The outputs: a name for each, and the file (or folder, with a slash at the end) that the command writes. Written as the
+    /// stage's own field `outputs`.
+    pub outputs: BTreeMap<String, String>,
+    /// Environment variables, besides those of the caller. Written as the stage's own field `env`.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// What the command keeps between attempts while its key is unchanged: a file (or folder, with a slash at the end). Written as
+    /// the stage's own field `checkpoint`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
+}
+
+/// A longer script is put into a file: an argument of a program has at most 128 KiB on Linux.
+const LONGEST: usize = 64 << 10;
+/// The part of the checkpoint's folder that is the command's own.
+const KEPT: &str = "kept";
+
+impl Stage for CommandStage {
+    type Params = Params;
+    const KIND: &'static str = "command";
+    const SUMMARY: &'static str = "Runs any program; `run`, `outputs` and `env` are fields of the stage.";
+    const PARALLEL: bool = false;
+
+    fn inputs() -> Inputs {
+        Inputs::any()
+    }
+
+    fn outputs(params: &Params) -> Vec<Output> {
+        let output = |(name, file): (&String, &String)| Output {
+            name: name.clone(),
+            file: file.trim_end_matches('/').to_owned(),
+            folder: file.ends_with('/'),
+            about: "written by the command".to_owned(),
+        };
+        params.outputs.iter().map(output).collect()
+    }
+
+    fn check(params: &Params) -> Vec<Issue> {
+        let mut checks = Checks::default();
+        checks.ensure(!params.run.trim().is_empty(), "run", || "is empty: give the command to run".into());
+        checks.0
+    }
+
+    fn run(params: &Params, ctx: &Context) -> Result<(), StageError> {
+        let checkpoint = params.checkpoint.as_deref().map(|name| checkpoint(name, ctx)).transpose()?;
+        let script = fill_in(&params.run, ctx, checkpoint.as_deref())?;
+        let output = File::options().append(true).open(ctx.log())?;
+        let mut arguments = ["sh", "-e"].map(OsString::from).to_vec();
+        if script.len() > LONGEST {
+            let file = ctx.log().with_extension("sh");
+            std::fs::write(&file, &script)?;
+            tracing::info!(script = %file.display(), "running");
+            arguments.push(file.into());
+        } else {
+            tracing::info!("running: {}", script.trim_end());
+            arguments.extend(["-c", "--", &script].map(OsString::from));
+        }
+        let set = params.env.iter().map(|(name, value)| (name.into(), value.into()));
+        let mut env: Vec<(OsString, OsString)> = set.collect();
+        env.push(("ONSAGER_THREADS".into(), ctx.threads().to_string().into()));
+        env.extend(checkpoint.as_ref().map(|path| ("ONSAGER_CHECKPOINT".into(), path.into())));
+        // By its path: a search along PATH costs a failed system call for each folder before it.
+        let command =
+            Program { path: "/bin/sh".into(), arguments, env, folder: ctx.root().to_owned(), output };
+        let status = match ctx.sandbox() {
+            None => wait(command.spawn()?, ctx)?,
+            Some(work) => confined(command, work, checkpoint.as_deref(), ctx)?,
+        };
+        if ctx.cancelled() { Err(StageError::Cancelled) } else { judge(status, ctx) }
+    }
+}
+
+/// The place of the command's checkpoint, ready to be written to.
+fn checkpoint(name: &str, ctx: &Context) -> Result<PathBuf, StageError> {
+    let path = ctx.checkpoint_folder().join(KEPT).join(name.trim_end_matches('/'));
+    let folder = if name.ends_with('/') { Some(path.as_path()) } else { path.parent() };
+    let there = if name.ends_with('/') {
+        std::fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some())
+    } else {
+        path.exists()
+    };
+    if there {
+        tracing::info!("an earlier attempt left its checkpoint");
+    }
+    folder.map_or(Ok(()), std::fs::create_dir_all)?;
+    Ok(path)
+}
+
+/// Runs the command so that it sees nothing but what is declared. The rules hold for a thread and all that it starts, and the
+/// command dies with the thread that started it: so one thread does both, and stays until the command has ended.
+fn confined(
+    mut command: Program,
+    work: &Path,
+    checkpoint: Option<&Path>,
+    ctx: &Context,
+) -> Result<ExitStatus, StageError> {
+    let temporary = work.join("tmp");
+    std::fs::create_dir_all(&temporary)?;
+    command.env.push(("TMPDIR".into(), temporary.into()));
+    let mut sandbox = Sandbox::default();
+    sandbox.write(work);
+    if checkpoint.is_some() {
+        sandbox.write(ctx.checkpoint_folder().join(KEPT));
+    }
+    for item in ctx.inputs().values().flatten() {
+        sandbox.read(std::fs::canonicalize(&item.path)?);
+    }
+    sandbox::programs(&[ctx.root(), work]).into_iter().for_each(|place| sandbox.read(place));
+    if ctx.log().with_extension("sh").exists() {
+        sandbox.read(ctx.log().with_extension("sh"));
+    }
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| {
+            sandbox.enter()?;
+            Ok(wait(command.spawn()?, ctx)?)
+        });
+        run.join().unwrap_or_else(|_| Err("the command was lost".into()))
+    })
+}
+
+/// Waits for the command, and ends what it leaves behind: that could still change the outputs.
+fn wait(group: Pid, ctx: &Context) -> io::Result<ExitStatus> {
+    ctx.program_started(group.as_raw_nonzero().get());
+    // It is not reaped yet, so that its number cannot stand for another process when the group is killed.
+    let ended = rustix::io::retry_on_intr(|| {
+        waitid(WaitId::Pid(group), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
+    });
+    ctx.program_ended();
+    if ended.is_err() || !ctx.cancelled() {
+        // It fails only when the group is gone.
+        let _ = kill_process_group(group, Signal::KILL);
+        let status = reap(group);
+        end_strays();
+        return status;
+    }
+    // The group was asked to stop: what the shell had started gets the rest of the time to do so.
+    let status = reap(group)?;
+    let deadline = Instant::now() + GRACE;
+    while Instant::now() < deadline && test_kill_process_group(group).is_ok() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let _ = kill_process_group(group, Signal::KILL);
+    end_strays();
+    Ok(status)
+}
+
+fn reap(id: Pid) -> io::Result<ExitStatus> {
+    let ended = rustix::io::retry_on_intr(|| waitpid(Some(id), WaitOptions::empty()))?;
+    let (_, status) = ended.ok_or_else(|| io::Error::other("the command was not waited for"))?;
+    Ok(ExitStatus::from_raw(status.as_raw()))
+}
+
+/// Ends what left the command's group: without a parent it became a child of this worker, which has no others.
+fn end_strays() {
+    let deadline = Instant::now() + GRACE;
+    loop {
+        match waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
+            Ok(Some(_)) => {}
+            Ok(None) if Instant::now() < deadline => {
+                let worker = std::process::id() as i32;
+                let strays = processes::all().into_iter().filter(|process| process.parent == worker);
+                for stray in strays.filter_map(|process| Pid::from_raw(process.id)) {
+                    // It fails only when the process is gone.
+                    let _ = kill_process(stray, Signal::KILL);
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            // There are none, which is what is wanted; or one cannot be killed, as happens on a file server that is gone.
+            _ => return,
+        }
+    }
+}
+
+fn judge(status: ExitStatus, ctx: &Context) -> Result<(), StageError> {
+    let failed = format!("the command failed ({status})");
+    match ctx.sandbox() {
+        _ if status.success() => Ok(()),
+        None => Err(failed.into()),
+        Some(_) => Err(StageError::with_help(
+            failed,
+            "the stage is sandboxed: `Permission denied` in its log means that a file is not declared; add it to the stage's \
+             `inputs`, like `script: {file: fit.py}`, and write only to `${outputs.…}`, `${checkpoint}` and `$TMPDIR`",
+        )),
+    }
+}
+
+/// Puts quoted paths in the place of `${inputs.NAME}`, `${outputs.NAME}` and `${checkpoint}`.
+fn fill_in(run: &str, ctx: &Context, checkpoint: Option<&Path>) -> Result<String, StageError> {
+    let mut script = String::new();
+    let mut rest = run;
+    while let Some(start) = rest.find("${") {
+        let Some(length) = rest[start..].find('}') else { break };
+        let name = &rest[start + 2..start + length];
+        script.push_str(&rest[..start]);
+        if let Some(input) = name.strip_prefix("inputs.") {
+            let paths: Vec<String> = ctx.items(input).iter().map(|item| quote(&item.path)).collect();
+            script.push_str(&paths.join(" "));
+        } else if let Some(output) = name.strip_prefix("outputs.") {
+            script.push_str(&quote(ctx.output(output)?));
+        } else if let ("checkpoint", Some(checkpoint)) = (name, checkpoint) {
+            script.push_str(&quote(checkpoint));
+        } else {
+            // A variable of the shell's own.
+            script.push_str(&rest[start..=start + length]);
+        }
+        rest = &rest[start + length + 1..];
+    }
+    script.push_str(rest);
+    Ok(script)
+}
+
+/// A path as one word of the shell; quoted only where it must be, for many people put quotes around it themselves.
+fn quote(path: &Path) -> String {
+    let path = path.to_string_lossy();
+    if path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+=,:@%".contains(c)) {
+        path.into_owned()
+    } else {
+        format!("'{}'", path.replace('\'', r"'\''"))
+    }
+}

@@ -1,0 +1,176 @@
+//! What `compare` compares: parameters and metrics of the finished points of experiments, and of the runs of pipelines.
+
+use crate::compare::history;
+use crate::compare::measure::{Measurer, MetricError};
+use crate::plan;
+use crate::plan::resolve::{EngineError, Resolver};
+use crate::pipeline::graph::{Graph, Point};
+use onsager_tables::value::Value;
+use crate::store::Store;
+use crate::store::objects::Content;
+use onsager_tables::read::Parquet;
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::collections::{HashMap, HashSet};
+
+/// The parameters and metrics of one finished point or run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// The name of the experiment or pipeline.
+    pub experiment: String,
+    /// The point's name, or the run's.
+    pub point: String,
+    pub params: Vec<(String, Value)>,
+    /// Those that are there, by name.
+    pub metrics: Vec<(String, Value)>,
+}
+
+/// A point whose metrics are not all there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Missing {
+    pub experiment: String,
+    /// Empty for the only point of an experiment.
+    pub point: String,
+}
+
+/// Why nothing can be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum GatherError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Metric(#[from] MetricError),
+    #[error(
+        "`{experiment}` has no metrics; add for example `metrics: {{loss: {{from: train.loss, column: loss}}}}`"
+    )]
+    NoMetrics { experiment: String },
+}
+
+/// The points of an experiment, with the results of the keys that their tasks have now.
+pub fn points(
+    resolver: &mut Resolver,
+    store: &Store,
+    parquet: Option<&dyn Parquet>,
+    samples: &mut Vec<Sample>,
+    missing: &mut Vec<Missing>,
+) -> Result<(), GatherError> {
+    let graph = resolver.graph;
+    check(graph)?;
+    let numbers: HashMap<&str, usize> =
+        graph.tasks.iter().enumerate().map(|(at, task)| (task.id.as_str(), at)).collect();
+    let read = graph.points.iter().flat_map(|point| &point.metrics).flat_map(|metric| &metric.tasks);
+    let wanted: Vec<usize> = read.filter_map(|task| numbers.get(task.task.as_str()).copied()).collect();
+    let mut selected = vec![false; graph.tasks.len()];
+    graph.ancestors(&wanted).into_iter().for_each(|task| selected[task] = true);
+    let view = store.view(&graph.name).map_err(EngineError::from)?;
+    let planned = plan::plan(resolver, store, &view, &selected, &HashSet::new())?;
+    let mut content = |task: &str, output: &str| {
+        let &number = numbers.get(task)?;
+        let known = planned[number].as_ref()?.outputs.as_ref()?;
+        let at = graph.tasks[number].outputs.iter().position(|declared| declared.name == output)?;
+        known.get(at).copied()
+    };
+    let mut measurer = Measurer::new(store, parquet);
+    let before = samples.len();
+    for point in &graph.points {
+        let metrics = measure(&mut measurer, point, &mut content)?;
+        if metrics.len() < point.metrics.len() {
+            missing.push(Missing { experiment: graph.name.clone(), point: point.name.clone() });
+        } else {
+            samples.push(sample(graph, &point.name, point, metrics));
+        }
+    }
+    Ok(measurer.check(|metric| has(&samples[before..], metric))?)
+}
+
+/// The runs of a pipeline: for each setting of the parameters the latest of those that have the most metrics.
+pub fn runs(
+    graph: &Graph,
+    store: &Store,
+    parquet: Option<&dyn Parquet>,
+    samples: &mut Vec<Sample>,
+) -> Result<(), GatherError> {
+    check(graph)?;
+    let mut measurer = Measurer::new(store, parquet);
+    let now = &graph.points[0];
+    let mut found: Vec<Sample> = Vec::new();
+    let mut by_params: HashMap<String, usize> = HashMap::new();
+    let past = history::runs(store, Some(&graph.name)).map_err(EngineError::from)?;
+    for past in past.iter().rev() {
+        let Some(point) = past.points.first() else { continue };
+        // The order in which parameters are written is no difference.
+        let mut params: Vec<_> = point.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        params.sort();
+        let at = by_params.get(&params.join("\n")).copied();
+        if at.is_some_and(|at| found[at].metrics.len() == now.metrics.len()) {
+            continue;
+        }
+        let tasks = past.tasks(store).map_err(EngineError::from)?;
+        let mut failed = None;
+        let mut content = |task: &str, output: &str| -> Option<Content> {
+            match store.actions().get(tasks.get(task)?) {
+                Ok(action) => {
+                    action?.outputs.iter().find(|(name, _)| name == output).map(|(_, content)| *content)
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    None
+                }
+            }
+        };
+        let metrics = measure(&mut measurer, now, &mut content)?;
+        if let Some(error) = failed {
+            return Err(EngineError::from(error).into());
+        }
+        let sample = sample(graph, &past.run, point, metrics);
+        match at {
+            Some(at) if sample.metrics.len() > found[at].metrics.len() => found[at] = sample,
+            Some(_) => {}
+            None if sample.metrics.is_empty() => {}
+            None => {
+                by_params.insert(params.join("\n"), found.len());
+                found.push(sample);
+            }
+        }
+    }
+    measurer.check(|metric| has(&found, metric))?;
+    samples.extend(found.into_iter().rev());
+    Ok(())
+}
+
+/// Whether some sample has a value of this metric.
+fn has(samples: &[Sample], metric: &str) -> bool {
+    let values = samples.iter().flat_map(|sample| &sample.metrics);
+    values.filter(|(name, _)| name == metric).any(|(_, value)| *value != Value::Null)
+}
+
+fn check(graph: &Graph) -> Result<(), GatherError> {
+    match graph.points.iter().all(|point| point.metrics.is_empty()) {
+        true => Err(GatherError::NoMetrics { experiment: graph.name.clone() }),
+        false => Ok(()),
+    }
+}
+
+/// The metrics of a point that are there.
+pub fn measure(
+    measurer: &mut Measurer,
+    point: &Point,
+    content: &mut dyn FnMut(&str, &str) -> Option<Content>,
+) -> Result<Vec<(String, Value)>, MetricError> {
+    let mut found = Vec::with_capacity(point.metrics.len());
+    for metric in &point.metrics {
+        if let Some(value) = measurer.value(metric, content)? {
+            found.push((metric.name.clone(), value));
+        }
+    }
+    Ok(found)
+}
+
+fn sample(graph: &Graph, name: &str, point: &Point, metrics: Vec<(String, Value)>) -> Sample {
+    Sample {
+        experiment: graph.name.clone(),
+        point: name.to_owned(),
+        params: point.params.iter().map(|(name, value)| (name.clone(), Value::from(value))).collect(),
+        metrics,
+    }
+}

@@ -1,0 +1,171 @@
+//! The kinds that a pipeline may name, behind one object-safe face.
+
+use crate::kind::context::Context;
+use crate::kind::stage::{Inputs, Issue, Output, Stage, StageError};
+use onsager_tables::read::Parquet;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+use std::marker::PhantomData;
+
+/// The object-safe face of a [`Stage`].
+pub trait Kind: Send + Sync {
+    fn name(&self) -> &'static str;
+    fn summary(&self) -> &'static str;
+    /// Whether the kernel level enters the key.
+    fn numeric(&self) -> bool;
+    /// Whether it needs a thread pool.
+    fn parallel(&self) -> bool;
+    /// The digest of everything that the kind is built from.
+    fn fingerprint(&self) -> &str;
+    fn inputs(&self) -> Inputs;
+    /// The JSON Schema of the parameters.
+    fn schema(&self) -> Value;
+    /// Parses parameters: fills in the defaults, then checks the values.
+    fn parse(&self, params: &Value) -> Result<Parsed, ParamError>;
+    /// Runs the kind with parameters that [`Kind::parse`] has made canonical.
+    fn run(&self, params: &Value, ctx: &Context) -> Result<(), StageError>;
+}
+
+/// Parameters that were understood.
+#[derive(Debug, Clone)]
+pub struct Parsed {
+    /// The parameters with their defaults filled in, fields in the order of the type: what enters the key.
+    pub canonical: Value,
+    pub outputs: Vec<Output>,
+    /// Values that were refused; the parameters are good when there are none.
+    pub issues: Vec<Issue>,
+}
+
+/// Parameters that do not have the types of the kind.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct ParamError {
+    /// The path to the value that does not fit: `layers[0].x`; empty for the whole.
+    pub field: String,
+    pub message: String,
+}
+
+/// The kinds known to a program.
+pub struct Registry {
+    kinds: Vec<Box<dyn Kind>>,
+    parquet: Option<Box<dyn Parquet>>,
+}
+
+impl Registry {
+    /// No kinds yet.
+    pub fn empty() -> Registry {
+        Registry { kinds: Vec::new(), parquet: None }
+    }
+
+    /// Adds a kind; `fingerprint` names the version of its code, so change it whenever the results may change.
+    pub fn add<S: Stage>(&mut self, fingerprint: &str) -> &mut Registry {
+        self.kinds.retain(|kind| kind.name() != S::KIND);
+        self.kinds.push(Box::new(Entry::<S> { fingerprint: fingerprint.to_owned(), stage: PhantomData }));
+        self
+    }
+
+    /// Reads metrics from Parquet files, and writes tables to them, with `parquet`; without it only CSV and JSON are known.
+    pub fn read_parquet_with(&mut self, parquet: Box<dyn Parquet>) -> &mut Registry {
+        self.parquet = Some(parquet);
+        self
+    }
+
+    /// What reads and writes Parquet files.
+    pub fn parquet(&self) -> Option<&dyn Parquet> {
+        self.parquet.as_deref()
+    }
+
+    /// The kind of this name.
+    pub fn get(&self, name: &str) -> Option<&dyn Kind> {
+        self.iter().find(|kind| kind.name() == name)
+    }
+
+    /// Every kind, in the order of registration.
+    pub fn iter(&self) -> impl Iterator<Item = &dyn Kind> {
+        self.kinds.iter().map(Box::as_ref)
+    }
+}
+
+struct Entry<S> {
+    fingerprint: String,
+    stage: PhantomData<S>,
+}
+
+impl<S: Stage> Kind for Entry<S> {
+    fn name(&self) -> &'static str {
+        S::KIND
+    }
+
+    fn summary(&self) -> &'static str {
+        S::SUMMARY
+    }
+
+    fn numeric(&self) -> bool {
+        S::NUMERIC
+    }
+
+    fn parallel(&self) -> bool {
+        S::PARALLEL
+    }
+
+    fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    fn inputs(&self) -> Inputs {
+        S::inputs()
+    }
+
+    fn schema(&self) -> Value {
+        schemars::schema_for!(S::Params).to_value()
+    }
+
+    fn parse(&self, params: &Value) -> Result<Parsed, ParamError> {
+        let typed: S::Params = typed(params)?;
+        let canonical = serde_json::to_value(&typed)
+            .map_err(|error| ParamError { field: String::new(), message: error.to_string() })?;
+        Ok(Parsed { canonical, outputs: S::outputs(&typed), issues: S::check(&typed) })
+    }
+
+    fn run(&self, params: &Value, ctx: &Context) -> Result<(), StageError> {
+        S::run(&typed(params)?, ctx)
+    }
+}
+
+fn typed<P: serde::de::DeserializeOwned>(params: &Value) -> Result<P, ParamError> {
+    serde_path_to_error::deserialize(params).map_err(|error| ParamError {
+        field: match error.path().to_string() {
+            path if path == "." => String::new(),
+            path => path,
+        },
+        message: error.inner().to_string(),
+    })
+}
+
+/// What `onsager kinds --json` prints of a kind.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Reference {
+    pub kind: &'static str,
+    pub summary: &'static str,
+    /// Whether the kernel level is part of its keys.
+    pub numeric: bool,
+    /// The digest of the code that it is built from.
+    pub fingerprint: String,
+    pub inputs: Inputs,
+    /// The JSON Schema of its parameters.
+    pub params: Value,
+}
+
+impl Reference {
+    pub fn of(kind: &dyn Kind) -> Reference {
+        Reference {
+            kind: kind.name(),
+            summary: kind.summary(),
+            numeric: kind.numeric(),
+            fingerprint: kind.fingerprint().to_owned(),
+            inputs: kind.inputs(),
+            params: kind.schema(),
+        }
+    }
+}

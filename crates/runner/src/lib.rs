@@ -1,0 +1,23 @@
+//! The runner of onsager: pipelines in YAML become a graph of tasks; each task has a content-hashed key; what the store does not
+//! know is executed in worker processes. The kind `command` runs any program.
+//!
+//! The modules, from the user down to the bytes; each uses only those below it.
+
+pub mod cli;
+pub mod compare;
+pub mod run;
+pub mod plan;
+pub mod worker;
+pub mod pipeline;
+pub mod command;
+pub mod kind;
+pub mod store;
+
+crate::fingerprints!();
+
+/// The kinds that the runner itself has: `command`.
+pub fn builtin() -> kind::registry::Registry {
+    let mut registry = kind::registry::Registry::empty();
+    registry.add::<command::CommandStage>(fingerprints::of("command"));
+    registry
+}

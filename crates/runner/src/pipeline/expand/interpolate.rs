@@ -1,0 +1,270 @@
+//! `${params.x}` and `${matrix.x}` in the values of a pipeline.
+//!
+//! A value that is one `${…}` and nothing else takes the type of what it names; inside longer text it is written out. `$${` is a
+//! literal `${`.
+
+use crate::pipeline::expand::matrix::Instance;
+use crate::pipeline::yaml::node::{Entry, Node, Yaml, what_value};
+use crate::pipeline::yaml::sink::{Sink, Span, did_you_mean};
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+
+/// What the names in `${…}` stand for.
+#[derive(Clone, Copy)]
+pub struct Scope<'a> {
+    /// The pipeline's parameters, as far as they are known here.
+    pub params: &'a Map<String, Value>,
+    /// The parameters that are declared, known or not.
+    pub declared: &'a [Entry],
+    /// The coordinates of the instance; none where the matrix cannot be used.
+    pub instance: Option<&'a Instance>,
+    /// The inputs and outputs that the text may name; they are left in it for the stage itself to fill in.
+    pub files: Option<Files<'a>>,
+}
+
+/// The names of a stage's inputs and outputs, and whether it has a checkpoint.
+#[derive(Clone, Copy)]
+pub struct Files<'a> {
+    pub checkpoint: bool,
+    pub inputs: &'a [&'a str],
+    pub outputs: &'a [&'a str],
+}
+
+impl Scope<'_> {
+    /// The node as JSON with every `${…}` filled in. Parts that cannot be are reported and left out; `sound` turns false.
+    pub fn value(&self, node: &Node, sink: &Sink, sound: &mut bool) -> Option<Value> {
+        match &node.value {
+            Yaml::Null => Some(Value::Null),
+            Yaml::Bool(value) => Some(Value::Bool(*value)),
+            Yaml::Number(number) => Some(Value::Number(number.clone())),
+            Yaml::NotFinite(number) => {
+                sink.error(node.span, format!("{number} is not a number that a parameter can have"));
+                *sound = false;
+                None
+            }
+            Yaml::Text(text) => {
+                let value = self.text(text, node.span, sink);
+                *sound &= value.is_some();
+                value
+            }
+            Yaml::List(items) => {
+                Some(items.iter().filter_map(|item| self.value(item, sink, sound)).collect())
+            }
+            Yaml::Map(entries) => {
+                let mut map = Map::with_capacity(entries.len());
+                for entry in entries {
+                    if let Some(value) = self.value(&entry.value, sink, sound) {
+                        map.insert(entry.key.clone(), value);
+                    }
+                }
+                Some(Value::Object(map))
+            }
+        }
+    }
+
+    /// Text with every `${…}` filled in; errors are reported.
+    pub fn text(&self, text: &str, span: Span, sink: &Sink) -> Option<Value> {
+        if !text.contains("${") {
+            return Some(Value::String(text.to_owned()));
+        }
+        if let Some(name) = whole(text) {
+            return match self.name(name, span, sink)? {
+                Found::Value(value) => Some(value.into_owned()),
+                Found::Kept => Some(Value::String(text.to_owned())),
+            };
+        }
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        let mut sound = true;
+        while let Some(at) = rest.find("${") {
+            if rest[..at].ends_with('$') {
+                out.push_str(&rest[..at - 1]);
+                out.push_str("${");
+                rest = &rest[at + 2..];
+                continue;
+            }
+            out.push_str(&rest[..at]);
+            let Some(end) = rest[at..].find('}') else {
+                let place = sink.narrow(span, &rest[at..]);
+                let place = Span { end: place.end.min(place.start + 2), ..place };
+                sink.help(place, "`${` is not closed", "write `${params.name}`, or `$${` for a literal `${`");
+                return None;
+            };
+            let name = &rest[at + 2..at + end];
+            match self.name(name, span, sink) {
+                Some(Found::Kept) => out.push_str(&rest[at..=at + end]),
+                Some(Found::Value(value)) => match plain(&value) {
+                    Some(text) => out.push_str(&text),
+                    None => {
+                        sink.help(
+                            sink.narrow(span, &rest[at..=at + end]),
+                            format!(
+                                "`${{{name}}}` is {}, which cannot stand inside text",
+                                what_value(&value)
+                            ),
+                            "let it be the whole value, or name one of its fields",
+                        );
+                        sound = false;
+                    }
+                },
+                None => sound = false,
+            }
+            rest = &rest[at + end + 1..];
+        }
+        out.push_str(rest);
+        sound.then_some(Value::String(out))
+    }
+
+    /// What a name inside `${…}` stands for.
+    fn name(&self, name: &str, span: Span, sink: &Sink) -> Option<Found<'_>> {
+        let written = format!("${{{name}}}");
+        let fail = |message: String, help: Option<String>| {
+            sink.add(Some(sink.narrow(span, &written)), message, help);
+            None
+        };
+        let (scope, path) = name.split_once('.').unwrap_or((name, ""));
+        match (scope, path) {
+            ("params", path) if !path.is_empty() => match lookup_params(self.params, path) {
+                Ok(value) => Some(Found::Value(Cow::Borrowed(value))),
+                Err((step, _))
+                    if !self.params.contains_key(step) && self.declared.iter().any(|e| e.key == step) =>
+                {
+                    // Not known although declared: declared later, or wrong and reported already.
+                    if self.instance.is_none() {
+                        return fail(
+                            format!("`{written}` is used before it is known"),
+                            Some(format!("declare `{step}` before this, and correct its own errors")),
+                        );
+                    }
+                    None
+                }
+                Err((step, names)) => fail(
+                    format!("`{written}` names no parameter of the pipeline"),
+                    did_you_mean(step, names, "there are")
+                        .or_else(|| Some(format!("declare `{step}` under `params`, before it is used"))),
+                ),
+            },
+            ("matrix", path) if !path.is_empty() => {
+                let Some(instance) = self.instance else {
+                    return fail(
+                        format!("`{written}` cannot be used here"),
+                        Some("only `${params.…}` can".to_owned()),
+                    );
+                };
+                let (axis, path) = path.split_once('.').unwrap_or((path, ""));
+                let Some(coordinate) = instance.get(axis) else {
+                    let axes = instance.coordinates.iter().map(|coordinate| &*coordinate.axis);
+                    return fail(
+                        format!("`{written}` names no axis of the stage's matrix"),
+                        did_you_mean(axis, axes, "the axes are")
+                            .or_else(|| Some(format!("give the stage `matrix: {{{axis}: [...]}}`"))),
+                    );
+                };
+                if path.is_empty() {
+                    return Some(Found::Value(Cow::Borrowed(&coordinate.value)));
+                }
+                match lookup(&coordinate.value, path) {
+                    Ok(value) => Some(Found::Value(Cow::Borrowed(value))),
+                    Err((step, names)) => fail(
+                        format!(
+                            "`{written}` names no field of `{axis}` where that is `{}`",
+                            plain(&coordinate.label).unwrap_or_default()
+                        ),
+                        did_you_mean(step, names, "there are"),
+                    ),
+                }
+            }
+            ("inputs" | "outputs", path) if !path.is_empty() => {
+                let Some(files) = self.files else {
+                    return fail(
+                        format!("`{written}` cannot be used here"),
+                        Some("it can be in the `run` of a `command` stage".to_owned()),
+                    );
+                };
+                let names = if scope == "inputs" { files.inputs } else { files.outputs };
+                if names.contains(&path) {
+                    return Some(Found::Kept);
+                }
+                fail(
+                    format!("`{written}` names no {} of the stage", &scope[..scope.len() - 1]),
+                    did_you_mean(path, names.iter().copied(), "there are")
+                        .or_else(|| Some(format!("declare `{path}` under `{scope}`"))),
+                )
+            }
+            ("checkpoint", "") if self.files.is_some() => match self.files {
+                Some(Files { checkpoint: true, .. }) => Some(Found::Kept),
+                _ => fail(
+                    "the stage has no checkpoint".to_owned(),
+                    Some(
+                        "declare it: `checkpoint: state/` for a folder, `checkpoint: state.bin` for a file"
+                            .to_owned(),
+                    ),
+                ),
+            },
+            _ => fail(
+                format!("`{written}` is not known"),
+                Some(if self.params.contains_key(name) {
+                    format!("did you mean `${{params.{name}}}`?")
+                } else {
+                    format!(
+                        "write `${{params.…}}` or `${{matrix.…}}`, or `${written}` for a literal `{written}`"
+                    )
+                }),
+            ),
+        }
+    }
+}
+
+enum Found<'a> {
+    Value(Cow<'a, Value>),
+    /// An input or output, which stays in the text.
+    Kept,
+}
+
+/// The name, if the text is one `${…}` and nothing else.
+fn whole(text: &str) -> Option<&str> {
+    let name = text.strip_prefix("${")?.strip_suffix('}')?;
+    (!name.contains(['{', '}', '$'])).then_some(name)
+}
+
+type Missing<'a, 'b> = (&'a str, Vec<&'b str>);
+
+fn lookup_params<'a, 'b>(
+    params: &'b Map<String, Value>,
+    path: &'a str,
+) -> Result<&'b Value, Missing<'a, 'b>> {
+    let (first, rest) = path.split_once('.').unwrap_or((path, ""));
+    match params.get(first) {
+        None => Err((first, params.keys().map(String::as_str).collect())),
+        Some(value) if rest.is_empty() => Ok(value),
+        Some(value) => lookup(value, rest),
+    }
+}
+
+/// The value at a dotted path, else the step that fails and the names that exist there.
+fn lookup<'a, 'b>(value: &'b Value, path: &'a str) -> Result<&'b Value, Missing<'a, 'b>> {
+    let mut value = value;
+    for step in path.split('.') {
+        value = match value {
+            Value::Object(map) => {
+                map.get(step).ok_or_else(|| (step, map.keys().map(String::as_str).collect()))?
+            }
+            Value::Array(items) => {
+                step.parse().ok().and_then(|at: usize| items.get(at)).ok_or((step, Vec::new()))?
+            }
+            _ => return Err((step, Vec::new())),
+        };
+    }
+    Ok(value)
+}
+
+/// A value written inside text: text, numbers and booleans as they are, a named point by its name.
+pub fn plain(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(value) => Some(value.to_string()),
+        Value::Object(map) => map.get("name").and_then(Value::as_str).map(str::to_owned),
+        Value::Null | Value::Array(_) => None,
+    }
+}

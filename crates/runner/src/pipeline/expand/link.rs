@@ -1,0 +1,415 @@
+//! From references to edges: which artifacts each input of each task is given.
+
+use crate::pipeline::graph::Source;
+use crate::pipeline::expand::interpolate::Scope;
+use crate::pipeline::yaml::node::what_value;
+use crate::pipeline::expand::order;
+use crate::pipeline::spec::reference::{self, Reference, ReferenceError};
+use crate::pipeline::yaml::sink::{Sink, Span, did_you_mean, list};
+use crate::pipeline::spec::{self, Spec, Stage};
+use crate::pipeline::expand::tasks::{Draft, Drafts};
+use crate::kind::registry::Registry;
+use crate::kind::stage::Inputs;
+use serde_json::{Map, Value};
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// Edges beyond this are a mistake, and would not fit in memory.
+const EDGES: usize = 20_000_000;
+
+/// The inputs of every task, in the order of the drafts.
+pub type Linked = Vec<Vec<(String, Vec<Source>)>>;
+
+/// Resolves every reference. The outcome is sound only if nothing was reported.
+pub fn link(
+    spec: &Spec,
+    drafts: &Drafts,
+    params: &Map<String, Value>,
+    root: &Path,
+    registry: &Registry,
+    sink: &Sink,
+) -> Linked {
+    let mut linker = Linker {
+        spec,
+        drafts,
+        params,
+        root,
+        sink,
+        read: HashMap::new(),
+        index: HashMap::new(),
+        exists: HashMap::new(),
+        edges: 0,
+    };
+    let mut linked = Vec::with_capacity(drafts.tasks.len());
+    for (stage, range) in spec.stages.iter().zip(&drafts.stages) {
+        let kind = stage.kind.and_then(|(name, _)| registry.get(name));
+        let inputs = kind.map(|kind| kind.inputs());
+        if let Some(inputs) = &inputs {
+            names(stage, inputs, sink);
+        }
+        for task in range.clone().unwrap_or_default() {
+            let draft = &drafts.tasks[task];
+            let given = stage.inputs.iter().map(|input| {
+                let sources = linker.input(stage, input, draft, inputs.as_ref());
+                (input.name.to_owned(), sources)
+            });
+            linked.push(given.collect());
+        }
+    }
+    linked
+}
+
+/// The order of the tasks; cycles are reported.
+pub fn order(spec: &Spec, drafts: &Drafts, linked: &Linked, sink: &Sink) -> Option<Vec<usize>> {
+    let dependencies = |task: usize, visit: &mut dyn FnMut(usize)| {
+        for source in linked[task].iter().flat_map(|(_, sources)| sources) {
+            if let Source::Artifact { task, .. } = source {
+                visit(*task);
+            }
+        }
+    };
+    let cycles = match order::topological(linked.len(), dependencies) {
+        Ok(order) => return Some(order),
+        Err(cycles) => cycles,
+    };
+    let mut told = HashSet::new();
+    for cycle in cycles {
+        let stages: Vec<usize> = cycle.iter().map(|&task| drafts.tasks[task].stage).collect();
+        if !told.insert(stages.clone()) {
+            continue;
+        }
+        // The reference by which the first task waits for the next one.
+        let next = cycle.get(1).copied().unwrap_or(cycle[0]);
+        let waits = |source: &Source| matches!(source, Source::Artifact { task, .. } if *task == next);
+        let input = linked[cycle[0]].iter().position(|(_, sources)| sources.iter().any(waits));
+        let stage = &spec.stages[stages[0]];
+        let span = input.and_then(|at| stage.inputs.get(at)).map_or(stage.span, input_span);
+        let needs = |(at, &task): (usize, &usize)| {
+            let next = cycle[(at + 1) % cycle.len()];
+            format!("`{}` needs `{}`", drafts.tasks[task].id, drafts.tasks[next].id)
+        };
+        let needs: Vec<String> = cycle.iter().enumerate().map(needs).collect();
+        let message = format!("cycle: {}", needs.join(", "));
+        sink.help(span, message, "remove one of these inputs");
+    }
+    None
+}
+
+/// The place of an input: its reference, if it has just one.
+fn input_span(input: &spec::Input) -> Span {
+    match input.references.as_slice() {
+        [spec::Reference::Artifact(_, span) | spec::Reference::File(_, span)] => *span,
+        _ => input.span,
+    }
+}
+
+/// Checks the names of a stage's inputs against its kind.
+fn names(stage: &Stage, inputs: &Inputs, sink: &Sink) {
+    let kind = stage.kind.map_or("", |(kind, _)| kind);
+    for input in &stage.inputs {
+        if !inputs.others && !inputs.named.iter().any(|named| named.name == input.name) {
+            let known = inputs.named.iter().map(|named| named.name);
+            let help = did_you_mean(input.name, known, "the inputs are")
+                .unwrap_or_else(|| format!("remove it: `{kind}` takes no inputs"));
+            sink.help(input.span, format!("kind `{kind}` has no input `{}`", input.name), help);
+        }
+    }
+    for named in inputs.named.iter().filter(|named| named.required) {
+        if !stage.inputs.iter().any(|input| input.name == named.name) {
+            sink.help(
+                stage.node.get("inputs").map_or(stage.span, |entry| entry.span),
+                format!("stage `{}` lacks the input `{}` of kind `{kind}`", stage.name, named.name),
+                format!("add `{}: stage` under `inputs`: {}", named.name, named.about),
+            );
+        }
+    }
+}
+
+/// The tasks of a stage by the labels that they have on some axes.
+type Index = HashMap<String, Rc<Vec<usize>>>;
+
+struct Linker<'a> {
+    spec: &'a Spec<'a>,
+    drafts: &'a Drafts,
+    params: &'a Map<String, Value>,
+    root: &'a Path,
+    sink: &'a Sink,
+    /// References read before.
+    read: HashMap<String, Result<Rc<Reference>, ReferenceError>>,
+    /// By stage and axes.
+    index: HashMap<(usize, String), Rc<Index>>,
+    exists: HashMap<PathBuf, bool>,
+    edges: usize,
+}
+
+impl Linker<'_> {
+    /// What one input of one task is given. After an error the list is incomplete.
+    fn input(
+        &mut self,
+        stage: &Stage,
+        input: &spec::Input,
+        draft: &Draft,
+        inputs: Option<&Inputs>,
+    ) -> Vec<Source> {
+        let mut sound = true;
+        let mut sources = Vec::new();
+        for reference in &input.references {
+            match *reference {
+                spec::Reference::File(path, span) => {
+                    let source = self.file(path, span, draft);
+                    sound &= source.is_some();
+                    sources.extend(source);
+                }
+                spec::Reference::Artifact(text, span) => {
+                    sound &= self.artifacts(text, span, input.name, draft, &mut sources).is_some();
+                }
+            }
+        }
+        let one = inputs.is_some_and(|i| i.named.iter().any(|named| named.name == input.name && !named.many));
+        if one && sound && sources.len() > 1 {
+            let kind = stage.kind.map_or("", |(kind, _)| kind);
+            let message =
+                format!("input `{}` of kind `{kind}` takes one artifact, not {}", input.name, sources.len());
+            self.sink.help(input_span(input), message, self.choice(input, &sources, draft));
+        }
+        sources
+    }
+
+    /// How to choose one artifact.
+    fn choice(&self, input: &spec::Input, sources: &[Source], own: &Draft) -> String {
+        match (input.references.as_slice(), sources.first()) {
+            ([_], Some(Source::Artifact { task, .. })) => {
+                let draft = &self.drafts.tasks[*task];
+                let stage = self.spec.stages[draft.stage].name;
+                let shared = own.instance.coordinates.iter().any(|c| draft.instance.get(&c.axis).is_some());
+                match shared {
+                    true => {
+                        format!("choose the one that agrees with this stage's matrix: `{stage}[matching]`")
+                    }
+                    false => format!("choose one, like `{}`", draft.id),
+                }
+            }
+            _ => "give it a single reference".to_owned(),
+        }
+    }
+
+    fn text(&self, text: &str, span: Span, draft: &Draft) -> Option<String> {
+        let scope = Scope {
+            params: self.params,
+            declared: self.spec.params,
+            instance: Some(&draft.instance),
+            files: None,
+        };
+        match scope.text(text, span, self.sink)? {
+            Value::String(text) => Some(text),
+            other => {
+                self.sink
+                    .error(span, format!("a reference must be text, but this is {}", what_value(&other)));
+                None
+            }
+        }
+    }
+
+    fn file(&mut self, written: &str, span: Span, draft: &Draft) -> Option<Source> {
+        let name = self.text(written, span, draft)?;
+        if name.starts_with('~') {
+            let help = "write the absolute path, or one relative to the project";
+            self.sink.help(span, format!("`~` is not expanded in `{name}`"), help);
+            return None;
+        }
+        let path = self.root.join(&name);
+        let exists = match self.exists.get(&path) {
+            Some(&exists) => exists,
+            None => {
+                let exists = path.exists();
+                self.exists.insert(path.clone(), exists);
+                exists
+            }
+        };
+        if !exists {
+            let help = format!("create it, or correct the path, which starts at {}", self.root.display());
+            self.sink.help(span, format!("there is no file or folder {}", path.display()), help);
+            return None;
+        }
+        Some(Source::File { path, name })
+    }
+
+    /// Adds the artifacts that a reference stands for.
+    fn artifacts(
+        &mut self,
+        written: &str,
+        span: Span,
+        input: &str,
+        draft: &Draft,
+        sources: &mut Vec<Source>,
+    ) -> Option<()> {
+        let text = self.text(written, span, draft)?;
+        let reference = self.read(&text, span)?;
+        let Some(&at) = self.spec.by_name.get(reference.stage.as_str()) else {
+            self.unknown_stage(&text, &reference, span);
+            return None;
+        };
+        let tasks = self.tasks(at, &reference, span, draft)?;
+        self.edges += tasks.len();
+        if self.edges > EDGES {
+            self.sink.error(span, format!("the pipeline has more than {EDGES} edges between tasks"));
+            return None;
+        }
+        for &task in tasks.iter() {
+            // With an unknown output the edge is kept all the same, so that cycles are found; the graph is never built.
+            let output = match &self.drafts.tasks[task].outputs {
+                Some(_) => self.output(task, &reference, input, span).unwrap_or(0),
+                None => 0,
+            };
+            sources.push(Source::Artifact { task, output });
+        }
+        Some(())
+    }
+
+    fn read(&mut self, text: &str, span: Span) -> Option<Rc<Reference>> {
+        if !self.read.contains_key(text) {
+            self.read.insert(text.to_owned(), reference::parse(text).map(Rc::new));
+        }
+        match self.read.get(text)? {
+            Ok(reference) => Some(reference.clone()),
+            Err(error) => {
+                let help = "write `stage`, `stage.output`, `stage[axis=value].output` or `stage[matching]`";
+                self.sink.help(span, format!("`{text}` is no reference: {error}"), help);
+                None
+            }
+        }
+    }
+
+    fn unknown_stage(&self, text: &str, reference: &Reference, span: Span) {
+        if self.sink.full() {
+            return;
+        }
+        let names = self.spec.stages.iter().map(|stage| stage.name);
+        let help = if text.contains('/') || self.root.join(text).exists() {
+            Some(format!("for a file, write `{{file: {text}}}`"))
+        } else {
+            did_you_mean(&reference.stage, names, "the stages are")
+        };
+        self.sink.add(Some(span), format!("there is no stage `{}`", reference.stage), help);
+    }
+
+    /// The tasks of a stage that a reference selects, in their order.
+    fn tasks(
+        &mut self,
+        at: usize,
+        reference: &Reference,
+        span: Span,
+        draft: &Draft,
+    ) -> Option<Rc<Vec<usize>>> {
+        let range = self.drafts.stages.get(at)?.clone()?;
+        let stage = self.spec.stages[at].name;
+        // All instances of a stage have the same axes.
+        let target = &self.drafts.tasks[range.start].instance;
+        let mut coordinates: Vec<(&str, &str)> = Vec::new();
+        for (axis, value) in &reference.wanted {
+            if target.get(axis).is_none() {
+                let axes = target.coordinates.iter().map(|coordinate| &*coordinate.axis);
+                let help = did_you_mean(axis, axes, "the axes are")
+                    .unwrap_or_else(|| format!("write `{stage}`: it has no matrix"));
+                self.sink.help(span, format!("stage `{stage}` has no axis `{axis}`"), help);
+                return None;
+            }
+            coordinates.push((axis, value));
+        }
+        if reference.matching {
+            for own in &draft.instance.coordinates {
+                let given = coordinates.iter().any(|(axis, _)| **axis == *own.axis);
+                if !given && target.get(&own.axis).is_some() {
+                    coordinates.push((&own.axis, &own.text));
+                }
+            }
+        }
+        if coordinates.is_empty() {
+            return Some(Rc::new(range.collect()));
+        }
+        coordinates.sort_unstable();
+        let axes: Vec<&str> = coordinates.iter().map(|(axis, _)| *axis).collect();
+        let values: Vec<&str> = coordinates.iter().map(|(_, value)| *value).collect();
+        let found = self.lookup(at, &axes, &values.join("\n"));
+        if found.is_empty() {
+            self.no_instance(at, &coordinates, span, draft);
+            return None;
+        }
+        Some(found)
+    }
+
+    fn no_instance(&self, at: usize, coordinates: &[(&str, &str)], span: Span, draft: &Draft) {
+        if self.sink.full() {
+            return;
+        }
+        let stage = self.spec.stages[at].name;
+        let tasks = &self.drafts.tasks[self.drafts.stages[at].clone().unwrap_or_default()];
+        let mut help = Some("the matrix leaves these coordinates out together".to_owned());
+        for (axis, value) in coordinates {
+            let mut seen = HashSet::new();
+            let labels: Vec<&str> = tasks
+                .iter()
+                .filter_map(|task| task.instance.get(axis))
+                .map(|coordinate| coordinate.text.as_str())
+                .filter(|text| seen.insert(*text))
+                .collect();
+            if !labels.contains(value) {
+                help = did_you_mean(value, labels.iter().copied(), &format!("the values of `{axis}` are"));
+                break;
+            }
+        }
+        let wanted: Vec<String> = coordinates.iter().map(|(axis, value)| format!("{axis}={value}")).collect();
+        let message =
+            format!("no instance of `{stage}` has {}, which `{}` asks for", wanted.join(" and "), draft.id);
+        self.sink.add(Some(span), message, help);
+    }
+
+    /// The tasks of a stage with these labels on these axes.
+    fn lookup(&mut self, at: usize, axes: &[&str], values: &str) -> Rc<Vec<usize>> {
+        let index = self.index.entry((at, axes.join("\n"))).or_insert_with(|| {
+            let mut index: HashMap<String, Vec<usize>> = HashMap::new();
+            for task in self.drafts.stages[at].clone().unwrap_or_default() {
+                let instance = &self.drafts.tasks[task].instance;
+                let texts: Vec<&str> =
+                    axes.iter().filter_map(|axis| instance.get(axis)).map(|c| c.text.as_str()).collect();
+                index.entry(texts.join("\n")).or_default().push(task);
+            }
+            Rc::new(index.into_iter().map(|(key, tasks)| (key, Rc::new(tasks))).collect())
+        });
+        index.get(values).cloned().unwrap_or_default()
+    }
+
+    /// The output of a task that a reference means.
+    fn output(&self, task: usize, reference: &Reference, input: &str, span: Span) -> Option<usize> {
+        let draft = &self.drafts.tasks[task];
+        let outputs = draft.outputs.as_deref().unwrap_or_default();
+        let stage = &reference.stage;
+        let names = || outputs.iter().map(|output| output.name.as_str());
+        match &reference.output {
+            Some(name) => {
+                let found = names().position(|output| output == name);
+                if found.is_none() && !self.sink.full() {
+                    let help = did_you_mean(name, names(), "its outputs are");
+                    self.sink.add(Some(span), format!("stage `{stage}` has no output `{name}`"), help);
+                }
+                found
+            }
+            None if outputs.len() == 1 => Some(0),
+            None => {
+                let found = names().position(|output| output == input);
+                if found.is_none() && !self.sink.full() {
+                    let first = names().next().unwrap_or("output");
+                    let help = format!(
+                        "its outputs are {}; write `{stage}.{first}`",
+                        list(&names().collect::<Vec<_>>())
+                    );
+                    let message =
+                        format!("stage `{stage}` has several outputs, and none is called `{input}`");
+                    self.sink.help(span, message, help);
+                }
+                found
+            }
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! From stages to tasks: the instances of every matrix, each with its parameters parsed by the kind.
+
+use crate::pipeline::spec::checks::{self, Site};
+use crate::pipeline::graph::Params;
+use crate::pipeline::expand::interpolate::{Files, Scope, plain};
+use crate::pipeline::expand::matrix::{self, Instance};
+use crate::pipeline::yaml::node::{Entry, Node, Yaml, what_value};
+use crate::pipeline::spec::resources::{self, Resources};
+use crate::pipeline::yaml::sink::{Sink, did_you_mean};
+use crate::pipeline::spec::{Spec, Stage};
+use crate::kind::registry::{Kind, Registry};
+use crate::kind::stage::Output;
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::{Component, Path};
+
+/// A pipeline beyond this is a mistake.
+const TASKS: usize = 2_000_000;
+
+/// A task before its inputs are resolved.
+#[derive(Debug)]
+pub struct Draft {
+    pub id: String,
+    /// Position in [`Spec::stages`].
+    pub stage: usize,
+    pub instance: Instance,
+    pub params: Params,
+    /// None when the parameters have errors, so that the outputs are not known.
+    pub outputs: Option<Vec<Output>>,
+    pub resources: Resources,
+    pub sandbox: bool,
+}
+
+/// All tasks in the order of declaration.
+#[derive(Debug, Default)]
+pub struct Drafts {
+    pub tasks: Vec<Draft>,
+    /// The tasks of each stage; none when its matrix has errors.
+    pub stages: Vec<Option<Range<usize>>>,
+}
+
+/// The pipeline's parameters; each may use those before it.
+pub fn params(entries: &[Entry], sink: &Sink) -> Map<String, Value> {
+    let mut params = Map::new();
+    for entry in entries {
+        let mut sound = true;
+        let scope = Scope { params: &params, declared: entries, instance: None, files: None };
+        if let Some(value) = scope.value(&entry.value, sink, &mut sound)
+            && sound
+        {
+            params.insert(entry.key.clone(), value);
+        }
+    }
+    params
+}
+
+/// Expands every stage.
+pub fn expand(
+    spec: &Spec,
+    params: &Map<String, Value>,
+    pools: &[(String, u32)],
+    registry: &Registry,
+    sink: &Sink,
+) -> Drafts {
+    let kinds: HashMap<&str, &dyn Kind> = registry.iter().map(|kind| (kind.name(), kind)).collect();
+    let mut drafts = Drafts::default();
+    for (at, stage) in spec.stages.iter().enumerate() {
+        let kind = stage.kind.and_then(|(name, span)| {
+            let kind = kinds.get(name).copied();
+            if kind.is_none() {
+                let help = did_you_mean(name, registry.iter().map(Kind::name), "there are");
+                sink.add(Some(span), format!("there is no kind `{name}`"), help);
+            }
+            kind
+        });
+        let scope = Scope { params, declared: spec.params, instance: None, files: None };
+        let instances = match stage.matrix {
+            None => Some(vec![Instance::default()]),
+            Some(node) => matrix::expand(node, &scope, sink),
+        };
+        let Some(instances) = instances else {
+            drafts.stages.push(None);
+            continue;
+        };
+        if drafts.tasks.len() + instances.len() > TASKS {
+            sink.error(stage.span, format!("the pipeline has more than {TASKS} tasks"));
+            return drafts;
+        }
+        let start = drafts.tasks.len();
+        let parts = Parts::of(stage, sink);
+        for instance in instances {
+            let scope = Scope { instance: Some(&instance), ..scope };
+            let draft = parts.draft(at, kind, &scope, &instance, pools, sink);
+            drafts.tasks.push(Draft { instance, ..draft });
+        }
+        drafts.stages.push(Some(start..drafts.tasks.len()));
+    }
+    drafts
+}
+
+/// What the instances of a stage share.
+struct Parts<'a> {
+    stage: &'a Stage<'a>,
+    inputs: Vec<&'a str>,
+    outputs: Vec<&'a str>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(stage: &'a Stage<'a>, sink: &Sink) -> Parts<'a> {
+        let declared =
+            |field| stage.node.get(field).and_then(|entry: &Entry| entry.value.entries()).unwrap_or_default();
+        if stage.is_command() {
+            for output in declared("outputs").iter().filter(|output| !matrix::is_name(&output.key)) {
+                sink.help(
+                    output.span,
+                    format!("`{}` cannot be the name of an output", output.key),
+                    "use letters, digits, `_` and `-`, starting with a letter",
+                );
+            }
+        }
+        Parts {
+            stage,
+            inputs: stage.inputs.iter().map(|input| input.name).collect(),
+            outputs: declared("outputs").iter().map(|output| output.key.as_str()).collect(),
+        }
+    }
+
+    fn draft(
+        &self,
+        at: usize,
+        kind: Option<&dyn Kind>,
+        scope: &Scope,
+        instance: &Instance,
+        pools: &[(String, u32)],
+        sink: &Sink,
+    ) -> Draft {
+        let stage = self.stage;
+        let id = instance.id(stage.name);
+        let before = sink.count();
+        let mut sound = true;
+        let params = if stage.is_command() {
+            self.command(scope, sink, &mut sound)
+        } else {
+            match stage.params {
+                Some(Entry { value: node @ Node { value: Yaml::Map(_), .. }, .. }) => {
+                    scope.value(node, sink, &mut sound).unwrap_or(Value::Null)
+                }
+                _ => Value::Object(Map::new()),
+            }
+        };
+        let resources =
+            stage.resources.map_or_else(Resources::default, |node| resources::read(node, pools, scope, sink));
+        let sandbox = stage.is_command() && self.sandbox(scope, sink, &mut sound);
+        let instance = Instance::default();
+        let encoded = Params::new(&Value::Null);
+        let mut draft = Draft { id, stage: at, instance, params: encoded, outputs: None, resources, sandbox };
+        let Some(kind) = kind else { return draft };
+        let site = match stage.params {
+            _ if stage.is_command() => Site { node: Some(stage.node), span: stage.span, task: &draft.id },
+            Some(params) => Site { node: Some(&params.value), span: params.span, task: &draft.id },
+            None => {
+                Site { node: None, span: stage.kind.map_or(stage.span, |(_, span)| span), task: &draft.id }
+            }
+        };
+        // Of a command with wrong fields everything is told; what its kind would say is the same again.
+        sound &= !stage.is_command() || sink.count() == before && self.complete();
+        if let Some(parsed) = checks::parse(kind, params, sound, &site, sink) {
+            if !stage.is_command() {
+                let files = parsed.outputs.iter().map(|output| (output.name.as_str(), output.file.as_str()));
+                self.files(files.collect(), sink);
+            }
+            draft.params = Params::new(&parsed.canonical);
+            draft.outputs = Some(parsed.outputs);
+        }
+        draft
+    }
+
+    /// Whether a command has the fields that it needs.
+    fn complete(&self) -> bool {
+        self.stage.node.get("run").is_some_and(|run| run.value.text().is_some()) && !self.outputs.is_empty()
+    }
+
+    /// Whether a command is to be confined.
+    fn sandbox(&self, scope: &Scope, sink: &Sink, sound: &mut bool) -> bool {
+        let Some(entry) = self.stage.node.get("sandbox") else { return false };
+        let Some(value) = scope.value(&entry.value, sink, sound) else { return false };
+        value.as_bool().unwrap_or_else(|| {
+            let span = if value.is_null() { entry.span } else { entry.value.span };
+            let message = format!("`sandbox` must be `true` or `false`, but is {}", what_value(&value));
+            sink.error(span, message);
+            *sound = false;
+            false
+        })
+    }
+
+    /// The place of a command's checkpoint, as a path in its folder.
+    fn checkpoint(&self, scope: &Scope, sink: &Sink, sound: &mut bool) -> Option<Value> {
+        let Some(Entry { value: Node { value: Yaml::Text(text), span }, .. }) =
+            self.stage.node.get("checkpoint")
+        else {
+            return None;
+        };
+        let value = scope.text(text, *span, sink);
+        match &value {
+            Some(Value::String(path)) if inside(path) => return value,
+            Some(other) => {
+                let path = plain(other).unwrap_or_default();
+                let help = "give a name: `state/` for a folder, `state.bin` for a file";
+                sink.help(*span, format!("the checkpoint cannot be kept as `{path}`"), help);
+            }
+            None => {}
+        }
+        *sound = false;
+        None
+    }
+
+    /// The parameters of a command: `run`, `outputs`, `env` and `checkpoint`, in this order.
+    fn command(&self, scope: &Scope, sink: &Sink, sound: &mut bool) -> Value {
+        let mut params = Map::new();
+        if let Some(Entry { value: Node { value: Yaml::Text(run), span }, .. }) = self.stage.node.get("run") {
+            let checkpoint = self.stage.node.get("checkpoint").is_some();
+            let files = Some(Files { checkpoint, inputs: &self.inputs, outputs: &self.outputs });
+            match (Scope { files, ..*scope }).text(run, *span, sink) {
+                Some(Value::String(run)) => _ = params.insert("run".to_owned(), Value::String(run)),
+                Some(other) => {
+                    sink.error(*span, format!("`run` must be text, but is {}", what_value(&other)));
+                    *sound = false;
+                }
+                None => *sound = false,
+            }
+        }
+        for field in ["outputs", "env"] {
+            let Some(Entry { value: Node { value: Yaml::Map(entries), .. }, .. }) =
+                self.stage.node.get(field)
+            else {
+                continue;
+            };
+            let mut map = Map::new();
+            for entry in entries {
+                let Some(value) = scope.value(&entry.value, sink, sound) else { continue };
+                match (plain(&value), &value) {
+                    (Some(text), Value::String(_)) => _ = map.insert(entry.key.clone(), Value::String(text)),
+                    (Some(text), Value::Number(_) | Value::Bool(_)) if field == "env" => {
+                        map.insert(entry.key.clone(), Value::String(text));
+                    }
+                    _ => {
+                        let span = if value.is_null() { entry.span } else { entry.value.span };
+                        let message =
+                            format!("`{field}.{}` must be text, but is {}", entry.key, what_value(&value));
+                        sink.error(span, message);
+                        *sound = false;
+                    }
+                }
+            }
+            if field == "outputs" {
+                let files = map.iter().filter_map(|(name, file)| Some((name.as_str(), file.as_str()?)));
+                *sound &= self.files(files.collect(), sink);
+            }
+            params.insert(field.to_owned(), Value::Object(map));
+        }
+        if let Some(checkpoint) = self.checkpoint(scope, sink, sound) {
+            params.insert("checkpoint".to_owned(), checkpoint);
+        }
+        Value::Object(params)
+    }
+
+    /// Checks where the outputs, as names and files, are written.
+    fn files(&self, outputs: Vec<(&str, &str)>, sink: &Sink) -> bool {
+        let declared = self.stage.node.get("outputs").filter(|_| self.stage.is_command());
+        let before = sink.count();
+        for (at, &(name, file)) in outputs.iter().enumerate() {
+            let span = || match declared {
+                Some(entry) => entry.value.locate([name]),
+                None => self.stage.kind.map_or(self.stage.span, |(_, span)| span),
+            };
+            if !inside(file) {
+                sink.help(
+                    span(),
+                    format!("output `{name}` cannot be written to `{file}`"),
+                    "give a path inside the stage's folder, without `..`: `plot.png`",
+                );
+            } else if let Some((other, _)) = outputs[..at].iter().find(|(_, other)| overlap(other, file)) {
+                sink.help(
+                    span(),
+                    format!("outputs `{other}` and `{name}` are written to the same place"),
+                    "give each a file of its own",
+                );
+            }
+        }
+        sink.count() == before
+    }
+}
+
+/// Whether a path stays in the folder that it starts from, and names something there.
+fn inside(file: &str) -> bool {
+    let path = Path::new(file);
+    path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+        && path.file_name().is_some()
+        && !file.contains(['\0', '\n'])
+}
+
+/// Whether two paths are the same or one is inside the other.
+fn overlap(a: &str, b: &str) -> bool {
+    let normal = |path| {
+        let parts = Path::new(path).components().filter(|part| matches!(part, Component::Normal(_)));
+        parts.map(Component::as_os_str).collect::<Vec<_>>()
+    };
+    let (a, b) = (normal(a), normal(b));
+    a.iter().zip(&b).all(|(a, b)| a == b)
+}

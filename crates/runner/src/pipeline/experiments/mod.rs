@@ -1,0 +1,6 @@
+//! What is laid over a pipeline: parameters files, `--set`, experiments and their sweeps.
+
+pub mod experiment;
+pub mod overrides;
+pub mod points;
+pub mod sweep;

@@ -1,0 +1,331 @@
+//! The graph of tasks that a pipeline stands for.
+
+use crate::pipeline::expand::matrix::normal;
+use crate::pipeline::spec::metrics::Metric;
+use crate::pipeline::spec::reference::{self, ReferenceError};
+pub use crate::pipeline::spec::resources::Resources;
+use crate::pipeline::yaml::sink::did_you_mean;
+use crate::kind::stage::Output;
+use crate::store::digest::Digest;
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
+use std::fmt;
+use std::path::PathBuf;
+
+/// A pipeline, expanded and checked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Graph {
+    pub name: String,
+    /// The file, as the user gave it.
+    pub file: PathBuf,
+    /// The project root, absolute: relative file inputs start there.
+    pub root: PathBuf,
+    /// Whether the file is an experiment rather than a pipeline.
+    pub experiment: bool,
+    /// The settings of the parameters: one, or those of an experiment's sweep.
+    pub points: Vec<Point>,
+    /// Every task after those it depends on, otherwise in the order of declaration.
+    pub tasks: Vec<Task>,
+    /// The stages, in the order of declaration.
+    pub stages: Vec<StageInfo>,
+    /// The pools that tasks take places of, with their sizes.
+    pub pools: Vec<(String, u32)>,
+    /// The files that the pipeline was read from, with the digest of each.
+    pub sources: Vec<(PathBuf, Digest)>,
+    /// What enters the key of each task as far as the pipeline tells; empty until the engine has computed it.
+    pub identities: Vec<Digest>,
+}
+
+/// One setting of the parameters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// What stands before the names of its tasks, as in `tubes=40,seed=1/motion`; empty when there is only one point.
+    pub name: String,
+    /// The pipeline's parameters, and the values set inside stages by their dotted keys.
+    pub params: Map<String, Value>,
+    pub metrics: Vec<Metric>,
+}
+
+/// One instance of a stage.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Task {
+    /// `motion`, or `motion[system=free,diffusion=0.5]`; of a sweep `tubes=40,seed=1/motion`.
+    pub id: String,
+    pub stage: String,
+    /// Where its outputs go, below the folder of the graph's name.
+    pub folder: String,
+    /// The coordinates in the matrix, in the order of the axes.
+    pub labels: Vec<(String, Value)>,
+    pub kind: String,
+    /// The parameters with their defaults, as the kind made them canonical.
+    pub params: Params,
+    /// The inputs in the order of declaration, each with its artifacts in the order of the pipeline.
+    pub inputs: Vec<(String, Vec<Source>)>,
+    pub outputs: Vec<Output>,
+    pub resources: Resources,
+    /// Whether a command sees nothing but what it declares.
+    pub sandbox: bool,
+}
+
+/// Parameters, kept encoded until someone asks: most tasks of a large graph are cached, and nobody does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Params(Box<[u8]>);
+
+impl Params {
+    pub fn new(value: &Value) -> Params {
+        // A JSON value has an encoding, and writing to memory does not fail.
+        Params(rmp_serde::to_vec(value).unwrap_or_default().into())
+    }
+
+    pub fn value(&self) -> Value {
+        rmp_serde::from_slice(&self.0).unwrap_or_default()
+    }
+}
+
+impl Serialize for Params {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Params {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Params, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Params;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("encoded parameters")
+            }
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Params, E> {
+                Ok(Params(bytes.into()))
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
+
+/// Where an input comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    /// An output of another task.
+    Artifact {
+        /// Its position in [`Graph::tasks`].
+        task: usize,
+        /// Its position in [`Task::outputs`].
+        output: usize,
+    },
+    /// A file or folder that no task makes.
+    File {
+        /// Absolute.
+        path: PathBuf,
+        /// As written in the pipeline.
+        name: String,
+    },
+}
+
+/// A stage with its tasks.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StageInfo {
+    pub name: String,
+    pub kind: String,
+    pub description: Option<String>,
+    /// The axes of the matrix, empty without one.
+    pub axes: Vec<String>,
+    /// Positions in [`Graph::tasks`], ascending.
+    pub tasks: Vec<usize>,
+}
+
+/// A word that selects no task.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SelectError {
+    #[error("`{word}` is no task: {reason}; write `stage` or `stage[axis=value]`")]
+    Unreadable { word: String, reason: ReferenceError },
+    #[error("`{word}` is an output, not a task; write `{stage}`")]
+    Output { word: String, stage: String },
+    #[error("there is no point `{point}`{}", advice(.help))]
+    NoPoint { point: String, help: Option<String> },
+    #[error("the pipeline has no stage `{stage}`{}", advice(.help))]
+    NoStage { stage: String, help: Option<String> },
+    #[error("stage `{stage}` has no axis `{axis}`{}", advice(.help))]
+    NoAxis { stage: String, axis: String, help: Option<String> },
+    #[error("`{word}` matches no instance of stage `{stage}`{}", advice(.help))]
+    NoInstance { word: String, stage: String, help: Option<String> },
+}
+
+fn advice(help: &Option<String>) -> String {
+    help.as_ref().map_or(String::new(), |help| format!("; {help}"))
+}
+
+impl Graph {
+    /// The tasks that a word selects, ascending: `motion` (every instance), `motion[system=free]`, or a task's id. Of a sweep
+    /// `motion` is that of every point, `tubes=40/motion` that of one, and `tubes=40` everything of one.
+    pub fn select(&self, word: &str) -> Result<Vec<usize>, SelectError> {
+        let Some((point, word)) = self.split_point(word)? else { return self.select_in(word, "") };
+        let prefix = format!("{point}/");
+        if word.is_empty() {
+            let inside = |at: &usize| self.tasks[*at].id.starts_with(&prefix);
+            return Ok((0..self.tasks.len()).filter(inside).collect());
+        }
+        self.select_in(word, &prefix)
+    }
+
+    /// The name of the point that a word starts with, and the rest of the word.
+    fn split_point<'w>(&self, word: &'w str) -> Result<Option<(&'w str, &'w str)>, SelectError> {
+        if self.points.len() < 2 {
+            return Ok(None);
+        }
+        for point in &self.points {
+            match word.strip_prefix(point.name.as_str()) {
+                Some("") => return Ok(Some((word, ""))),
+                Some(rest) if rest.starts_with('/') => {
+                    return Ok(Some((&word[..point.name.len()], &rest[1..])));
+                }
+                _ => {}
+            }
+        }
+        let stage = &word[..word.find('[').unwrap_or(word.len())];
+        if !stage.contains(['/', '=']) {
+            return Ok(None);
+        }
+        let point = stage.split('/').next().unwrap_or(stage).to_owned();
+        let help = did_you_mean(&point, self.points.iter().map(|point| point.name.as_str()), "there are");
+        Err(SelectError::NoPoint { point, help })
+    }
+
+    /// The tasks whose ids start with `prefix` that a word selects.
+    fn select_in(&self, word: &str, prefix: &str) -> Result<Vec<usize>, SelectError> {
+        let reference = reference::parse(word)
+            .map_err(|reason| SelectError::Unreadable { word: word.to_owned(), reason })?;
+        let name = reference.stage;
+        if reference.output.is_some() {
+            return Err(SelectError::Output { word: word.to_owned(), stage: name });
+        }
+        let Some(stage) = self.stages.iter().find(|stage| stage.name == name) else {
+            let help = did_you_mean(&name, self.stages.iter().map(|stage| stage.name.as_str()), "there are");
+            return Err(SelectError::NoStage { stage: name, help });
+        };
+        if let Some((axis, _)) = reference.wanted.iter().find(|(axis, _)| !stage.axes.contains(axis)) {
+            let help = did_you_mean(axis, stage.axes.iter().map(String::as_str), "the axes are");
+            return Err(SelectError::NoAxis { stage: name, axis: axis.clone(), help });
+        }
+        let agrees = |task: &usize| {
+            let labels = &self.tasks[*task].labels;
+            reference.wanted.iter().all(|(axis, value)| {
+                labels.iter().any(|(name, label)| name == axis && normal(&label_text(label)) == *value)
+            })
+        };
+        let inside = |task: &usize| self.tasks[*task].id.starts_with(prefix);
+        let all: Vec<usize> = stage.tasks.iter().copied().filter(inside).collect();
+        let found: Vec<usize> = all.iter().copied().filter(agrees).collect();
+        if found.is_empty() {
+            let ids = all.iter().map(|&task| &self.tasks[task].id[prefix.len()..]);
+            let help = did_you_mean(word, ids, "the instances are");
+            return Err(SelectError::NoInstance { word: word.to_owned(), stage: name, help });
+        }
+        Ok(found)
+    }
+
+    /// The tasks that select any of the words; every task when there are no words.
+    pub fn select_all<S: AsRef<str>>(&self, words: &[S]) -> Result<Vec<usize>, SelectError> {
+        if words.is_empty() {
+            return Ok((0..self.tasks.len()).collect());
+        }
+        let mut found = Vec::new();
+        for word in words {
+            found.extend(self.select(word.as_ref())?);
+        }
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
+
+    /// The position of the task with this id.
+    pub fn find(&self, id: &str) -> Option<usize> {
+        self.tasks.iter().position(|task| task.id == id)
+    }
+
+    /// The tasks whose outputs a task takes, ascending, each once.
+    pub fn dependencies(&self, task: usize) -> Vec<usize> {
+        let mut found: Vec<usize> = self.tasks[task].dependencies().collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// For every task the tasks that take its outputs.
+    pub fn dependents(&self) -> Dependents {
+        // A task may take several artifacts of another one: the second and further ones are passed over.
+        let mut edges = Vec::new();
+        let mut last = vec![usize::MAX; self.tasks.len()];
+        for (at, task) in self.tasks.iter().enumerate() {
+            for on in task.dependencies() {
+                if last[on] != at {
+                    last[on] = at;
+                    edges.push((on, at));
+                }
+            }
+        }
+        let mut starts = vec![0; self.tasks.len() + 1];
+        edges.iter().for_each(|(on, _)| starts[on + 1] += 1);
+        for at in 0..self.tasks.len() {
+            starts[at + 1] += starts[at];
+        }
+        let mut next = starts.clone();
+        let mut tasks = vec![0; edges.len()];
+        for (on, at) in edges {
+            tasks[next[on]] = at;
+            next[on] += 1;
+        }
+        Dependents { starts, tasks }
+    }
+
+    /// These tasks and everything that they depend on, ascending.
+    pub fn ancestors(&self, tasks: &[usize]) -> Vec<usize> {
+        let mut needed = vec![false; self.tasks.len()];
+        for &task in tasks {
+            needed[task] = true;
+        }
+        // Dependencies come first in the order, so one pass backwards meets each task before what it needs.
+        for at in (0..self.tasks.len()).rev() {
+            if needed[at] {
+                for dependency in self.tasks[at].dependencies() {
+                    needed[dependency] = true;
+                }
+            }
+        }
+        needed.iter().enumerate().filter(|(_, needed)| **needed).map(|(at, _)| at).collect()
+    }
+}
+
+/// The edges of a graph turned around.
+#[derive(Debug, Clone)]
+pub struct Dependents {
+    starts: Vec<usize>,
+    tasks: Vec<usize>,
+}
+
+impl Dependents {
+    /// The tasks that take the outputs of this one, ascending, each once.
+    pub fn of(&self, task: usize) -> &[usize] {
+        &self.tasks[self.starts[task]..self.starts[task + 1]]
+    }
+}
+
+impl Task {
+    /// The tasks whose outputs it takes, in the order of the inputs; a task may come several times.
+    pub fn dependencies(&self) -> impl Iterator<Item = usize> {
+        self.inputs.iter().flat_map(|(_, sources)| sources).filter_map(|source| match source {
+            Source::Artifact { task, .. } => Some(*task),
+            Source::File { .. } => None,
+        })
+    }
+}
+
+/// A label as it stands in a task's id.
+pub fn label_text(label: &Value) -> String {
+    match label {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,354 @@
+//! The JSON Schema of a pipeline file, for editors, from the fields here and the parameters of the kinds.
+
+pub mod experiment;
+
+use crate::pipeline::spec::resources::{MEMORY_PATTERN, TIME_PATTERN};
+use crate::pipeline::spec::{COMMAND, COMMAND_FIELDS};
+use crate::kind::registry::{Kind, Registry};
+use crate::kind::stage::Inputs;
+use serde_json::{Map, Value, json};
+
+/// The schema (draft 2020-12) of the pipelines that use these kinds.
+pub fn pipeline(registry: &Registry) -> Value {
+    let mut definitions = common();
+    let mut branches = Vec::new();
+    for kind in registry.iter() {
+        branches.push(branch(kind, &mut definitions));
+    }
+    let kinds: Vec<Value> =
+        registry.iter().map(|kind| json!({"const": kind.name(), "description": kind.summary()})).collect();
+    let mut stage = stage(kinds);
+    if !branches.is_empty() {
+        stage["allOf"] = Value::Array(branches);
+    }
+    definitions.insert("stage".to_owned(), stage);
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "onsager pipeline",
+        "type": "object",
+        "required": ["name", "stages"],
+        "additionalProperties": false,
+        "properties": {
+            "name": {"description": "The pipeline's name: the folder of its outputs.", "$ref": "#/$defs/slug"},
+            "description": {"description": "What the pipeline is for, in words.", "type": "string"},
+            "params": {
+                "description": "Values for `${params.…}`; each may use those before it. `--set name=value` changes one.",
+                "type": ["object", "null"],
+                "propertyNames": {"$ref": "#/$defs/name"},
+            },
+            "pools": {
+                "description": "What tasks share, by name: the number of places. A task takes some with `resources: {name: 1}`.",
+                "type": ["object", "null"],
+                "propertyNames": {"$ref": "#/$defs/name"},
+                "additionalProperties": templated(json!({"type": "integer", "minimum": 1})),
+            },
+            "stages": {
+                "description": "The stages, by name.",
+                "type": "object",
+                "minProperties": 1,
+                "propertyNames": {"$ref": "#/$defs/slug"},
+                "additionalProperties": {"$ref": "#/$defs/stage"},
+            },
+            "metrics": experiment::metrics(),
+        },
+        "$defs": definitions,
+    })
+}
+
+/// What the schema file holds.
+pub fn text(registry: &Registry) -> String {
+    format!("{:#}\n", pipeline(registry))
+}
+
+fn stage(kinds: Vec<Value>) -> Value {
+    let mut kind = json!({"description": "What the stage does; `onsager kinds` lists the kinds."});
+    if kinds.is_empty() {
+        kind["type"] = json!("string");
+    } else {
+        kind["oneOf"] = Value::Array(kinds);
+    }
+    json!({
+        "type": "object",
+        "required": ["kind"],
+        "additionalProperties": false,
+        "properties": {
+            "kind": kind,
+            "description": {"description": "What the stage is for, in words.", "type": "string"},
+            "matrix": {"$ref": "#/$defs/matrix"},
+            "params": {"description": "The parameters of the kind.", "type": ["object", "null"]},
+            "inputs": {
+                "description": "What the stage reads, by the names of its inputs.",
+                "type": ["object", "null"],
+                "propertyNames": {"$ref": "#/$defs/name"},
+                "additionalProperties": {"$ref": "#/$defs/input"},
+            },
+            "run": {
+                "description": "The shell command of a `command` stage, with `${inputs.name}` and `${outputs.name}`.",
+                "type": "string",
+            },
+            "outputs": {
+                "description": "The files that a `command` stage writes, by name.",
+                "type": "object",
+                "minProperties": 1,
+                "propertyNames": {"$ref": "#/$defs/name"},
+                "additionalProperties": {"type": "string"},
+            },
+            "env": {
+                "description": "Environment variables of a `command` stage.",
+                "type": ["object", "null"],
+                "additionalProperties": {"type": ["string", "number", "boolean"]},
+            },
+            "checkpoint": {
+                "description": "What a `command` stage keeps between attempts, as `${checkpoint}`: a file, or a folder with `/` at the end.",
+                "type": "string",
+                "minLength": 1,
+            },
+            "sandbox": templated(json!({
+                "description": "Whether a `command` stage sees nothing but its inputs and the system.",
+                "type": "boolean",
+            })),
+            "resources": {"$ref": "#/$defs/resources"},
+        },
+    })
+}
+
+/// The definitions that do not depend on the kinds.
+fn common() -> Map<String, Value> {
+    let scalar = json!({"type": ["string", "number", "boolean"]});
+    let points = json!({"type": "array", "items": {"type": "object", "minProperties": 1}});
+    let definitions = json!({
+        "template": {"description": "`${params.name}` or `${matrix.axis}`.", "type": "string", "pattern": r"\$\{.*\}"},
+        "reference": {
+            "description": "`stage`, `stage.output`, `stage[axis=value].output` or `stage[matching]`; `{file: path}` for a file.",
+            "anyOf": [
+                {"type": "string", "minLength": 1},
+                {
+                    "type": "object",
+                    "required": ["file"],
+                    "additionalProperties": false,
+                    "properties": {"file": {"description": "Relative to the project root.", "type": "string", "minLength": 1}},
+                },
+            ],
+        },
+        "input": {
+            "anyOf": [
+                {"$ref": "#/$defs/reference"},
+                {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/reference"}},
+            ],
+        },
+        "axis": {
+            "anyOf": [
+                {"$ref": "#/$defs/template"},
+                {
+                    "type": "array",
+                    "minItems": 1,
+                    "items": {"anyOf": [
+                        scalar,
+                        {"type": "object", "required": ["name"], "properties": {"name": scalar}},
+                    ]},
+                },
+            ],
+        },
+        "axes": {
+            "type": "object",
+            "propertyNames": {"$ref": "#/$defs/name"},
+            "additionalProperties": {"$ref": "#/$defs/axis"},
+        },
+        "matrix": {
+            "description": "One instance of the stage for each combination of values, the last axis fastest.",
+            "type": "object",
+            "minProperties": 1,
+            "propertyNames": {"$ref": "#/$defs/name"},
+            "properties": {
+                "zip": {
+                    "description": "Axes that advance together.",
+                    "anyOf": [
+                        {"$ref": "#/$defs/axes"},
+                        {"type": "array", "items": {"$ref": "#/$defs/axes"}},
+                    ],
+                },
+                "exclude": {"description": "Instances with these coordinates are left out.", "allOf": [points]},
+                "include": {"description": "Further instances; a list on an axis gives one for each value.", "allOf": [points]},
+            },
+            "additionalProperties": {"$ref": "#/$defs/axis"},
+        },
+        "resources": {
+            "description": "What each instance takes of the machine, and its limits. They do not enter the key.",
+            "type": ["object", "null"],
+            // The others are names of pools.
+            "additionalProperties": templated(json!({"type": "integer", "minimum": 1})),
+            "properties": {
+                "threads": templated(json!({"description": "The number of threads.", "type": "integer", "minimum": 1})),
+                "memory": templated(json!({"description": "Like `512MiB` or `2GB`.", "type": "string", "pattern": MEMORY_PATTERN})),
+                "time": templated(json!({"description": "The time limit, like `90s` or `2h 30m`.", "type": "string", "pattern": TIME_PATTERN})),
+                "retries": templated(json!({
+                    "description": "How often a failed task is tried again.",
+                    "anyOf": [
+                        {"type": "integer", "minimum": 0},
+                        {
+                            "type": "object",
+                            "required": ["times"],
+                            "additionalProperties": false,
+                            "properties": {
+                                "times": templated(json!({"type": "integer", "minimum": 0})),
+                                "wait": templated(json!({"type": "string", "pattern": TIME_PATTERN})),
+                                "factor": templated(json!({"type": "number", "minimum": 1, "maximum": 100})),
+                                "longest": templated(json!({"type": "string", "pattern": TIME_PATTERN})),
+                            },
+                        },
+                    ],
+                })),
+            },
+        },
+    });
+    let mut all = name_and_slug();
+    all.insert("metric".to_owned(), experiment::metric());
+    if let Value::Object(map) = definitions {
+        all.extend(map);
+    }
+    all
+}
+
+/// The definitions of names.
+pub fn name_and_slug() -> Map<String, Value> {
+    let mut names = Map::new();
+    names.insert("slug".to_owned(), json!({"type": "string", "pattern": "^[a-z0-9_-]{1,100}$"}));
+    names.insert("name".to_owned(), json!({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_-]*$"}));
+    names
+}
+
+/// What holds for the stages of one kind.
+fn branch(kind: &dyn Kind, definitions: &mut Map<String, Value>) -> Value {
+    let name = kind.name();
+    let mut then = Map::new();
+    let mut properties = Map::new();
+    let mut required: Vec<&str> = Vec::new();
+    if name == COMMAND {
+        required.extend(["run", "outputs"]);
+        properties.insert("params".to_owned(), Value::Bool(false));
+    } else {
+        for field in COMMAND_FIELDS {
+            properties.insert(field.to_owned(), Value::Bool(false));
+        }
+        let params = params(kind, definitions);
+        if params.get("required").and_then(Value::as_array).is_some_and(|fields| !fields.is_empty()) {
+            required.push("params");
+        }
+        definitions.insert(name.to_owned(), params);
+        properties.insert("params".to_owned(), json!({"$ref": format!("#/$defs/{name}")}));
+    }
+    let inputs = kind.inputs();
+    if inputs.named.iter().any(|input| input.required) {
+        required.push("inputs");
+    }
+    properties.insert("inputs".to_owned(), inputs_schema(&inputs));
+    then.insert("properties".to_owned(), Value::Object(properties));
+    if !required.is_empty() {
+        then.insert("required".to_owned(), json!(required));
+    }
+    json!({"if": {"properties": {"kind": {"const": name}}, "required": ["kind"]}, "then": then})
+}
+
+fn inputs_schema(inputs: &Inputs) -> Value {
+    let mut properties = Map::new();
+    for input in &inputs.named {
+        let schema = json!({"description": input.about, "$ref": "#/$defs/input"});
+        properties.insert(input.name.to_owned(), schema);
+    }
+    let required: Vec<&str> =
+        inputs.named.iter().filter(|input| input.required).map(|input| input.name).collect();
+    let mut schema = json!({"properties": properties});
+    if !required.is_empty() {
+        schema["required"] = json!(required);
+    }
+    if !inputs.others {
+        schema["additionalProperties"] = Value::Bool(false);
+    }
+    schema
+}
+
+/// The schema of a kind's parameters, its definitions moved among ours, every value open to `${…}`.
+fn params(kind: &dyn Kind, definitions: &mut Map<String, Value>) -> Value {
+    let mut schema = kind.schema();
+    let prefix = format!("{}.", kind.name());
+    if let Some(map) = schema.as_object_mut() {
+        map.shift_remove("$schema");
+        if let Some(Value::Object(own)) = map.shift_remove("$defs") {
+            for (name, mut definition) in own {
+                adapt(&mut definition, &prefix);
+                definitions.insert(format!("{prefix}{name}"), definition);
+            }
+        }
+    }
+    adapt(&mut schema, &prefix);
+    schema
+}
+
+/// Renames references and opens the values of properties, items and maps to `${…}`.
+fn adapt(schema: &mut Value, prefix: &str) {
+    match schema {
+        Value::Array(items) => items.iter_mut().for_each(|item| adapt(item, prefix)),
+        Value::Object(map) => {
+            if let Some(Value::String(reference)) = map.get_mut("$ref")
+                && let Some(name) = reference.strip_prefix("#/$defs/")
+            {
+                *reference = format!("#/$defs/{prefix}{name}");
+            }
+            for (key, value) in map.iter_mut() {
+                match (key.as_str(), value) {
+                    ("properties", Value::Object(fields)) => {
+                        for (_, field) in fields.iter_mut() {
+                            adapt(field, prefix);
+                            *field = templated(field.take());
+                        }
+                    }
+                    ("items" | "additionalProperties", value @ Value::Object(_)) => {
+                        adapt(value, prefix);
+                        *value = templated(value.take());
+                    }
+                    ("anyOf" | "oneOf" | "allOf" | "prefixItems", value) => adapt(value, prefix),
+                    _ => {}
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A schema that also takes `${…}`, with the description where editors look for it.
+fn templated(mut schema: Value) -> Value {
+    let mut outer = Map::new();
+    if let Some(map) = schema.as_object_mut() {
+        for key in ["description", "default"] {
+            if let Some(value) = map.shift_remove(key) {
+                outer.insert(key.to_owned(), value);
+            }
+        }
+    }
+    outer.insert("anyOf".to_owned(), json!([schema, {"$ref": "#/$defs/template"}]));
+    Value::Object(outer)
+}
+
+#[cfg(test)]
+pub mod tests {
+    use crate::stages::builtin;
+    use std::fs;
+
+    /// `ONSAGER_UPDATE=1 cargo test --release schema` writes the file anew.
+    pub fn assert_current(name: &str, current: &str) {
+        let path = format!("{}/schema/{name}", env!("CARGO_MANIFEST_DIR"));
+        if std::env::var_os("ONSAGER_UPDATE").is_some() {
+            fs::write(&path, current).unwrap();
+        }
+        let stored = fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            stored == current,
+            "schema/{name} is stale; run `ONSAGER_UPDATE=1 cargo test --release schema`"
+        );
+    }
+
+    #[test]
+    fn the_schema_file_is_current() {
+        assert_current("pipeline.schema.json", &super::text(&builtin()));
+    }
+}

@@ -1,0 +1,339 @@
+//! The fields of a pipeline and of its stages, read from the tree.
+
+pub mod checks;
+pub mod metrics;
+pub mod reference;
+pub mod resources;
+
+use crate::pipeline::expand::matrix::is_name;
+use crate::pipeline::yaml::node::{Entry, Node, Yaml};
+use crate::pipeline::yaml::sink::{Sink, Span, did_you_mean};
+use std::collections::HashMap;
+
+/// The fields of a pipeline.
+pub const FIELDS: [&str; 6] = ["name", "description", "params", "pools", "stages", "metrics"];
+/// The fields of a stage.
+pub const STAGE_FIELDS: [&str; 11] = [
+    "kind",
+    "description",
+    "matrix",
+    "params",
+    "inputs",
+    "run",
+    "outputs",
+    "env",
+    "checkpoint",
+    "sandbox",
+    "resources",
+];
+/// The fields that only a `command` stage has; all but `sandbox` are its parameters.
+pub const COMMAND_FIELDS: [&str; 5] = ["run", "outputs", "env", "checkpoint", "sandbox"];
+/// The kind whose parameters are fields of the stage.
+pub const COMMAND: &str = "command";
+
+/// A pipeline as written.
+#[derive(Debug)]
+pub struct Spec<'a> {
+    pub name: &'a str,
+    pub params: &'a [Entry],
+    pub pools: &'a [Entry],
+    pub stages: Vec<Stage<'a>>,
+    pub metrics: &'a [Entry],
+    /// The position of each stage by name.
+    pub by_name: HashMap<&'a str, usize>,
+}
+
+/// A stage as written.
+#[derive(Debug)]
+pub struct Stage<'a> {
+    pub name: &'a str,
+    /// Where the name stands.
+    pub span: Span,
+    /// The whole stage.
+    pub node: &'a Node,
+    /// The kind and its place; none when missing.
+    pub kind: Option<(&'a str, Span)>,
+    pub description: Option<&'a str>,
+    pub matrix: Option<&'a Node>,
+    pub params: Option<&'a Entry>,
+    pub inputs: Vec<Input<'a>>,
+    pub resources: Option<&'a Node>,
+}
+
+/// An input as written.
+#[derive(Debug)]
+pub struct Input<'a> {
+    pub name: &'a str,
+    pub span: Span,
+    pub references: Vec<Reference<'a>>,
+}
+
+/// What an input is given.
+#[derive(Debug, Clone, Copy)]
+pub enum Reference<'a> {
+    /// `stage[axis=value].output`, with its place.
+    Artifact(&'a str, Span),
+    /// `{file: path}`, with the path's place.
+    File(&'a str, Span),
+}
+
+impl Stage<'_> {
+    /// Whether its parameters are fields of the stage.
+    pub fn is_command(&self) -> bool {
+        self.kind.is_some_and(|(kind, _)| kind == COMMAND)
+    }
+}
+
+/// Reads the tree; what cannot be read is reported and left out.
+pub fn read<'a>(root: &'a Node, sink: &Sink) -> Option<Spec<'a>> {
+    let Some(entries) = root.entries() else {
+        sink.help(
+            root.span,
+            format!(
+                "a pipeline is a mapping of `name`, `params` and `stages`, but the file is {}",
+                root.what()
+            ),
+            "start it with `name: my-pipeline`",
+        );
+        return None;
+    };
+    let mut spec =
+        Spec { name: "", params: &[], pools: &[], stages: Vec::new(), metrics: &[], by_name: HashMap::new() };
+    for entry in entries {
+        let value = &entry.value;
+        match entry.key.as_str() {
+            "name" => {
+                spec.name = text(entry, sink).unwrap_or_default();
+                if !spec.name.is_empty() {
+                    slug(spec.name, value.span, "the name of a pipeline", sink);
+                }
+            }
+            "description" => _ = text(entry, sink),
+            "params" => spec.params = mapping(entry, sink),
+            "pools" => spec.pools = mapping(entry, sink),
+            "metrics" => spec.metrics = mapping(entry, sink),
+            "stages" => {
+                for stage in mapping(entry, sink) {
+                    slug(&stage.key, stage.span, "the name of a stage", sink);
+                    // A name given twice was reported with the tree; the first keeps it.
+                    let at = spec.stages.len();
+                    spec.by_name.entry(&stage.key).or_insert(at);
+                    spec.stages.push(read_stage(stage, sink));
+                }
+            }
+            _ => unknown(entry, &FIELDS, "a pipeline", sink),
+        }
+    }
+    for param in spec.params.iter().filter(|param| !is_name(&param.key)) {
+        sink.help(
+            param.span,
+            format!("`{}` cannot be the name of a parameter", param.key),
+            "use letters, digits, `_` and `-`, starting with a letter",
+        );
+    }
+    if root.get("name").is_none() {
+        sink.add(None, "the pipeline has no name".to_owned(), Some("add `name: my-pipeline`".to_owned()));
+    }
+    if spec.stages.is_empty() {
+        let message = "the pipeline has no stages";
+        match root.get("stages") {
+            Some(entry) if matches!(entry.value.value, Yaml::Map(_) | Yaml::Null) => {
+                sink.help(entry.span, message, "add one: `stages: {data: {kind: dataset}}`");
+            }
+            Some(_) => {}
+            None => {
+                sink.add(None, message.to_owned(), Some("add `stages:` with at least one stage".to_owned()))
+            }
+        }
+    }
+    Some(spec)
+}
+
+fn read_stage<'a>(entry: &'a Entry, sink: &Sink) -> Stage<'a> {
+    let mut stage = Stage {
+        name: &entry.key,
+        span: entry.span,
+        node: &entry.value,
+        kind: None,
+        description: None,
+        matrix: None,
+        params: None,
+        inputs: Vec::new(),
+        resources: None,
+    };
+    if entry.value.entries().is_none() {
+        let message = format!("stage `{}` must be a mapping, but is {}", entry.key, entry.value.what());
+        sink.help(shown(entry), message, "give it at least a `kind`");
+        return stage;
+    }
+    let mut kind_given = false;
+    for field in entry.value.entries().unwrap_or_default() {
+        match field.key.as_str() {
+            "kind" => {
+                kind_given = true;
+                stage.kind = text(field, sink).map(|kind| (kind, field.value.span));
+            }
+            "description" => stage.description = text(field, sink),
+            "matrix" => stage.matrix = Some(&field.value),
+            "params" => {
+                mapping(field, sink);
+                stage.params = Some(field);
+            }
+            "inputs" => {
+                stage.inputs = mapping(field, sink).iter().map(|input| read_input(input, sink)).collect()
+            }
+            "resources" => {
+                mapping(field, sink);
+                stage.resources = Some(&field.value);
+            }
+            "run" | "checkpoint" => _ = text(field, sink),
+            // Its value may be a parameter's.
+            "sandbox" => {}
+            "outputs" | "env" => _ = mapping(field, sink),
+            _ => unknown(field, &STAGE_FIELDS, "a stage", sink),
+        }
+    }
+    if !kind_given {
+        sink.help(
+            entry.span,
+            format!("stage `{}` has no kind", entry.key),
+            "add `kind: …`; `onsager kinds` lists them",
+        );
+    }
+    command_fields(&stage, sink);
+    stage
+}
+
+/// `run` and the like belong to `command` stages, and those take no `params`.
+fn command_fields(stage: &Stage<'_>, sink: &Sink) {
+    let Some((kind, _)) = stage.kind else { return };
+    if kind != COMMAND {
+        for field in COMMAND_FIELDS.iter().filter_map(|field| stage.node.get(field)) {
+            let message = format!("`{}` is a field of `command` stages, but the kind is `{kind}`", field.key);
+            sink.help(field.span, message, format!("remove it; `onsager kinds {kind}` lists the parameters"));
+        }
+        return;
+    }
+    if let Some(params) = stage.params {
+        let help = "write `run`, `outputs`, `env` and `checkpoint` as fields of the stage";
+        sink.help(params.span, "a `command` stage takes no `params`", help);
+    }
+    if stage.node.get("run").is_none() {
+        let help = "add `run: program ${inputs.x} > ${outputs.y}`";
+        sink.help(stage.span, format!("command stage `{}` has no `run`", stage.name), help);
+    }
+    match stage.node.get("outputs") {
+        Some(Entry { value: Node { value: Yaml::Map(outputs), .. }, span, .. }) if outputs.is_empty() => {
+            sink.help(
+                *span,
+                format!("command stage `{}` has no outputs", stage.name),
+                "name a file: `{result: result.csv}`",
+            );
+        }
+        None => {
+            let help = "add `outputs: {result: result.csv}`, the files that it writes";
+            sink.help(stage.span, format!("command stage `{}` has no `outputs`", stage.name), help);
+        }
+        _ => {}
+    }
+}
+
+fn read_input<'a>(entry: &'a Entry, sink: &Sink) -> Input<'a> {
+    if !is_name(&entry.key) {
+        let help = "use letters, digits, `_` and `-`, starting with a letter";
+        sink.help(entry.span, format!("`{}` cannot be the name of an input", entry.key), help);
+    }
+    let mut references = Vec::new();
+    match &entry.value.value {
+        Yaml::List(items) => {
+            if items.is_empty() {
+                sink.help(
+                    entry.span,
+                    format!("input `{}` is empty", entry.key),
+                    "give it a stage, or remove it",
+                );
+            }
+            references.extend(items.iter().filter_map(|item| read_reference(item, entry, sink)));
+        }
+        _ => references.extend(read_reference(&entry.value, entry, sink)),
+    }
+    Input { name: &entry.key, span: entry.span, references }
+}
+
+fn read_reference<'a>(node: &'a Node, input: &Entry, sink: &Sink) -> Option<Reference<'a>> {
+    if let Yaml::Text(text) = &node.value {
+        return Some(Reference::Artifact(text, node.span));
+    }
+    let Some(entries) = node.entries() else {
+        let span = if node.value == Yaml::Null { input.span } else { node.span };
+        let help = "write `stage`, `stage.output`, `stage[axis=value].output`, or `{file: path}`";
+        sink.help(span, format!("input `{}` cannot be {}", input.key, node.what()), help);
+        return None;
+    };
+    for entry in entries.iter().filter(|entry| entry.key != "file") {
+        unknown(entry, &["file"], "an input", sink);
+    }
+    let Some(file) = node.get("file") else {
+        if entries.is_empty() {
+            sink.help(node.span, format!("input `{}` is empty", input.key), "write `{file: path}`");
+        }
+        return None;
+    };
+    text(file, sink).map(|path| Reference::File(path, file.value.span))
+}
+
+/// A place to show for an entry: its value, or its key when that is empty.
+pub fn shown(entry: &Entry) -> Span {
+    if entry.value.value == Yaml::Null { entry.span } else { entry.value.span }
+}
+
+/// The text of an entry that must be text and not empty.
+pub fn text<'a>(entry: &'a Entry, sink: &Sink) -> Option<&'a str> {
+    match &entry.value.value {
+        Yaml::Text(text) if !text.trim().is_empty() => Some(text),
+        Yaml::Text(_) => {
+            sink.error(shown(entry), format!("`{}` is empty", entry.key));
+            None
+        }
+        Yaml::Number(_) | Yaml::Bool(_) => {
+            let message = format!("`{}` must be text, but is {}", entry.key, entry.value.what());
+            sink.help(shown(entry), message, "put it in quotes");
+            None
+        }
+        _ => {
+            sink.error(shown(entry), format!("`{}` must be text, but is {}", entry.key, entry.value.what()));
+            None
+        }
+    }
+}
+
+/// The entries of an entry that must be a mapping, or empty.
+pub fn mapping<'a>(entry: &'a Entry, sink: &Sink) -> &'a [Entry] {
+    match &entry.value.value {
+        Yaml::Map(entries) => entries,
+        Yaml::Null => &[],
+        _ => {
+            let message = format!("`{}` must be a mapping, but is {}", entry.key, entry.value.what());
+            sink.help(shown(entry), message, format!("write `{}: {{name: value}}`", entry.key));
+            &[]
+        }
+    }
+}
+
+/// Reports a field that does not exist.
+pub fn unknown(entry: &Entry, fields: &[&str], of: &str, sink: &Sink) {
+    let help = did_you_mean(&entry.key, fields.iter().copied(), &format!("the fields of {of} are"));
+    sink.add(Some(entry.span), format!("unknown field `{}`", entry.key), help);
+}
+
+/// Checks a name that becomes the name of a folder.
+pub fn slug(name: &str, span: Span, what: &str, sink: &Sink) {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+    if name.is_empty() || name.len() > 100 || !name.chars().all(fits) {
+        let better: String =
+            name.to_lowercase().chars().map(|c| if fits(c) { c } else { '-' }).take(100).collect();
+        let help = if better.is_empty() { String::new() } else { format!(", for example `{better}`") };
+        let help = format!("use at most 100 small letters, digits, `_` and `-`{help}");
+        sink.help(span, format!("`{name}` cannot be {what}"), help);
+    }
+}

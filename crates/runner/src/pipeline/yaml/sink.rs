@@ -1,0 +1,191 @@
+//! Where the steps of loading report what is wrong, by span; it turns into [`Diagnostics`] at the end.
+
+use crate::pipeline::yaml::diagnostics::{Diagnostic, Diagnostics, Place};
+use crate::store::digest::Digest;
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+/// No more errors than these are kept.
+const LIMIT: usize = 1000;
+
+/// A range of bytes in one of the [`Sink`]'s texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Span {
+    /// The text, by its number in the [`Sink`].
+    pub text: u32,
+    pub start: u32,
+    pub end: u32,
+}
+
+/// A text that spans point into.
+#[derive(Debug)]
+pub struct Text {
+    /// The file as the user gave it, or the argument.
+    pub name: String,
+    pub text: String,
+    /// Whether it is an argument of the command line.
+    pub argument: bool,
+}
+
+/// Collects errors. Shared by reference: reporting needs no exclusive access.
+#[derive(Debug, Default)]
+pub struct Sink {
+    /// The files that were read, with the digest of each.
+    pub files: Vec<(PathBuf, Digest)>,
+    texts: Vec<Text>,
+    found: RefCell<Found>,
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    errors: Vec<(Option<Span>, String, Option<String>)>,
+    /// Instances of a matrix find the same error; it is told once.
+    seen: HashSet<(Option<Span>, String)>,
+}
+
+impl Sink {
+    /// Adds a text that spans may point into, and gives its number. The first one is the file that was asked for.
+    pub fn add_text(&mut self, text: Text) -> u32 {
+        self.texts.push(text);
+        self.texts.len() as u32 - 1
+    }
+
+    /// The whole of a text.
+    pub fn whole(&self, text: u32) -> &str {
+        self.texts.get(text as usize).map_or("", |text| &text.text)
+    }
+
+    /// Reports an error at a place.
+    pub fn error(&self, span: Span, message: impl Into<String>) {
+        self.add(Some(span), message.into(), None);
+    }
+
+    /// Reports an error at a place, with what to do.
+    pub fn help(&self, span: Span, message: impl Into<String>, help: impl Into<String>) {
+        self.add(Some(span), message.into(), Some(help.into()));
+    }
+
+    /// Reports an error, with what to do if it is known.
+    pub fn add(&self, span: Option<Span>, message: String, help: Option<String>) {
+        let mut found = self.found.borrow_mut();
+        if found.errors.len() < LIMIT && found.seen.insert((span, message.clone())) {
+            found.errors.push((span, message, help));
+        }
+    }
+
+    /// How many errors there are so far.
+    pub fn count(&self) -> usize {
+        self.found.borrow().errors.len()
+    }
+
+    /// Whether further errors would be dropped, so that looking for suggestions is wasted.
+    pub fn full(&self) -> bool {
+        self.count() >= LIMIT
+    }
+
+    /// The text of a span.
+    pub fn text(&self, span: Span) -> &str {
+        self.whole(span.text).get(span.start as usize..span.end as usize).unwrap_or_default()
+    }
+
+    /// The part of `span` that holds `part`, else the whole span.
+    pub fn narrow(&self, span: Span, part: &str) -> Span {
+        match self.text(span).find(part) {
+            Some(at) => {
+                let start = span.start + at as u32;
+                Span { start, end: start + part.len() as u32, ..span }
+            }
+            None => span,
+        }
+    }
+
+    /// The diagnostics in the order of the file, those without a place first; none when all is well.
+    pub fn finish(self, file: PathBuf) -> Option<Diagnostics> {
+        let mut errors = self.found.into_inner().errors;
+        if errors.is_empty() {
+            return None;
+        }
+        errors.sort_by_key(|(span, ..)| span.map(|span| (span.text, span.start)));
+        let starts: Vec<Vec<usize>> = self.texts.iter().map(|text| line_starts(&text.text)).collect();
+        let place = |span: Span| {
+            let text = self.texts.get(span.text as usize)?;
+            Some(place(text, &starts[span.text as usize], span))
+        };
+        let all = errors
+            .into_iter()
+            .map(|(span, message, help)| Diagnostic { message, place: span.and_then(place), help })
+            .collect();
+        let source = self.texts.into_iter().next().map(|text| text.text).unwrap_or_default();
+        Some(Diagnostics { file, source, all })
+    }
+}
+
+fn line_starts(text: &str) -> Vec<usize> {
+    std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect()
+}
+
+fn place(text: &Text, starts: &[usize], span: Span) -> Place {
+    let mut at = (span.start as usize).min(text.text.len());
+    while !text.text.is_char_boundary(at) {
+        at -= 1;
+    }
+    let line = starts.partition_point(|&start| start <= at) - 1;
+    let whole = &text.text[starts[line]..];
+    let whole = whole.split('\n').next().unwrap_or_default().trim_end_matches('\r');
+    let column = text.text[starts[line]..at].chars().count();
+    let end = (span.end as usize).max(at).min(starts[line] + whole.len());
+    let width = text.text.get(at..end).map_or(1, |part| part.trim_end().chars().count()).max(1);
+    Place {
+        file: text.name.clone(),
+        line: line + 1,
+        column: column + 1,
+        text: whole.to_owned(),
+        width,
+        argument: text.argument,
+    }
+}
+
+/// Advice on an unknown word: the nearest candidate, or the list of them.
+pub fn did_you_mean<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+    all: &str,
+) -> Option<String> {
+    let candidates: Vec<&str> = candidates.into_iter().collect();
+    match nearest(word, &candidates) {
+        Some(near) => Some(format!("did you mean `{near}`?")),
+        None if candidates.is_empty() => None,
+        None if candidates.len() == 1 => Some(format!("there is only `{}`", candidates[0])),
+        None => Some(format!("{all} {}", list(&candidates))),
+    }
+}
+
+/// The candidate that a person who typed `word` most likely meant.
+fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    let plain = |text: &str| text.to_lowercase().replace('_', "-");
+    let word = plain(word);
+    let far = match word.chars().count() {
+        0 | 1 => 0,
+        2 => 1,
+        n => n / 3,
+    };
+    candidates
+        .iter()
+        .map(|candidate| (strsim::osa_distance(&word, &plain(candidate)), *candidate))
+        .filter(|(distance, _)| *distance <= far)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// `a`, `b` and `c`, at most a dozen of them.
+pub fn list(names: &[&str]) -> String {
+    let shown = 12;
+    let quoted: Vec<String> = names.iter().take(shown).map(|name| format!("`{name}`")).collect();
+    match quoted.as_slice() {
+        [] => "nothing".to_owned(),
+        _ if names.len() > shown => format!("{} and {} more", quoted.join(", "), names.len() - shown),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}

@@ -1,0 +1,226 @@
+//! A pipeline's plan as a picture: for Graphviz, for Mermaid, and (laid out in [`crate::plan::picture`]) as SVG.
+
+use crate::plan::picture;
+use crate::plan::{Planned, Verdict};
+use crate::pipeline::graph::{Graph, Task};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What would happen to the tasks of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    pub cached: usize,
+    pub execute: usize,
+    pub depends: usize,
+}
+
+/// A stage, or one task of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// `law`, or `motion ×15 (system, diffusion)`.
+    pub title: String,
+    pub kind: String,
+    pub counts: Counts,
+}
+
+/// Outputs of `from` are inputs of `to`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Edge {
+    pub from: usize,
+    pub to: usize,
+    /// `matching`, or how many of the instances are taken; empty when each takes all.
+    pub label: String,
+}
+
+/// The picture, before it is laid out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drawing {
+    pub name: String,
+    /// Every node after those that it takes from.
+    pub nodes: Vec<Node>,
+    pub edges: Vec<Edge>,
+}
+
+/// The class of a node by what would happen: its name and its colour.
+const CLASSES: [(&str, u32); 3] = [("cached", 0xd9eedc), ("execute", 0xfbddb5), ("depends", 0xe1e6f0)];
+
+impl Counts {
+    fn add(&mut self, verdict: &Verdict) {
+        match verdict {
+            Verdict::Current | Verdict::Restore => self.cached += 1,
+            Verdict::Execute { .. } => self.execute += 1,
+            Verdict::Depends { .. } => self.depends += 1,
+        }
+    }
+
+    /// The counts of both.
+    pub fn plus(self, other: Counts) -> Counts {
+        Counts {
+            cached: self.cached + other.cached,
+            execute: self.execute + other.execute,
+            depends: self.depends + other.depends,
+        }
+    }
+
+    /// `12 cached, 3 to execute`; without numbers for a single task.
+    pub fn text(&self) -> String {
+        let parts = [(self.cached, "cached"), (self.execute, "to execute"), (self.depends, "depends")];
+        let single = self.cached + self.execute + self.depends == 1;
+        let told = parts.iter().filter(|(count, _)| *count > 0);
+        let told = told.map(|(count, word)| if single { (*word).into() } else { format!("{count} {word}") });
+        told.collect::<Vec<String>>().join(", ")
+    }
+
+    /// Its position in [`CLASSES`]: what would happen first.
+    fn class(&self) -> usize {
+        match self {
+            Counts { execute: 1.., .. } => 1,
+            Counts { depends: 1.., .. } => 2,
+            _ => 0,
+        }
+    }
+}
+
+impl Drawing {
+    /// Draws the planned tasks, a stage as one node or every task as its own.
+    pub fn new(graph: &Graph, planned: &[Option<Planned>], grouped: bool) -> Drawing {
+        let mut nodes: Vec<Node> = Vec::new();
+        let mut members: Vec<Vec<usize>> = Vec::new();
+        let mut node_of: Vec<Option<usize>> = vec![None; graph.tasks.len()];
+        let mut by_stage: BTreeMap<&str, usize> = BTreeMap::new();
+        for (number, planned) in planned.iter().enumerate() {
+            let Some(planned) = planned else { continue };
+            let task = &graph.tasks[number];
+            let fresh = nodes.len();
+            let at = if grouped { *by_stage.entry(&task.stage).or_insert(fresh) } else { fresh };
+            if at == fresh {
+                let title = if grouped { task.stage.clone() } else { task.id.clone() };
+                nodes.push(Node { title, kind: task.kind.clone(), counts: Counts::default() });
+                members.push(Vec::new());
+            }
+            nodes[at].counts.add(&planned.verdict);
+            members[at].push(number);
+            node_of[number] = Some(at);
+        }
+        if grouped {
+            for (node, members) in nodes.iter_mut().zip(&members) {
+                let axes: Vec<&str> =
+                    graph.tasks[members[0]].labels.iter().map(|(axis, _)| axis.as_str()).collect();
+                if !axes.is_empty() {
+                    node.title = format!("{} ×{} ({})", node.title, members.len(), axes.join(", "));
+                }
+            }
+        }
+        let mut pairs: BTreeMap<(usize, usize), BTreeSet<(usize, usize)>> = BTreeMap::new();
+        for (number, task) in graph.tasks.iter().enumerate() {
+            for up in task.dependencies() {
+                if let (Some(from), Some(to)) = (node_of[up], node_of[number]) {
+                    pairs.entry((from, to)).or_default().insert((up, number));
+                }
+            }
+        }
+        let edges = pairs.into_iter().map(|((from, to), pairs)| {
+            let label = label(graph, &members[from], &members[to], &pairs);
+            Edge { from, to, label }
+        });
+        Drawing { name: graph.name.clone(), edges: edges.collect(), nodes }
+    }
+
+    /// For Graphviz.
+    pub fn dot(&self) -> String {
+        let mut text = format!("digraph \"{}\" {{\n", dot_text(&self.name));
+        text += "  node [shape=box, style=\"rounded,filled\", fontname=\"sans-serif\"];\n";
+        text += "  edge [fontname=\"sans-serif\", fontsize=10];\n";
+        for (number, node) in self.nodes.iter().enumerate() {
+            let label: Vec<String> = node.lines().iter().map(|line| dot_text(line)).collect();
+            let (class, colour) = CLASSES[node.counts.class()];
+            let (label, colour) = (label.join("\\n"), hex(colour));
+            text += &format!("  n{number} [label=\"{label}\", class=\"{class}\", fillcolor=\"{colour}\"];\n");
+        }
+        for Edge { from, to, label } in &self.edges {
+            let label =
+                if label.is_empty() { String::new() } else { format!(" [label=\"{}\"]", dot_text(label)) };
+            text += &format!("  n{from} -> n{to}{label};\n");
+        }
+        text + "}\n"
+    }
+
+    /// For Mermaid, as in Markdown pages.
+    pub fn mermaid(&self) -> String {
+        let mut text = "flowchart TD\n".to_owned();
+        for (number, node) in self.nodes.iter().enumerate() {
+            let label: Vec<String> = node.lines().iter().map(|line| mermaid_text(line)).collect();
+            let (class, _) = CLASSES[node.counts.class()];
+            text += &format!("  n{number}[\"{}\"]:::{class}\n", label.join("<br/>"));
+        }
+        for Edge { from, to, label } in &self.edges {
+            let label =
+                if label.is_empty() { String::new() } else { format!("|\"{}\"|", mermaid_text(label)) };
+            text += &format!("  n{from} -->{label} n{to}\n");
+        }
+        for (class, colour) in CLASSES {
+            text += &format!("  classDef {class} fill:{},stroke:#555,color:#222\n", hex(colour));
+        }
+        text
+    }
+
+    /// As a picture: SVG.
+    pub fn svg(&self) -> String {
+        picture::svg(self, |node| CLASSES[node.counts.class()].1)
+    }
+}
+
+impl Node {
+    /// The lines of its box.
+    pub fn lines(&self) -> Vec<String> {
+        vec![self.title.clone(), self.kind.clone(), self.counts.text()]
+    }
+}
+
+/// How the instances of two stages go together.
+fn label(graph: &Graph, from: &[usize], to: &[usize], pairs: &BTreeSet<(usize, usize)>) -> String {
+    let task = |number: usize| -> &Task { &graph.tasks[number] };
+    if pairs.len() == from.len() * to.len() {
+        return String::new();
+    }
+    let shared = |task: &Task, axis: &str| task.labels.iter().any(|(name, _)| name == axis);
+    let common: Vec<&str> = task(from[0])
+        .labels
+        .iter()
+        .map(|(axis, _)| axis.as_str())
+        .filter(|axis| shared(task(to[0]), axis))
+        .collect();
+    let value = |number: usize, axis: &str| task(number).labels.iter().find(|(name, _)| name == axis);
+    let agree =
+        |(up, down): &(usize, usize)| common.iter().all(|axis| value(*up, axis) == value(*down, axis));
+    if !common.is_empty() && pairs.iter().all(agree) {
+        return "matching".into();
+    }
+    let used: BTreeSet<usize> = pairs.iter().map(|(up, _)| *up).collect();
+    match used.len() == from.len() {
+        true => "some of each".into(),
+        false => format!("{} of {}", used.len(), from.len()),
+    }
+}
+
+fn hex(colour: u32) -> String {
+    format!("#{colour:06x}")
+}
+
+/// Inside the quotes of Graphviz.
+fn dot_text(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+/// Inside the quotes of Mermaid, where entities begin with `#`.
+fn mermaid_text(text: &str) -> String {
+    let mut escaped = String::new();
+    for c in text.chars() {
+        match c {
+            '"' | '#' | '<' | '>' | '&' | '`' | '\\' | '\n' | '*' | '_' => {
+                escaped += &format!("#{};", u32::from(c));
+            }
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}

@@ -1,0 +1,127 @@
+//! Expanded pipelines, kept so that a large one need not be parsed again while nothing that it was read from has changed.
+//!
+//! A file in the store's `graphs/` holds the graph of one pipeline file with one set of arguments. It counts only for the same
+//! program (its executable and the fingerprints of its kinds), the same bytes of every file that the pipeline was read from, and
+//! while its external inputs exist; otherwise the pipeline is loaded, and says what is wrong with it.
+
+use crate::plan::resolve::{self, EngineError};
+use crate::plan::unchanged::Unchanged;
+use crate::pipeline::graph::{Graph, Source};
+use crate::kind::registry::Registry;
+use crate::store::Store;
+use crate::store::digest::{Digest, Encoder};
+use crate::store::files;
+use crate::store::stat;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The cached graph of one pipeline with one set of arguments.
+pub struct GraphCache {
+    path: PathBuf,
+    program: Digest,
+}
+
+impl GraphCache {
+    /// `arguments` is everything besides the files' contents that the graph depends on.
+    pub fn new(store: &Store, registry: &Registry, pipeline: &Path, arguments: &[String]) -> GraphCache {
+        let mut name = Encoder::new("onsager graph 1");
+        let absolute = std::path::absolute(pipeline).unwrap_or_else(|_| pipeline.to_owned());
+        // The path as it was typed is part of the graph too.
+        name.field(b'P', absolute.as_os_str().as_encoded_bytes());
+        name.field(b'T', pipeline.as_os_str().as_encoded_bytes());
+        arguments.iter().for_each(|argument| name.field(b'A', argument.as_bytes()));
+        let mut program = Encoder::new("onsager program 1");
+        let executable = std::env::current_exe().ok().and_then(|path| stat::signature(&path).ok());
+        program.field(b'E', &executable.map_or([0; 32], |signature| signature.0));
+        for kind in registry.iter() {
+            program.field(b'K', kind.name().as_bytes());
+            program.field(b'F', kind.fingerprint().as_bytes());
+        }
+        GraphCache { path: store.graphs().join(name.finish().to_string()), program: program.finish() }
+    }
+
+    /// The graph, if it was kept and still holds.
+    pub fn get(&self) -> Option<Graph> {
+        let graph: Graph = self.read(&self.path)?;
+        let inputs = graph.tasks.iter().flat_map(|task| &task.inputs).flat_map(|(_, sources)| sources);
+        let files: HashSet<&Path> = inputs
+            .filter_map(|source| match source {
+                Source::File { path, .. } => Some(path.as_path()),
+                Source::Artifact { .. } => None,
+            })
+            .collect();
+        let there = files.into_iter().all(Path::exists);
+        there.then_some(graph)
+    }
+
+    /// What the last run came to, if it was of the same pipeline and program.
+    pub fn get_last(&self) -> Option<Unchanged> {
+        self.read(&self.path.with_extension("last"))
+    }
+
+    fn read<T: DeserializeOwned>(&self, path: &Path) -> Option<T> {
+        let bytes = fs::read(path).ok()?;
+        let (sum, content) = bytes.split_at_checked(4)?;
+        if sum != checksum(content) {
+            return None;
+        }
+        let (length, content) = content.split_at_checked(4)?;
+        let length = u32::from_le_bytes(length.try_into().ok()?) as usize;
+        let (head, body) = content.split_at_checked(length)?;
+        let (program, sources): (Digest, Vec<(PathBuf, Digest)>) = rmp_serde::from_slice(head).ok()?;
+        let same = |(path, digest): &(PathBuf, Digest)| {
+            fs::read(path).is_ok_and(|bytes| Digest::of(&bytes) == *digest)
+        };
+        if program != self.program || !sources.iter().all(same) {
+            return None;
+        }
+        rmp_serde::from_slice(body).ok()
+    }
+
+    /// Computes the identities of a graph that was loaded, and keeps it for the next invocation.
+    pub fn keep(&self, graph: &mut Graph, registry: &Registry) -> Result<(), EngineError> {
+        if graph.identities.is_empty() {
+            graph.identities = resolve::identities(graph, registry)?;
+        }
+        self.write(&self.path, &graph.sources, graph);
+        Ok(())
+    }
+
+    /// Keeps what a run of this graph came to.
+    pub fn put_last(&self, graph: &Graph, last: &Unchanged) {
+        self.write(&self.path.with_extension("last"), &graph.sources, last);
+    }
+
+    /// It only saves time: where it cannot be written (before the first run, on a read-only disk) nothing is lost.
+    fn write(&self, path: &Path, sources: &[(PathBuf, Digest)], value: &impl Serialize) {
+        if !path.parent().is_some_and(Path::exists) {
+            return;
+        }
+        let encoded = || {
+            let head = rmp_serde::to_vec(&(self.program, sources))?;
+            // The checksum goes into the first four bytes.
+            let mut bytes = vec![0; 4];
+            bytes.extend((head.len() as u32).to_le_bytes());
+            bytes.extend(head);
+            rmp_serde::encode::write(&mut bytes, value)?;
+            let sum = checksum(&bytes[4..]);
+            bytes[..4].copy_from_slice(&sum);
+            Ok(bytes)
+        };
+        let written = encoded()
+            .map_err(|error: rmp_serde::encode::Error| error.to_string())
+            .and_then(|bytes| files::write_soon(path, &bytes).map_err(|error| error.to_string()));
+        if let Err(error) = written {
+            tracing::debug!("the graph is not kept: {error}");
+        }
+    }
+}
+
+fn checksum(bytes: &[u8]) -> [u8; 4] {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    crc.sum().to_le_bytes()
+}

@@ -1,0 +1,285 @@
+//! Inputs and keys: what a task sees, as far as it is known.
+
+use crate::plan::key::{self, Material, SeenItem};
+use crate::worker::protocol::{Assignment, DeclaredOutput, Given};
+use onsager_numerics::kernel::Level;
+use crate::pipeline::graph::{Graph, Source, Task};
+use crate::kind::context::Item;
+use crate::kind::registry::{Kind, Registry};
+use crate::store::Store;
+use crate::store::actions::Action;
+use crate::store::digest::Digest;
+use crate::store::files::StoreError;
+use crate::store::objects::{Content, Held, Objects};
+use crate::store::stat::{self, StatCache};
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// A failure of the engine itself, which ends the run.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("task `{task}` is of kind `{kind}`, which this program does not have")]
+    UnknownKind { task: String, kind: String },
+    #[error("cannot start a worker: {0}")]
+    Worker(#[source] std::io::Error),
+    #[error("cannot listen for Ctrl-C: {0}")]
+    Signals(#[source] std::io::Error),
+}
+
+/// Looks up contents and results for one invocation.
+pub struct Resolver<'a> {
+    pub graph: &'a Graph,
+    identities: Cow<'a, [Digest]>,
+    registry: &'a Registry,
+    store: &'a Store,
+    pub kernel: Level,
+    stat: StatCache,
+    external: HashMap<PathBuf, (Content, Digest)>,
+}
+
+impl<'a> Resolver<'a> {
+    pub fn new(
+        graph: &'a Graph,
+        registry: &'a Registry,
+        store: &'a Store,
+        kernel: Level,
+    ) -> Result<Resolver<'a>, EngineError> {
+        let identities = match graph.identities.len() == graph.tasks.len() {
+            true => Cow::Borrowed(graph.identities.as_slice()),
+            false => Cow::Owned(identities(graph, registry)?),
+        };
+        let stat = store.stat_cache()?;
+        Ok(Resolver { graph, identities, registry, store, kernel, stat, external: HashMap::new() })
+    }
+
+    /// Reads the external inputs of these tasks, in parallel where they are not known. What cannot be read is left to the task that
+    /// needs it.
+    pub fn read_external(&mut self, selected: &[bool]) {
+        let graph = self.graph;
+        let tasks = graph.tasks.iter().zip(selected).filter(|(_, selected)| **selected);
+        let sources = tasks.flat_map(|(task, _)| &task.inputs).flat_map(|(_, sources)| sources);
+        let paths: HashSet<&Path> = sources
+            .filter_map(|source| match source {
+                Source::File { path, .. } => Some(path.as_path()),
+                Source::Artifact { .. } => None,
+            })
+            .collect();
+        let found = self.stat.contents(&paths);
+        self.external.extend(found.into_iter().map(|(path, content)| (path.to_owned(), content)));
+    }
+
+    /// The external inputs that were read, with their stat data, if none of them has changed since then or shortly before.
+    pub fn settled_external(&self, since: SystemTime) -> Option<Vec<(PathBuf, Digest)>> {
+        let settled = |(path, (_, signature)): (&PathBuf, &(Content, Digest))| {
+            stat::settled(path, signature, since).then(|| (path.clone(), *signature))
+        };
+        self.external.iter().map(settled).collect()
+    }
+
+    /// The key of a task, given the outputs that are known so far; none while an input is not known.
+    pub fn key<'o>(
+        &mut self,
+        number: usize,
+        outputs: &dyn Fn(usize) -> Option<&'o [Content]>,
+    ) -> Result<Option<Digest>, EngineError> {
+        let task = &self.graph.tasks[number];
+        let kernel = self.kind(task)?.numeric().then(|| self.kernel.to_string());
+        let mut contents = Vec::with_capacity(task.inputs.len());
+        for source in task.inputs.iter().flat_map(|(_, sources)| sources) {
+            contents.push(match source {
+                Source::Artifact { task, output } => outputs(*task).map(|outputs| outputs[*output]),
+                Source::File { path, .. } => Some(self.external(path)?.0),
+            });
+        }
+        Ok(key::key(&self.identities[number], kernel.as_deref(), contents.into_iter()))
+    }
+
+    /// The kind of a task.
+    pub fn kind(&self, task: &Task) -> Result<&'a dyn Kind, EngineError> {
+        self.registry.get(&task.kind).ok_or_else(|| unknown_kind(task))
+    }
+
+    /// Everything that enters the key of a task, given the outputs that are known so far.
+    pub fn material<'o>(
+        &mut self,
+        task: &Task,
+        outputs: &dyn Fn(usize) -> Option<&'o [Content]>,
+    ) -> Result<Material, EngineError> {
+        let kind = self.kind(task)?;
+        let mut contents = Vec::new();
+        for source in task.inputs.iter().flat_map(|(_, sources)| sources) {
+            contents.push(match source {
+                Source::Artifact { task, output } => outputs(*task).map(|outputs| outputs[*output]),
+                Source::File { path, .. } => Some(self.external(path)?.0),
+            });
+        }
+        Ok(Material::of(task, kind, &self.kernel.to_string(), &seen(self.graph, task, contents.into_iter())))
+    }
+
+    /// The content of an external file, hashed once in an invocation, and its stat signature then.
+    fn external(&mut self, path: &Path) -> Result<(Content, Digest), EngineError> {
+        if let Some(known) = self.external.get(path) {
+            return Ok(*known);
+        }
+        let found = self.stat.content(path)?;
+        self.external.insert(path.to_owned(), found);
+        Ok(found)
+    }
+
+    /// The external inputs of a task that changed since its key was computed.
+    pub fn changed_since(&self, task: &Task) -> Vec<PathBuf> {
+        let files = task.inputs.iter().flat_map(|(_, sources)| sources).filter_map(|source| match source {
+            Source::File { path, .. } => Some(path),
+            Source::Artifact { .. } => None,
+        });
+        let mut changed: Vec<PathBuf> = files
+            .filter(|path| match self.external.get(*path) {
+                // Other stat data need not mean other content: it may have been touched, or linked.
+                Some((content, then)) => {
+                    !stat::signature(path).is_ok_and(|now| now == *then)
+                        && !Objects::measure(path).is_ok_and(|now| now == *content)
+                }
+                None => true,
+            })
+            .cloned()
+            .collect();
+        changed.dedup();
+        changed
+    }
+
+    /// The result of this key, if there is one; the store may hold its bytes or not.
+    pub fn result(&self, key: &Digest) -> Result<Option<Action>, EngineError> {
+        Ok(self.store.actions().get(key)?)
+    }
+
+    /// How the bytes of these outputs stand in the store: as the worst of them does.
+    pub fn held(&self, outputs: &[Content]) -> Result<Held, EngineError> {
+        let objects = self.store.objects();
+        let mut worst = Held::Sound;
+        for content in outputs {
+            worst = worst.max(objects.check(content)?);
+        }
+        Ok(worst)
+    }
+
+    /// The assignment for a task whose inputs are all known.
+    pub fn assignment<'o>(
+        &mut self,
+        number: usize,
+        key: &Digest,
+        outputs: &dyn Fn(usize) -> Option<&'o [Content]>,
+        work: PathBuf,
+        log: PathBuf,
+        threads: usize,
+    ) -> Assignment {
+        let graph = self.graph;
+        let task = &graph.tasks[number];
+        let mut inputs = Vec::new();
+        for (name, sources) in &task.inputs {
+            let given = sources.iter().enumerate().map(|(i, source)| match source {
+                Source::Artifact { task, output } => {
+                    let file = file_of(graph, *task, *output);
+                    Given {
+                        item: Item {
+                            path: work.join("in").join(input_folder(name, i)).join(file),
+                            name: artifact_name(graph, *task, *output),
+                            labels: graph.tasks[*task].labels.clone(),
+                        },
+                        content: outputs(*task).map(|outputs| outputs[*output]),
+                    }
+                }
+                Source::File { path, name } => Given {
+                    item: Item { path: path.clone(), name: name.clone(), labels: Vec::new() },
+                    content: None,
+                },
+            });
+            inputs.push((name.clone(), given.collect()));
+        }
+        let declared = |output: &crate::kind::stage::Output| DeclaredOutput {
+            name: output.name.clone(),
+            file: output.file.clone(),
+            folder: output.folder,
+        };
+        Assignment {
+            number,
+            task: task.id.clone(),
+            kind: task.kind.clone(),
+            params: task.params.value(),
+            inputs,
+            outputs: task.outputs.iter().map(declared).collect(),
+            work,
+            fingerprint: self.kind(task).map(|kind| kind.fingerprint().to_owned()).unwrap_or_default(),
+            root: graph.root.clone(),
+            checkpoints: self.store.checkpoints(key),
+            log,
+            threads,
+            memory: task.resources.memory,
+            sandbox: task.sandbox,
+        }
+    }
+}
+
+/// The identity of every task: what its key is made of as far as the pipeline tells.
+pub fn identities(graph: &Graph, registry: &Registry) -> Result<Vec<Digest>, EngineError> {
+    let identity = |task: &Task| {
+        let kind = registry.get(&task.kind).ok_or_else(|| unknown_kind(task))?;
+        Ok(Material::of(task, kind, "", &seen(graph, task, std::iter::repeat(None))).identity())
+    };
+    graph.tasks.iter().map(identity).collect()
+}
+
+fn unknown_kind(task: &Task) -> EngineError {
+    EngineError::UnknownKind { task: task.id.clone(), kind: task.kind.clone() }
+}
+
+/// The inputs of a task as it sees them, with these contents in their order.
+fn seen(
+    graph: &Graph,
+    task: &Task,
+    mut contents: impl Iterator<Item = Option<Content>>,
+) -> Vec<(String, Vec<SeenItem>)> {
+    let mut item = |source: &Source| {
+        let content = contents.next().flatten();
+        match source {
+            Source::Artifact { task, output } => SeenItem {
+                name: artifact_name(graph, *task, *output),
+                file: Some(file_of(graph, *task, *output)),
+                labels: graph.tasks[*task].labels.clone(),
+                content,
+            },
+            Source::File { name, .. } => {
+                SeenItem { name: name.clone(), file: None, labels: Vec::new(), content }
+            }
+        }
+    };
+    task.inputs
+        .iter()
+        .map(|(name, sources)| (name.clone(), sources.iter().map(&mut item).collect()))
+        .collect()
+}
+
+/// How a stage sees the name of an artifact: `motion.tubes`.
+fn artifact_name(graph: &Graph, task: usize, output: usize) -> String {
+    let task = &graph.tasks[task];
+    format!("{}.{}", task.stage, task.outputs[output].name)
+}
+
+/// The name of the file that a stage reads an artifact from: `tubes.parquet`.
+fn file_of(graph: &Graph, task: usize, output: usize) -> String {
+    let file = &graph.tasks[task].outputs[output].file;
+    Path::new(file).file_name().map_or(file.clone(), |name| name.to_string_lossy().into_owned())
+}
+
+/// The folder of an input's artifact: the first one's has the input's name. A name holds no dot.
+fn input_folder(name: &str, i: usize) -> String {
+    if i == 0 { name.to_owned() } else { format!("{name}.{i}") }
+}
+
+/// A task's name as a file name.
+pub fn file_name(task: &Task) -> String {
+    task.id.replace('/', "%2F")
+}

@@ -1,0 +1,98 @@
+//! The shortest way through a run in which nothing changed.
+//!
+//! When every task of a run has its result in the view, the run notes the stat data of every file that this rests on: the external
+//! inputs, the outputs in the view and the view's index. While all of them are the same, and the pipeline and the program are, the next
+//! run would decide the same for each task; it need not look at the tasks. Any doubt leads to the whole way.
+
+use crate::run::events::Event;
+use crate::plan::graph_cache::GraphCache;
+use crate::plan::resolve::Resolver;
+use crate::run::state::TaskState;
+use onsager_numerics::kernel::Level;
+use crate::store::Store;
+use crate::store::digest::Digest;
+use crate::store::stat;
+use crate::store::view::View;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+/// What a run came to, and what that rests on.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Unchanged {
+    kernel: String,
+    /// The name of the graph, whose folder holds the outputs.
+    pub name: String,
+    /// How many tasks there are.
+    pub tasks: usize,
+    /// The tasks and their keys.
+    manifest: Digest,
+    /// Every file with its stat data; a relative path starts at the `artifacts` folder.
+    files: Vec<(PathBuf, Digest)>,
+    /// The first event of a record, as JSON: the fields that depend on the pipeline.
+    started: String,
+}
+
+impl Unchanged {
+    /// What the last run came to, if a run now would come to the same.
+    pub fn find(store: &Store, cache: &GraphCache, kernel: Level) -> Option<Unchanged> {
+        let found: Unchanged = cache.get_last()?;
+        let folder = File::open(store.artifacts()).ok()?;
+        let same = |(path, signature): &(PathBuf, Digest)| {
+            stat::signature_at(&folder, store.artifacts(), path) == Some(*signature)
+        };
+        // One that `store verify` removed is written anew by a whole run.
+        let listed = store.manifests().path(&found.manifest).exists();
+        (found.kernel == kernel.to_string() && listed && found.files.iter().all(same)).then_some(found)
+    }
+
+    /// Notes what a run came to, if every task of the graph has its result in the view.
+    pub fn of(
+        resolver: &Resolver,
+        view: &View,
+        store: &Store,
+        states: &[Option<TaskState>],
+        manifest: Digest,
+        started: &Event,
+        since: SystemTime,
+    ) -> Option<Unchanged> {
+        let graph = resolver.graph;
+        let mut files = resolver.settled_external(since)?;
+        for (task, state) in graph.tasks.iter().zip(states) {
+            let key = state.as_ref()?.result()?;
+            let shown = view.shown(&task.id).filter(|shown| shown.key == key)?;
+            if shown.outputs.len() != task.outputs.len() {
+                return None;
+            }
+            files.extend(shown.outputs.iter().map(|output| (output.path.clone(), output.signature)));
+        }
+        let (index, signature) = view.index()?;
+        files.push((index.strip_prefix(store.artifacts()).ok()?.to_owned(), signature));
+        Some(Unchanged {
+            kernel: resolver.kernel.to_string(),
+            name: graph.name.clone(),
+            tasks: graph.tasks.len(),
+            manifest,
+            files,
+            started: serde_json::to_string(started).ok()?,
+        })
+    }
+
+    /// The record of a run that finds nothing to do.
+    pub fn events(&self, name: &str, jobs: usize, threads: usize) -> Vec<Event> {
+        let mut started = serde_json::from_str(&self.started).ok();
+        if let Some(Event::RunStarted { run, jobs: its_jobs, threads: its_threads, .. }) = &mut started {
+            (*run, *its_jobs, *its_threads) = (name.to_owned(), jobs, threads);
+        }
+        let finished = Event::RunFinished {
+            manifest: self.manifest,
+            executed: 0,
+            cached: self.tasks,
+            failed: 0,
+            interrupted: false,
+            seconds: 0.0,
+        };
+        started.into_iter().chain([finished]).collect()
+    }
+}

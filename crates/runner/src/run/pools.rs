@@ -1,0 +1,164 @@
+//! What running tasks share: threads, memory, and the places of named pools.
+//!
+//! A place of a pool is a lock file of the store, so that a pool holds across all runs on the same store.
+
+use crate::pipeline::graph::Graph;
+use crate::pipeline::yaml::sink::did_you_mean;
+use crate::store::Store;
+use crate::store::files::StoreError;
+use crate::store::locks::Lock;
+use std::collections::BTreeMap;
+
+/// The number of places of each pool.
+pub type Sizes = BTreeMap<String, u32>;
+
+/// What a task takes while it runs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Share {
+    pub threads: usize,
+    /// In bytes.
+    pub memory: u64,
+    pub pools: Vec<(String, u32)>,
+}
+
+/// What is left for the tasks that are looked at, one after the other, in the order of the graph.
+#[derive(Debug)]
+pub struct Room {
+    threads: usize,
+    memory: u64,
+    pools: Sizes,
+}
+
+impl Room {
+    /// What all of `whole` leaves beside what is running.
+    pub fn beside<'a>(
+        threads: usize,
+        memory: u64,
+        pools: &Sizes,
+        running: impl Iterator<Item = &'a Share>,
+    ) -> Room {
+        let mut room = Room { threads, memory, pools: pools.clone() };
+        running.for_each(|share| room.take(share));
+        room
+    }
+
+    /// Whether a task can run now. Where it cannot, what it lacks is kept for it: a task that comes later in the order does not
+    /// get it first, so that a task that needs much is not passed over for ever.
+    pub fn fits(&mut self, share: &Share) -> bool {
+        let mut fits = true;
+        if share.threads > self.threads {
+            (self.threads, fits) = (0, false);
+        }
+        if share.memory > self.memory {
+            (self.memory, fits) = (0, false);
+        }
+        for (pool, wanted) in &share.pools {
+            let left = self.pools.entry(pool.clone()).or_default();
+            if wanted > left {
+                (*left, fits) = (0, false);
+            }
+        }
+        fits
+    }
+
+    pub fn take(&mut self, share: &Share) {
+        self.threads = self.threads.saturating_sub(share.threads);
+        self.memory = self.memory.saturating_sub(share.memory);
+        for (pool, wanted) in &share.pools {
+            if let Some(left) = self.pools.get_mut(pool) {
+                *left = left.saturating_sub(*wanted);
+            }
+        }
+    }
+
+    /// Another run has the places that this task lacks: no later task of this run gets them first.
+    pub fn keep(&mut self, share: &Share) {
+        for (pool, _) in &share.pools {
+            self.pools.insert(pool.clone(), 0);
+        }
+    }
+
+    /// Whether no task at all can run beside the others.
+    pub fn is_full(&self) -> bool {
+        self.threads == 0
+    }
+}
+
+/// Takes a task's places in the pools. None when other runs hold so many that they do not suffice.
+pub fn take_places(store: &Store, share: &Share, sizes: &Sizes) -> Result<Option<Vec<Lock>>, StoreError> {
+    let mut places = Vec::new();
+    for (pool, wanted) in &share.pools {
+        let enough = places.len() + *wanted as usize;
+        for place in 0..sizes.get(pool).copied().unwrap_or(0) {
+            if places.len() == enough {
+                break;
+            }
+            places.extend(store.try_place(pool, place)?);
+        }
+        if places.len() < enough {
+            return Ok(None);
+        }
+    }
+    Ok(Some(places))
+}
+
+/// Why pools cannot have the sizes that are asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PoolError {
+    #[error("the pipeline has no pool `{pool}`{}", advice(.help))]
+    NoPool { pool: String, help: Option<String> },
+    #[error(
+        "pool `{pool}` is to have {size}, but task `{task}` takes {wanted}; give the pool more, or leave the task out"
+    )]
+    TooSmall { pool: String, size: u32, task: String, wanted: u32 },
+}
+
+fn advice(help: &Option<String>) -> String {
+    help.as_ref().map_or(String::new(), |help| format!("; {help}"))
+}
+
+/// The sizes of a pipeline's pools, with those that are `given` for this run in their place.
+pub fn sizes(graph: &Graph, selected: &[bool], given: &[(String, u32)]) -> Result<Sizes, PoolError> {
+    let mut sizes: Sizes = graph.pools.iter().cloned().collect();
+    for (pool, size) in given {
+        let Some(slot) = sizes.get_mut(pool) else {
+            let help = did_you_mean(pool, graph.pools.iter().map(|(name, _)| name.as_str()), "there are");
+            return Err(PoolError::NoPool { pool: pool.clone(), help });
+        };
+        *slot = *size;
+    }
+    for (task, _) in graph.tasks.iter().zip(selected).filter(|(_, selected)| **selected) {
+        for (pool, wanted) in &task.resources.pools {
+            let size = sizes.get(pool).copied().unwrap_or(0);
+            if *wanted > size {
+                let (pool, task, wanted) = (pool.clone(), task.id.clone(), *wanted);
+                return Err(PoolError::TooSmall { pool, size, task, wanted });
+            }
+        }
+    }
+    Ok(sizes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn share(threads: usize, gpus: u32) -> Share {
+        let pools = if gpus > 0 { vec![("gpu".to_owned(), gpus)] } else { Vec::new() };
+        Share { threads, memory: 0, pools }
+    }
+
+    #[test]
+    fn what_a_big_task_lacks_is_kept_for_it() {
+        let pools = Sizes::from([("gpu".to_owned(), 2)]);
+        let running = [share(1, 1)];
+        let mut room = Room::beside(4, 0, &pools, running.iter());
+        // It needs both places, of which one is free: the next one that needs one has to wait behind it.
+        assert!(!room.fits(&share(1, 2)));
+        assert!(!room.fits(&share(1, 1)));
+        // What needs none passes both.
+        assert!(room.fits(&share(1, 0)));
+        assert!(!room.fits(&share(4, 0)));
+        assert!(room.is_full());
+    }
+}

@@ -1,0 +1,103 @@
+//! Failed tasks that are tried again, each after its wait.
+
+use crate::pipeline::spec::resources::Retries;
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// What went wrong in an attempt.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    pub message: String,
+    pub help: Option<String>,
+    pub log: Option<PathBuf>,
+}
+
+/// A further try that is granted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Again {
+    /// Which of the retries it is, from 1.
+    pub retry: u32,
+    pub of: u32,
+    pub wait: Duration,
+}
+
+/// The tasks that wait for their next try.
+#[derive(Debug, Default)]
+pub struct Retrying {
+    /// How many retries each task has had.
+    had: HashMap<usize, u32>,
+    waiting: BTreeMap<usize, (Instant, Failure)>,
+}
+
+impl Retrying {
+    /// Lets a failed task wait for another try, if it has one left; else gives the failure back.
+    pub fn put(
+        &mut self,
+        number: usize,
+        retries: Option<&Retries>,
+        now: Instant,
+        failure: Failure,
+    ) -> Result<Again, Failure> {
+        let had = self.had.get(&number).copied().unwrap_or(0);
+        let Some(retries) = retries.filter(|retries| had < retries.times) else { return Err(failure) };
+        let again = Again { retry: had + 1, of: retries.times, wait: wait_before(retries, had + 1) };
+        self.had.insert(number, again.retry);
+        self.waiting.insert(number, (now + again.wait, failure));
+        Ok(again)
+    }
+
+    /// The tasks whose wait is over; they wait no longer.
+    pub fn due(&mut self, now: Instant) -> Vec<usize> {
+        let due = self.waiting.iter().filter(|(_, (at, _))| *at <= now).map(|(number, _)| *number);
+        let due: Vec<usize> = due.collect();
+        for number in &due {
+            self.waiting.remove(number);
+        }
+        due
+    }
+
+    /// Every task that still waits, with its last failure; none waits afterwards.
+    pub fn give_up(&mut self) -> impl Iterator<Item = (usize, Failure)> + use<> {
+        std::mem::take(&mut self.waiting).into_iter().map(|(number, (_, failure))| (number, failure))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+}
+
+/// The wait before a retry, counted from 1.
+fn wait_before(retries: &Retries, retry: u32) -> Duration {
+    let seconds = retries.wait.as_secs_f64() * retries.factor.powi(retry.saturating_sub(1) as i32);
+    // Beyond what a duration can hold it is longer than the longest in any case.
+    Duration::try_from_secs_f64(seconds).map_or(retries.longest, |wait| wait.min(retries.longest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_the_longest() {
+        let seconds = Duration::from_secs;
+        let retries = Retries { times: 500, wait: seconds(2), factor: 3.0, longest: seconds(50) };
+        let waits: Vec<Duration> = (1..=5).map(|retry| wait_before(&retries, retry)).collect();
+        assert_eq!(waits, [seconds(2), seconds(6), seconds(18), seconds(50), seconds(50)]);
+        assert_eq!(wait_before(&retries, 500), seconds(50));
+    }
+
+    #[test]
+    fn a_task_has_its_retries_and_no_more() {
+        let failure = || Failure { message: "no".into(), help: None, log: None };
+        let retries = Retries { times: 1, wait: Duration::from_secs(1), ..Retries::default() };
+        let (mut retrying, now) = (Retrying::default(), Instant::now());
+        assert!(retrying.put(7, None, now, failure()).is_err());
+        let again = Again { retry: 1, of: 1, wait: Duration::from_secs(1) };
+        assert_eq!(retrying.put(7, Some(&retries), now, failure()).ok(), Some(again));
+        assert!(retrying.due(now).is_empty());
+        assert_eq!(retrying.due(now + again.wait), [7]);
+        assert!(retrying.is_empty());
+        assert!(retrying.put(7, Some(&retries), now, failure()).is_err());
+    }
+}

@@ -1,0 +1,143 @@
+//! `store export` and `store import`: a run with everything that it stands on, as one file.
+//!
+//! An archive is a plain tar (or one behind gzip) of these members, in this order:
+//!
+//! ```text
+//! onsager.json            the header: format, version, run, pipeline, tasks with their keys, and every further member
+//!                         with its size and SHA-256
+//! pipeline.yaml           the pipeline's file, for reading, where it was still there
+//! objects/ab/cdef…        in the order of their digests, which are their names
+//! actions/ab/cdef….json   in the order of their keys
+//! manifests/ab/cdef…      the run's manifest, where it finished
+//! runs/<id>.jsonl         the run's record
+//! ```
+//!
+//! Times, owners and modes are fixed, so the same run gives the same bytes. It can be written and read as a stream. An import
+//! keeps what it reads in a working folder and hashes it; only when the last member is right do the objects, then the action
+//! records, then the run's record move into the store.
+
+use crate::store::digest::Digest;
+use crate::store::files::StoreError;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+pub(super) const FORMAT: &str = "onsager archive";
+pub(super) const VERSION: u32 = 1;
+pub(super) const HEADER: &str = "onsager.json";
+
+/// The first member.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Header {
+    pub format: String,
+    pub version: u32,
+    pub run: String,
+    pub pipeline: String,
+    pub tasks: BTreeMap<String, Digest>,
+    pub members: Vec<Member>,
+}
+
+/// A further member.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Member {
+    pub name: String,
+    pub size: u64,
+    pub digest: Digest,
+}
+
+/// Why an archive cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("`{}` is not an archive of onsager: {reason}", path.display())]
+    NotAnArchive { path: PathBuf, reason: String },
+    #[error("`{}` has version {version}, and this program reads version {VERSION}: use a newer onsager", path.display())]
+    Version { path: PathBuf, version: u32 },
+    #[error("`{}` is damaged: {reason}; nothing was imported", path.display())]
+    Damaged { path: PathBuf, reason: Fault },
+    #[error("run `{run}` has no result of `{task}`")]
+    NoTask { run: String, task: String },
+    #[error("the record of `{task}` is gone from the store: run the pipeline again, then export that run")]
+    NoRecord { task: String },
+    #[error(
+        "object {digest} of `{task}` is not in the store: run the pipeline with `--force {task}`, then export that run"
+    )]
+    NoObject { task: String, digest: Digest },
+    #[error("the store has another run named `{run}`: its record differs from the archive's")]
+    OtherRun { run: String },
+}
+
+/// What is wrong with an archive.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    #[error("member `{0}` does not have the digest that the header names")]
+    Differs(String),
+    #[error("member `{0}` is not whole")]
+    Short(String),
+    #[error("member `{0}` is missing")]
+    Missing(String),
+    #[error("member `{0}` is not in the header")]
+    Unknown(String),
+    #[error("member `{name}` is no record of a task: {message}")]
+    Record { name: String, message: String },
+    #[error("member `{name}` names object {digest}, which the archive does not have")]
+    Open { name: String, digest: Digest },
+    #[error("the tar cannot be read after member `{after}`: {source}")]
+    Tar { after: String, source: io::Error },
+}
+
+/// What was exported or imported.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Moved {
+    pub run: String,
+    pub pipeline: String,
+    /// How many.
+    pub tasks: usize,
+    /// How many.
+    pub objects: usize,
+    /// Of the objects.
+    pub bytes: u64,
+    /// Objects and records that the store did not have before.
+    pub new: usize,
+}
+
+/// `objects/ab/cdef…`.
+pub(super) fn member_name(folder: &str, digest: &Digest, ending: &str) -> String {
+    let name = digest.to_string();
+    format!("{folder}/{}/{}{ending}", &name[..2], &name[2..])
+}
+
+/// A reader that hashes what goes through.
+pub(super) struct Hashing<R> {
+    inner: R,
+    hash: Sha256,
+}
+
+impl<R: Read> Hashing<R> {
+    pub(super) fn new(inner: R) -> Hashing<R> {
+        Hashing { inner, hash: Sha256::new() }
+    }
+
+    pub(super) fn finish(self) -> Digest {
+        Digest(self.hash.finalize().into())
+    }
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.hash.update(&buffer[..n]);
+        Ok(n)
+    }
+}
+
+/// The digest that a member of this folder is named by.
+pub(super) fn digest_in(name: &str, folder: &str, ending: &str) -> Option<Digest> {
+    let rest = name.strip_prefix(folder)?.strip_prefix('/')?.strip_suffix(ending)?;
+    let (start, rest) = rest.split_once('/')?;
+    (start.len() == 2).then(|| format!("{start}{rest}").parse().ok())?
+}

@@ -1,0 +1,258 @@
+//! `store verify`: everything is read again and compared with its name.
+//!
+//! It may run beside a run. Action records are read before the objects are listed, so a record's objects are there already;
+//! files being written have temporary names. A damaged object is moved to `damaged/` and hashed once more there, so that one
+//! which a run has made anew in the meantime is put back. The results that consisted of it are forgotten: the next run makes
+//! exactly those again.
+
+use crate::store::Store;
+use crate::store::actions::Action;
+use crate::store::digest::Digest;
+use crate::store::files::{self, StoreError};
+use crate::store::inventory::{Maker, Stored};
+use crate::store::objects::{Content, Objects};
+use crate::store::stat;
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Something that is not as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(tag = "damaged", rename_all = "kebab-case")]
+pub enum Damage {
+    /// An object whose bytes are not those of its name.
+    Object {
+        #[schemars(with = "String")]
+        digest: Digest,
+        message: String,
+        made_by: Vec<Maker>,
+    },
+    /// An object that a result consists of, which is gone and was not collected.
+    Missing {
+        #[schemars(with = "String")]
+        digest: Digest,
+        made_by: Vec<Maker>,
+    },
+    /// An action record that cannot be read, or is not that of the key in its name; or a run's manifest.
+    Record { path: PathBuf },
+    /// A checkpoint whose bytes are not those of its name.
+    Checkpoint { path: PathBuf },
+    /// A copy in the view whose bytes changed though its stat data did not.
+    Copy { path: PathBuf, task: String },
+}
+
+/// What `store verify` found.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub struct Report {
+    /// How many were read again.
+    pub objects: usize,
+    /// Of the objects.
+    pub bytes: u64,
+    /// How many action records.
+    pub records: usize,
+    /// How many.
+    pub checkpoints: usize,
+    /// How many outputs in the views.
+    pub copies: usize,
+    /// How many objects of results were dropped by `store gc`.
+    pub collected: usize,
+    /// Copies in the view that somebody edited or removed: the next run restores them.
+    pub edited: Vec<PathBuf>,
+    pub damage: Vec<Damage>,
+    /// The tasks whose results are forgotten, to be made again.
+    pub forgotten: Vec<Maker>,
+}
+
+/// Checks everything; puts right what is damaged, unless it is only to be told.
+pub fn verify(store: &Store, dry_run: bool) -> Result<Report, StoreError> {
+    let _tools = if dry_run { None } else { Some(store.lock_tools()?) };
+    let records = store.all_actions()?;
+    let objects = store.all_objects()?;
+    let mut report = Report {
+        objects: objects.len(),
+        bytes: objects.iter().map(|object| object.size).sum(),
+        records: records.actions.len(),
+        ..Report::default()
+    };
+    let wrong: Vec<(Digest, String)> = objects.par_iter().filter_map(check_object).collect();
+    let closure = |action: &Action| store.closure(action.outputs.iter().map(|(_, content)| content));
+    let closures: Vec<Vec<Digest>> = records.actions.par_iter().map(closure).collect();
+    let present: HashSet<Digest> = objects.iter().map(|object| object.digest).collect();
+    let collected = store.collected()?;
+    let mut gone: BTreeSet<Digest> = BTreeSet::new();
+    let mut absent: BTreeSet<Digest> = BTreeSet::new();
+    for digest in closures.iter().flatten().filter(|digest| !present.contains(digest)) {
+        if collected.contains(digest) {
+            absent.insert(*digest)
+        } else {
+            gone.insert(*digest)
+        };
+    }
+    report.collected = absent.len();
+
+    let mut bad: HashSet<Digest> = wrong.iter().map(|(digest, _)| *digest).collect();
+    bad.extend(&gone);
+    let mut makers: BTreeMap<Digest, BTreeSet<Maker>> = BTreeMap::new();
+    let mut forget: Vec<&Action> = Vec::new();
+    for (action, closure) in records.actions.iter().zip(&closures) {
+        let maker = Maker { task: action.task.clone(), run: action.run.clone() };
+        let mut hit = false;
+        for digest in closure.iter().filter(|digest| bad.contains(digest)) {
+            makers.entry(*digest).or_default().insert(maker.clone());
+            hit = true;
+        }
+        if hit {
+            forget.push(action);
+            report.forgotten.push(maker);
+        }
+    }
+    report.forgotten.sort();
+    let mut made_by = |digest: &Digest| makers.remove(digest).unwrap_or_default().into_iter().collect();
+    for (digest, message) in &wrong {
+        let made_by = made_by(digest);
+        report.damage.push(Damage::Object { digest: *digest, message: message.clone(), made_by });
+    }
+    for digest in gone {
+        report.damage.push(Damage::Missing { digest, made_by: made_by(&digest) });
+    }
+    report.damage.extend(records.damaged.iter().map(|(_, path)| Damage::Record { path: path.clone() }));
+    let manifests = store.all_manifests()?;
+    let damaged = manifests.par_iter().filter(|(digest, path)| {
+        digest.is_none_or(|digest| Digest::of_file(path).map_or(path.exists(), |(found, _)| found != digest))
+    });
+    report.damage.par_extend(damaged.map(|(_, path)| Damage::Record { path: path.clone() }));
+    check_checkpoints(store, &mut report)?;
+    check_copies(store, &mut report)?;
+
+    if !dry_run {
+        for (digest, _) in &wrong {
+            set_aside(store, digest)?;
+        }
+        // First the view's index: what it holds untouched counts as cached without a look at the record.
+        let unreadable = records.damaged.iter().filter_map(|(key, _)| *key);
+        let keys: HashSet<Digest> = forget.iter().map(|action| action.key).chain(unreadable).collect();
+        for pipeline in store.pipelines()? {
+            let mut view = store.view(&pipeline)?;
+            let shown = view.all().filter(|shown| keys.contains(&shown.key) && !shown.outputs.is_empty());
+            let tasks: Vec<String> = shown.map(|shown| shown.task.clone()).collect();
+            view.forget(&tasks.iter().map(String::as_str).collect::<Vec<_>>())?;
+        }
+        for action in forget {
+            // While its key is locked it is being made again anyway, and its record written anew.
+            if let Some(_lock) = store.try_lock(&action.key)? {
+                store.actions().forget(&action.key)?;
+            }
+        }
+        for damage in &report.damage {
+            match damage {
+                Damage::Record { path } | Damage::Checkpoint { path } | Damage::Copy { path, .. } => {
+                    files::remove(path)?
+                }
+                Damage::Object { .. } | Damage::Missing { .. } => {}
+            }
+        }
+    }
+    Ok(report)
+}
+
+/// What is wrong with an object, if anything.
+fn check_object(object: &Stored) -> Option<(Digest, String)> {
+    match Digest::of_file(&object.path) {
+        Ok((found, _)) if found == object.digest => None,
+        Ok((found, size)) => {
+            Some((object.digest, format!("its {size} bytes have the digest {}", found.short())))
+        }
+        // One that a run has dropped since is missing, not damaged.
+        Err(_) if !object.path.exists() => None,
+        Err(error) => Some((object.digest, error.to_string())),
+    }
+}
+
+fn set_aside(store: &Store, digest: &Digest) -> Result<(), StoreError> {
+    let path = store.objects().path(digest);
+    let aside = store.root.join("damaged").join(digest.to_string());
+    files::create_folder(&store.root.join("damaged"))?;
+    match fs::rename(&path, &aside) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        moved => moved.map_err(StoreError::io("move away", &path))?,
+    }
+    if Digest::of_file(&aside).is_ok_and(|(found, _)| found == *digest) {
+        fs::rename(&aside, &path).map_err(StoreError::io("move back", &aside))?;
+    }
+    Ok(())
+}
+
+fn check_checkpoints(store: &Store, report: &mut Report) -> Result<(), StoreError> {
+    let mut found: Vec<(PathBuf, Digest)> = Vec::new();
+    for folder in files::list(&store.root.join("checkpoints"))?.iter().filter(|path| path.is_dir()) {
+        for path in files::list(folder)? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let digest = name.strip_prefix("step-").and_then(|rest| rest.split_once('-'));
+            if let Some(digest) = digest.and_then(|(_, digest)| digest.parse().ok()) {
+                found.push((path, digest));
+            }
+        }
+    }
+    report.checkpoints = found.len();
+    let damaged = found.par_iter().filter(|(path, digest)| {
+        // One that was replaced by a later one in the meantime is no damage.
+        Digest::of_file(path).map_or(path.exists(), |(found, _)| found != *digest)
+    });
+    report
+        .damage
+        .extend(damaged.map(|(path, _)| Damage::Checkpoint { path: path.clone() }).collect::<Vec<_>>());
+    Ok(())
+}
+
+/// A copy in the view, as its index has it.
+struct Copied {
+    path: PathBuf,
+    task: String,
+    content: Content,
+    signature: Digest,
+}
+
+enum Copy {
+    Same,
+    Edited,
+    Damaged,
+}
+
+fn check_copies(store: &Store, report: &mut Report) -> Result<(), StoreError> {
+    let mut copies = Vec::new();
+    for pipeline in store.pipelines()? {
+        for shown in store.view(&pipeline)?.all() {
+            copies.extend(shown.outputs.iter().map(|output| Copied {
+                path: store.artifacts().join(&output.path),
+                task: shown.task.clone(),
+                content: output.content,
+                signature: output.signature,
+            }));
+        }
+    }
+    copies.sort_by(|a, b| a.path.cmp(&b.path));
+    report.copies = copies.len();
+    let states: Vec<Copy> = copies.par_iter().map(check_copy).collect();
+    for (copied, state) in copies.into_iter().zip(states) {
+        match state {
+            Copy::Same => {}
+            Copy::Edited => report.edited.push(copied.path),
+            Copy::Damaged => report.damage.push(Damage::Copy { path: copied.path, task: copied.task }),
+        }
+    }
+    Ok(())
+}
+
+fn check_copy(copied: &Copied) -> Copy {
+    let untouched = |path: &Path| stat::signature(path).is_ok_and(|now| now == copied.signature);
+    let before = untouched(&copied.path);
+    match Objects::measure(&copied.path) {
+        Ok(content) if content == copied.content => Copy::Same,
+        // A run may be replacing it just now: then its stat data are others.
+        _ if before && untouched(&copied.path) => Copy::Damaged,
+        _ => Copy::Edited,
+    }
+}

@@ -1,0 +1,107 @@
+//! The messages between an executor and its workers: one JSON object a line.
+
+use crate::run::events::RunOutputs;
+use crate::kind::context::Item;
+use crate::store::objects::Content;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// Everything that a worker needs to compute a task; nothing of it depends on the worker's machine but the paths, which are
+/// in the store.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Assignment {
+    /// The task's place in the graph: the name that messages use.
+    pub number: usize,
+    pub task: String,
+    pub kind: String,
+    /// Of the kind's code in the coordinator, which the key holds: the worker must have the same.
+    pub fingerprint: String,
+    pub params: Value,
+    pub inputs: Vec<(String, Vec<Given>)>,
+    pub outputs: Vec<DeclaredOutput>,
+    /// The attempt's own folder; the outputs are made in `out/` below it.
+    pub work: PathBuf,
+    /// The project's root: where commands run.
+    pub root: PathBuf,
+    pub checkpoints: PathBuf,
+    pub log: PathBuf,
+    pub threads: usize,
+    /// In bytes; a task that takes more is ended.
+    pub memory: Option<u64>,
+    /// Whether a command sees nothing but what it declares.
+    pub sandbox: bool,
+}
+
+/// An artifact given to an input.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Given {
+    /// As the stage sees it; the path is where the worker puts the artifact, or that of an external file.
+    pub item: Item,
+    /// The object to put there; none for an external file.
+    pub content: Option<Content>,
+}
+
+/// An output that the task must make.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeclaredOutput {
+    pub name: String,
+    /// Relative to the attempt's `out/`.
+    pub file: String,
+    pub folder: bool,
+}
+
+/// From the executor to a worker.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ToWorker {
+    Run(Box<Assignment>),
+    /// Save a checkpoint and stop the task that is running.
+    Cancel,
+}
+
+/// From a worker to the executor.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FromWorker {
+    Progress {
+        done: u64,
+        total: u64,
+        unit: String,
+    },
+    Checkpoint {
+        step: u64,
+    },
+    Resumed {
+        step: u64,
+    },
+    /// The task runs a command, whose processes are in this group.
+    Group {
+        id: i32,
+    },
+    Ended(Outcome),
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The outputs are objects of the store.
+    Done {
+        outputs: RunOutputs,
+        seconds: f64,
+    },
+    Failed {
+        message: String,
+        help: Option<String>,
+    },
+    Interrupted,
+}
+
+/// What an executor tells the scheduler.
+#[derive(Debug)]
+pub struct Report {
+    /// The task's number.
+    pub number: usize,
+    pub message: FromWorker,
+}

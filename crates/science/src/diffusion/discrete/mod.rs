@@ -1,0 +1,30 @@
+//! Discrete time: steps t run from 1 to T and `alpha_bar(0)` is 1. Coefficients are f64 and computed once, tensors are f32.
+
+pub mod action_matching;
+pub mod ancestral;
+pub mod bound;
+pub mod bound_loss;
+pub mod bound_terms;
+pub mod chain;
+pub mod ddim;
+pub mod dpm_solver;
+#[cfg(test)]
+mod exact_denoiser;
+pub mod flow_likelihood;
+pub mod flow_matching;
+pub mod guidance;
+pub mod h_family;
+pub mod heun;
+pub mod importance;
+pub mod model;
+mod model_denoiser;
+pub mod objective;
+pub mod path_action;
+pub mod path_segment;
+pub mod refinement;
+pub mod sampler;
+#[cfg(test)]
+mod sampler_tests;
+pub mod schedule;
+#[cfg(test)]
+mod solver_tests;

@@ -1,0 +1,199 @@
+//! A trained model: its network and its schedule, in one file that says what it is.
+
+use super::action_matching::{PotentialPredictor, angle, angle_time};
+use super::objective::{Objective, Output, Predictor};
+use super::schedule::{Schedule, ScheduleKind};
+use crate::nn::error::NnError;
+use crate::nn::loss::combine;
+use crate::nn::network::{Head, Network, NetworkConfig};
+use crate::nn::operation::Conditions;
+use crate::nn::parameters::{Packed, Parameters};
+use crate::nn::potential::Potential;
+use crate::nn::raw;
+use crate::nn::weights::Weights;
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Everything about a model but its weights: the JSON in its file's metadata, under `onsager`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelConfig {
+    /// The data that it was trained on.
+    pub data: String,
+    /// The shape of one sample: [channels, height, width], or `[2]`.
+    pub shape: Vec<usize>,
+    /// The grey levels of the data, for images.
+    pub levels: Option<u32>,
+    pub network: NetworkConfig,
+    /// Whether it predicts a variance, and of how many classes it can be told.
+    #[serde(default)]
+    pub head: Head,
+    pub schedule: ScheduleKind,
+    /// T.
+    pub timesteps: usize,
+    pub objective: Objective,
+    /// Whether the data were dequantised uniformly: noise of a grey level's width added to each pixel.
+    #[serde(default)]
+    pub dequantised: bool,
+}
+
+/// A network that predicts the noise of a diffusion process, or what the noise follows from.
+#[derive(Debug)]
+pub struct Model {
+    pub config: ModelConfig,
+    pub schedule: Schedule,
+    body: Body,
+}
+
+#[derive(Debug)]
+enum Body {
+    Network(Network),
+    Potential(Potential),
+}
+
+impl Model {
+    /// The model of this description, with parameters from `p`.
+    pub fn new(config: ModelConfig, p: &mut Parameters) -> Result<Model, NnError> {
+        let body = match (config.objective.output(), &config.network) {
+            (Output::Potential, NetworkConfig::Mlp(c)) => {
+                Body::Potential(Potential::new(c, &config.shape, p)?)
+            }
+            (Output::Potential, NetworkConfig::Unet(_)) => return Err(NnError::NoSecondDerivative),
+            _ => Body::Network(Network::new(&config.network, &config.shape, config.head, p)?),
+        };
+        let schedule = Schedule::new(config.schedule, config.timesteps);
+        Ok(Model { config, schedule, body })
+    }
+
+    /// Reads a model that a `train` stage wrote.
+    pub fn load(path: &Path) -> Result<Model, NnError> {
+        let weights = Weights::load(path)?;
+        let config = serde_json::from_str(&weights.description)
+            .map_err(|source| NnError::Description { path: path.into(), source: Some(source) })?;
+        Model::with_weights(config, weights)
+    }
+
+    /// The model of this description with fixed weights.
+    pub fn with_weights(config: ModelConfig, weights: Weights) -> Result<Model, NnError> {
+        Model::new(config, &mut Parameters::from_weights(weights))
+    }
+
+    /// Its parameters.
+    pub fn packed(&self) -> &Arc<Packed> {
+        match &self.body {
+            Body::Network(network) => network.packed(),
+            Body::Potential(potential) => potential.packed(),
+        }
+    }
+
+    /// The numbers of one sample.
+    pub fn size(&self) -> usize {
+        self.config.shape.iter().product()
+    }
+
+    /// The noise ε in x = √ᾱ_t x_0 + √(1 − ᾱ_t) ε [n, d] at the steps t (1 … T) of each row, as [n, d]; with learned
+    /// variance the noise and v, [n, 2d]. `classes` are those of the rows, or none. Differentiable in x, except for a potential.
+    pub fn predict_on(&self, x: &Tensor, t: &[usize], classes: &[u32]) -> Result<Tensor, NnError> {
+        let on = |times: Vec<f32>| Conditions { times, classes: classes.to_vec(), dropout: Vec::new() };
+        let each = |f: &dyn Fn(f64) -> f64| -> Vec<f32> {
+            t.iter().map(|&t| f(self.schedule.alpha_bar(t)) as f32).collect()
+        };
+        let (a, b) = (f64::sqrt, |bar: f64| (1.0 - bar).sqrt());
+        match self.config.objective.output() {
+            Output::Noise => self.predict(x, &on(t.iter().map(|&t| self.schedule.network_time(t)).collect())),
+            // x_τ = x/(a + b) with τ = a/(a + b), where z = x_τ − τ·velocity.
+            Output::Velocity => {
+                let n = t.len();
+                let straight = combine(x, &each(&|bar| 1.0 / (a(bar) + b(bar))), x, &vec![0.0; n])?;
+                let velocity =
+                    self.predict(&straight, &on(each(&|bar| 1000.0 * a(bar) / (a(bar) + b(bar)))))?;
+                let share = each(&|bar| -a(bar) / (a(bar) + b(bar)));
+                Ok(combine(&straight, &vec![1.0; n], &velocity, &share)?)
+            }
+            // x = cos θ x_0 + sin θ ε and dx/dθ = −sin θ x_0 + cos θ ε.
+            Output::Potential => {
+                let times: Vec<f32> =
+                    t.iter().map(|&t| angle_time(angle(self.schedule.alpha_bar(t)))).collect();
+                let slope = raw::tensor(self.gradient(&raw::values(x)?, &times)?, x.shape().clone())?;
+                Ok(combine(&x.detach(), &each(&b), &slope, &each(&a))?)
+            }
+        }
+    }
+}
+
+impl Predictor for Model {
+    fn predict(&self, x: &Tensor, on: &Conditions) -> Result<Tensor, NnError> {
+        match &self.body {
+            Body::Network(network) => network.forward(x, on),
+            Body::Potential(_) => Err(NnError::NoSecondDerivative),
+        }
+    }
+}
+
+impl PotentialPredictor for Model {
+    fn rates(&self, x: &Tensor, times: &[f32], rate: f64) -> Result<Tensor, NnError> {
+        match &self.body {
+            Body::Potential(potential) => potential.rates(x, times, rate),
+            Body::Network(_) => Err(NnError::NoSecondDerivative),
+        }
+    }
+
+    fn gradient(&self, x: &[f32], times: &[f32]) -> Result<Vec<f32>, NnError> {
+        match &self.body {
+            Body::Potential(potential) => potential.gradient(x, times),
+            Body::Network(_) => Err(NnError::NoSecondDerivative),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diffusion::discrete::sampler::Denoiser;
+    use crate::nn::adamw::AdamWConfig;
+    use crate::nn::mlp::MlpConfig;
+    use crate::nn::trainer::Trainer;
+
+    /// A model read back from its file predicts the same numbers; the file's bytes are those of another
+    /// writing.
+    #[test]
+    fn file_round_trip() {
+        let config = ModelConfig {
+            data: "two points".into(),
+            shape: vec![2],
+            levels: None,
+            network: NetworkConfig::Mlp(MlpConfig {
+                width: 8,
+                layers: 2,
+                embedding: 4,
+                ..MlpConfig::default()
+            }),
+            schedule: ScheduleKind::Cosine,
+            timesteps: 10,
+            objective: Objective::default(),
+            head: Head::default(),
+            dequantised: false,
+        };
+        let mut parameters = Parameters::random(4);
+        let model = Model::new(config, &mut parameters).unwrap();
+        let packed = model.packed();
+        let moved: Vec<f32> = raw::values(packed.tensor()).unwrap().iter().map(|x| x + 0.1).collect();
+        packed.change(|to| to.copy_from_slice(&moved)).unwrap();
+        let adamw = AdamWConfig { learning_rate: 0.1, warmup: 0, weight_decay: 0.0, clip: 0.0 };
+        let trainer = Trainer::new(packed.clone(), adamw, 0.0).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let write = || {
+            let description = serde_json::to_string(&model.config).unwrap();
+            trainer.averaged(description).save(file.path()).unwrap();
+            std::fs::read(file.path()).unwrap()
+        };
+        assert!(write() == write());
+        let read = Model::load(file.path()).unwrap();
+        assert_eq!(read.config, model.config);
+        let (x, t) = ([0.5, -1.0, 2.0, 0.0], [3, 10]);
+        let noise = model.noise(&x, &t).unwrap();
+        assert!(noise.iter().all(|e| e.abs() > 1e-3));
+        assert_eq!(read.noise(&x, &t).unwrap(), noise);
+    }
+}

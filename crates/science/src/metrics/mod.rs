@@ -1,0 +1,13 @@
+//! Comparing sets of samples: distances between laws, overlap of supports, a classifier's view, and the statistics that
+//! say which differences are noise.
+
+pub mod classifier_score;
+pub mod comparison;
+pub mod features;
+pub mod frechet;
+pub mod kernel_distance;
+pub mod linalg;
+pub mod manifold;
+pub mod nearest;
+pub mod quality;
+pub mod wasserstein;

@@ -1,0 +1,3 @@
+//! Fits and their intervals.
+
+pub mod regression;

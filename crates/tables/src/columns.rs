@@ -1,0 +1,121 @@
+//! A table as named columns of values: what metrics are read from. Work in bulk is done on data frames elsewhere.
+
+use crate::error::TableError;
+use crate::expression::Expression;
+use crate::value::{Filter, Value, passes};
+use std::collections::BTreeMap;
+
+/// Named columns of equal length.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Columns(Vec<(String, Vec<Value>)>);
+
+impl Columns {
+    /// These columns, which must be equally long.
+    pub fn new(columns: Vec<(String, Vec<Value>)>) -> Columns {
+        Columns(columns)
+    }
+
+    /// The columns with their names.
+    pub fn into_inner(self) -> Vec<(String, Vec<Value>)> {
+        self.0
+    }
+
+    /// The number of rows.
+    pub fn height(&self) -> usize {
+        self.0.first().map_or(0, |(_, values)| values.len())
+    }
+
+    /// The names of the columns.
+    pub fn names(&self) -> Vec<String> {
+        self.0.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    fn find(&self, column: &str) -> Option<&[Value]> {
+        self.0.iter().find(|(name, _)| name == column).map(|(_, values)| values.as_slice())
+    }
+
+    /// The values of a column. `table` names the table in the error, for example ``input `points` ``.
+    pub fn values(&self, column: &str, table: &str) -> Result<&[Value], TableError> {
+        self.find(column).ok_or_else(|| TableError::NoColumn {
+            column: column.into(),
+            table: table.into(),
+            columns: self.names(),
+        })
+    }
+
+    /// The numbers of a column or of an expression over columns; None where a value is missing or not finite.
+    pub fn numbers(&self, expression: &str, table: &str) -> Result<Vec<Option<f64>>, TableError> {
+        let expression = match self.find(expression) {
+            Some(_) => Expression::Column(expression.into()),
+            None => Expression::parse(expression)?,
+        };
+        let mut columns = BTreeMap::new();
+        for name in expression.columns() {
+            let cells = self.values(name, table)?;
+            if let Some(Value::Text(text)) = cells.iter().find(|cell| matches!(cell, Value::Text(_))) {
+                return Err(TableError::NotANumber { column: name.into(), text: text.clone() });
+            }
+            columns.insert(name, cells);
+        }
+        let row =
+            |i: usize| expression.value(&mut |name| columns.get(name).and_then(|cells| cells[i].number()));
+        Ok((0..self.height()).map(|i| row(i).filter(|value| value.is_finite())).collect())
+    }
+
+    /// The rows that pass the filter.
+    pub fn filter(&self, filter: &Filter, table: &str) -> Result<Columns, TableError> {
+        let mut keep: Vec<usize> = (0..self.height()).collect();
+        for (column, wanted) in filter {
+            let cells = self.values(column, table)?;
+            keep.retain(|&row| passes(wanted, &cells[row]));
+        }
+        let take = |values: &Vec<Value>| keep.iter().map(|&row| values[row].clone()).collect();
+        Ok(Columns(self.0.iter().map(|(name, values)| (name.clone(), take(values))).collect()))
+    }
+
+    /// The tables one below the other, each with its labels as further columns (a column that a table has already is kept).
+    /// A column that some table lacks is empty there.
+    pub fn stack(parts: &[(Columns, Vec<(String, Value)>)]) -> Columns {
+        let mut columns: Vec<(String, Vec<Value>)> = Vec::new();
+        let mut height = 0;
+        for (part, labels) in parts {
+            let mut add = |name: &str, cells: Vec<Value>| {
+                let index = columns.iter().position(|column| column.0 == name).unwrap_or_else(|| {
+                    columns.push((name.into(), vec![Value::Null; height]));
+                    columns.len() - 1
+                });
+                columns[index].1.extend(cells);
+            };
+            for (name, label) in labels.iter().filter(|(name, _)| part.find(name).is_none()) {
+                add(name, vec![label.clone(); part.height()]);
+            }
+            for (name, values) in &part.0 {
+                add(name, values.clone());
+            }
+            height += part.height();
+            for column in &mut columns {
+                column.1.resize(height, Value::Null);
+            }
+        }
+        Columns(columns)
+    }
+
+    /// As CSV by RFC 4180, with full precision.
+    pub fn csv(&self) -> String {
+        let quote = |text: String| {
+            if text.contains([',', '"', '\n', '\r']) {
+                format!("\"{}\"", text.replace('"', "\"\""))
+            } else {
+                text
+            }
+        };
+        let mut out = self.names().into_iter().map(quote).collect::<Vec<_>>().join(",");
+        out.push('\n');
+        for row in 0..self.height() {
+            let fields: Vec<_> = self.0.iter().map(|(_, values)| quote(values[row].to_string())).collect();
+            out.push_str(&fields.join(","));
+            out.push('\n');
+        }
+        out
+    }
+}

@@ -1,0 +1,12 @@
+//! Tables of values: cells and labels, filters, expressions over columns, reading CSV and JSON, and tables for print as CSV,
+//! Markdown, LaTeX and HTML.
+
+pub mod cells;
+pub mod columns;
+pub mod error;
+pub mod expression;
+pub mod names;
+pub mod read;
+pub mod render;
+pub mod table;
+pub mod value;

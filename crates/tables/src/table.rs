@@ -1,0 +1,41 @@
+//! A table ready for print.
+
+use crate::cells::Cell;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A table ready for print.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    pub heads: Vec<Head>,
+    pub rows: Vec<Vec<Cell>>,
+    /// Emphasis of each cell, in the shape of `rows`.
+    pub marks: Vec<Vec<Mark>>,
+    pub caption: String,
+    pub label: String,
+    /// What is printed in place of a text; data files keep the text itself.
+    pub names: BTreeMap<String, String>,
+}
+
+/// The head of a column.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Head {
+    /// The name in data files.
+    pub name: String,
+    pub title: String,
+    pub unit: Option<String>,
+    /// Significant digits of plain numbers.
+    pub digits: usize,
+}
+
+/// The emphasis of a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mark {
+    #[default]
+    None,
+    /// The best of its column.
+    Best,
+    /// Its interval overlaps that of the best.
+    WithinNoise,
+}

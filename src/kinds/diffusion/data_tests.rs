@@ -1,0 +1,172 @@
+//! Runs `dataset` and `sample-quality` through the interface of every kind.
+
+use onsager_runner::kind::context::{Context, Item, Reporter};
+use onsager_runner::kind::registry::Registry;
+use onsager_runner::kind::stage::StageError;
+use onsager_science::data::dataset::Dataset;
+use onsager_science::data::toy::Toy;
+use polars::frame::DataFrame;
+use polars::prelude::{ParquetReader, SerReader};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+struct Silent;
+
+impl Reporter for Silent {
+    fn progress(&self, _: u64, _: u64, _: &str) {}
+    fn checkpoint(&self, _: u64) {}
+    fn resumed(&self, _: u64) {}
+}
+
+/// Runs a kind and returns where its outputs are.
+fn run(
+    kind: &str,
+    params: Value,
+    inputs: &[(&str, Vec<Item>)],
+    folder: &Path,
+) -> Result<BTreeMap<String, PathBuf>, StageError> {
+    let mut registry = Registry::empty();
+    registry.add::<crate::kinds::diffusion::dataset::DatasetStage>("test");
+    registry.add::<crate::kinds::diffusion::sample_quality::SampleQuality>("test");
+    let kind = registry.get(kind).ok_or("no such kind")?;
+    let parsed = kind.parse(&params)?;
+    if let Some(issue) = parsed.issues.first() {
+        return Err(format!("{}: {}", issue.field, issue.message).into());
+    }
+    std::fs::create_dir_all(folder)?;
+    let outputs: BTreeMap<String, PathBuf> =
+        parsed.outputs.iter().map(|output| (output.name.clone(), folder.join(&output.file))).collect();
+    let ctx = Context {
+        inputs: inputs.iter().map(|(name, items)| ((*name).to_owned(), items.clone())).collect(),
+        outputs: outputs.clone(),
+        checkpoints: folder.join("checkpoints"),
+        root: PathBuf::new(),
+        log: PathBuf::new(),
+        threads: 1,
+        sandbox: None,
+        cancelled: Arc::new(AtomicBool::new(false)),
+        reporter: Arc::new(Silent),
+    };
+    kind.run(&parsed.canonical, &ctx)?;
+    Ok(outputs)
+}
+
+fn item(path: &Path, labels: &[(&str, Value)]) -> Item {
+    let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    Item { path: path.into(), name: "samples.samples".to_owned(), labels }
+}
+
+fn table(path: &Path) -> Result<DataFrame, Box<dyn Error>> {
+    Ok(ParquetReader::new(File::open(path)?).finish()?)
+}
+
+#[test]
+fn dataset_writes_both_parts_and_says_what_they_are() -> Result<(), Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let params = json!({"name": "digits", "train": 100, "seed": 3});
+    let outputs = run("dataset", params.clone(), &[], &folder.path().join("a")).map_err(|e| e.to_string())?;
+    assert_eq!(Dataset::load(&outputs["train"])?.shape, [100, 1, 8, 8]);
+    assert_eq!(Dataset::load(&outputs["test"])?.shape, [297, 1, 8, 8]);
+    let info: Value = serde_json::from_str(&std::fs::read_to_string(&outputs["info"])?)?;
+    assert_eq!((&info["levels"], &info["licence"]), (&json!(17), &json!("CC BY 4.0")));
+    let again = run("dataset", params, &[], &folder.path().join("b")).map_err(|e| e.to_string())?;
+    for (name, path) in &outputs {
+        assert_eq!(std::fs::read(path)?, std::fs::read(&again[name])?, "{name}");
+    }
+    let params = json!({"name": "gaussians-25", "points": 50, "test": 20});
+    let outputs = run("dataset", params, &[], &folder.path().join("c")).map_err(|e| e.to_string())?;
+    assert_eq!(Dataset::load(&outputs["train"])?.shape, [50, 2]);
+    assert_eq!(Dataset::load(&outputs["test"])?.shape, [20, 2]);
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_given_is_refused_with_advice() -> Result<(), Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let refused = |params| run("dataset", params, &[], folder.path()).err();
+    match refused(json!({"name": "fashion-mnist"})) {
+        Some(StageError::Failed { help: Some(help), .. }) => {
+            assert!(help.contains("inputs: {folder: {file: /usr/share/datasets/fashion-mnist}}"), "{help}");
+        }
+        other => return Err(format!("{other:?}").into()),
+    }
+    let text = |params| refused(params).map(|error| error.to_string()).unwrap_or_default();
+    assert!(text(json!({"name": "digits", "train": 1501})).contains("at most 1500"));
+    assert!(text(json!({"name": "swiss-roll", "test": 3001})).contains("has 3000"));
+    assert!(text(json!({"name": "digit"})).contains("unknown variant"));
+    Ok(())
+}
+
+/// Fresh draws of the same density are near the floor and differ from each other by chance only; those of another one are
+/// far off. The outputs do not depend on the number of threads.
+#[test]
+fn sample_quality_tells_a_good_model_from_a_bad_one() -> Result<(), Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let write = |name: &str, set: Dataset| -> Result<PathBuf, Box<dyn Error>> {
+        let path = folder.path().join(name);
+        set.save(&path)?;
+        Ok(path)
+    };
+    let mut samples = Vec::new();
+    for seed in 1..=3u64 {
+        for (model, toy) in [("good", Toy::SwissRoll), ("also-good", Toy::SwissRoll), ("bad", Toy::TwoMoons)]
+        {
+            let path = write(&format!("{model}-{seed}"), toy.draw(seed, model, 200))?;
+            samples.push(item(&path, &[("model", json!(model)), ("seed", json!(seed))]));
+        }
+    }
+    let train = item(&write("train", Toy::SwissRoll.draw(0, "train", 600))?, &[]);
+    let test = item(&write("test", Toy::SwissRoll.draw(0, "test", 400))?, &[]);
+    let inputs = [("samples", samples.clone()), ("train", vec![train]), ("test", vec![test])];
+    let params = json!({"baseline": {"model": "good"}, "seed": 5});
+    let mut bytes = Vec::new();
+    for threads in [1, 2] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+        let place = folder.path().join(threads.to_string());
+        let outputs = pool
+            .install(|| run("sample-quality", params.clone(), &inputs, &place))
+            .map_err(|e| e.to_string())?;
+        bytes.push((std::fs::read(&outputs["quality"])?, std::fs::read(&outputs["summary"])?));
+    }
+    assert!(bytes[0] == bytes[1]);
+
+    let quality = table(&folder.path().join("1/quality.parquet"))?;
+    let names: Vec<&str> = quality.get_column_names().iter().map(|name| name.as_str()).collect();
+    assert_eq!(names, ["set", "model", "seed", "replicate", "features", "metric", "value", "standard_error"]);
+    let summary = table(&folder.path().join("1/summary.parquet"))?;
+    let text = |column: &str, row: usize| -> Result<Option<String>, Box<dyn Error>> {
+        Ok(summary.column(column)?.str()?.get(row).map(str::to_owned))
+    };
+    let mut seen = 0;
+    for row in 0..summary.height() {
+        if text("metric", row)?.as_deref() != Some("w2_squared") {
+            continue;
+        }
+        seen += 1;
+        let fraction = summary.column("fraction")?.f64()?.get(row).unwrap_or(f64::NAN);
+        let within = summary.column("within_noise")?.bool()?.get(row);
+        let n = summary.column("n")?.i64()?.get(row);
+        match (text("set", row)?.as_deref(), text("model", row)?.as_deref()) {
+            (Some("real"), None) => assert_eq!((fraction, n), (0.0, Some(3))),
+            (Some("noise"), None) => assert_eq!((fraction, n), (1.0, Some(5))),
+            (_, Some("good")) => assert!(fraction.abs() < 0.3 && within.is_none(), "{fraction}"),
+            (_, Some("also-good")) => assert!(fraction.abs() < 0.3 && within == Some(true), "{fraction}"),
+            (_, Some("bad")) => {
+                assert!(fraction > 0.5 && within == Some(false) && n == Some(3), "{fraction}")
+            }
+            other => return Err(format!("{other:?}").into()),
+        }
+    }
+    assert_eq!(seen, 5);
+
+    samples.push(samples[0].clone());
+    let inputs = [("samples", samples), inputs[1].clone(), inputs[2].clone()];
+    let error = run("sample-quality", json!({}), &inputs, folder.path()).err().map(|e| e.to_string());
+    assert!(error.is_some_and(|text| text.contains("same labels (model=\"good\", seed=1)")));
+    Ok(())
+}

@@ -1,0 +1,275 @@
+//! The `sample` kind.
+
+use crate::kinds::choice;
+use crate::kinds::columns::Columns;
+use onsager_runner::kind::context::Context;
+use crate::kinds::diffusion::guided_model::{Guidance, GuidedModel, Stop, differentiable, no_variance, stopped};
+use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
+use onsager_science::data::dataset::Dataset;
+use onsager_science::diffusion::discrete::ancestral::ReverseVariance;
+use onsager_science::diffusion::discrete::refinement::refine;
+use onsager_science::diffusion::discrete::sampler::{Batch, Plan, Sampler, rounded, sample, sample_paths};
+use onsager_science::nn::weights::{Weight, Weights};
+use onsager_numerics::random::Streams;
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Samples a trained model.
+pub struct Sample;
+
+/// Parameters of `sample`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// Number of samples.
+    pub count: usize,
+    /// `ancestral`, `ddim`, `heun`, `dpm-solver`, `refined` or `h-family`.
+    #[serde(deserialize_with = "choice::read")]
+    #[schemars(schema_with = "choice::schema::<Sampler>")]
+    pub sampler: Sampler,
+    /// Number of sampling steps, 1 to the model's T; T if left out.
+    pub steps: Option<usize>,
+    /// What draws samples towards their class: `none`, `classifier-free` or `classifier`.
+    #[serde(deserialize_with = "choice::read")]
+    #[schemars(schema_with = "choice::schema::<Guidance>")]
+    pub guidance: Guidance,
+    /// The classes that samples take in turn, for a conditional model or guidance by a classifier; all if left out.
+    pub classes: Option<Vec<u32>>,
+    /// Selects the random stream of each sample.
+    pub seed: u64,
+    /// Samples computed together on one thread; the result does not depend on it.
+    pub batch: usize,
+    /// Cuts the predicted clean sample to [−1, 1] at each step; for images only, and by default so.
+    pub clip_denoised: Option<bool>,
+}
+
+impl Default for Params {
+    fn default() -> Params {
+        Params {
+            count: 1000,
+            sampler: Sampler::default(),
+            steps: None,
+            guidance: Guidance::default(),
+            classes: None,
+            seed: 0,
+            batch: 16,
+            clip_denoised: None,
+        }
+    }
+}
+
+/// Samples between checkpoints.
+const CHECKPOINT_EVERY: usize = 256;
+
+impl Stage for Sample {
+    type Params = Params;
+    const KIND: &'static str = "sample";
+    const SUMMARY: &'static str = "Draws samples from a trained model: by the reverse chain, by the probability flow, or along paths of least action.";
+    const NUMERIC: bool = true;
+
+    fn inputs() -> Inputs {
+        let classifier =
+            "with `guidance: classifier`, a model of a `classifier` stage that was trained on noisy images";
+        Inputs::of(vec![
+            Input::one("model", "a model of a `train` stage"),
+            Input::one("classifier", classifier).optional(),
+        ])
+    }
+
+    fn outputs(p: &Params) -> Vec<Output> {
+        let about = "the samples, laid out as a data set, with `y` the intended classes where there are any; images are cut to [−1, 1] at the end";
+        let mut outputs = vec![Output::file("samples", "samples.safetensors", about)];
+        if matches!(p.sampler, Sampler::Refined(_)) {
+            let about = "sample, and the action of its path before and after refinement";
+            outputs.push(Output::file("actions", "actions.parquet", about));
+        }
+        outputs
+    }
+
+    fn check(p: &Params) -> Vec<Issue> {
+        let mut checks = Checks::default();
+        checks.ensure(p.count >= 1, "count", || "must be at least 1".into());
+        checks.ensure(p.batch >= 1, "batch", || "must be at least 1".into());
+        checks.ensure(p.steps != Some(0), "steps", || "must be at least 1".into());
+        check_sampler(&p.sampler, &mut checks);
+        checks.not_negative(p.guidance.scale().as_slice());
+        checks.ensure(p.classes.as_ref().is_none_or(|classes| !classes.is_empty()), "classes", || {
+            "must have one class or more".into()
+        });
+        let refined = matches!((p.sampler, p.guidance), (Sampler::Refined(_), Guidance::Classifier(_)));
+        checks.ensure(!refined, "guidance", || {
+            "must not be `classifier` with the sampler `refined`, which would need the classifier's second derivatives".into()
+        });
+        checks.0
+    }
+
+    fn run(p: &Params, ctx: &Context) -> Result<(), StageError> {
+        let guided = GuidedModel::load(ctx, p.guidance, p.classes.as_deref())?;
+        let model = &guided.model;
+        let steps = sampling_steps(p.steps, model.config.timesteps)?;
+        fits(&p.sampler, &guided)?;
+        let images = model.config.shape.len() == 3;
+        let clip = p.clip_denoised.unwrap_or(images);
+        let job = Job { p, ctx, guided: &guided, plan: p.sampler.plan(&model.schedule, steps), steps, clip };
+        let mut drawn = match ctx.latest_checkpoint()? {
+            Some(checkpoint) => Drawn::resumed(&Weights::load(&checkpoint.path)?),
+            None => Drawn::default(),
+        };
+        while drawn.x.len() < p.count * model.size() {
+            let first = drawn.x.len() / model.size();
+            let last = (first + CHECKPOINT_EVERY.max(p.batch)).min(p.count);
+            drawn.append(job.samples(first..last)?);
+            if last < p.count {
+                ctx.save_checkpoint(last as u64, |path| Ok(drawn.weights(last).save(path)?))?;
+            }
+        }
+        let Drawn { mut x, before, after } = drawn;
+        if images {
+            x.iter_mut().for_each(|x| *x = x.clamp(-1.0, 1.0));
+        }
+        let mut shape = vec![p.count];
+        shape.extend(&model.config.shape);
+        let (y, classes) = guided.classes(0..p.count).unzip();
+        let name = model.config.data.clone();
+        Dataset { x, shape, y, name, levels: model.config.levels, classes }.save(ctx.output("samples")?)?;
+        if matches!(p.sampler, Sampler::Refined(_)) {
+            let numbers = |values: &[f32]| values.iter().map(|&x| Some(f64::from(x))).collect::<Vec<_>>();
+            let mut table = Columns::default();
+            table
+                .integers("sample", (0..p.count).map(|i| Some(i as i64)))
+                .numbers("before", numbers(&before))
+                .numbers("after", numbers(&after));
+            table.write(ctx.output("actions")?)?;
+        }
+        Ok(())
+    }
+}
+
+/// Refuses settings of a sampler.
+pub fn check_sampler(sampler: &Sampler, checks: &mut Checks) {
+    if let Sampler::Ddim(d) = sampler {
+        checks.ensure((0.0..=1.0).contains(&d.eta), "sampler.ddim.eta", || {
+            format!("must be from 0 to 1, but is {}", d.eta)
+        });
+    }
+    if let Sampler::HFamily(f) = sampler {
+        checks.not_negative(&[("sampler.h-family.h", f.h)]);
+    }
+    if let Sampler::Refined(r) = sampler {
+        checks.positive(&[("sampler.refined.rate", r.rate)]);
+    }
+}
+
+/// The number of sampling steps of a model of T = `timesteps`.
+pub fn sampling_steps(wanted: Option<usize>, timesteps: usize) -> Result<usize, StageError> {
+    let steps = wanted.unwrap_or(timesteps);
+    if steps > timesteps {
+        let help = format!("give {timesteps} or less, or train with a larger `timesteps`");
+        return Err(StageError::with_help(format!("{steps} sampling steps of a model of {timesteps}"), help));
+    }
+    Ok(steps)
+}
+
+/// Refuses a sampler that the model is not fit for.
+pub fn fits(sampler: &Sampler, guided: &GuidedModel) -> Result<(), StageError> {
+    match sampler {
+        Sampler::Ancestral(a)
+            if a.variance == ReverseVariance::Learned && !guided.model.config.head.variance =>
+        {
+            Err(no_variance())
+        }
+        Sampler::Refined(_) => differentiable(&guided.model, "the sampler `refined`"),
+        _ => Ok(()),
+    }
+}
+
+/// What has been drawn.
+#[derive(Default)]
+struct Drawn {
+    x: Vec<f32>,
+    /// The actions of refined paths.
+    before: Vec<f32>,
+    after: Vec<f32>,
+}
+
+impl Drawn {
+    fn append(&mut self, other: Drawn) {
+        self.x.extend(other.x);
+        self.before.extend(other.before);
+        self.after.extend(other.after);
+    }
+
+    fn weights(&self, count: usize) -> Weights {
+        let weight =
+            |values: &[f32]| Weight { shape: vec![count, values.len() / count], values: values.to_vec() };
+        let named = [("x", &self.x), ("before", &self.before), ("after", &self.after)];
+        let tensors: BTreeMap<String, Weight> =
+            named.into_iter().map(|(name, values)| (name.to_owned(), weight(values))).collect();
+        Weights { tensors, description: "{}".into() }
+    }
+
+    fn resumed(weights: &Weights) -> Drawn {
+        let values = |name: &str| weights.tensors.get(name).map_or(Vec::new(), |w| w.values.clone());
+        Drawn { x: values("x"), before: values("before"), after: values("after") }
+    }
+}
+
+/// What all batches share.
+struct Job<'a> {
+    p: &'a Params,
+    ctx: &'a Context,
+    guided: &'a GuidedModel,
+    plan: Plan,
+    steps: usize,
+    clip: bool,
+}
+
+impl Job<'_> {
+    /// The evaluations that one sample takes, for the progress.
+    fn work(&self) -> usize {
+        match self.p.sampler {
+            Sampler::Refined(r) => self.plan.steps() + (r.iterations + 1) * (self.steps - 1),
+            _ => self.plan.steps(),
+        }
+    }
+
+    /// The samples of these indices, batch by batch on the threads granted.
+    fn samples(&self, range: Range<usize>) -> Result<Drawn, StageError> {
+        let streams = Streams::new(self.p.seed, "sampling noise");
+        let done = AtomicU64::new((range.start * self.work()) as u64);
+        let firsts: Vec<usize> = range.clone().step_by(self.p.batch).collect();
+        let batches: Vec<Drawn> = firsts
+            .into_par_iter()
+            .map(|first| {
+                let count = self.p.batch.min(range.end - first);
+                let batch = Batch { streams: &streams, first, count, size: self.guided.model.size() };
+                self.batch(batch, &done)
+            })
+            .collect::<Result<_, StageError>>()?;
+        let mut all = Drawn::default();
+        batches.into_iter().for_each(|batch| all.append(batch));
+        Ok(all)
+    }
+
+    fn batch(&self, batch: Batch<'_>, done: &AtomicU64) -> Result<Drawn, StageError> {
+        let total = (self.p.count * self.work()) as u64;
+        let step_done = || {
+            let done = done.fetch_add(batch.count as u64, Ordering::Relaxed) + batch.count as u64;
+            self.ctx.progress(done, total, "sample steps");
+            if self.ctx.cancelled() { Err(Stop::Cancelled) } else { Ok(()) }
+        };
+        let model = self.guided.batch(batch.first..batch.first + batch.count);
+        let Sampler::Refined(r) = self.p.sampler else {
+            let x = sample(&model, &self.plan, batch, self.clip, step_done).map_err(stopped)?;
+            return Ok(Drawn { x: rounded(&x), ..Drawn::default() });
+        };
+        let states = sample_paths(&model, &self.plan, batch, self.clip, step_done).map_err(stopped)?;
+        let chain = r.chain(&self.guided.model.schedule, self.steps);
+        let refined = refine(&model, &chain, states, batch.count, &r, self.clip, step_done).map_err(stopped)?;
+        Ok(Drawn { x: rounded(&refined.x), before: rounded(&refined.before), after: rounded(&refined.after) })
+    }
+}

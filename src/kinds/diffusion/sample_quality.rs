@@ -1,0 +1,433 @@
+//! `sample-quality`: sets of samples against real data, between the floor (real against real) and the ceiling (noise).
+
+use onsager_runner::kind::context::{Context, Item};
+use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
+use onsager_science::data::dataset::Dataset;
+use onsager_science::metrics::classifier_score::Probabilities;
+use onsager_science::metrics::comparison::{Measurement, Set, Summary, summarise};
+use onsager_science::metrics::features::{Features, disjoint_subsets};
+use onsager_science::metrics::quality::{Reference, SampleSet, Score, Settings, memorisation};
+use onsager_science::nn::classifier::Classifier;
+use onsager_numerics::random::Streams;
+use polars::frame::DataFrame;
+use polars::prelude::{Column, ParquetWriter};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+
+/// What the ceiling consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Noise {
+    /// Uniform: on [-1, 1] for images, on the reference's bounding box for points.
+    Uniform,
+    /// Standard normal.
+    Gaussian,
+}
+
+/// The parameters of `sample-quality`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// Items of every set that is compared, and of the reference. Left out: as many as the smallest of the sample sets, the
+    /// test items and half the training items allow.
+    pub count: Option<usize>,
+    /// At most this many disjoint subsets of every set (as many as it has items for) and of noise, 1 or more; also the
+    /// blocks from which the error of the kernel distance comes.
+    pub subsets: usize,
+    /// Neighbours of precision, recall, density and coverage, 1 or more.
+    pub k: usize,
+    /// Random directions of the sliced transport distance, 1 or more.
+    pub directions: usize,
+    /// What the ceiling consists of.
+    pub noise: Noise,
+    /// The label axes that are averaged over, and whose spread gives the intervals.
+    pub over: Vec<String>,
+    /// Labels that mark the baseline, for example `{model: ddpm}` (`null`: without this label). Every other group is
+    /// compared with the baseline's group that has the same remaining labels. Left out: no comparison.
+    pub baseline: BTreeMap<String, Value>,
+    /// The seed of subsets, noise and directions.
+    pub seed: u64,
+}
+
+impl Default for Params {
+    fn default() -> Params {
+        Params {
+            count: None,
+            subsets: 5,
+            k: 5,
+            directions: 200,
+            noise: Noise::Uniform,
+            over: vec!["seed".to_owned()],
+            baseline: BTreeMap::new(),
+            seed: 0,
+        }
+    }
+}
+
+/// The columns of the tables, which labels must not be named after.
+const COLUMNS: [&str; 17] = [
+    "set",
+    "replicate",
+    "features",
+    "metric",
+    "value",
+    "standard_error",
+    "mean",
+    "lower",
+    "upper",
+    "n",
+    "basis",
+    "fraction",
+    "difference",
+    "p_value",
+    "within_noise",
+    "baseline",
+    "count",
+];
+
+/// See [`Params`].
+pub struct SampleQuality;
+
+impl Stage for SampleQuality {
+    type Params = Params;
+    const KIND: &'static str = "sample-quality";
+    const SUMMARY: &'static str = "Compares samples with real data: distances, overlap, a classifier's view, memorisation; with floor and ceiling.";
+    const NUMERIC: bool = true;
+
+    fn inputs() -> Inputs {
+        Inputs::of(vec![
+            Input::many("samples", "sample files; their labels tell them apart"),
+            Input::one("train", "the training items: for memorisation, and for the floor"),
+            Input::one("test", "real items that no model has seen: the reference"),
+            Input::one("classifier", "a classifier whose penultimate layer gives features (images only)")
+                .optional(),
+        ])
+    }
+
+    fn outputs(_: &Params) -> Vec<Output> {
+        vec![
+            Output::file("quality", "quality.parquet", "one row per set, subset and metric"),
+            Output::file("summary", "summary.parquet", "means over seeds with 95 % intervals"),
+        ]
+    }
+
+    fn check(p: &Params) -> Vec<Issue> {
+        let mut checks = Checks::default();
+        for (field, value) in [("subsets", p.subsets), ("k", p.k), ("directions", p.directions)] {
+            checks.ensure(value >= 1, field, || "must be at least 1, but is 0".to_owned());
+        }
+        checks.ensure(p.count.is_none_or(|count| count > p.k && count >= 2), "count", || {
+            format!("must be more than `k` = {} and at least 2, but is {}", p.k, p.count.unwrap_or(0))
+        });
+        for axis in p.over.iter().filter(|axis| p.baseline.contains_key(*axis)) {
+            checks.ensure(false, "baseline", || {
+                format!("`{axis}` is averaged over (`over`), so it marks nothing")
+            });
+        }
+        checks.0
+    }
+
+    fn run(p: &Params, ctx: &Context) -> Result<(), StageError> {
+        let items = ctx.items("samples");
+        let axes = axes(items)?;
+        let position = |axis: &String| axes.iter().position(|name| name == axis);
+        let mut baseline = Vec::new();
+        for (axis, value) in &p.baseline {
+            let Some(position) = position(axis) else {
+                let help = format!("the samples have the labels {}", listed(&axes));
+                return Err(StageError::with_help(
+                    format!("`baseline` names `{axis}`, which is no label"),
+                    help,
+                ));
+            };
+            baseline.push((position, value.clone()));
+        }
+        let measurements = measure(p, ctx, items, &axes)?;
+        let over: Vec<usize> = p.over.iter().filter_map(position).collect();
+        let summaries = summarise(&measurements, &over, &baseline);
+        write_measurements(ctx.output("quality")?, &axes, &measurements)?;
+        let kept: Vec<usize> = (0..axes.len()).filter(|axis| !over.contains(axis)).collect();
+        write_summaries(ctx.output("summary")?, &axes, &kept, &summaries)
+    }
+}
+
+/// The label axes in the order of their first appearance; the labels must tell the items apart.
+fn axes(items: &[Item]) -> Result<Vec<String>, StageError> {
+    let mut axes: Vec<String> = Vec::new();
+    for (name, _) in items.iter().flat_map(|item| &item.labels) {
+        if COLUMNS.contains(&name.as_str()) {
+            let help = format!("rename the matrix axis; these names are taken: {}", COLUMNS.join(", "));
+            return Err(StageError::with_help(format!("the label `{name}` has the name of a column"), help));
+        }
+        if !axes.contains(name) {
+            axes.push(name.clone());
+        }
+    }
+    for (i, item) in items.iter().enumerate() {
+        let same = |other: &&Item| axes.iter().all(|axis| other.label(axis) == item.label(axis));
+        if let Some(other) = items[..i].iter().find(same) {
+            return Err(StageError::with_help(
+                format!("`{}` and `{}` have the same labels ({})", other.name, item.name, described(item)),
+                "give the stages a matrix axis that tells them apart, for example `model: [ddpm]`",
+            ));
+        }
+    }
+    Ok(axes)
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "(none)".to_owned() } else { names.join(", ") }
+}
+
+/// The labels of an item, for messages.
+fn described(item: &Item) -> String {
+    let labels: Vec<String> = item.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    listed(&labels)
+}
+
+/// What every set is prepared and scored with.
+struct Bench {
+    classifier: Option<Classifier>,
+    reference: Reference,
+    training: Features,
+    /// `pixels` or `points`.
+    view: &'static str,
+}
+
+fn measure(
+    p: &Params,
+    ctx: &Context,
+    items: &[Item],
+    axes: &[String],
+) -> Result<Vec<Measurement>, StageError> {
+    let train = load(ctx.input("train")?, None)?;
+    let test = load(ctx.input("test")?, Some(&train))?;
+    let samples: Vec<Dataset> =
+        items.iter().map(|item| load(item, Some(&train))).collect::<Result<_, StageError>>()?;
+    let count = count(p, &samples, &train, &test)?;
+    let classifier = match ctx.items("classifier") {
+        [item] => Some(Classifier::load(&item.path)?),
+        _ => None,
+    };
+    let parts = |of: &Dataset, purpose: &str| {
+        let mut stream = Streams::new(p.seed, purpose).stream(0);
+        disjoint_subsets(of.count(), count, p.subsets, &mut stream)
+    };
+    let view = if train.is_images() { "pixels" } else { "points" };
+    // The subsets of the test items: the first is the reference, all are controls of memorisation.
+    let unseen: Vec<Dataset> =
+        parts(&test, "quality test subsets").iter().map(|part| test.select(part)).collect();
+    let settings = Settings { k: p.k, blocks: p.subsets, directions: p.directions, seed: p.seed };
+    let reference = Reference::new(prepare(&unseen[0], view, classifier.as_ref())?, settings);
+    let training = Features::from_f32(&train.x, train.size());
+    let bench = Bench { classifier, reference, training, view };
+
+    let total = (items.len() + 2) as u64;
+    let mut done = 0;
+    let mut step = || {
+        done += 1;
+        ctx.progress(done, total, "sets");
+        if ctx.cancelled() { Err(StageError::Cancelled) } else { Ok(()) }
+    };
+    let mut rows = Vec::new();
+    let mut add = |set, labels: &[Value], replicate: usize, scores: Vec<Score>| {
+        rows.extend(scores.into_iter().map(|score| Measurement {
+            set,
+            labels: labels.to_vec(),
+            replicate: replicate as u32,
+            features: score.features,
+            metric: score.metric,
+            value: score.value,
+            error: score.error,
+        }));
+    };
+    for (item, set) in items.iter().zip(&samples) {
+        let labels: Vec<Value> =
+            axes.iter().map(|axis| item.label(axis).cloned().unwrap_or(Value::Null)).collect();
+        for (replicate, part) in parts(set, "quality sample subsets").iter().enumerate() {
+            let part = set.select(part);
+            add(Set::Generated, &labels, replicate, bench.scores(&part)?);
+            add(Set::Generated, &labels, replicate, bench.memorisation(&part));
+        }
+        step()?;
+    }
+    let labels = vec![Value::Null; axes.len()];
+    for (replicate, part) in parts(&train, "quality real subsets").iter().enumerate() {
+        add(Set::Real, &labels, replicate, bench.scores(&train.select(part))?);
+    }
+    for (replicate, part) in unseen.iter().enumerate() {
+        add(Set::Real, &labels, replicate, bench.memorisation(part));
+    }
+    step()?;
+    for replicate in 0..p.subsets {
+        let part = noise(p, replicate as u64, &unseen[0]);
+        add(Set::Noise, &labels, replicate, bench.scores(&part)?);
+        add(Set::Noise, &labels, replicate, bench.memorisation(&part));
+    }
+    step()?;
+    Ok(rows)
+}
+
+impl Bench {
+    fn scores(&self, set: &Dataset) -> Result<Vec<Score>, StageError> {
+        Ok(self.reference.scores(&prepare(set, self.view, self.classifier.as_ref())?))
+    }
+
+    fn memorisation(&self, set: &Dataset) -> Vec<Score> {
+        memorisation(self.view, &Features::from_f32(&set.x, set.size()), &self.training)
+    }
+}
+
+/// Reads items, which must be finite and have the shape of those in `like`.
+fn load(item: &Item, like: Option<&Dataset>) -> Result<Dataset, StageError> {
+    let set = Dataset::load(&item.path)?;
+    if let Some(like) = like.filter(|like| like.shape[1..] != set.shape[1..]) {
+        return Err(StageError::with_help(
+            format!(
+                "the items of `{}` ({}) have shape {:?}, but those of `train` {:?}",
+                item.name,
+                described(item),
+                &set.shape[1..],
+                &like.shape[1..]
+            ),
+            "compare samples with the data set that their model was trained on",
+        ));
+    }
+    if set.x.iter().any(|value| !value.is_finite()) {
+        return Err(StageError::with_help(
+            format!("`{}` ({}) holds values that are not finite", item.name, described(item)),
+            "the model has diverged: look at its loss curve, lower its learning rate or clip its gradients",
+        ));
+    }
+    Ok(set)
+}
+
+/// The number of items of every set.
+fn count(p: &Params, samples: &[Dataset], train: &Dataset, test: &Dataset) -> Result<usize, StageError> {
+    let smallest = samples.iter().map(Dataset::count).min().unwrap_or(usize::MAX);
+    let most = smallest.min(test.count());
+    let (count, most) = match p.count {
+        Some(count) => (count, most.min(train.count())),
+        None => (most.min(train.count() / 2), most),
+    };
+    if count > most || count <= p.k || count < 2 {
+        let holds = format!(
+            "the smallest sample set holds {smallest} items, `test` {} and `train` {}",
+            test.count(),
+            train.count()
+        );
+        let message = format!("sets of {count} items cannot be compared with `k` = {}: {holds}", p.k);
+        return Err(StageError::with_help(message, "draw more samples, or set `count` and `k` lower"));
+    }
+    Ok(count)
+}
+
+/// All representations of a set.
+fn prepare(
+    set: &Dataset,
+    view: &'static str,
+    classifier: Option<&Classifier>,
+) -> Result<SampleSet, StageError> {
+    let mut views = vec![(view, Features::from_f32(&set.x, set.size()))];
+    let mut probabilities = None;
+    if let Some(classifier) = classifier {
+        let found = classifier.evaluate(&set.x, &set.shape)?;
+        views.insert(0, ("classifier-penultimate", Features::from_f32(&found.features, found.dimension)));
+        probabilities = Some(Probabilities::from_logits(&found.logits, found.classes));
+    }
+    Ok(SampleSet { views, probabilities, intended: set.y.clone() })
+}
+
+/// Noise of the shape of `like`; with intended classes in turn where it has classes.
+fn noise(p: &Params, index: u64, like: &Dataset) -> Dataset {
+    let mut stream = Streams::new(p.seed, "quality noise").stream(index);
+    let size = like.size();
+    let bounds: Vec<(f32, f32)> = (0..size)
+        .map(|j| match like.is_images() {
+            true => (-1.0, 1.0),
+            false => like.x[j..]
+                .iter()
+                .step_by(size)
+                .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v))),
+        })
+        .collect();
+    let mut draw = |(low, high): (f32, f32)| match p.noise {
+        Noise::Uniform => low + (high - low) * stream.uniform() as f32,
+        Noise::Gaussian => stream.normal() as f32,
+    };
+    Dataset {
+        x: (0..like.count()).flat_map(|_| bounds.clone()).map(&mut draw).collect(),
+        y: like.classes.filter(|&n| n > 0).map(|n| (0..like.count() as u32).map(|i| i % n).collect()),
+        name: "noise".to_owned(),
+        ..like.clone()
+    }
+}
+
+/// A label column: whole numbers or numbers if all its labels are, else text.
+fn label_column<'a>(name: &str, values: impl Iterator<Item = &'a Value> + Clone) -> Column {
+    let known = || values.clone().filter(|value| !value.is_null());
+    if known().all(Value::is_i64) {
+        return Column::new(name.into(), values.map(Value::as_i64).collect::<Vec<_>>());
+    }
+    if known().all(Value::is_number) {
+        return Column::new(name.into(), values.map(Value::as_f64).collect::<Vec<_>>());
+    }
+    let text = |value: &Value| match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    };
+    Column::new(name.into(), values.map(text).collect::<Vec<_>>())
+}
+
+fn write_measurements(path: &Path, axes: &[String], rows: &[Measurement]) -> Result<(), StageError> {
+    let mut columns = vec![Column::new("set".into(), rows.iter().map(|m| m.set.name()).collect::<Vec<_>>())];
+    for (i, axis) in axes.iter().enumerate() {
+        columns.push(label_column(axis, rows.iter().map(|m| &m.labels[i])));
+    }
+    columns.extend([
+        Column::new("replicate".into(), rows.iter().map(|m| i64::from(m.replicate)).collect::<Vec<_>>()),
+        Column::new("features".into(), rows.iter().map(|m| m.features).collect::<Vec<_>>()),
+        Column::new("metric".into(), rows.iter().map(|m| m.metric).collect::<Vec<_>>()),
+        Column::new("value".into(), rows.iter().map(|m| m.value).collect::<Vec<_>>()),
+        Column::new("standard_error".into(), rows.iter().map(|m| m.error).collect::<Vec<_>>()),
+    ]);
+    write_table(path, rows.len(), columns)
+}
+
+fn write_summaries(path: &Path, axes: &[String], kept: &[usize], rows: &[Summary]) -> Result<(), StageError> {
+    let numbers = |name: &str, value: &dyn Fn(&Summary) -> Option<f64>| {
+        Column::new(name.into(), rows.iter().map(value).collect::<Vec<_>>())
+    };
+    let mut columns = vec![Column::new("set".into(), rows.iter().map(|s| s.set.name()).collect::<Vec<_>>())];
+    for &i in kept {
+        columns.push(label_column(&axes[i], rows.iter().map(|s| &s.labels[i])));
+    }
+    columns.extend([
+        Column::new("features".into(), rows.iter().map(|s| s.features).collect::<Vec<_>>()),
+        Column::new("metric".into(), rows.iter().map(|s| s.metric).collect::<Vec<_>>()),
+        numbers("mean", &|s| Some(s.mean)),
+        numbers("lower", &|s| s.interval.map(|interval| interval.lower)),
+        numbers("upper", &|s| s.interval.map(|interval| interval.upper)),
+        Column::new("n".into(), rows.iter().map(|s| s.n as i64).collect::<Vec<_>>()),
+        Column::new("basis".into(), rows.iter().map(|s| s.basis.name()).collect::<Vec<_>>()),
+        numbers("fraction", &|s| s.fraction),
+        numbers("difference", &|s| s.versus.map(|versus| versus.difference)),
+        numbers("p_value", &|s| s.versus.and_then(|versus| versus.p_value)),
+        Column::new(
+            "within_noise".into(),
+            rows.iter().map(|s| s.versus.and_then(|versus| versus.within_noise())).collect::<Vec<_>>(),
+        ),
+    ]);
+    write_table(path, rows.len(), columns)
+}
+
+fn write_table(path: &Path, height: usize, columns: Vec<Column>) -> Result<(), StageError> {
+    let mut table = DataFrame::new(height, columns)?;
+    ParquetWriter::new(File::create(path)?).set_parallel(false).finish(&mut table)?;
+    Ok(())
+}

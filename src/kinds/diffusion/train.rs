@@ -1,0 +1,457 @@
+//! The `train` kind.
+
+use crate::kinds::choice;
+use onsager_runner::kind::context::Context;
+use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
+use onsager_science::data::dataset::Dataset;
+use onsager_science::diffusion::discrete::importance::Importance;
+use onsager_science::diffusion::discrete::model::{Model, ModelConfig};
+use onsager_science::diffusion::discrete::objective::{Batch, Example, Objective, Output as NetworkOutput, noised};
+use onsager_science::diffusion::discrete::schedule::ScheduleKind;
+use onsager_science::nn::adamw::AdamWConfig;
+use onsager_science::nn::error::NnError;
+use onsager_science::nn::network::{Head, NetworkConfig, block_size};
+use onsager_science::nn::parameters::Parameters;
+use onsager_science::nn::raw;
+use onsager_science::nn::trainer::Trainer;
+use onsager_numerics::random::Streams;
+use polars::prelude::*;
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::fs::File;
+
+/// Trains a diffusion model.
+pub struct Train;
+
+/// Parameters of `train`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// The network that predicts the noise: `unet` for images, `mlp` for points.
+    #[serde(deserialize_with = "choice::read")]
+    #[schemars(schema_with = "choice::schema::<NetworkConfig>")]
+    pub network: NetworkConfig,
+    /// The noise schedule.
+    pub schedule: ScheduleKind,
+    /// T, the number of diffusion steps, 1 to 10,000.
+    pub timesteps: usize,
+    /// What the network is trained on: `simple`, `vlb`, `hybrid`, `path-action`, `flow-matching`, `path-weighted`, or
+    /// `action-matching` (with the network `mlp`).
+    #[serde(deserialize_with = "choice::read")]
+    #[schemars(schema_with = "choice::schema::<Objective>")]
+    pub objective: Objective,
+    /// Tells the network the class of each sample, which must be labelled.
+    pub conditional: bool,
+    /// With `conditional`, the share of the samples that are trained without their class, 0 to below 1: what classifier-free
+    /// guidance needs.
+    pub drop_class: f64,
+    /// Adds uniform noise of one grey level's width to the images, so that they have a density; for likelihoods.
+    pub dequantise: bool,
+    /// Number of optimiser steps.
+    pub steps: u64,
+    /// Samples in a step (segments of K steps with `path-action`, so a step costs K times as much).
+    pub batch: usize,
+    /// AdamW's learning rate.
+    pub learning_rate: f64,
+    /// Steps over which the learning rate grows from zero.
+    pub warmup: u64,
+    /// AdamW's decoupled weight decay.
+    pub weight_decay: f64,
+    /// Decay of the moving average of the weights, 0 to below 1; the average is the model.
+    pub ema: f64,
+    /// The gradient's norm is cut to this; 0 leaves it alone.
+    pub clip: f64,
+    /// Selects the random streams: initial weights, order of the data, noise.
+    pub seed: u64,
+    /// Steps between checkpoints.
+    pub checkpoint_every: u64,
+    /// Steps between rows of the loss table.
+    pub validate_every: u64,
+}
+
+impl Default for Params {
+    fn default() -> Params {
+        Params {
+            network: NetworkConfig::default(),
+            schedule: ScheduleKind::Linear,
+            timesteps: 200,
+            objective: Objective::default(),
+            conditional: false,
+            drop_class: 0.1,
+            dequantise: false,
+            steps: 3000,
+            batch: 64,
+            learning_rate: 2e-3,
+            warmup: 100,
+            weight_decay: 0.0,
+            ema: 0.995,
+            clip: 1.0,
+            seed: 0,
+            checkpoint_every: 500,
+            validate_every: 100,
+        }
+    }
+}
+
+/// What a checkpoint holds beside the trainer's state. Numbers are kept as the bits of their f64, which JSON keeps exactly.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct History {
+    rows: Vec<Row>,
+    /// The sums since the last row of the losses, effective shares and shifts.
+    pending: [u64; 3],
+    importance: Option<Importance>,
+}
+
+/// A row of the loss table.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Row {
+    step: u64,
+    train: u64,
+    validation: Option<u64>,
+    /// The effective share of the samples and the shift of the data, where samples are weighted.
+    weighting: Option<[u64; 2]>,
+}
+
+#[derive(Serialize)]
+struct Info<'a> {
+    data: &'a str,
+    shape: &'a [usize],
+    parameters: usize,
+    network: &'a NetworkConfig,
+    schedule: ScheduleKind,
+    timesteps: usize,
+    objective: Objective,
+    conditional: bool,
+    drop_class: f64,
+    dequantise: bool,
+    /// The kinetic action of the schedule's interpolant per number, for data of unit variance.
+    kinetic_action: f64,
+    steps: u64,
+    batch: usize,
+    learning_rate: f64,
+    warmup: u64,
+    weight_decay: f64,
+    ema: f64,
+    clip: f64,
+    seed: u64,
+}
+
+impl Stage for Train {
+    type Params = Params;
+    const KIND: &'static str = "train";
+    const SUMMARY: &'static str = "Trains a diffusion model on a data set: the usual ones (`simple`, `vlb`, `hybrid`, `flow-matching`) and the action-based \
+         ones (`path-action`, `path-weighted`, `action-matching`).";
+    const NUMERIC: bool = true;
+
+    fn inputs() -> Inputs {
+        Inputs::of(vec![
+            Input::one("data", "the data set to train on"),
+            Input::one("validation", "a data set for the validation loss").optional(),
+        ])
+    }
+
+    fn outputs(_: &Params) -> Vec<Output> {
+        vec![
+            Output::file("model", "model.safetensors", "the averaged weights, with the model's description"),
+            Output::file(
+                "loss",
+                "loss.parquet",
+                "step, train_loss (the objective, mean since the last row), validation_loss (`simple`, of the averaged \
+                 weights, fixed noise), effective_share and shift (of `path-weighted`: (Σ w)²/(n Σ w²) of a batch, and how far \
+                 the weights move the mean of x²)",
+            ),
+            Output::file("info", "info.json", "the number of parameters and the settings"),
+        ]
+    }
+
+    fn check(p: &Params) -> Vec<Issue> {
+        let mut checks = Checks::default();
+        for (field, message) in p.network.issues() {
+            checks.ensure(false, &format!("network.{field}"), || message);
+        }
+        let timesteps = p.timesteps;
+        checks.ensure((1..=10_000).contains(&timesteps), "timesteps", || {
+            format!("must be from 1 to 10000, but is {timesteps}")
+        });
+        for (field, message) in p.objective.issues(timesteps) {
+            let field = if field.is_empty() { "objective".to_owned() } else { format!("objective.{field}") };
+            checks.ensure(false, &field, || message);
+        }
+        let potential = p.objective.output() == NetworkOutput::Potential;
+        checks.ensure(!potential || matches!(p.network, NetworkConfig::Mlp(_)), "network", || {
+            "must be `mlp` for `action-matching`, which needs second derivatives".into()
+        });
+        checks.ensure(!potential || !p.conditional, "conditional", || {
+            "must be false for `action-matching`, whose potential is not told classes".into()
+        });
+        checks.ensure((0.0..1.0).contains(&p.drop_class), "drop_class", || {
+            format!("must be from 0 to below 1, but is {}", p.drop_class)
+        });
+        checks.ensure(p.steps >= 1, "steps", || "must be at least 1".into());
+        checks.ensure(p.batch >= 1, "batch", || "must be at least 1".into());
+        checks.positive(&[("learning_rate", p.learning_rate)]);
+        checks.not_negative(&[("weight_decay", p.weight_decay)]);
+        checks.ensure((0.0..1.0).contains(&p.ema), "ema", || {
+            format!("must be from 0 to below 1, but is {}", p.ema)
+        });
+        checks.ensure(p.clip >= 0.0, "clip", || format!("must be 0 or more, but is {}", p.clip));
+        checks.ensure(p.checkpoint_every >= 1, "checkpoint_every", || "must be at least 1".into());
+        checks.ensure(p.validate_every >= 1, "validate_every", || "must be at least 1".into());
+        checks.0
+    }
+
+    fn run(p: &Params, ctx: &Context) -> Result<(), StageError> {
+        let data = Dataset::load(&ctx.input("data")?.path)?;
+        if data.count() == 0 {
+            return Err("the data set is empty".into());
+        }
+        let validation = match ctx.items("validation") {
+            [] => None,
+            [item, ..] => {
+                let validation = Dataset::load(&item.path)?;
+                if validation.shape[1..] != data.shape[1..] {
+                    let (found, wanted) = (&validation.shape[1..], &data.shape[1..]);
+                    return Err(
+                        format!("`validation` has samples of shape {found:?}, `data` of {wanted:?}").into()
+                    );
+                }
+                Some(validation)
+            }
+        };
+        let head = Head { variance: p.objective.learns_variance(), classes: classes(p, &data)? };
+        if p.dequantise && data.levels.is_none() {
+            return Err("`dequantise` needs images with grey levels".into());
+        }
+        let mut parameters = Parameters::random(p.seed);
+        let config = ModelConfig {
+            data: data.name.clone(),
+            shape: data.shape[1..].to_vec(),
+            levels: data.levels,
+            network: p.network.clone(),
+            head,
+            schedule: p.schedule,
+            timesteps: p.timesteps,
+            objective: p.objective,
+            dequantised: p.dequantise,
+        };
+        let model = Model::new(config, &mut parameters)?;
+        let adamw = AdamWConfig {
+            learning_rate: p.learning_rate,
+            warmup: p.warmup,
+            weight_decay: p.weight_decay,
+            clip: p.clip,
+        };
+        let mut trainer = Trainer::new(model.packed().clone(), adamw, p.ema)?;
+        let history = fit(p, ctx, &model, &mut trainer, &data, validation.as_ref())?;
+
+        let description = serde_json::to_string(&model.config)?;
+        trainer.averaged(description).save(ctx.output("model")?)?;
+        write_losses(&history.rows, ctx)?;
+        let info = Info {
+            data: &data.name,
+            shape: &model.config.shape,
+            parameters: trainer.parameter_count(),
+            network: &p.network,
+            schedule: p.schedule,
+            timesteps: p.timesteps,
+            objective: p.objective,
+            conditional: p.conditional,
+            drop_class: p.drop_class,
+            dequantise: p.dequantise,
+            kinetic_action: model.schedule.kinetic_action(1.0),
+            steps: p.steps,
+            batch: p.batch,
+            learning_rate: p.learning_rate,
+            warmup: p.warmup,
+            weight_decay: p.weight_decay,
+            ema: p.ema,
+            clip: p.clip,
+            seed: p.seed,
+        };
+        std::fs::write(ctx.output("info")?, serde_json::to_string_pretty(&info)? + "\n")?;
+        Ok(())
+    }
+}
+
+/// The number of classes that the network is told; 0 for none.
+fn classes(p: &Params, data: &Dataset) -> Result<usize, StageError> {
+    match (p.conditional, data.classes, &data.y) {
+        (false, _, _) => Ok(0),
+        (true, Some(classes), Some(_)) => Ok(classes as usize),
+        (true, _, _) => {
+            let message =
+                format!("`conditional` needs a labelled data set, but `{}` has no labels", data.name);
+            Err(StageError::with_help(message, "set `conditional: false`, or train on labelled data"))
+        }
+    }
+}
+
+/// Trains from the latest checkpoint, or from the beginning, to the end.
+fn fit(
+    p: &Params,
+    ctx: &Context,
+    model: &Model,
+    trainer: &mut Trainer,
+    data: &Dataset,
+    validation: Option<&Dataset>,
+) -> Result<History, StageError> {
+    let mut history = History { importance: p.objective.importance(p.timesteps), ..History::default() };
+    if let Some(checkpoint) = ctx.latest_checkpoint()? {
+        history = serde_json::from_str(&trainer.resume(&checkpoint.path, checkpoint.step)?)?;
+        if let Some(importance) = &mut history.importance {
+            importance.refresh();
+        }
+    }
+    let noise = Streams::new(p.seed, "training noise");
+    // A sample can take several network evaluations; blocks hold so many fewer of them.
+    let block = (block_size(&model.config.shape, p.batch) / p.objective.evaluations()).max(1);
+    let mut order = Order::new(p.seed, data.count());
+    while trainer.step() < p.steps {
+        let first = trainer.step() * p.batch as u64;
+        let examples: Vec<Example<'_>> =
+            (0..p.batch as u64).map(|i| example(p, model, data, order.at(first + i), first + i)).collect();
+        let streams: Vec<_> = (0..p.batch as u64).map(|i| noise.stream(first + i)).collect();
+        let batch = Batch {
+            examples: &examples,
+            streams: &streams,
+            schedule: &model.schedule,
+            levels: data.levels,
+            scale: 1.0 / p.batch as f64,
+            importance: history.importance.as_ref(),
+        };
+        let loss = p.objective.batch(&batch, model);
+        let (value, gradients) = trainer.gradient(p.batch.div_ceil(block), |b| {
+            (loss.part)(b * block..(b * block + block).min(p.batch))
+        })?;
+        let weighting = loss.weighting.map(|w| [w.effective, w.shift]);
+        let terms: Vec<(usize, f64)> = loss.terms.iter().filter_map(|term| term.get().copied()).collect();
+        drop(loss);
+        if let Some(importance) = &mut history.importance {
+            importance.record(terms);
+        }
+        trainer.update(&gradients)?;
+        let step = trainer.step();
+        let [effective, shift] = weighting.unwrap_or_default();
+        for (pending, x) in history.pending.iter_mut().zip([value, effective, shift]) {
+            *pending = (f64::from_bits(*pending) + x).to_bits();
+        }
+        if step.is_multiple_of(p.validate_every) || step == p.steps {
+            let since = step - history.rows.last().map_or(0, |row| row.step);
+            let [train, effective, shift] =
+                history.pending.map(|sum| (f64::from_bits(sum) / since as f64).to_bits());
+            let validation = match validation {
+                Some(data) => Some(validation_loss(trainer, model, data)?.to_bits()),
+                None => None,
+            };
+            let weighting = weighting.map(|_| [effective, shift]);
+            history.rows.push(Row { step, train, validation, weighting });
+            history.pending = [0f64.to_bits(); 3];
+        }
+        ctx.progress(step, p.steps, "steps");
+        let cancelled = ctx.cancelled();
+        if step < p.steps && (cancelled || step.is_multiple_of(p.checkpoint_every)) {
+            let description = serde_json::to_string(&history)?;
+            ctx.save_checkpoint(step, |path| Ok(trainer.save(path, description)?))?;
+        }
+        if cancelled && step < p.steps {
+            return Err(StageError::Cancelled);
+        }
+    }
+    Ok(history)
+}
+
+/// The `index`-th sample of the data as the `position`-th of the training. What is drawn here has a stream of its own.
+fn example<'a>(p: &Params, model: &Model, data: &'a Dataset, index: usize, position: u64) -> Example<'a> {
+    let mut stream = Streams::new(p.seed, "training samples").stream(position);
+    let dropout = Some(stream.bits());
+    let classes = model.config.head.classes as u32;
+    let class = match &data.y {
+        Some(y) if classes > 0 => Some(if stream.uniform() < p.drop_class { classes } else { y[index] }),
+        _ => None,
+    };
+    let mut x0 = Cow::Borrowed(data.item(index));
+    if let (true, Some(levels)) = (p.dequantise, data.levels) {
+        let half = 1.0 / f64::from(levels.max(2) - 1);
+        x0.to_mut().iter_mut().for_each(|x| *x += (half * (2.0 * stream.uniform() - 1.0)) as f32);
+    }
+    Example { x0, class, dropout }
+}
+
+/// The order in which the data are used: a new permutation for each pass.
+struct Order {
+    streams: Streams,
+    pass: Option<u64>,
+    permutation: Vec<usize>,
+}
+
+impl Order {
+    fn new(seed: u64, count: usize) -> Order {
+        Order { streams: Streams::new(seed, "training order"), pass: None, permutation: (0..count).collect() }
+    }
+
+    /// The index of the sample used at this position, counted from the beginning of the training.
+    fn at(&mut self, position: u64) -> usize {
+        let count = self.permutation.len() as u64;
+        if self.pass != Some(position / count) {
+            self.pass = Some(position / count);
+            self.permutation = (0..count as usize).collect();
+            self.streams.stream(position / count).shuffle(&mut self.permutation);
+        }
+        self.permutation[(position % count) as usize]
+    }
+}
+
+/// The `simple` loss of the averaged weights, per number of a sample: the i-th sample at a step t in the i-th
+/// of equal parts of 1 … T and with noise that depends on i alone, so models and seeds are compared on the
+/// same draws.
+fn validation_loss(trainer: &Trainer, model: &Model, data: &Dataset) -> Result<f64, NnError> {
+    let averaged = Model::with_weights(model.config.clone(), trainer.averaged(String::new()))?;
+    let (count, size) = (data.count(), data.size());
+    let streams = Streams::new(0, "validation noise");
+    let indices: Vec<usize> = (0..count).collect();
+    let sums: Vec<f64> = indices
+        .par_chunks(block_size(&model.config.shape, count))
+        .map(|block| {
+            let draws: Vec<_> = block
+                .iter()
+                .map(|&i| {
+                    let t = 1 + i * model.config.timesteps / count;
+                    noised(data.item(i), &model.schedule, t, &mut streams.stream(i as u64))
+                })
+                .collect();
+            let x = draws.iter().flat_map(|d| d.x.iter().copied()).collect();
+            let steps: Vec<usize> = draws.iter().map(|d| d.s).collect();
+            let labels = data.y.as_ref().filter(|_| model.config.head.classes > 0);
+            let classes: Vec<u32> = labels.map_or(Vec::new(), |y| block.iter().map(|&i| y[i]).collect());
+            let x = raw::tensor(x, (block.len(), size))?;
+            let predicted = averaged.predict_on(&x, &steps, &classes)?;
+            let predicted = raw::values(&predicted.narrow(1, 0, size)?.contiguous()?)?;
+            let targets = draws.iter().flat_map(|d| &d.target);
+            Ok(predicted.iter().zip(targets).map(|(p, e)| f64::from(p - e) * f64::from(p - e)).sum())
+        })
+        .collect::<Result<_, NnError>>()?;
+    Ok(sums.iter().sum::<f64>() / (count * size).max(1) as f64)
+}
+
+fn write_losses(rows: &[Row], ctx: &Context) -> Result<(), StageError> {
+    let steps: Vec<u64> = rows.iter().map(|row| row.step).collect();
+    let train: Vec<f64> = rows.iter().map(|row| f64::from_bits(row.train)).collect();
+    let validation: Vec<Option<f64>> = rows.iter().map(|row| row.validation.map(f64::from_bits)).collect();
+    let weighting = |i: usize| -> Vec<Option<f64>> {
+        rows.iter().map(|row| row.weighting.map(|w| f64::from_bits(w[i]))).collect()
+    };
+    let mut table = df!(
+        "step" => steps,
+        "train_loss" => train,
+        "validation_loss" => validation,
+        "effective_share" => weighting(0),
+        "shift" => weighting(1),
+    )?;
+    ParquetWriter::new(File::create(ctx.output("loss")?)?)
+        .with_compression(ParquetCompression::Uncompressed)
+        .with_row_group_size(None)
+        .finish(&mut table)?;
+    Ok(())
+}

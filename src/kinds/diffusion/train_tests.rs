@@ -1,0 +1,168 @@
+//! The kinds `train`, `sample` and `classifier` from file to file.
+
+use super::builtin;
+use onsager_runner::kind::context::{Context, Item, Reporter};
+use onsager_runner::kind::stage::StageError;
+use onsager_science::data::dataset::Dataset;
+use onsager_science::nn::classifier::Classifier;
+use onsager_numerics::random::Streams;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Interrupts a stage after so many units of work, and remembers where it was resumed.
+struct Interrupter {
+    after: u64,
+    cancelled: Arc<AtomicBool>,
+    resumed: AtomicU64,
+}
+
+impl Reporter for Interrupter {
+    fn progress(&self, done: u64, _total: u64, _unit: &str) {
+        if done >= self.after {
+            self.cancelled.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn checkpoint(&self, _step: u64) {}
+
+    fn resumed(&self, step: u64) {
+        self.resumed.store(step, Ordering::Relaxed);
+    }
+}
+
+/// Runs a kind in a folder, interrupted after `after` units of work; the step from which it went on, or the
+/// error.
+pub(super) fn run(
+    kind: &str,
+    params: &Value,
+    inputs: &[(&str, &Path)],
+    folder: &Path,
+    after: u64,
+) -> Result<u64, StageError> {
+    let registry = builtin();
+    let kind = registry.get(kind).unwrap();
+    let parsed = kind.parse(params).unwrap();
+    assert!(parsed.issues.is_empty(), "{:?}", parsed.issues);
+    fs::create_dir_all(folder).unwrap();
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let interrupter =
+        Arc::new(Interrupter { after, cancelled: cancelled.clone(), resumed: AtomicU64::new(0) });
+    let item = |path: &Path| Item { path: path.to_owned(), name: "test".into(), labels: Vec::new() };
+    let context = Context {
+        inputs: inputs.iter().map(|(name, path)| ((*name).to_owned(), vec![item(path)])).collect(),
+        outputs: parsed.outputs.iter().map(|o| (o.name.clone(), folder.join(&o.file))).collect(),
+        checkpoints: folder.join("checkpoints"),
+        root: PathBuf::new(),
+        log: PathBuf::new(),
+        threads: 1,
+        sandbox: None,
+        cancelled,
+        reporter: interrupter.clone(),
+    };
+    kind.run(&parsed.canonical, &context)?;
+    Ok(interrupter.resumed.load(Ordering::Relaxed))
+}
+
+fn save(folder: &Path, name: &str, data: &Dataset) -> PathBuf {
+    let path = folder.join(name);
+    data.save(&path).unwrap();
+    path
+}
+
+/// Points on two spots.
+pub(super) fn points(folder: &Path) -> PathBuf {
+    let mut x = vec![0.0; 200];
+    Streams::new(1, "points").stream(0).fill_normal(&mut x);
+    for (i, x) in x.iter_mut().enumerate() {
+        *x = 0.1 * *x + if i % 4 < 2 { 1.0 } else { -1.0 };
+    }
+    let data = Dataset { x, shape: vec![100, 2], y: None, name: "spots".into(), levels: None, classes: None };
+    save(folder, "points.safetensors", &data)
+}
+
+/// Bright and dark images with noise, labelled.
+pub(super) fn images(folder: &Path) -> PathBuf {
+    let mut x = vec![0.0; 80 * 36];
+    Streams::new(2, "images").stream(0).fill_normal(&mut x);
+    for (i, x) in x.iter_mut().enumerate() {
+        // Class 1 is bright on the left, class 0 on the right.
+        *x = 0.2 * *x + if (i / 36 % 2 == 1) == (i % 6 < 3) { 0.5 } else { -0.5 };
+    }
+    let y = Some((0..80).map(|i| i % 2).collect());
+    let shape = vec![80, 1, 6, 6];
+    let data = Dataset { x, shape, y, name: "sides".into(), levels: Some(17), classes: Some(2) };
+    save(folder, "images.safetensors", &data)
+}
+
+/// A training that was interrupted at step 17 goes on there and ends with the bytes of one that never was.
+#[test]
+fn a_resumed_training_leaves_no_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = points(folder.path());
+    let params = json!({
+        "network": {"mlp": {"width": 16, "layers": 2, "embedding": 8}},
+        "timesteps": 20, "steps": 40, "batch": 10, "checkpoint_every": 10, "validate_every": 15,
+        "objective": {"path-action": {"k": 2, "lambda": 0.1}},
+    });
+    let inputs = [("data", data.as_path()), ("validation", data.as_path())];
+    let (whole, halved) = (folder.path().join("whole"), folder.path().join("halved"));
+    assert_eq!(run("train", &params, &inputs, &whole, u64::MAX).unwrap(), 0);
+    assert!(matches!(run("train", &params, &inputs, &halved, 17), Err(StageError::Cancelled)));
+    assert!(!halved.join("model.safetensors").exists());
+    assert_eq!(run("train", &params, &inputs, &halved, u64::MAX).unwrap(), 17);
+    for file in ["model.safetensors", "loss.parquet", "info.json"] {
+        assert!(fs::read(whole.join(file)).unwrap() == fs::read(halved.join(file)).unwrap(), "{file}");
+    }
+}
+
+/// Samples do not depend on the batch, and have the layout of a data set; too many steps are refused with
+/// advice.
+#[test]
+fn samples_of_a_model_of_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = images(folder.path());
+    let params = json!({
+        "network": {"unet": {"channels": 8, "groups": 2, "embedding": 8}}, "timesteps": 10, "steps": 3, "batch": 5,
+    });
+    run("train", &params, &[("data", &data)], folder.path(), u64::MAX).unwrap();
+    let model = folder.path().join("model.safetensors");
+    let sample = |params: Value, name: &str| {
+        let out = folder.path().join(name);
+        run("sample", &params, &[("model", &model)], &out, u64::MAX)?;
+        Ok::<_, StageError>(out.join("samples.safetensors"))
+    };
+    let a = sample(json!({"count": 7, "batch": 3, "sampler": "ancestral"}), "a").unwrap();
+    let b = sample(json!({"count": 7, "batch": 7}), "b").unwrap();
+    assert!(fs::read(&a).unwrap() == fs::read(&b).unwrap());
+    let samples = Dataset::load(&a).unwrap();
+    assert_eq!((samples.shape, samples.levels), (vec![7, 1, 6, 6], Some(17)));
+    assert!(samples.x.iter().all(|x| (-1.0..=1.0).contains(x)));
+    let ddim =
+        sample(json!({"count": 2, "steps": 4, "sampler": {"ddim": {"spacing": "trailing"}}}), "c").unwrap();
+    assert_eq!(Dataset::load(&ddim).unwrap().count(), 2);
+    let refused = sample(json!({"count": 2, "steps": 11}), "d").unwrap_err();
+    assert_eq!(refused.to_string(), "11 sampling steps of a model of 10");
+}
+
+/// Two kinds of images that differ plainly are told apart, and the features have the promised shape.
+#[test]
+fn a_classifier_learns() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = images(folder.path());
+    let params = json!({"channels": 8, "features": 6, "steps": 40, "batch": 16, "ema": 0.5});
+    run("classifier", &params, &[("train", &data), ("test", &data)], folder.path(), u64::MAX).unwrap();
+    let text = fs::read_to_string(folder.path().join("accuracy.json")).unwrap();
+    let accuracy: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&accuracy["accuracy"], &accuracy["right"]), (&json!(1.0), &json!(80)));
+    let classifier = Classifier::load(&folder.path().join("model.safetensors")).unwrap();
+    let images = Dataset::load(&data).unwrap();
+    let evaluation = classifier.evaluate(&images.x, &images.shape).unwrap();
+    assert_eq!((evaluation.features.len(), evaluation.dimension), (480, 6));
+    assert_eq!((evaluation.logits.len(), evaluation.classes), (160, 2));
+    assert_eq!(evaluation.predictions(), images.y.unwrap());
+    assert!(classifier.evaluate(&images.x, &[80, 36]).is_err());
+    assert!(Classifier::load(&data).is_err());
+}

@@ -1,0 +1,46 @@
+//! The stage kinds: thin files that join the science to the runner.
+
+pub mod choice;
+pub mod columns;
+pub mod diffusion;
+pub mod motion;
+pub mod numbers;
+pub mod report;
+pub mod rounds;
+pub mod score;
+
+use fingerprints::of;
+use onsager_runner::kind::registry::Registry;
+
+onsager_runner::fingerprints!();
+
+/// The kinds that onsager ships. A kind is one file here and one line below.
+pub fn builtin() -> Registry {
+    let mut registry = onsager_runner::builtin();
+    registry.read_parquet_with(Box::new(onsager_report::read::PolarsParquet));
+    registry.add::<diffusion::dataset::DatasetStage>(of("dataset"));
+    registry.add::<motion::random_motion::RandomMotion>(of("random-motion"));
+    registry.add::<motion::merge_shards::MergeShards>(of("merge-shards"));
+    registry.add::<motion::action_law::ActionLaw>(of("action-law"));
+    registry.add::<motion::width_extrapolation::WidthExtrapolation>(of("width-extrapolation"));
+    registry.add::<motion::langevin::Langevin>(of("langevin"));
+    registry.add::<motion::transition_paths::TransitionPaths>(of("transition-paths"));
+    registry.add::<motion::propagator::Propagator>(of("propagator"));
+    registry.add::<motion::path_entropy::PathEntropy>(of("path-entropy"));
+    registry.add::<diffusion::train::Train>(of("train"));
+    registry.add::<diffusion::sample::Sample>(of("sample"));
+    registry.add::<diffusion::sampler_law::SamplerLaw>(of("sampler-law"));
+    registry.add::<diffusion::likelihood::Likelihood>(of("likelihood"));
+    registry.add::<score::score_train::ScoreTrain>(of("score-train"));
+    registry.add::<score::exact_score::ExactScore>(of("exact-score"));
+    registry.add::<score::score_sample::ScoreSample>(of("score-sample"));
+    registry.add::<score::score_likelihood::ScoreLikelihood>(of("score-likelihood"));
+    registry.add::<score::score_density::ScoreDensity>(of("score-density"));
+    registry.add::<score::linear_score::LinearScore>(of("linear-score"));
+    registry.add::<diffusion::classifier::Classifier>(of("classifier"));
+    registry.add::<diffusion::sample_quality::SampleQuality>(of("sample-quality"));
+    registry.add::<report::figure::FigureStage>(of("figure"));
+    registry.add::<report::table::TableStage>(of("table"));
+    registry.add::<report::page::ReportStage>(of("report"));
+    registry
+}
