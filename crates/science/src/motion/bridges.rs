@@ -374,7 +374,7 @@ mod tests {
         for (tube, exact) in tubes.iter().zip(&exact) {
             assert!((bridges.narrow_neg_ln_p(tube, 0.1, ln_k) - exact).abs() < 0.02);
         }
-        let line = super::crate::stats::regression::Line::fit(&actions, &exact, None).unwrap();
+        let line = crate::stats::regression::Line::fit(&actions, &exact, None).unwrap();
         assert!((line.slope - 1.0).abs() < 0.003, "{line:?}");
         let weights = bridges.weigh(&Streams::new(2, "bridges"), 0..200_000, &tubes, 2.0);
         for (k, tube) in tubes.iter().enumerate() {
