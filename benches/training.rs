@@ -9,6 +9,7 @@ mod stock_candle;
 
 use candle_core::Tensor;
 use onsager::kernel::Level;
+use onsager::random::Streams;
 use onsager::science::nn::adamw::AdamWConfig;
 use onsager::science::nn::loss::weighted_squares;
 use onsager::science::nn::mlp::MlpConfig;
@@ -19,7 +20,6 @@ use onsager::science::nn::raw;
 use onsager::science::nn::trainer::Trainer;
 use onsager::science::nn::unet::UnetConfig;
 use onsager::science::nn::weights::Weights;
-use onsager::random::Streams;
 use rayon::prelude::*;
 use serde_json::json;
 use std::error::Error;

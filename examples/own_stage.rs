@@ -2,14 +2,14 @@
 //!
 //! `cargo run --release --example own_stage`; a second time, everything is cached.
 
-use onsager::run::events::{Event, Observer};
-use onsager::run::Options;
-use onsager::run::session;
-use onsager::run::state::TaskState;
-use onsager::pipeline::builder::{Pipeline, StageEntry};
-use onsager::random::Streams;
 use onsager::kind::context::Context;
 use onsager::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
+use onsager::pipeline::builder::{Pipeline, StageEntry};
+use onsager::random::Streams;
+use onsager::run::Options;
+use onsager::run::events::{Event, Observer};
+use onsager::run::session;
+use onsager::run::state::TaskState;
 use onsager::store::Store;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -107,7 +107,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(registry: &stages::registry::Registry) -> Result<ExitCode, Box<dyn Error>> {
+fn run(registry: &onsager::kind::registry::Registry) -> Result<ExitCode, Box<dyn Error>> {
     let folder = PathBuf::from(std::env::args_os().nth(1).unwrap_or("artifacts".into()));
     let graph = Pipeline::new("dice")
         .param("throws", 6000)

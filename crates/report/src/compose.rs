@@ -3,11 +3,11 @@
 use super::error::ReportError;
 use super::figure::{Axis, Datum, Figure, Geometry, Layer, LineStyle, MARKERS, PALETTE, Panel};
 use super::frame;
-use onsager_tables::value::Value;
 use super::plot::{AxisSpec, Columns, Frames, MarkKind, MarkSpec, NumberOrColumn, Plot};
 use super::scene::Colour;
 use onsager_numerics::statistics::{mean, mean_interval};
 use onsager_tables::error::TableError;
+use onsager_tables::value::Value;
 use polars::frame::DataFrame;
 
 impl Plot {

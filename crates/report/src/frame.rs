@@ -14,25 +14,23 @@ use std::collections::BTreeMap;
 
 /// A polars cell as a value.
 fn value_of(value: &AnyValue<'_>) -> Value {
-        match value {
-            AnyValue::Null => Value::Null,
-            AnyValue::Boolean(value) => Value::Bool(*value),
-            AnyValue::String(text) => Value::Text((*text).to_owned()),
-            AnyValue::StringOwned(text) => Value::Text(text.to_string()),
-            AnyValue::Float32(value) => Value::Number(f64::from(*value)),
-            AnyValue::Float64(value) => Value::Number(*value),
-            AnyValue::UInt8(value) => Value::Integer(i64::from(*value)),
-            AnyValue::UInt16(value) => Value::Integer(i64::from(*value)),
-            AnyValue::UInt32(value) => Value::Integer(i64::from(*value)),
-            AnyValue::UInt64(value) => {
-                i64::try_from(*value).map_or(Value::Number(*value as f64), Value::Integer)
-            }
-            AnyValue::Int8(value) => Value::Integer(i64::from(*value)),
-            AnyValue::Int16(value) => Value::Integer(i64::from(*value)),
-            AnyValue::Int32(value) => Value::Integer(i64::from(*value)),
-            AnyValue::Int64(value) => Value::Integer(*value),
-            other => Value::Text(other.to_string()),
-        }
+    match value {
+        AnyValue::Null => Value::Null,
+        AnyValue::Boolean(value) => Value::Bool(*value),
+        AnyValue::String(text) => Value::Text((*text).to_owned()),
+        AnyValue::StringOwned(text) => Value::Text(text.to_string()),
+        AnyValue::Float32(value) => Value::Number(f64::from(*value)),
+        AnyValue::Float64(value) => Value::Number(*value),
+        AnyValue::UInt8(value) => Value::Integer(i64::from(*value)),
+        AnyValue::UInt16(value) => Value::Integer(i64::from(*value)),
+        AnyValue::UInt32(value) => Value::Integer(i64::from(*value)),
+        AnyValue::UInt64(value) => i64::try_from(*value).map_or(Value::Number(*value as f64), Value::Integer),
+        AnyValue::Int8(value) => Value::Integer(i64::from(*value)),
+        AnyValue::Int16(value) => Value::Integer(i64::from(*value)),
+        AnyValue::Int32(value) => Value::Integer(i64::from(*value)),
+        AnyValue::Int64(value) => Value::Integer(*value),
+        other => Value::Text(other.to_string()),
+    }
 }
 
 /// A frame from named columns of equal length. A column of integers and numbers becomes numbers; one with a text, texts.

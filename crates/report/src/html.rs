@@ -3,9 +3,9 @@
 use super::error::ReportError;
 use super::markup::{blocks, escape, inline};
 use super::table_html;
-use onsager_tables::table::Table;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use onsager_tables::table::Table;
 use std::collections::BTreeMap;
 
 /// A page.

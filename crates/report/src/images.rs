@@ -1,9 +1,9 @@
 //! Grids of images, and scatters of points, from safetensors files with a tensor `x`.
 
 use super::error::ReportError;
-use onsager_tables::value::{Filter, Value, passes};
 use super::layout::MM;
 use super::scene::{Anchor, Colour, Pen, Picture, Scene, Shape, text_width};
+use onsager_tables::value::{Filter, Value, passes};
 use safetensors::{Dtype, SafeTensors};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

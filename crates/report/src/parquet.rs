@@ -46,10 +46,8 @@ pub fn load(path: &Path) -> Result<Table, ReportError> {
     let data = read::load(path)?;
     let spec = TableSpec::default();
     let Some(found) = presentation(path)? else { return tables::of(&data, &spec) };
-    let columns = found.heads.iter().map(|head| ColumnSpec {
-        digits: head.digits,
-        ..ColumnSpec::named(&head.name)
-    });
+    let columns =
+        found.heads.iter().map(|head| ColumnSpec { digits: head.digits, ..ColumnSpec::named(&head.name) });
     let mut table = tables::of(&data, &TableSpec { columns: columns.collect(), ..spec })?;
     table.heads = found.heads;
     if found.marks.len() == table.rows.len() {
@@ -198,8 +196,8 @@ mod tests {
             lower: None,
             upper: None,
         };
-        let error =
-            tables::of(&frame_of(QUALITY), &TableSpec { pivot: Some(p), ..TableSpec::default() }).unwrap_err();
+        let error = tables::of(&frame_of(QUALITY), &TableSpec { pivot: Some(p), ..TableSpec::default() })
+            .unwrap_err();
         assert_eq!(
             error.to_string(),
             "two rows have `model` = `ddpm`, so the cell under `fd` is not unique; add a column to `rows`, or average first"

@@ -10,10 +10,8 @@ pub fn html(table: &Table) -> String {
     let class = |i: usize| if table.numeric(i) { " class=\"n\"" } else { "" };
     let mut out = String::from("<table>\n<thead><tr>");
     for (i, head) in table.heads.iter().enumerate() {
-        let unit = head
-            .unit
-            .as_ref()
-            .map_or(String::new(), |unit| format!(" <small>({})</small>", escape(unit)));
+        let unit =
+            head.unit.as_ref().map_or(String::new(), |unit| format!(" <small>({})</small>", escape(unit)));
         out.push_str(&format!("<th scope=\"col\"{}>{}{unit}</th>", class(i), escape(&head.title)));
     }
     out.push_str("</tr></thead>\n<tbody>\n");
@@ -36,4 +34,3 @@ pub fn html(table: &Table) -> String {
     }
     out
 }
-

@@ -125,45 +125,45 @@ impl ColumnSpec {
 }
 
 /// A table of these rows.
-    pub fn of(rows: &DataFrame, spec: &TableSpec) -> Result<Table, ReportError> {
-        let mut data = frame::filter(rows, &spec.filter, "the table")?;
-        if let Some(Average { by, values }) = &spec.average {
-            data = frame::average(&data, by, values, "the table")?;
-        }
-        if let Some(p) = &spec.pivot {
-            data = pivot(&data, p)?;
-        }
-        data = frame::sort(&data, &spec.sort, "the table")?;
-        let columns = if spec.columns.is_empty() { every_column(&data) } else { spec.columns.clone() };
-        let mut table = Table {
-            heads: Vec::new(),
-            rows: vec![Vec::new(); data.height()],
-            marks: vec![Vec::new(); data.height()],
-            caption: spec.caption.clone(),
-            label: spec.label.clone(),
-            names: spec.names.clone(),
-        };
-        let compete = competitors(&data, &spec.compete)?;
-        for column in &columns {
-            let cells = column_cells(&data, column)?;
-            for ((cell, mark), (row, marks)) in cells
-                .iter()
-                .zip(ranks(&cells, column.best, &compete))
-                .zip(table.rows.iter_mut().zip(&mut table.marks))
-            {
-                row.push(cell.clone());
-                marks.push(mark);
-            }
-            let title = column.title.clone().or_else(|| spec.names.get(&column.column).cloned());
-            table.heads.push(Head {
-                name: column.column.clone(),
-                title: title.unwrap_or_else(|| column.column.replace('_', " ")),
-                unit: column.unit.clone(),
-                digits: column.digits,
-            });
-        }
-        Ok(table)
+pub fn of(rows: &DataFrame, spec: &TableSpec) -> Result<Table, ReportError> {
+    let mut data = frame::filter(rows, &spec.filter, "the table")?;
+    if let Some(Average { by, values }) = &spec.average {
+        data = frame::average(&data, by, values, "the table")?;
     }
+    if let Some(p) = &spec.pivot {
+        data = pivot(&data, p)?;
+    }
+    data = frame::sort(&data, &spec.sort, "the table")?;
+    let columns = if spec.columns.is_empty() { every_column(&data) } else { spec.columns.clone() };
+    let mut table = Table {
+        heads: Vec::new(),
+        rows: vec![Vec::new(); data.height()],
+        marks: vec![Vec::new(); data.height()],
+        caption: spec.caption.clone(),
+        label: spec.label.clone(),
+        names: spec.names.clone(),
+    };
+    let compete = competitors(&data, &spec.compete)?;
+    for column in &columns {
+        let cells = column_cells(&data, column)?;
+        for ((cell, mark), (row, marks)) in cells
+            .iter()
+            .zip(ranks(&cells, column.best, &compete))
+            .zip(table.rows.iter_mut().zip(&mut table.marks))
+        {
+            row.push(cell.clone());
+            marks.push(mark);
+        }
+        let title = column.title.clone().or_else(|| spec.names.get(&column.column).cloned());
+        table.heads.push(Head {
+            name: column.column.clone(),
+            title: title.unwrap_or_else(|| column.column.replace('_', " ")),
+            unit: column.unit.clone(),
+            digits: column.digits,
+        });
+    }
+    Ok(table)
+}
 
 /// Every column that is not an end of another's interval.
 fn every_column(data: &DataFrame) -> Vec<ColumnSpec> {
@@ -191,8 +191,7 @@ fn column_cells(data: &DataFrame, column: &ColumnSpec) -> Result<Vec<Cell>, Repo
             })
             .collect());
     }
-    if !has(name) && Expression::parse(name).is_ok_and(|e| e.columns() != [name.as_str()])
-    {
+    if !has(name) && Expression::parse(name).is_ok_and(|e| e.columns() != [name.as_str()]) {
         let cells = frame::numbers(data, name, "the table")?;
         return Ok(cells.into_iter().map(|cell| cell.map_or(Cell::Empty, Cell::Number)).collect());
     }

@@ -4,14 +4,14 @@
 //! The modules, from the user down to the bytes; each uses only those below it.
 
 pub mod cli;
-pub mod compare;
-pub mod run;
-pub mod plan;
-pub mod worker;
-pub mod pipeline;
 pub mod command;
+pub mod compare;
 pub mod kind;
+pub mod pipeline;
+pub mod plan;
+pub mod run;
 pub mod store;
+pub mod worker;
 
 crate::fingerprints!();
 

@@ -1,5 +1,6 @@
 //! The `classifier` kind.
 
+use onsager_numerics::random::{Stream, Streams};
 use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
 use onsager_science::data::dataset::Dataset;
@@ -12,7 +13,6 @@ use onsager_science::nn::operation::Conditions;
 use onsager_science::nn::parameters::Parameters;
 use onsager_science::nn::raw;
 use onsager_science::nn::trainer::Trainer;
-use onsager_numerics::random::{Stream, Streams};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

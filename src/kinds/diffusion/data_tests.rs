@@ -1,8 +1,9 @@
 //! Runs `dataset` and `sample-quality` through the interface of every kind.
 
-use onsager_runner::kind::context::{Context, Item, Reporter};
+use onsager_runner::kind::context::Item;
 use onsager_runner::kind::registry::Registry;
 use onsager_runner::kind::stage::StageError;
+use onsager_runner::kind::trial::Trial;
 use onsager_science::data::dataset::Dataset;
 use onsager_science::data::toy::Toy;
 use polars::frame::DataFrame;
@@ -12,16 +13,6 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
-struct Silent;
-
-impl Reporter for Silent {
-    fn progress(&self, _: u64, _: u64, _: &str) {}
-    fn checkpoint(&self, _: u64) {}
-    fn resumed(&self, _: u64) {}
-}
 
 /// Runs a kind and returns where its outputs are.
 fn run(
@@ -34,26 +25,9 @@ fn run(
     registry.add::<crate::kinds::diffusion::dataset::DatasetStage>("test");
     registry.add::<crate::kinds::diffusion::sample_quality::SampleQuality>("test");
     let kind = registry.get(kind).ok_or("no such kind")?;
-    let parsed = kind.parse(&params)?;
-    if let Some(issue) = parsed.issues.first() {
-        return Err(format!("{}: {}", issue.field, issue.message).into());
-    }
-    std::fs::create_dir_all(folder)?;
-    let outputs: BTreeMap<String, PathBuf> =
-        parsed.outputs.iter().map(|output| (output.name.clone(), folder.join(&output.file))).collect();
-    let ctx = Context {
-        inputs: inputs.iter().map(|(name, items)| ((*name).to_owned(), items.clone())).collect(),
-        outputs: outputs.clone(),
-        checkpoints: folder.join("checkpoints"),
-        root: PathBuf::new(),
-        log: PathBuf::new(),
-        threads: 1,
-        sandbox: None,
-        cancelled: Arc::new(AtomicBool::new(false)),
-        reporter: Arc::new(Silent),
-    };
-    kind.run(&parsed.canonical, &ctx)?;
-    Ok(outputs)
+    let each = inputs.iter().flat_map(|(name, items)| items.iter().map(move |item| (name, item)));
+    let trial = each.fold(Trial::new(folder), |trial, (name, item)| trial.input(name, item.clone()));
+    trial.run(kind, &params)
 }
 
 fn item(path: &Path, labels: &[(&str, Value)]) -> Item {

@@ -1,5 +1,6 @@
 //! `dataset`: a data set divided into a training and a test part.
 
+use onsager_numerics::random::Streams;
 use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
 use onsager_science::data::dataset::Dataset;
@@ -7,7 +8,6 @@ use onsager_science::data::idx::IdxSet;
 use onsager_science::data::source::{Source, Split};
 use onsager_science::data::toy::Toy;
 use onsager_science::data::{cifar, digits, idx};
-use onsager_numerics::random::Streams;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;

@@ -1,8 +1,8 @@
 //! The kinds `sample`, `sampler-law` and `likelihood` from file to file: every sampler, every guidance, resumed and not.
 
+use crate::kinds::diffusion::train_tests::{images, points, run};
 use crate::kinds::score::tests::{both_ways, column};
 use onsager_runner::kind::stage::StageError;
-use crate::kinds::diffusion::train_tests::{images, points, run};
 use onsager_science::data::dataset::Dataset;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};

@@ -13,4 +13,4 @@ pub mod sample_quality;
 pub mod sampler_law;
 pub mod train;
 #[cfg(test)]
-mod train_tests;
+pub(crate) mod train_tests;

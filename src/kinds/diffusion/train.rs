@@ -1,12 +1,15 @@
 //! The `train` kind.
 
 use crate::kinds::choice;
+use onsager_numerics::random::Streams;
 use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
 use onsager_science::data::dataset::Dataset;
 use onsager_science::diffusion::discrete::importance::Importance;
 use onsager_science::diffusion::discrete::model::{Model, ModelConfig};
-use onsager_science::diffusion::discrete::objective::{Batch, Example, Objective, Output as NetworkOutput, noised};
+use onsager_science::diffusion::discrete::objective::{
+    Batch, Example, Objective, Output as NetworkOutput, noised,
+};
 use onsager_science::diffusion::discrete::schedule::ScheduleKind;
 use onsager_science::nn::adamw::AdamWConfig;
 use onsager_science::nn::error::NnError;
@@ -14,7 +17,6 @@ use onsager_science::nn::network::{Head, NetworkConfig, block_size};
 use onsager_science::nn::parameters::Parameters;
 use onsager_science::nn::raw;
 use onsager_science::nn::trainer::Trainer;
-use onsager_numerics::random::Streams;
 use polars::prelude::*;
 use rayon::prelude::*;
 use schemars::JsonSchema;

@@ -1,69 +1,31 @@
 //! The kinds `train`, `sample` and `classifier` from file to file.
 
-use super::builtin;
-use onsager_runner::kind::context::{Context, Item, Reporter};
+use crate::kinds::builtin;
+use onsager_numerics::random::Streams;
 use onsager_runner::kind::stage::StageError;
+use onsager_runner::kind::trial::Trial;
 use onsager_science::data::dataset::Dataset;
 use onsager_science::nn::classifier::Classifier;
-use onsager_numerics::random::Streams;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-/// Interrupts a stage after so many units of work, and remembers where it was resumed.
-struct Interrupter {
-    after: u64,
-    cancelled: Arc<AtomicBool>,
-    resumed: AtomicU64,
-}
-
-impl Reporter for Interrupter {
-    fn progress(&self, done: u64, _total: u64, _unit: &str) {
-        if done >= self.after {
-            self.cancelled.store(true, Ordering::Relaxed);
-        }
-    }
-
-    fn checkpoint(&self, _step: u64) {}
-
-    fn resumed(&self, step: u64) {
-        self.resumed.store(step, Ordering::Relaxed);
-    }
-}
 
 /// Runs a kind in a folder, interrupted after `after` units of work; the step from which it went on, or the
 /// error.
-pub(super) fn run(
+pub(crate) fn run(
     kind: &str,
     params: &Value,
     inputs: &[(&str, &Path)],
     folder: &Path,
     after: u64,
 ) -> Result<u64, StageError> {
+    let trial = inputs.iter().fold(Trial::new(folder), |trial, (name, path)| trial.file(name, path));
+    let trial = trial.interrupted_after(after);
     let registry = builtin();
     let kind = registry.get(kind).unwrap();
-    let parsed = kind.parse(params).unwrap();
-    assert!(parsed.issues.is_empty(), "{:?}", parsed.issues);
-    fs::create_dir_all(folder).unwrap();
-    let cancelled = Arc::new(AtomicBool::new(false));
-    let interrupter =
-        Arc::new(Interrupter { after, cancelled: cancelled.clone(), resumed: AtomicU64::new(0) });
-    let item = |path: &Path| Item { path: path.to_owned(), name: "test".into(), labels: Vec::new() };
-    let context = Context {
-        inputs: inputs.iter().map(|(name, path)| ((*name).to_owned(), vec![item(path)])).collect(),
-        outputs: parsed.outputs.iter().map(|o| (o.name.clone(), folder.join(&o.file))).collect(),
-        checkpoints: folder.join("checkpoints"),
-        root: PathBuf::new(),
-        log: PathBuf::new(),
-        threads: 1,
-        sandbox: None,
-        cancelled,
-        reporter: interrupter.clone(),
-    };
-    kind.run(&parsed.canonical, &context)?;
-    Ok(interrupter.resumed.load(Ordering::Relaxed))
+    assert_eq!(kind.parse(params).unwrap().issues, []);
+    trial.run(kind, params)?;
+    Ok(trial.resumed())
 }
 
 fn save(folder: &Path, name: &str, data: &Dataset) -> PathBuf {
@@ -73,7 +35,7 @@ fn save(folder: &Path, name: &str, data: &Dataset) -> PathBuf {
 }
 
 /// Points on two spots.
-pub(super) fn points(folder: &Path) -> PathBuf {
+pub(crate) fn points(folder: &Path) -> PathBuf {
     let mut x = vec![0.0; 200];
     Streams::new(1, "points").stream(0).fill_normal(&mut x);
     for (i, x) in x.iter_mut().enumerate() {
@@ -84,7 +46,7 @@ pub(super) fn points(folder: &Path) -> PathBuf {
 }
 
 /// Bright and dark images with noise, labelled.
-pub(super) fn images(folder: &Path) -> PathBuf {
+pub(crate) fn images(folder: &Path) -> PathBuf {
     let mut x = vec![0.0; 80 * 36];
     Streams::new(2, "images").stream(0).fill_normal(&mut x);
     for (i, x) in x.iter_mut().enumerate() {

@@ -1,8 +1,8 @@
 //! `action-law`: fits −ln P = γ A + c to every ensemble of `random-motion`, and γ against 1/D over them.
 
 use crate::kinds::columns::Table;
-use onsager_runner::kind::context::{Context, Item};
 use crate::kinds::motion::law_tables::{write_fit, write_points, write_slopes};
+use onsager_runner::kind::context::{Context, Item};
 use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
 use onsager_science::motion::law::{Law, Sample, Scores, counting_variance};
 use schemars::JsonSchema;

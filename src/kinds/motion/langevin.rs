@@ -2,15 +2,15 @@
 
 use crate::kinds::choice;
 use crate::kinds::columns::Columns;
-use onsager_runner::kind::context::Context;
 use crate::kinds::motion::potential::Potential;
-use crate::kinds::rounds::in_rounds;
-use onsager_runner::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use crate::kinds::motion::tube_fit::{self, Estimates, TubeFit};
+use crate::kinds::rounds::in_rounds;
+use onsager_numerics::random::Streams;
+use onsager_runner::kind::context::Context;
+use onsager_runner::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use onsager_science::motion::langevin::{Dynamics, Langevin as Motion, Stayed};
 use onsager_science::motion::law::counting_variance;
 use onsager_science::stats::regression::wilson;
-use onsager_numerics::random::Streams;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

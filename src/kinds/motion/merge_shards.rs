@@ -1,7 +1,7 @@
 //! `merge-shards`: one ensemble of random motion from the parts in which its particles were counted.
 
-use onsager_runner::kind::context::Context;
 use crate::kinds::motion::random_motion::{Part, ensemble_outputs, estimate};
+use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Input, Inputs, Output, Stage, StageError};
 use onsager_science::motion::counting::Counts;
 use schemars::JsonSchema;

@@ -1,11 +1,11 @@
 //! The parameters of `random-motion`.
 
+use onsager_numerics::random::Streams;
 use onsager_runner::kind::stage::{Checks, Issue};
 use onsager_science::motion::action::Motion;
 use onsager_science::motion::splitting::REPEATS;
 use onsager_science::motion::systems::{System, TERMS};
 use onsager_science::motion::tubes::{AMPLITUDE, Tube};
-use onsager_numerics::random::Streams;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;

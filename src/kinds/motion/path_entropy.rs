@@ -2,15 +2,15 @@
 
 use crate::kinds::choice;
 use crate::kinds::columns::Columns;
-use onsager_runner::kind::context::Context;
 use crate::kinds::motion::potential::Potential;
 use crate::kinds::rounds::in_rounds;
+use onsager_numerics::random::Streams;
+use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use onsager_science::motion::action::Motion;
 use onsager_science::motion::least_action_path::least_action_path;
 use onsager_science::motion::path_entropy::{Cells, MaximumEntropy, entropy};
 use onsager_science::stats::regression::{Line, NORMAL_QUANTILE};
-use onsager_numerics::random::Streams;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

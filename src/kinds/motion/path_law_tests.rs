@@ -2,16 +2,15 @@
 
 use crate::kinds::columns::Table;
 use crate::kinds::motion::langevin::{self, Equation, Langevin};
-use crate::kinds::motion::tests::context;
 use crate::kinds::motion::path_entropy::{self, PathEntropy};
 use crate::kinds::motion::potential::Potential;
 use crate::kinds::motion::propagator::{self, Propagator};
-use onsager_runner::kind::stage::{Stage, StageError};
+use crate::kinds::motion::tests::context;
 use crate::kinds::motion::transition_paths::{self, TransitionPaths};
+use onsager_runner::kind::stage::{Stage, StageError};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::Ordering;
 
 /// Runs a kind in its own pool; the outputs' bytes by name.
 fn run<S: Stage>(params: &S::Params, folder: &Path, threads: usize) -> BTreeMap<String, Vec<u8>>
@@ -39,9 +38,9 @@ where
     let names: Vec<&str> = one.keys().map(String::as_str).collect();
     let (first, _) = context(&broken, &names, 2);
     assert!(matches!(S::run(params, &first), Err(StageError::Cancelled)));
-    let (second, reporter) = context(&broken, &names, u64::MAX);
+    let (second, trial) = context(&broken, &names, u64::MAX);
     S::run(params, &second).unwrap();
-    assert_eq!(reporter.resumed.load(Ordering::Relaxed), 2);
+    assert_eq!(trial.resumed(), 2);
     for (name, bytes) in &one {
         assert!(fs::read(broken.join(name)).unwrap() == *bytes, "{name}");
     }

@@ -1,8 +1,8 @@
 //! `random-motion`: random paths of a Hamiltonian system, and the probabilities of tubes around sample paths.
 
-use onsager_runner::kind::context::Context;
 use crate::kinds::motion::parameters::{Estimator, Params, Shard};
 use crate::kinds::motion::tables::{Ensemble, write_ensemble};
+use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Inputs, Issue, Output, Stage, StageError};
 use onsager_science::motion::counting::{Counter, Counts};
 use onsager_science::motion::least_action_path::least_action_path;

@@ -1,16 +1,16 @@
 //! What `random-motion` writes: the tables of tubes and of paths, and the summary.
 
 use crate::kinds::columns::Columns;
-use onsager_runner::kind::context::Context;
 use crate::kinds::motion::parameters::Params;
+use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::StageError;
 use onsager_science::motion::action::Motion;
 use onsager_science::motion::counting::{Counts, particle_path};
 use onsager_science::motion::least_action_path::LeastActionPath;
 use onsager_science::motion::quadrature::arrival_probability;
-use onsager_science::stats::regression::{student_quantile, wilson};
 use onsager_science::motion::splitting::NegLnP;
 use onsager_science::motion::tubes::Tube;
+use onsager_science::stats::regression::{student_quantile, wilson};
 use serde::Serialize;
 use std::fs;
 

@@ -1,54 +1,25 @@
 //! The kinds of random motion as a pipeline runs them.
 
-use crate::kinds::motion::action_law::{self, ActionLaw};
 use crate::kinds::columns::Table;
-use onsager_runner::kind::context::{Context, Item, Reporter};
+use crate::kinds::motion::action_law::{self, ActionLaw};
 use crate::kinds::motion::merge_shards::{self, MergeShards};
 use crate::kinds::motion::parameters::{Estimator, Params, Population, Shard, SystemName, Units};
 use crate::kinds::motion::random_motion::RandomMotion;
-use onsager_runner::kind::stage::{Stage, StageError};
 use crate::kinds::motion::width_extrapolation::{self, WidthExtrapolation};
-use std::collections::BTreeMap;
+use onsager_runner::kind::context::{Context, Item};
+use onsager_runner::kind::stage::{Stage, StageError};
+use onsager_runner::kind::trial::Trial;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::path::Path;
 
-/// Asks for an interruption once this many units are done, and remembers where the task went on.
-pub(super) struct Interrupter {
-    after: u64,
-    flag: Arc<AtomicBool>,
-    pub(super) resumed: AtomicU64,
+pub(super) fn context(folder: &Path, outputs: &[&str], after: u64) -> (Context, Trial) {
+    let trial = Trial::new(folder).threads(2).interrupted_after(after);
+    (trial.context(outputs.iter().map(|name| (*name, *name))).unwrap(), trial)
 }
 
-impl Reporter for Interrupter {
-    fn progress(&self, done: u64, _: u64, _: &str) {
-        if done >= self.after {
-            self.flag.store(true, Ordering::Relaxed);
-        }
-    }
-    fn checkpoint(&self, _: u64) {}
-    fn resumed(&self, step: u64) {
-        self.resumed.store(step, Ordering::Relaxed);
-    }
-}
-
-pub(super) fn context(folder: &Path, outputs: &[&str], after: u64) -> (Context, Arc<Interrupter>) {
-    fs::create_dir_all(folder).unwrap();
-    let flag = Arc::new(AtomicBool::new(false));
-    let reporter = Arc::new(Interrupter { after, flag: flag.clone(), resumed: AtomicU64::new(0) });
-    let context = Context {
-        inputs: BTreeMap::new(),
-        outputs: outputs.iter().map(|name| ((*name).to_owned(), folder.join(name))).collect(),
-        checkpoints: folder.join("checkpoints"),
-        root: PathBuf::new(),
-        log: PathBuf::new(),
-        threads: 2,
-        sandbox: None,
-        cancelled: flag,
-        reporter: reporter.clone(),
-    };
-    (context, reporter)
+fn fed(folder: &Path, outputs: &[&str], input: &str, items: Vec<Item>) -> Context {
+    let trial = items.into_iter().fold(Trial::new(folder).threads(2), |trial, item| trial.input(input, item));
+    trial.context(outputs.iter().map(|name| (*name, *name))).unwrap()
 }
 
 fn threads(count: usize) -> rayon::ThreadPool {
@@ -90,9 +61,9 @@ fn same_bytes_however_it_runs() {
     let broken = folder.path().join("broken");
     let (first, _) = context(&broken, &MOTION, 1);
     assert!(matches!(RandomMotion::run(&params, &first), Err(StageError::Cancelled)));
-    let (second, reporter) = context(&broken, &MOTION, u64::MAX);
+    let (second, trial) = context(&broken, &MOTION, u64::MAX);
     RandomMotion::run(&params, &second).unwrap();
-    assert!(reporter.resumed.load(Ordering::Relaxed) >= 1 << 22);
+    assert!(trial.resumed() >= 1 << 22);
     assert_eq!(bytes(&broken), one);
 
     // Splitting alone reports tubes, so this one stops among them.
@@ -101,9 +72,9 @@ fn same_bytes_however_it_runs() {
     let broken = folder.path().join("broken splitting");
     let (first, _) = context(&broken, &MOTION, 9);
     assert!(matches!(RandomMotion::run(&params, &first), Err(StageError::Cancelled)));
-    let (second, reporter) = context(&broken, &MOTION, u64::MAX);
+    let (second, trial) = context(&broken, &MOTION, u64::MAX);
     RandomMotion::run(&params, &second).unwrap();
-    assert_eq!(reporter.resumed.load(Ordering::Relaxed), 16);
+    assert_eq!(trial.resumed(), 16);
     assert_eq!(bytes(&broken), one);
 }
 
@@ -120,8 +91,7 @@ fn shards(params: &Params, of: u64, folder: &Path) -> Vec<Item> {
 }
 
 fn merge(items: Vec<Item>, folder: &Path, count: usize) -> Result<Vec<Vec<u8>>, StageError> {
-    let (mut merging, _) = context(folder, &MOTION, u64::MAX);
-    merging.inputs.insert("shards".to_owned(), items);
+    let merging = fed(folder, &MOTION, "shards", items);
     threads(count).install(|| MergeShards::run(&merge_shards::Params {}, &merging))?;
     Ok(bytes(folder))
 }
@@ -187,8 +157,7 @@ fn widths_are_extrapolated_from_end_to_end() {
             items.push(Item { path: out.join("tubes"), name, labels });
         }
     }
-    let (mut widths, _) = context(&folder.path().join("widths"), &["gamma", "fit", "tubes"], u64::MAX);
-    widths.inputs.insert("tubes".to_owned(), items);
+    let widths = fed(&folder.path().join("widths"), &["gamma", "fit", "tubes"], "tubes", items);
     WidthExtrapolation::run(&width_extrapolation::Params {}, &widths).unwrap();
 
     let table = |name: &str| Table::read(widths.output(name).unwrap(), name).unwrap();
@@ -220,7 +189,6 @@ fn widths_are_extrapolated_from_end_to_end() {
 fn the_law_from_end_to_end() {
     let folder = tempfile::tempdir().unwrap();
     for units in [Units::Dimensionless, Units::Water1um] {
-        let (mut law, _) = context(&folder.path().join("law"), &["fit", "points", "slopes"], u64::MAX);
         let mut items = Vec::new();
         for system in [SystemName::Free, SystemName::Harmonic] {
             for diffusion in [0.5, 2.0] {
@@ -241,7 +209,7 @@ fn the_law_from_end_to_end() {
                 items.push(Item { path: out.join("tubes"), name, labels });
             }
         }
-        law.inputs.insert("tubes".to_owned(), items);
+        let law = fed(&folder.path().join("law"), &["fit", "points", "slopes"], "tubes", items);
         ActionLaw::run(&action_law::Params::default(), &law).unwrap();
 
         let table = |name: &str| Table::read(law.output(name).unwrap(), name).unwrap();

@@ -2,15 +2,15 @@
 
 use crate::kinds::choice;
 use crate::kinds::columns::Columns;
-use onsager_runner::kind::context::Context;
 use crate::kinds::motion::potential::Potential;
 use crate::kinds::rounds::in_rounds;
+use onsager_numerics::random::Streams;
+use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use onsager_science::motion::onsager_machlup::{ClosedForm, Instanton, OnsagerMachlup};
 use onsager_science::motion::polynomial::{Curve, Polynomial};
-use onsager_science::stats::regression::NORMAL_QUANTILE;
 use onsager_science::motion::transition::{Mean, PIECE, Sums, Transition};
-use onsager_numerics::random::Streams;
+use onsager_science::stats::regression::NORMAL_QUANTILE;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,12 +1,12 @@
 //! The stage kind `figure`: a figure of columns, or a grid of images, as SVG and PNG.
 
-use onsager_runner::kind::context::{Context, Item};
-use onsager_runner::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use onsager_report::frame;
-use onsager_tables::value::Value;
 use onsager_report::images::{self, Samples};
 use onsager_report::plot::{Frames, MarkKind, Plot};
 use onsager_report::read;
+use onsager_runner::kind::context::{Context, Item};
+use onsager_runner::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
+use onsager_tables::value::Value;
 use polars::frame::DataFrame;
 use std::fs;
 

@@ -1,12 +1,12 @@
 //! The stage kind `report`: one self-contained HTML page of figures, tables and text.
 
-use onsager_runner::kind::context::{Context, Item};
 use crate::kinds::report::figure::{labels, required};
-use onsager_runner::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use onsager_report::error::ReportError;
-use onsager_tables::value::coordinates;
 use onsager_report::html::{Block, Image, Page, Section};
 use onsager_report::parquet;
+use onsager_runner::kind::context::{Context, Item};
+use onsager_runner::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
+use onsager_tables::value::coordinates;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -168,20 +168,9 @@ fn item_name(item: &Item) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use onsager_runner::kind::context::Reporter;
     use onsager_runner::kind::registry::Registry;
-    use std::collections::BTreeMap;
+    use onsager_runner::kind::trial::Trial;
     use std::path::{Path, PathBuf};
-    use std::sync::Arc;
-    use std::sync::atomic::AtomicBool;
-
-    struct Silent;
-
-    impl Reporter for Silent {
-        fn progress(&self, _: u64, _: u64, _: &str) {}
-        fn checkpoint(&self, _: u64) {}
-        fn resumed(&self, _: u64) {}
-    }
 
     /// Runs a kind on `inputs` (name, file, label) in `folder`, as a pipeline would.
     fn run(
@@ -195,31 +184,12 @@ mod tests {
         registry.add::<crate::kinds::report::table::TableStage>("test");
         registry.add::<ReportStage>("test");
         let kind = registry.get(kind).unwrap();
-        let parsed = kind.parse(&serde_yaml::from_str(params).unwrap()).unwrap();
-        assert_eq!(parsed.issues, []);
-        let mut given: BTreeMap<String, Vec<Item>> = BTreeMap::new();
+        let mut trial = Trial::new(folder);
         for (name, path, system) in inputs {
             let labels = system.map(|system| ("system".to_owned(), system.into())).into_iter().collect();
-            given.entry((*name).into()).or_default().push(Item {
-                path: path.clone(),
-                name: format!("stage.{name}"),
-                labels,
-            });
+            trial = trial.input(name, Item { path: path.clone(), name: format!("stage.{name}"), labels });
         }
-        let outputs =
-            parsed.outputs.iter().map(|output| (output.name.clone(), folder.join(&output.file))).collect();
-        let ctx = Context {
-            inputs: given,
-            outputs,
-            checkpoints: folder.join("checkpoints"),
-            root: PathBuf::new(),
-            log: PathBuf::new(),
-            threads: 1,
-            sandbox: None,
-            cancelled: Arc::new(AtomicBool::new(false)),
-            reporter: Arc::new(Silent),
-        };
-        kind.run(&parsed.canonical, &ctx)
+        trial.run(kind, &serde_yaml::from_str(params).unwrap()).map(drop)
     }
 
     const FIGURE: &str = r#"

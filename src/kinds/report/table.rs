@@ -1,11 +1,11 @@
 //! The stage kind `table`: a table for print from the rows of its inputs.
 
-use onsager_runner::kind::context::Context;
 use crate::kinds::report::figure::{joined, required};
-use onsager_runner::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use onsager_report::frame;
 use onsager_report::parquet;
 use onsager_report::tables::{self, TableSpec};
+use onsager_runner::kind::context::Context;
+use onsager_runner::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use std::fs;
 
 /// Writes a table as Parquet, CSV, Markdown and LaTeX.

@@ -1,15 +1,15 @@
 //! The `exact-score` kind.
 
 use crate::kinds::choice;
-use onsager_runner::kind::context::Context;
 use crate::kinds::score::score_train::sde_issues;
+use onsager_numerics::random::Streams;
+use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use onsager_science::data::dataset::Dataset;
 use onsager_science::data::toy::GaussianMixture;
 use onsager_science::diffusion::continuous::score_model::{ScoreConfig, ScoreModel, Source, Spot, mixture};
 use onsager_science::diffusion::continuous::sde::Sde;
 use onsager_science::nn::error::NnError;
-use onsager_numerics::random::Streams;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -2,8 +2,9 @@
 
 use crate::kinds::choice;
 use crate::kinds::columns::Columns;
-use onsager_runner::kind::context::Context;
 use crate::kinds::score::score_train::sde_issues;
+use onsager_numerics::random::Streams;
+use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use onsager_science::diffusion::continuous::linear_control::LinearControl;
 use onsager_science::diffusion::continuous::mixture::{Mixture, MixtureScore};
@@ -12,7 +13,6 @@ use onsager_science::diffusion::continuous::reverse::{Reverse, Scheme};
 use onsager_science::diffusion::continuous::sde::{Sde, Simple};
 use onsager_science::diffusion::continuous::time_spacing::TimeSpacing;
 use onsager_science::diffusion::continuous::wkb::likelihoods;
-use onsager_numerics::random::Streams;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

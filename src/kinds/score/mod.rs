@@ -7,4 +7,4 @@ pub mod score_likelihood;
 pub mod score_sample;
 pub mod score_train;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

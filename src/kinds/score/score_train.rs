@@ -2,6 +2,7 @@
 
 use crate::kinds::choice;
 use crate::kinds::columns::Columns;
+use onsager_numerics::random::Streams;
 use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
 use onsager_science::data::dataset::Dataset;
@@ -10,7 +11,6 @@ use onsager_science::diffusion::continuous::score_model::{ScoreConfig, ScoreMode
 use onsager_science::diffusion::continuous::sde::Sde;
 use onsager_science::nn::swish_mlp::SwishMlpConfig;
 use onsager_science::nn::swish_training::{Examples, SwishTraining};
-use onsager_numerics::random::Streams;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;

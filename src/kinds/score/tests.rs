@@ -1,8 +1,8 @@
 //! The kinds of continuous time from file to file: resumed, on one thread and on two, and against what is known.
 
 use crate::kinds::columns::Table;
-use onsager_runner::kind::stage::StageError;
 use crate::kinds::diffusion::train_tests::run;
+use onsager_runner::kind::stage::StageError;
 use rayon::ThreadPoolBuilder;
 use serde_json::{Value, json};
 use std::fs;

@@ -1,20 +1,20 @@
 //! What the commands share: their common arguments, errors and output.
 
 use crate::cli::exit;
+use crate::kind::registry::Registry;
+use crate::pipeline::experiments::overrides::{Given, Override};
+use crate::pipeline::graph::{Graph, SelectError};
+use crate::pipeline::load::{load, project_root};
+use crate::pipeline::template::TemplateError;
+use crate::pipeline::yaml::diagnostics::Diagnostics;
 use crate::plan::graph_cache::GraphCache;
 use crate::plan::key::Change;
 use crate::plan::resolve::{EngineError, Resolver};
-use onsager_numerics::kernel::{Level, LevelError};
-use crate::pipeline::yaml::diagnostics::Diagnostics;
-use crate::pipeline::graph::{Graph, SelectError};
-use crate::pipeline::load::{load, project_root};
-use crate::pipeline::experiments::overrides::{Given, Override};
-use crate::pipeline::template::TemplateError;
-use onsager_tables::error::TableError;
-use crate::kind::registry::Registry;
 use crate::store::Store;
 use crate::store::files::StoreError;
 use clap::Args;
+use onsager_numerics::kernel::{Level, LevelError};
+use onsager_tables::error::TableError;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::error::Error;

@@ -5,15 +5,15 @@ use crate::cli::documents::{CompareDocument, CompareRow};
 use crate::cli::exit;
 use crate::compare::comparison::{self, Choice, ChoiceError, Compared};
 use crate::compare::gather::{self, GatherError, Missing, Sample};
-use crate::plan::resolve::Resolver;
-use onsager_numerics::kernel::Level;
+use crate::kind::registry::Registry;
 use crate::pipeline::load::load;
+use crate::plan::resolve::Resolver;
+use crate::store::Store;
+use clap::{Args, ValueEnum};
+use onsager_numerics::kernel::Level;
 use onsager_tables::cells::Style;
 use onsager_tables::error::TableError;
 use onsager_tables::table::Table;
-use crate::kind::registry::Registry;
-use crate::store::Store;
-use clap::{Args, ValueEnum};
 use std::fs;
 use std::path::PathBuf;
 
@@ -135,10 +135,8 @@ impl Compare {
                 Some(parquet) => parquet.write(&table, path)?,
                 None => return Err(TableError::NoParquet { path: path.clone() }.into()),
             },
-            Some(path) => {
-                fs::write(path, text)
-                .map_err(|source| TableError::Write { path: path.clone(), source: Box::new(source) })?
-            }
+            Some(path) => fs::write(path, text)
+                .map_err(|source| TableError::Write { path: path.clone(), source: Box::new(source) })?,
             None => common::print(&text),
         }
         let note = list(&missing);

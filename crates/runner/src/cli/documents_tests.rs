@@ -94,7 +94,7 @@ fn documents_are_those_of_the_commands() {
 /// Every command tells an example, and has a row in the README's reference.
 #[test]
 fn commands_have_examples_and_a_reference() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let readme = fs::read_to_string(workspace().join("README.md")).unwrap();
     let commands = commands();
     assert!(commands.iter().any(|(name, _)| name == "store verify"));
     for (name, mut command) in commands {
@@ -104,8 +104,13 @@ fn commands_have_examples_and_a_reference() {
     }
 }
 
+/// Where the documents lie.
+fn workspace() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
 fn current(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    let path = workspace().join(name);
     if std::env::var_os("ONSAGER_UPDATE").is_some() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();

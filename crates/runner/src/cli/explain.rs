@@ -1,11 +1,11 @@
 //! `onsager explain`.
 
+use super::{exit, plan as plan_command};
 use crate::cli::common::{self, CliError, Common};
 use crate::cli::documents::ExplainTask;
-use super::{exit, plan as plan_command};
-use crate::run::events::RunOutputs;
-use crate::plan;
 use crate::kind::registry::Registry;
+use crate::plan;
+use crate::run::events::RunOutputs;
 use clap::Args;
 use serde_json::json;
 use std::collections::HashSet;

@@ -3,8 +3,8 @@
 use crate::cli::common::{self, CliError};
 use crate::cli::documents::InitDocument;
 use crate::cli::exit;
-use crate::pipeline::template::{self, TEMPLATES};
 use crate::kind::registry::Registry;
+use crate::pipeline::template::{self, TEMPLATES};
 use clap::Args;
 use std::path::PathBuf;
 

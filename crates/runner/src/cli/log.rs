@@ -3,8 +3,8 @@
 use crate::cli::common::{self, CliError, Common};
 use crate::cli::documents::LogTask;
 use crate::cli::exit;
-use crate::run::events::{self, Event};
 use crate::kind::registry::Registry;
+use crate::run::events::{self, Event};
 use crate::store::Store;
 use crate::store::files::StoreError;
 use clap::Args;

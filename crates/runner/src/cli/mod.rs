@@ -16,8 +16,8 @@ mod run;
 mod status;
 mod store;
 
-use crate::run::session;
 use crate::kind::registry::Registry;
+use crate::run::session;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io::IsTerminal;
 use std::process::ExitCode;

@@ -3,9 +3,9 @@
 use crate::cli::common::{self, CliError, Common};
 use crate::cli::documents::PlanDocument;
 use crate::cli::exit;
+use crate::kind::registry::Registry;
 use crate::plan::drawing::Drawing;
 use crate::plan::{self, Planned, Reason, Verdict};
-use crate::kind::registry::Registry;
 use crate::store::files::StoreError;
 use clap::Args;
 use std::fmt::Write;

@@ -3,9 +3,9 @@
 use crate::cli::common::{self, CliError, Common};
 use crate::cli::documents::{StatusDocument, StatusTask};
 use crate::cli::exit;
-use crate::run::events::{self, Event};
-use crate::plan::{self, Verdict};
 use crate::kind::registry::Registry;
+use crate::plan::{self, Verdict};
+use crate::run::events::{self, Event};
 use crate::store::Store;
 use clap::Args;
 use std::collections::{HashMap, HashSet};

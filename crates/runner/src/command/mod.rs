@@ -4,9 +4,9 @@ pub mod processes;
 pub mod sandbox;
 pub mod spawn;
 
-use crate::kind::context::{Context, GRACE};
 use crate::command::sandbox::Sandbox;
 use crate::command::spawn::Program;
+use crate::kind::context::{Context, GRACE};
 use crate::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, kill_process_group,

@@ -2,10 +2,10 @@
 
 use crate::compare::gather::Sample;
 use crate::pipeline::yaml::sink::did_you_mean;
-use onsager_tables::cells::{self, Cell};
-use onsager_tables::value::Value;
 use onsager_numerics::statistics::{mean, mean_interval};
+use onsager_tables::cells::{self, Cell};
 use onsager_tables::table::{Head, Mark, Table};
+use onsager_tables::value::Value;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::cmp::Ordering;

@@ -2,14 +2,14 @@
 
 use crate::compare::gather;
 use crate::compare::history::Past;
-use crate::plan::key::{self, Change};
 use crate::compare::measure::{Measurer, MetricError};
+use crate::plan::key::{self, Change};
 use crate::plan::resolve::EngineError;
-use onsager_tables::value::Value;
 use crate::store::Store;
-use onsager_tables::read::Parquet;
 use crate::store::actions::Action;
 use crate::store::digest::Digest;
+use onsager_tables::read::Parquet;
+use onsager_tables::value::Value;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -80,7 +80,12 @@ pub struct OutputDifference {
 }
 
 /// Compares two runs.
-pub fn difference(store: &Store, parquet: Option<&dyn Parquet>, old: &Past, new: &Past) -> Result<Difference, DifferenceError> {
+pub fn difference(
+    store: &Store,
+    parquet: Option<&dyn Parquet>,
+    old: &Past,
+    new: &Past,
+) -> Result<Difference, DifferenceError> {
     let before = old.tasks(store).map_err(EngineError::from)?;
     let after = new.tasks(store).map_err(EngineError::from)?;
     let mut tasks = Vec::new();
@@ -99,7 +104,10 @@ pub fn difference(store: &Store, parquet: Option<&dyn Parquet>, old: &Past, new:
         old: side(old),
         new: side(new),
         params: key::changes(&params(old), &params(new)),
-        metrics: key::changes(&metrics(store, parquet, old, &before)?, &metrics(store, parquet, new, &after)?),
+        metrics: key::changes(
+            &metrics(store, parquet, old, &before)?,
+            &metrics(store, parquet, new, &after)?,
+        ),
         tasks,
         only_old: only(&before, &after),
         only_new: only(&after, &before),

@@ -2,13 +2,13 @@
 
 use crate::compare::history;
 use crate::compare::measure::{Measurer, MetricError};
+use crate::pipeline::graph::{Graph, Point};
 use crate::plan;
 use crate::plan::resolve::{EngineError, Resolver};
-use crate::pipeline::graph::{Graph, Point};
-use onsager_tables::value::Value;
 use crate::store::Store;
 use crate::store::objects::Content;
 use onsager_tables::read::Parquet;
+use onsager_tables::value::Value;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};

@@ -1,8 +1,8 @@
 //! The records of runs, looked back at: which runs there were, and what each of them knew.
 
-use crate::run::events::{Event, Stamped};
 use crate::pipeline::graph::Point;
 use crate::pipeline::yaml::sink::did_you_mean;
+use crate::run::events::{Event, Stamped};
 use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};

@@ -1,13 +1,13 @@
 //! The values of metrics, read from the results in the store.
 
 use crate::pipeline::spec::metrics::{Aggregate, Metric, Pick};
-use onsager_tables::error::TableError;
-use onsager_tables::columns::Columns;
-use onsager_tables::read::{self, Parquet};
-use onsager_tables::value::Value;
 use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::objects::{Content, Shape};
+use onsager_tables::columns::Columns;
+use onsager_tables::error::TableError;
+use onsager_tables::read::{self, Parquet};
+use onsager_tables::value::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::fs;
@@ -51,7 +51,13 @@ pub struct Measurer<'a> {
 
 impl<'a> Measurer<'a> {
     pub fn new(store: &'a Store, parquet: Option<&'a dyn Parquet>) -> Measurer<'a> {
-        Measurer { store, parquet, tables: HashMap::new(), documents: HashMap::new(), no_row: BTreeMap::new() }
+        Measurer {
+            store,
+            parquet,
+            tables: HashMap::new(),
+            documents: HashMap::new(),
+            no_row: BTreeMap::new(),
+        }
     }
 
     /// The value of a metric, given the contents of the outputs of tasks; none while one of them is not there.

@@ -4,3 +4,4 @@ pub mod context;
 pub mod fingerprints;
 pub mod registry;
 pub mod stage;
+pub mod trial;

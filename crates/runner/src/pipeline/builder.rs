@@ -21,11 +21,11 @@
 //! # }
 //! ```
 
-use crate::pipeline::yaml::diagnostics::Diagnostics;
+use crate::kind::registry::Registry;
 use crate::pipeline::graph::Graph;
 use crate::pipeline::load;
 use crate::pipeline::spec::COMMAND;
-use crate::kind::registry::Registry;
+use crate::pipeline::yaml::diagnostics::Diagnostics;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -145,7 +145,7 @@ impl StageEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stages::builtin;
+    use crate::builtin;
 
     #[test]
     fn a_built_pipeline_is_the_written_one() {
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_at_once() {
         let wrong = Pipeline::new("wrong")
-            .stage(StageEntry::new("a", "random-motoin"))
+            .stage(StageEntry::new("a", "comand"))
             .stage(StageEntry::command("b", "true").input("x", "c").output("y", "y"))
             .stage(StageEntry::command("b", "true").output("y", "y"))
             .graph(Path::new("/"), &builtin())

@@ -1,11 +1,11 @@
 //! The graph of tasks that a pipeline stands for.
 
+use crate::kind::stage::Output;
 use crate::pipeline::expand::matrix::normal;
 use crate::pipeline::spec::metrics::Metric;
 use crate::pipeline::spec::reference::{self, ReferenceError};
 pub use crate::pipeline::spec::resources::Resources;
 use crate::pipeline::yaml::sink::did_you_mean;
-use crate::kind::stage::Output;
 use crate::store::digest::Digest;
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -1,19 +1,19 @@
 //! The whole way from a file to a graph.
 
-use crate::pipeline::yaml::diagnostics::Diagnostics;
-use crate::pipeline::graph::{Graph, Point, Source, StageInfo, Task};
-use crate::pipeline::expand::interpolate::Scope;
-use crate::pipeline::yaml::node::{Entry, Node};
-use crate::pipeline::experiments::overrides::{self, Given, Lay, Overlaid};
-use crate::pipeline::spec::resources;
-use crate::pipeline::yaml::sink::{Sink, Text};
-use crate::pipeline::spec;
-use crate::pipeline::expand::tasks;
-use crate::pipeline::expand::link;
-use crate::pipeline::experiments::points;
-use crate::pipeline::spec::metrics;
 use crate::kind::registry::Registry;
 use crate::kind::stage::Output;
+use crate::pipeline::expand::interpolate::Scope;
+use crate::pipeline::expand::link;
+use crate::pipeline::expand::tasks;
+use crate::pipeline::experiments::overrides::{self, Given, Lay, Overlaid};
+use crate::pipeline::experiments::points;
+use crate::pipeline::graph::{Graph, Point, Source, StageInfo, Task};
+use crate::pipeline::spec;
+use crate::pipeline::spec::metrics;
+use crate::pipeline::spec::resources;
+use crate::pipeline::yaml::diagnostics::Diagnostics;
+use crate::pipeline::yaml::node::{Entry, Node};
+use crate::pipeline::yaml::sink::{Sink, Text};
 use crate::store::digest::Digest;
 use std::fs;
 use std::path::{Path, PathBuf};

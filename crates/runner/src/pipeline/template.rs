@@ -1,7 +1,7 @@
 //! New projects: the files that `onsager init` writes.
 
-use crate::pipeline::schema;
 use crate::kind::registry::Registry;
+use crate::pipeline::schema;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! A pipeline's plan as a picture: for Graphviz, for Mermaid, and (laid out in [`crate::plan::picture`]) as SVG.
 
+use crate::pipeline::graph::{Graph, Task};
 use crate::plan::picture;
 use crate::plan::{Planned, Verdict};
-use crate::pipeline::graph::{Graph, Task};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What would happen to the tasks of a node.

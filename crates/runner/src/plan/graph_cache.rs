@@ -4,10 +4,10 @@
 //! program (its executable and the fingerprints of its kinds), the same bytes of every file that the pipeline was read from, and
 //! while its external inputs exist; otherwise the pipeline is loaded, and says what is wrong with it.
 
+use crate::kind::registry::Registry;
+use crate::pipeline::graph::{Graph, Source};
 use crate::plan::resolve::{self, EngineError};
 use crate::plan::unchanged::Unchanged;
-use crate::pipeline::graph::{Graph, Source};
-use crate::kind::registry::Registry;
 use crate::store::Store;
 use crate::store::digest::{Digest, Encoder};
 use crate::store::files;

@@ -4,8 +4,8 @@
 //! two steps: the *identity* of a task, which its pipeline tells (and which is kept with an expanded pipeline), and the key, which
 //! adds what is known only when the task is reached: the kernel level and the contents of the inputs.
 
-use crate::pipeline::graph::Task;
 use crate::kind::registry::Kind;
+use crate::pipeline::graph::Task;
 use crate::store::digest::{Digest, Encoder};
 use crate::store::objects::{Content, Shape};
 use serde_json::Value;

@@ -5,9 +5,9 @@ use layout::core::base::Orientation;
 use layout::core::color::Color;
 use layout::core::format::{ClipHandle, RenderBackend};
 use layout::core::geometry::Point;
+use layout::core::style::LineStyleKind;
 use layout::core::style::StyleAttr;
 use layout::std_shapes::shapes::{Arrow, Element, LineEndKind, ShapeKind};
-use layout::core::style::LineStyleKind;
 use layout::topo::layout::VisualGraph;
 use std::fmt::Write;
 
@@ -34,7 +34,8 @@ pub fn svg(drawing: &Drawing, colour: impl Fn(&Node) -> u32) -> String {
         .iter()
         .map(|node| {
             let lines = node.lines();
-            let widths = lines.iter().enumerate().map(|(n, line)| width(line, if n == 0 { TITLE } else { SMALL }));
+            let widths =
+                lines.iter().enumerate().map(|(n, line)| width(line, if n == 0 { TITLE } else { SMALL }));
             let size = Point::new(
                 widths.fold(0.0, f64::max) + 2.0 * PADDING,
                 LEADING * lines.len() as f64 + 2.0 * PADDING - 3.0,
@@ -46,8 +47,7 @@ pub fn svg(drawing: &Drawing, colour: impl Fn(&Node) -> u32) -> String {
         .collect();
     for edge in &drawing.edges {
         let ends = (LineEndKind::None, LineEndKind::Arrow);
-        let arrow =
-            Arrow::new(ends.0, ends.1, LineStyleKind::Normal, &edge.label, &look(None), &None, &None);
+        let arrow = Arrow::new(ends.0, ends.1, LineStyleKind::Normal, &edge.label, &look(None), &None, &None);
         graph.add_edge(arrow, handles[edge.from], handles[edge.to]);
     }
     let mut page = Page::default();
@@ -116,7 +116,14 @@ impl Page {
 }
 
 impl RenderBackend for Page {
-    fn draw_rect(&mut self, at: Point, size: Point, look: &StyleAttr, _: Option<String>, _: Option<ClipHandle>) {
+    fn draw_rect(
+        &mut self,
+        at: Point,
+        size: Point,
+        look: &StyleAttr,
+        _: Option<String>,
+        _: Option<ClipHandle>,
+    ) {
         self.reach(at);
         self.reach(at.add(size));
         let fill = look.fill_color.map_or("none".to_owned(), |colour| colour.to_web_color());

@@ -1,17 +1,17 @@
 //! Inputs and keys: what a task sees, as far as it is known.
 
-use crate::plan::key::{self, Material, SeenItem};
-use crate::worker::protocol::{Assignment, DeclaredOutput, Given};
-use onsager_numerics::kernel::Level;
-use crate::pipeline::graph::{Graph, Source, Task};
 use crate::kind::context::Item;
 use crate::kind::registry::{Kind, Registry};
+use crate::pipeline::graph::{Graph, Source, Task};
+use crate::plan::key::{self, Material, SeenItem};
 use crate::store::Store;
 use crate::store::actions::Action;
 use crate::store::digest::Digest;
 use crate::store::files::StoreError;
 use crate::store::objects::{Content, Held, Objects};
 use crate::store::stat::{self, StatCache};
+use crate::worker::protocol::{Assignment, DeclaredOutput, Given};
+use onsager_numerics::kernel::Level;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};

@@ -4,15 +4,15 @@
 //! inputs, the outputs in the view and the view's index. While all of them are the same, and the pipeline and the program are, the next
 //! run would decide the same for each task; it need not look at the tasks. Any doubt leads to the whole way.
 
-use crate::run::events::Event;
 use crate::plan::graph_cache::GraphCache;
 use crate::plan::resolve::Resolver;
+use crate::run::events::Event;
 use crate::run::state::TaskState;
-use onsager_numerics::kernel::Level;
 use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::stat;
 use crate::store::view::View;
+use onsager_numerics::kernel::Level;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::path::PathBuf;

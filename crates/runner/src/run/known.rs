@@ -1,11 +1,11 @@
 //! What is known already: finds the results of tasks, brings their bytes back, shows them in the view, and lets the tasks that wait
 //! for them go on.
 
+use crate::kind::stage::Output;
+use crate::plan::resolve::EngineError;
 use crate::run::Scheduler;
 use crate::run::events::Event;
-use crate::plan::resolve::EngineError;
 use crate::run::state::TaskState;
-use crate::kind::stage::Output;
 use crate::store::digest::Digest;
 use crate::store::objects::{Content, Held};
 use crate::store::view::Placed;

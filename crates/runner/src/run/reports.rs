@@ -1,15 +1,15 @@
 //! What workers report: progress, checkpoints, and how attempts end.
 
 use super::{Running, Scheduler};
-use crate::run::events::Event;
-use crate::worker::protocol::{FromWorker, Outcome, Report};
 use crate::plan::resolve::EngineError;
+use crate::run::events::Event;
 use crate::run::retry::Failure;
 use crate::run::state::TaskState;
 use crate::store::actions::Action;
 use crate::store::digest::Digest;
 use crate::store::files;
 use crate::store::objects::Content;
+use crate::worker::protocol::{FromWorker, Outcome, Report};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 

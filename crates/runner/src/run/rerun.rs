@@ -3,15 +3,15 @@
 //! The scratch store lies in a working folder of its own and links to the objects that the task reads; outputs, checkpoints and the
 //! log go there. So nothing of the real store, the view or the records changes.
 
-use crate::run::events::RunOutputs;
-use crate::worker::local::Executor;
 use crate::plan;
-use crate::worker::protocol::{FromWorker, Outcome};
 use crate::plan::resolve::{EngineError, Resolver};
+use crate::run::events::RunOutputs;
 use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
 use crate::store::objects::{Content, Objects, Shape};
+use crate::worker::local::Executor;
+use crate::worker::protocol::{FromWorker, Outcome};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::HashSet;

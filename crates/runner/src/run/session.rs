@@ -3,17 +3,17 @@
 //! Tasks run in worker processes, which are this very program, started with [`WORKER`] as its first argument. So a program that runs
 //! pipelines calls [`worker()`] before it does anything else, with the same kinds as later.
 
-use crate::run::events::{Observer, Record};
-use crate::worker::local::{LocalExecutor, WorkerCommand};
-use crate::plan::resolve::{EngineError, Resolver};
-use crate::run::{self, Options, Summary};
-use crate::plan::unchanged::Unchanged;
-use crate::worker::{self, TaskLog};
-use onsager_numerics::kernel::{Level, LevelError};
-use crate::pipeline::graph::{Graph, Task};
 use crate::kind::registry::Registry;
+use crate::pipeline::graph::{Graph, Task};
+use crate::plan::resolve::{EngineError, Resolver};
+use crate::plan::unchanged::Unchanged;
+use crate::run::events::{Observer, Record};
+use crate::run::{self, Options, Summary};
 use crate::store::Store;
 use crate::store::files::StoreError;
+use crate::worker::local::{LocalExecutor, WorkerCommand};
+use crate::worker::{self, TaskLog};
+use onsager_numerics::kernel::{Level, LevelError};
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io;

@@ -2,7 +2,9 @@
 
 use crate::store::Store;
 use crate::store::actions::Action;
-use crate::store::archive::{ArchiveError, FORMAT, HEADER, Hashing, Header, Member, Moved, VERSION, member_name};
+use crate::store::archive::{
+    ArchiveError, FORMAT, HEADER, Hashing, Header, Member, Moved, VERSION, member_name,
+};
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
 use crate::store::runs::Run;

@@ -1,11 +1,11 @@
 //! Everything that a store holds, as its tools look at it: objects, action records, and which record names which object.
 
+use super::{Store, locks, runs};
 use crate::store::actions::Action;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
 use crate::store::log::{self, Log};
 use crate::store::objects::{Content, Shape};
-use super::{Store, locks, runs};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashSet};

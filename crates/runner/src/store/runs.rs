@@ -1,8 +1,8 @@
 //! What the store's tools read of the records of runs: when they ran, and which results they stand on.
 
+use super::{Store, log};
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
-use super::{Store, log};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -1,10 +1,10 @@
 //! `store du`: what takes the space.
 
+use super::{Store, runs};
 use crate::store::digest::Digest;
 use crate::store::files::StoreError;
 use crate::store::gc::{self, What};
 use crate::store::inventory::owners;
-use super::{Store, runs};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -1,9 +1,9 @@
 //! The local executor: a pool of worker processes on this machine, reused between tasks.
 
+use crate::command::processes;
+use crate::plan::resolve::EngineError;
 use crate::worker::memory;
 use crate::worker::protocol::{Assignment, FromWorker, Outcome, Report, ToWorker};
-use crate::plan::resolve::EngineError;
-use crate::command::processes;
 use rustix::process::{Pid, Signal};
 use std::ffi::OsString;
 use std::fs::{self, File};

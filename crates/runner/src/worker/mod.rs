@@ -6,14 +6,14 @@ pub mod local;
 pub mod memory;
 pub mod protocol;
 
-use crate::run::events::RunOutputs;
-use crate::worker::protocol::{Assignment, FromWorker, Outcome, ToWorker};
 use crate::kind::context::{Context, GRACE, Reporter};
 use crate::kind::registry::Registry;
 use crate::kind::stage::StageError;
+use crate::run::events::RunOutputs;
 use crate::store::Store;
 use crate::store::files::{self, StoreError};
 use crate::store::objects::{Content, Held, Shape};
+use crate::worker::protocol::{Assignment, FromWorker, Outcome, ToWorker};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::any::Any;
 use std::fs::File;

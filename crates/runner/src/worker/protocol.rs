@@ -1,7 +1,7 @@
 //! The messages between an executor and its workers: one JSON object a line.
 
-use crate::run::events::RunOutputs;
 use crate::kind::context::Item;
+use crate::run::events::RunOutputs;
 use crate::store::objects::Content;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -5,8 +5,8 @@
 
 use super::dataset::Dataset;
 use super::source::{Source, SourceFile, Split, grey, sha256};
-use onsager_numerics::random::Streams;
 use flate2::read::GzDecoder;
+use onsager_numerics::random::Streams;
 use std::io::{self, Read};
 
 /// The number of images.

@@ -2,8 +2,8 @@
 //! Bińkowski et al. 2018).
 
 use super::features::{Features, disjoint_subsets, dot};
-use onsager_numerics::statistics::{mean, standard_error};
 use onsager_numerics::random::Streams;
+use onsager_numerics::statistics::{mean, standard_error};
 use rayon::prelude::*;
 
 /// The unbiased estimate of MMD² between two sets (at least two rows each, of the same dimension). Its mean is 0 where

@@ -6,9 +6,9 @@ use super::frechet::FrechetReference;
 use super::kernel_distance::{kernel_distance, kernel_distance_blocks};
 use super::manifold::Manifold;
 use super::nearest::nearest_distances;
-use onsager_numerics::statistics::{mean, standard_error};
 use super::wasserstein::{sliced_squared, wasserstein_squared};
 use onsager_numerics::random::Streams;
+use onsager_numerics::statistics::{mean, standard_error};
 
 /// The largest sets whose exact transport distance is computed (its cost grows with the cube).
 pub const EXACT_TRANSPORT: usize = 5000;

@@ -165,8 +165,8 @@ impl Stayed {
 
 #[cfg(test)]
 mod tests {
-    use crate::stats::regression::Line;
     use super::*;
+    use crate::stats::regression::Line;
 
     const BOTH: [Langevin; 2] = [
         Langevin {

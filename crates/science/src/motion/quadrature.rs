@@ -103,9 +103,9 @@ pub fn arrival_probability(width: f64, steps: usize) -> f64 {
 mod tests {
     use super::*;
     use crate::motion::action::Motion;
-    use crate::stats::regression::Line;
     use crate::motion::systems::System;
     use crate::motion::tubes::AMPLITUDE;
+    use crate::stats::regression::Line;
     use onsager_numerics::random::Streams;
 
     /// ∫ x^k over [−1, 1] for every degree that the rule promises, and an exponential.

@@ -2,8 +2,8 @@
 
 use super::parameters::Packed;
 use super::raw;
-use onsager_numerics::random::Streams;
 use candle_core::{Tensor, Var};
+use onsager_numerics::random::Streams;
 
 /// Normal numbers that differ from one `index` to another.
 pub fn normal(index: u64, len: usize) -> Vec<f32> {

@@ -1,8 +1,8 @@
 //! `onsager store du`.
 
-use crate::cli::store::text::{self, Place};
 use crate::cli::common::{self, CliError};
 use crate::cli::exit;
+use crate::cli::store::text::{self, Place};
 use crate::store::usage::{self, Level, Usage};
 use clap::{Args, ValueEnum};
 

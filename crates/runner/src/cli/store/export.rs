@@ -1,11 +1,11 @@
 //! `onsager store export`.
 
-use crate::cli::store::text::{self, Place};
 use crate::cli::common::{self, CliError};
 use crate::cli::exit;
-use crate::pipeline::load::load;
-use crate::pipeline::experiments::overrides::Given;
+use crate::cli::store::text::{self, Place};
 use crate::kind::registry::Registry;
+use crate::pipeline::experiments::overrides::Given;
+use crate::pipeline::load::load;
 use crate::store::export;
 use crate::store::runs::{self, Run};
 use clap::Args;

@@ -1,9 +1,9 @@
 //! `onsager store gc`.
 
-use crate::cli::store::text::{self, Place};
 use crate::cli::common::{self, CliError};
 use crate::cli::documents::GcDocument;
 use crate::cli::exit;
+use crate::cli::store::text::{self, Place};
 use crate::pipeline::spec::resources;
 use crate::store::gc::{self, Collected, Options, What};
 use clap::Args;

@@ -1,8 +1,8 @@
 //! `onsager store import`.
 
-use crate::cli::store::text::{self, Place};
 use crate::cli::common::{self, CliError};
 use crate::cli::exit;
+use crate::cli::store::text::{self, Place};
 use crate::store::import;
 use clap::Args;
 use std::path::PathBuf;

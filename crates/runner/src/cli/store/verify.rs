@@ -1,17 +1,17 @@
 //! `onsager store verify`.
 
-use crate::cli::store::text::{self, Place};
 use crate::cli::common::{self, CliError, Common, duration};
 use crate::cli::documents::RerunTask;
 use crate::cli::exit;
+use crate::cli::store::text::{self, Place};
+use crate::kind::registry::Registry;
 use crate::run::rerun::{self, Comparison, Rerun, Scratch};
 use crate::run::session;
-use onsager_numerics::kernel::Level;
-use crate::kind::registry::Registry;
 use crate::store::files;
 use crate::store::inventory::Maker;
 use crate::store::verify::{self, Damage, Report};
 use clap::Args;
+use onsager_numerics::kernel::Level;
 use std::path::{Path, PathBuf};
 
 /// Read everything in the store again and compare it with its digests

@@ -1,15 +1,15 @@
 //! From references to edges: which artifacts each input of each task is given.
 
-use crate::pipeline::graph::Source;
-use crate::pipeline::expand::interpolate::Scope;
-use crate::pipeline::yaml::node::what_value;
-use crate::pipeline::expand::order;
-use crate::pipeline::spec::reference::{self, Reference, ReferenceError};
-use crate::pipeline::yaml::sink::{Sink, Span, did_you_mean, list};
-use crate::pipeline::spec::{self, Spec, Stage};
-use crate::pipeline::expand::tasks::{Draft, Drafts};
 use crate::kind::registry::Registry;
 use crate::kind::stage::Inputs;
+use crate::pipeline::expand::interpolate::Scope;
+use crate::pipeline::expand::order;
+use crate::pipeline::expand::tasks::{Draft, Drafts};
+use crate::pipeline::graph::Source;
+use crate::pipeline::spec::reference::{self, Reference, ReferenceError};
+use crate::pipeline::spec::{self, Spec, Stage};
+use crate::pipeline::yaml::node::what_value;
+use crate::pipeline::yaml::sink::{Sink, Span, did_you_mean, list};
 use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};

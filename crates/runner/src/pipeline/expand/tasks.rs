@@ -1,15 +1,15 @@
 //! From stages to tasks: the instances of every matrix, each with its parameters parsed by the kind.
 
-use crate::pipeline::spec::checks::{self, Site};
-use crate::pipeline::graph::Params;
-use crate::pipeline::expand::interpolate::{Files, Scope, plain};
-use crate::pipeline::expand::matrix::{self, Instance};
-use crate::pipeline::yaml::node::{Entry, Node, Yaml, what_value};
-use crate::pipeline::spec::resources::{self, Resources};
-use crate::pipeline::yaml::sink::{Sink, did_you_mean};
-use crate::pipeline::spec::{Spec, Stage};
 use crate::kind::registry::{Kind, Registry};
 use crate::kind::stage::Output;
+use crate::pipeline::expand::interpolate::{Files, Scope, plain};
+use crate::pipeline::expand::matrix::{self, Instance};
+use crate::pipeline::graph::Params;
+use crate::pipeline::spec::checks::{self, Site};
+use crate::pipeline::spec::resources::{self, Resources};
+use crate::pipeline::spec::{Spec, Stage};
+use crate::pipeline::yaml::node::{Entry, Node, Yaml, what_value};
+use crate::pipeline::yaml::sink::{Sink, did_you_mean};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::ops::Range;

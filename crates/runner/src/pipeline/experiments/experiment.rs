@@ -1,8 +1,8 @@
 //! The fields of an experiment: a pipeline, what is laid over it, and a sweep.
 
+use crate::pipeline::spec;
 use crate::pipeline::yaml::node::{Entry, Node, Yaml};
 use crate::pipeline::yaml::sink::{Sink, Span};
-use crate::pipeline::spec;
 
 /// The fields of an experiment.
 pub const FIELDS: [&str; 8] =

@@ -1,12 +1,12 @@
 //! From an experiment to one graph: its pipeline at every point of its sweep.
 
 use crate::pipeline::experiments::experiment::{self, Experiment};
+use crate::pipeline::experiments::overrides::{self, Given, Lay, Overlaid};
+use crate::pipeline::experiments::sweep::{self, Setting};
 use crate::pipeline::graph::{Graph, SelectError, Source, StageInfo};
 use crate::pipeline::load::{self, Site};
 use crate::pipeline::yaml::node::{Node, Yaml};
-use crate::pipeline::experiments::overrides::{self, Given, Lay, Overlaid};
 use crate::pipeline::yaml::sink::Sink;
-use crate::pipeline::experiments::sweep::{self, Setting};
 use std::path::{Path, PathBuf};
 
 /// Loads the experiment with this tree.
@@ -95,7 +95,11 @@ fn lay_metrics(tree: &mut Node, experiment: &Experiment) {
         None => {
             let first = &experiment.metrics[0];
             let value = Node { span: first.span, value: Yaml::Null };
-            fields.push(crate::pipeline::yaml::node::Entry { key: "metrics".to_owned(), span: first.span, value });
+            fields.push(crate::pipeline::yaml::node::Entry {
+                key: "metrics".to_owned(),
+                span: first.span,
+                value,
+            });
             fields.len() - 1
         }
     };

@@ -12,9 +12,9 @@
 
 use crate::pipeline::expand::interpolate;
 use crate::pipeline::expand::matrix::normal;
+use crate::pipeline::spec;
 use crate::pipeline::yaml::node::{Entry, Node, Yaml};
 use crate::pipeline::yaml::sink::{Sink, Span, did_you_mean, list};
-use crate::pipeline::spec;
 use onsager_numerics::random::Streams;
 use serde_json::Number;
 use std::collections::HashSet;
@@ -310,7 +310,10 @@ fn label(node: &Node, at: usize) -> String {
 pub fn place(points: &[Setting], key: &str) -> Option<Span> {
     let path = crate::pipeline::experiments::overrides::path(key);
     let values = points.first()?.values.iter();
-    values.filter(|value| crate::pipeline::experiments::overrides::path(&value.key) == path).map(|value| value.span).next()
+    values
+        .filter(|value| crate::pipeline::experiments::overrides::path(&value.key) == path)
+        .map(|value| value.span)
+        .next()
 }
 
 #[cfg(test)]

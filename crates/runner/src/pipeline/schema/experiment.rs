@@ -1,7 +1,7 @@
 //! The JSON Schema of experiment files, for editors, and that of metrics, which pipelines share.
 
-use crate::pipeline::spec::metrics::AGGREGATES;
 use crate::pipeline::schema::name_and_slug;
+use crate::pipeline::spec::metrics::AGGREGATES;
 use serde_json::{Value, json};
 
 /// The schema (draft 2020-12) of experiments.
@@ -139,14 +139,9 @@ fn distribution() -> Value {
 
 #[cfg(test)]
 mod tests {
+    use crate::pipeline::experiments::experiment;
     use crate::pipeline::experiments::sweep::DISTRIBUTIONS;
-    use super::super::{experiment, metrics};
-    use crate::pipeline::schema::tests::assert_current;
-
-    #[test]
-    fn the_schema_file_is_current() {
-        assert_current("experiment.schema.json", &super::text());
-    }
+    use crate::pipeline::spec::metrics;
 
     #[test]
     fn the_schema_has_the_fields_that_are_read() {

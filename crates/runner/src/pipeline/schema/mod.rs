@@ -2,10 +2,10 @@
 
 pub mod experiment;
 
-use crate::pipeline::spec::resources::{MEMORY_PATTERN, TIME_PATTERN};
-use crate::pipeline::spec::{COMMAND, COMMAND_FIELDS};
 use crate::kind::registry::{Kind, Registry};
 use crate::kind::stage::Inputs;
+use crate::pipeline::spec::resources::{MEMORY_PATTERN, TIME_PATTERN};
+use crate::pipeline::spec::{COMMAND, COMMAND_FIELDS};
 use serde_json::{Map, Value, json};
 
 /// The schema (draft 2020-12) of the pipelines that use these kinds.
@@ -327,28 +327,4 @@ fn templated(mut schema: Value) -> Value {
     }
     outer.insert("anyOf".to_owned(), json!([schema, {"$ref": "#/$defs/template"}]));
     Value::Object(outer)
-}
-
-#[cfg(test)]
-pub mod tests {
-    use crate::stages::builtin;
-    use std::fs;
-
-    /// `ONSAGER_UPDATE=1 cargo test --release schema` writes the file anew.
-    pub fn assert_current(name: &str, current: &str) {
-        let path = format!("{}/schema/{name}", env!("CARGO_MANIFEST_DIR"));
-        if std::env::var_os("ONSAGER_UPDATE").is_some() {
-            fs::write(&path, current).unwrap();
-        }
-        let stored = fs::read_to_string(path).unwrap_or_default();
-        assert!(
-            stored == current,
-            "schema/{name} is stale; run `ONSAGER_UPDATE=1 cargo test --release schema`"
-        );
-    }
-
-    #[test]
-    fn the_schema_file_is_current() {
-        assert_current("pipeline.schema.json", &super::text(&builtin()));
-    }
 }

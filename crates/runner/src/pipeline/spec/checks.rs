@@ -1,8 +1,8 @@
 //! What a kind says about its parameters, brought to the place in the file.
 
+use crate::kind::registry::{Kind, ParamError, Parsed};
 use crate::pipeline::yaml::node::{Node, Yaml};
 use crate::pipeline::yaml::sink::{Sink, Span, did_you_mean};
-use crate::kind::registry::{Kind, ParamError, Parsed};
 use serde_json::Value;
 
 /// The kind's check stops at its first type error; the field is taken out and the check repeated, at most this often.

@@ -2,9 +2,9 @@
 
 use crate::pipeline::expand::interpolate::Scope;
 use crate::pipeline::expand::matrix::is_name;
+use crate::pipeline::spec::unknown;
 use crate::pipeline::yaml::node::{Entry, Node, what_value};
 use crate::pipeline::yaml::sink::{Sink, did_you_mean};
-use crate::pipeline::spec::unknown;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;

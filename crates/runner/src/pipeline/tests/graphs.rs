@@ -1,9 +1,9 @@
 //! What a good file becomes.
 
+use super::{load, load_with, registry};
+use crate::pipeline::experiments::overrides::Override;
 use crate::pipeline::graph::{Graph, SelectError, Source};
 use crate::pipeline::load;
-use crate::pipeline::experiments::overrides::Override;
-use super::{load, load_with, registry};
 use serde_json::json;
 use std::path::Path;
 use std::time::Duration;

@@ -6,13 +6,13 @@ mod graphs;
 mod references;
 mod values;
 
-use crate::pipeline::yaml::diagnostics::Diagnostics;
-use crate::pipeline::graph::Graph;
-use crate::pipeline::load::load_text;
-use crate::pipeline::experiments::overrides::Given;
 use crate::kind::context::Context;
 use crate::kind::registry::Registry;
 use crate::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
+use crate::pipeline::experiments::overrides::Given;
+use crate::pipeline::graph::Graph;
+use crate::pipeline::load::load_text;
+use crate::pipeline::yaml::diagnostics::Diagnostics;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::Path;

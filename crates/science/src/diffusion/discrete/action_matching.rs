@@ -110,8 +110,8 @@ pub fn ends(schedule: &Schedule) -> [f64; 2] {
 mod tests {
     use super::*;
     use crate::diffusion::discrete::schedule::ScheduleKind;
-    use onsager_numerics::random::{Stream, Streams};
     use candle_core::Var;
+    use onsager_numerics::random::{Stream, Streams};
 
     /// s = c·f(θ) x²/2 with f = d ln σ_θ/dθ, σ_θ² = cos²θ v + sin²θ: for N(0, v) data the exact potential has c = 1.
     struct Quadratic {

@@ -8,8 +8,8 @@ use super::importance::Importance;
 use super::objective::{Batch, BatchLoss, NoisyStep, Predictor, noised, rows, squared_error};
 use super::schedule::{Schedule, Variance};
 use crate::nn::raw;
-use onsager_numerics::random::Stream;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result as TensorResult, Shape, Tensor};
+use onsager_numerics::random::Stream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::LN_2;
@@ -305,8 +305,8 @@ mod tests {
     use crate::diffusion::discrete::schedule::ScheduleKind;
     use crate::nn::error::NnError;
     use crate::nn::operation::Conditions;
-    use onsager_numerics::random::Streams;
     use candle_core::Var;
+    use onsager_numerics::random::Streams;
 
     /// The slopes of every kind of term are those of the value (central differences of step 1e-5: errors of order 1e-8).
     #[test]
@@ -380,7 +380,8 @@ mod tests {
             let mut stream = Streams::new(seed, "bound loss").stream(0);
             stream.below(12);
             let row = noised(&[0.7, -0.2, 0.4, 0.1], &schedule, t, &mut stream);
-            let weight = crate::diffusion::discrete::path_segment::step_weight(&schedule, action.weighting, t);
+            let weight =
+                crate::diffusion::discrete::path_segment::step_weight(&schedule, action.weighting, t);
             let expected: f64 = row
                 .x
                 .iter()

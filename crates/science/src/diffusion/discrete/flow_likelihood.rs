@@ -89,11 +89,11 @@ fn velocity<D: Differentiable>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diffusion::discrete::exact_denoiser::ExactDenoiser;
     use crate::diffusion::continuous::mixture::{Component, Mixture};
+    use crate::diffusion::discrete::exact_denoiser::ExactDenoiser;
     use crate::diffusion::discrete::schedule::{Schedule, ScheduleKind, Spacing};
-    use onsager_numerics::statistics::{mean, standard_error};
     use onsager_numerics::random::Streams;
+    use onsager_numerics::statistics::{mean, standard_error};
 
     fn logs<const D: usize>(
         denoiser: &ExactDenoiser<D>,

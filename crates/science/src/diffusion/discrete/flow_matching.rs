@@ -143,8 +143,8 @@ mod tests {
     use crate::nn::error::NnError;
     use crate::nn::operation::Conditions;
     use crate::nn::raw;
-    use onsager_numerics::random::{Stream, Streams};
     use candle_core::Tensor;
+    use onsager_numerics::random::{Stream, Streams};
 
     /// The conditional velocity of N(0, v) data with independent noise, E[x_0 − z | x_τ] = (τ v − (1 − τ)) x/(τ² v + (1 − τ)²).
     struct Exact(f64);

@@ -16,8 +16,8 @@ use super::objective::{Batch, BatchLoss, NoisyStep, Predictor, rows, squared_err
 use super::schedule::{Schedule, Variance};
 use crate::nn::error::NnError;
 use crate::nn::loss::{combine, weighted_squares};
-use onsager_numerics::random::Stream;
 use candle_core::Tensor;
+use onsager_numerics::random::Stream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -178,8 +178,8 @@ mod tests {
     use crate::diffusion::discrete::schedule::ScheduleKind;
     use crate::nn::operation::Conditions;
     use crate::nn::raw;
-    use onsager_numerics::random::Streams;
     use candle_core::Var;
+    use onsager_numerics::random::Streams;
 
     /// ε_θ(x, t) = c·x.
     struct Linear(Var);

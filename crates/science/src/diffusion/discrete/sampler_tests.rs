@@ -5,15 +5,15 @@ use super::chain::{Guided, Step};
 use super::ddim::Ddim;
 use super::exact_denoiser::ExactDenoiser;
 use super::guidance::{ClassDenoiser, ClassDifferentiable, ClassifierFree, ClassifierGuided, Conditional};
-use crate::diffusion::continuous::mixture::{Component, Mixture};
 use super::path_action::path_actions;
 use super::sampler::{
     Batch, Denoiser, Differentiable, Node, Plan, Prediction, Sampler, SamplingError, follow, sample,
     sample_paths,
 };
 use super::schedule::{Schedule, ScheduleKind, Spacing, Variance};
-use onsager_numerics::statistics::{chi_square_cdf, kolmogorov_smirnov, mean, standard_error};
+use crate::diffusion::continuous::mixture::{Component, Mixture};
 use onsager_numerics::random::Streams;
+use onsager_numerics::statistics::{chi_square_cdf, kolmogorov_smirnov, mean, standard_error};
 use std::convert::Infallible;
 
 /// The result of what cannot fail.
