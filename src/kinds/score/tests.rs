@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// Runs a kind twice: uninterrupted on one thread; on two threads, interrupted after `after` units of work and resumed. Every output must
 /// have the same bytes.
-pub(super) fn both_ways(
+pub(crate) fn both_ways(
     kind: &str,
     params: &Value,
     inputs: &[(&str, &Path)],
@@ -36,7 +36,7 @@ pub(super) fn both_ways(
     whole
 }
 
-pub(super) fn column(path: &Path, name: &str) -> Vec<f64> {
+pub(crate) fn column(path: &Path, name: &str) -> Vec<f64> {
     let values = Table::read(path, "table").unwrap().numbers(name).unwrap();
     values.into_iter().map(|value| value.unwrap_or(f64::NAN)).collect()
 }
