@@ -347,7 +347,7 @@ impl Job<'_> {
         let divergence = if size <= EXACT { Divergence::Exact } else { Divergence::Probes(&vectors) };
         let model = self.guided.batch(first..first + count);
         let logs = log_densities(&model, nodes, &x, size, divergence, step_done)?;
-        Ok(logs.iter().map(|log| -(log / size as f64 + width.ln()) / LN_2).collect())
+        Ok(logs.iter().map(|log| -(log / size as f64 + libm::log(width)) / LN_2).collect())
     }
 
     /// The columns of the summary that both methods have.

@@ -63,7 +63,7 @@ impl Bound {
         }
         let bar = schedule.alpha_bar(last);
         for (terms, row) in terms.iter_mut().zip(x0.chunks_exact(batch.size)) {
-            let prior = |x: &f32| 0.5 * (bar * f64::from(x * x) - bar - (-bar).ln_1p());
+            let prior = |x: &f32| 0.5 * (bar * f64::from(x * x) - bar - libm::log1p(-bar));
             terms.push(row.iter().map(prior).sum::<f64>() * per_number);
         }
         Ok(terms)

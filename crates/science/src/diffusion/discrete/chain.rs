@@ -56,7 +56,7 @@ impl Sigma {
             Sigma::Learned { log_beta, log_beta_tilde } => {
                 let v = p.variance.as_ref().ok_or(SamplingError::NoVariance)?;
                 let log = |v: f64| log_beta_tilde + 0.5 * (v + 1.0) * (log_beta - log_beta_tilde);
-                Ok(v.iter().map(|&v| (0.5 * log(f64::from(v))).exp()).collect())
+                Ok(v.iter().map(|&v| libm::exp(0.5 * log(f64::from(v)))).collect())
             }
         }
     }

@@ -43,7 +43,7 @@ pub fn log_densities<D: Differentiable>(
         step_done()?;
     }
     for (log, row) in logs.iter_mut().zip(x.chunks_exact(size)) {
-        *log -= row.iter().map(|x| 0.5 * (x * x + TAU.ln())).sum::<f64>();
+        *log -= row.iter().map(|x| 0.5 * (x * x + libm::log(TAU))).sum::<f64>();
     }
     Ok(logs)
 }

@@ -4,6 +4,7 @@
 
 use super::chain::{Sigma, Step};
 use super::sampler::{Denoiser, SamplingError};
+use onsager_numerics::arithmetic::square;
 use std::f64::consts::TAU;
 
 /// The action of a path.
@@ -36,8 +37,8 @@ pub fn path_actions<D: Denoiser>(
         let numbers = pair[1].iter().zip(&law.mean).zip(&law.deviation);
         for (k, ((x, mean), deviation)) in numbers.enumerate() {
             let (path, variance) = (&mut actions[k / size], deviation * deviation);
-            path.action += (x - mean).powi(2) / (2.0 * variance);
-            path.normaliser += 0.5 * (TAU * variance).ln();
+            path.action += square(x - mean) / (2.0 * variance);
+            path.normaliser += 0.5 * libm::log(TAU * variance);
         }
     }
     Ok(actions)
@@ -57,7 +58,7 @@ pub fn kinetic_actions(steps: &[Step], states: &[Vec<f64>], count: usize) -> Vec
         }
         let size = pair[0].len() / count.max(1);
         for (k, (to, from)) in pair[1].iter().zip(&pair[0]).enumerate() {
-            actions[k / size] += (to - from).powi(2) / (2.0 * variance);
+            actions[k / size] += square(to - from) / (2.0 * variance);
         }
     }
     actions

@@ -14,6 +14,7 @@ use super::dpm_solver::DpmSolver;
 use super::heun::Heun;
 use super::sampler::{Differentiable, Sampler, SamplingError, rounded};
 use super::schedule::{Schedule, Spacing, Variance};
+use onsager_numerics::arithmetic::square;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -162,7 +163,7 @@ fn preconditioner(noisy: &[Step]) -> Vec<f64> {
     };
     let scale = |k: usize| {
         let to = precision(&noisy[k]);
-        let from = noisy.get(k + 1).map_or(0.0, |step| step.factors().0.powi(2) * precision(step));
+        let from = noisy.get(k + 1).map_or(0.0, |step| square(step.factors().0) * precision(step));
         1.0 / (to + from).max(f64::MIN_POSITIVE)
     };
     (0..noisy.len()).map(scale).collect()

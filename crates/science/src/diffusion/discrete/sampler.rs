@@ -132,7 +132,7 @@ impl Node {
 
     /// ½ ln(ᾱ/(1 − ᾱ)), half the logarithm of the signal-to-noise ratio.
     pub fn log_snr(&self) -> f64 {
-        0.5 * (self.alpha_bar / (1.0 - self.alpha_bar)).ln()
+        0.5 * libm::log(self.alpha_bar / (1.0 - self.alpha_bar))
     }
 
     /// x̂_0 and ε [n, d] at this node; with `clip`, x̂_0 is cut to [−1, 1] and ε is what goes with it. Guidance shifts ε by
