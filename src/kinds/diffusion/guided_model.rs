@@ -2,12 +2,12 @@
 
 use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::StageError;
+use onsager_science::diffusion::discrete::denoiser::{Denoiser, Differentiable, Prediction, SamplingError};
 use onsager_science::diffusion::discrete::guidance::{
     ClassDenoiser, ClassifierFree, ClassifierGuided, Conditional,
 };
 use onsager_science::diffusion::discrete::model::Model;
 use onsager_science::diffusion::discrete::objective::Output;
-use onsager_science::diffusion::discrete::sampler::{Denoiser, Differentiable, Prediction, SamplingError};
 use onsager_science::nn::classifier::Classifier;
 use onsager_science::nn::error::NnError;
 use schemars::JsonSchema;

@@ -3,7 +3,7 @@
 //! exp(−A_θ).
 
 use super::chain::{Sigma, Step};
-use super::sampler::{Denoiser, SamplingError};
+use super::denoiser::{Denoiser, SamplingError};
 use onsager_numerics::arithmetic::square;
 use std::f64::consts::TAU;
 
@@ -17,7 +17,7 @@ pub struct PathAction {
     pub normaliser: f64,
 }
 
-/// The action of each of `count` paths, recomputed from their states (as [`super::sampler::sample_paths`]
+/// The action of each of `count` paths, recomputed from their states (as [`super::plan::sample_paths`]
 /// gives them) with fresh calls of the denoiser. Steps without noise carry no action. On paths that were
 /// sampled without clipping, 2A follows the χ² law with (numbers of a state) × (number of noisy steps)
 /// degrees of freedom.
