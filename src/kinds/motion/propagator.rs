@@ -4,15 +4,16 @@ use crate::kinds::choice;
 use crate::kinds::columns::Columns;
 use crate::kinds::motion::potential::Potential;
 use crate::kinds::motion::tube_fit::{self, Estimates, TubeFit};
-use crate::kinds::rounds::in_rounds;
+use crate::kinds::rounds::Rounds;
 use onsager_numerics::random::Streams;
+use onsager_numerics::statistics::NORMAL_QUANTILE;
 use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use onsager_science::motion::action::Motion;
 use onsager_science::motion::bridges::{Bridges, Weights, mean_of_exponentials};
 use onsager_science::motion::least_action_path::least_action_path;
 use onsager_science::motion::tubes::Tube;
-use onsager_science::stats::regression::{Line, NORMAL_QUANTILE};
+use onsager_science::stats::regression::Line;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -206,7 +207,8 @@ impl Stage for Propagator {
         let weighed = p.streams("tubes' bridges");
         let zero =
             Sampled { ln_weights: vec![Vec::new(); p.times.len()], weights: Weights::zero(tubes.len()) };
-        let sampled = in_rounds(ctx, rounds, "rounds", zero, |sampled, round| {
+        let sampled = Rounds::of(rounds, 1, "rounds").run(ctx, zero, |sampled, round| {
+            let round = round.start;
             if round < population_rounds {
                 let (k, group) = ((round / groups) as usize, round % groups);
                 let steps = p.steps_of(p.times[k]);

@@ -8,8 +8,8 @@
 //! values at several widths takes it away order by order (Richardson's extrapolation).
 
 use super::law::Estimate;
-use crate::stats::regression::NORMAL_QUANTILE;
 use onsager_numerics::arithmetic::square;
+use onsager_numerics::statistics::NORMAL_QUANTILE;
 
 /// A polynomial in δ² through values at several widths, as weights of the values.
 #[derive(Debug, Clone, PartialEq)]
