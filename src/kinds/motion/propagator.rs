@@ -105,6 +105,9 @@ impl Params {
         match self.potential {
             Potential::Harmonic { stiffness } => stiffness > 0.0,
             Potential::Quartic { coefficient } | Potential::DoubleWell { coefficient } => coefficient > 0.0,
+            Potential::Polynomial { coefficients } => coefficients
+                .leading()
+                .is_some_and(|(power, c)| power >= 2 && power.is_multiple_of(2) && c > 0.0),
             _ => false,
         }
     }
@@ -149,6 +152,9 @@ impl Stage for Propagator {
             Potential::Harmonic { stiffness } => stiffness < 0.0,
             Potential::Quartic { coefficient } | Potential::DoubleWell { coefficient } => coefficient < 0.0,
             Potential::Morse { depth, .. } => depth < 0.0,
+            Potential::Polynomial { coefficients } => coefficients
+                .leading()
+                .is_some_and(|(power, c)| power >= 2 && (!power.is_multiple_of(2) || c < 0.0)),
             Potential::Free {} | Potential::ConstantForce { .. } => false,
         };
         if unbounded {
