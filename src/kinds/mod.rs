@@ -3,6 +3,7 @@
 pub mod choice;
 pub mod columns;
 pub mod diffusion;
+pub mod documents;
 pub mod motion;
 pub mod report;
 pub mod rounds;

@@ -1,6 +1,6 @@
 //! The tubes of one ensemble of `random-motion`, and the law fitted to them by each estimator.
 
-use crate::kinds::columns::Table;
+use crate::kinds::motion::tube_table::TubeTable;
 use onsager_runner::kind::context::Item;
 use onsager_runner::kind::stage::StageError;
 use onsager_science::motion::law::{Law, Sample, Scores, counting_variance};
@@ -79,52 +79,40 @@ pub struct Row {
 impl Ensemble {
     /// Reads the `tubes` of a `random-motion` task.
     pub fn read(item: &Item) -> Result<Ensemble, StageError> {
-        let table = Table::read(&item.path, &item.name)?;
-        let all = |name: &str| -> Result<Vec<f64>, StageError> {
-            let values: Option<Vec<f64>> = table.numbers(name)?.into_iter().collect();
-            Ok(values.ok_or_else(|| format!("column `{name}` of `{}` has missing values", item.name))?)
-        };
-        let empty = || StageError::from(format!("`{}` has no rows", item.name));
-        let first = |name: &str| -> Result<f64, StageError> { all(name)?.first().copied().ok_or_else(empty) };
-        let maybe = |name: &str| -> Result<Option<f64>, StageError> {
-            Ok(table.numbers(name)?.first().copied().flatten())
-        };
-        let text = |name: &str| -> Result<String, StageError> {
-            table.texts(name)?.into_iter().next().ok_or_else(empty)
-        };
+        let tubes = TubeTable::read(item)?;
         Ok(Ensemble {
             labels: item.labels.clone(),
-            system: text("system")?,
-            units: text("units")?,
-            diffusion: first("diffusion")?,
-            mass: first("mass")?,
-            tube: all("tube")?,
-            action: all("action")?,
-            action_hamiltonian: all("action_hamiltonian")?,
-            kinetic: all("kinetic")?,
-            deviation: all("deviation")?,
-            action_least: first("action_least")?,
-            width: maybe("width")?,
-            quadrature_width: maybe("quadrature_width")?,
-            arrived: maybe("arrived")?.map(|arrived| arrived as u64),
-            omega_t: first("omega_t")?,
-            count: table.numbers("count")?.into_iter().map(|count| count.map(|count| count as u64)).collect(),
-            expected: table.numbers("expected_count")?,
+            system: tubes.text("system")?,
+            units: tubes.text("units")?,
+            diffusion: tubes.first("diffusion")?,
+            mass: tubes.first("mass")?,
+            tube: tubes.all("tube")?,
+            action: tubes.all("action")?,
+            action_hamiltonian: tubes.all("action_hamiltonian")?,
+            kinetic: tubes.all("kinetic")?,
+            deviation: tubes.all("deviation")?,
+            action_least: tubes.first("action_least")?,
+            width: tubes.maybe("width")?,
+            quadrature_width: tubes.maybe("quadrature_width")?,
+            arrived: tubes.maybe("arrived")?.map(|arrived| arrived as u64),
+            omega_t: tubes.first("omega_t")?,
+            count: tubes.numbers("count")?.into_iter().map(|count| count.map(|count| count as u64)).collect(),
+            expected: tubes.numbers("expected_count")?,
             counting: Scored {
-                lower: table.numbers("neg_ln_p_lower")?,
-                upper: table.numbers("neg_ln_p_upper")?,
-                z_score: table.numbers("z_score")?,
+                lower: tubes.numbers("neg_ln_p_lower")?,
+                upper: tubes.numbers("neg_ln_p_upper")?,
+                z_score: tubes.numbers("z_score")?,
             },
             splitting: Scored {
-                lower: table.numbers("splitting_lower")?,
-                upper: table.numbers("splitting_upper")?,
-                z_score: table.numbers("splitting_z_score")?,
+                lower: tubes.numbers("splitting_lower")?,
+                upper: tubes.numbers("splitting_upper")?,
+                z_score: tubes.numbers("splitting_z_score")?,
             },
             neg_ln_p: [
-                table.numbers("neg_ln_p")?,
-                table.numbers("splitting_neg_ln_p")?,
-                table.numbers("quadrature_neg_ln_p_at_width")?,
-                table.numbers("quadrature_neg_ln_p")?,
+                tubes.numbers("neg_ln_p")?,
+                tubes.numbers("splitting_neg_ln_p")?,
+                tubes.numbers("quadrature_neg_ln_p_at_width")?,
+                tubes.numbers("quadrature_neg_ln_p")?,
             ],
         })
     }

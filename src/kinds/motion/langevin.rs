@@ -2,6 +2,7 @@
 
 use crate::kinds::choice;
 use crate::kinds::columns::Columns;
+use crate::kinds::documents::write_json;
 use crate::kinds::motion::potential::Potential;
 use crate::kinds::motion::tube_fit::{self, Estimates, TubeFit};
 use crate::kinds::rounds::Rounds;
@@ -14,7 +15,6 @@ use onsager_science::motion::law::counting_variance;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::fs;
 
 /// The `langevin` kind.
 pub struct Langevin;
@@ -358,8 +358,6 @@ impl Ensemble<'_> {
             compared: compared.len(),
             fits,
         };
-        let mut text = serde_json::to_string_pretty(&summary)?;
-        text.push('\n');
-        Ok(fs::write(ctx.output("summary")?, text)?)
+        write_json(ctx, "summary", &summary)
     }
 }

@@ -17,4 +17,5 @@ pub mod tables;
 mod tests;
 pub mod transition_paths;
 pub mod tube_fit;
+pub mod tube_table;
 pub mod width_extrapolation;

@@ -2,6 +2,7 @@
 
 use crate::kinds::choice;
 use crate::kinds::columns::Columns;
+use crate::kinds::documents::write_json;
 use crate::kinds::motion::potential::Potential;
 use crate::kinds::rounds::Rounds;
 use onsager_numerics::random::Streams;
@@ -16,7 +17,6 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::fs;
 
 /// The `path-entropy` kind.
 pub struct PathEntropy;
@@ -317,7 +317,5 @@ fn write_entropy(p: &Params, rows: &[Row], ctx: &Context) -> Result<(), StageErr
         }),
         slope_expected: 0.5 * (p.steps - 1) as f64,
     };
-    let mut text = serde_json::to_string_pretty(&summary)?;
-    text.push('\n');
-    Ok(fs::write(ctx.output("summary")?, text)?)
+    write_json(ctx, "summary", &summary)
 }

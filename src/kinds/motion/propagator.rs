@@ -2,6 +2,7 @@
 
 use crate::kinds::choice;
 use crate::kinds::columns::Columns;
+use crate::kinds::documents::write_json;
 use crate::kinds::motion::potential::Potential;
 use crate::kinds::motion::tube_fit::{self, Estimates, TubeFit};
 use crate::kinds::rounds::Rounds;
@@ -17,7 +18,6 @@ use onsager_science::stats::regression::Line;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::fs;
 
 /// The `propagator` kind.
 pub struct Propagator;
@@ -234,9 +234,7 @@ impl Stage for Propagator {
         let fits = write_tubes(p, &bridges, &tubes, &sampled.weights, ctx)?;
         let summary =
             Summary { potential: p.potential.name(), mass: p.mass, hbar: p.hbar, dt: p.dt, ground, fits };
-        let mut text = serde_json::to_string_pretty(&summary)?;
-        text.push('\n');
-        Ok(fs::write(ctx.output("summary")?, text)?)
+        write_json(ctx, "summary", &summary)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What `random-motion` writes: the tables of tubes and of paths, and the summary.
 
 use crate::kinds::columns::Columns;
+use crate::kinds::documents::write_json;
 use crate::kinds::motion::parameters::Params;
 use onsager_numerics::statistics::{student_quantile, wilson};
 use onsager_runner::kind::context::Context;
@@ -12,7 +13,6 @@ use onsager_science::motion::quadrature::arrival_probability;
 use onsager_science::motion::splitting::NegLnP;
 use onsager_science::motion::tubes::Tube;
 use serde::Serialize;
-use std::fs;
 
 /// Everything that was computed, in the units of the parameters.
 pub struct Ensemble<'a> {
@@ -226,8 +226,6 @@ impl Ensemble<'_> {
             walkers: self.splitting.as_ref().map(|_| p.splitting.walkers),
             repeats: self.splitting.as_ref().map(|_| p.splitting.repeats),
         };
-        let mut text = serde_json::to_string_pretty(&summary)?;
-        text.push('\n');
-        Ok(fs::write(ctx.output("summary")?, text)?)
+        write_json(ctx, "summary", &summary)
     }
 }

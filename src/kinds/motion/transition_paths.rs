@@ -2,6 +2,7 @@
 
 use crate::kinds::choice;
 use crate::kinds::columns::Columns;
+use crate::kinds::documents::write_json;
 use crate::kinds::motion::potential::Potential;
 use crate::kinds::rounds::Rounds;
 use onsager_numerics::random::Streams;
@@ -14,7 +15,6 @@ use onsager_science::motion::transition::{Mean, PIECE, Sums, Transition};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::fs;
 
 /// The `transition-paths` kind.
 pub struct TransitionPaths;
@@ -370,7 +370,5 @@ fn write_difference(p: &Params, ensembles: &[Ensemble], ctx: &Context) -> Result
         worst_z: ensembles.iter().map(z).fold(0.0, |worst: f64, z| worst.max(z.abs())),
         fits,
     };
-    let mut text = serde_json::to_string_pretty(&summary)?;
-    text.push('\n');
-    Ok(fs::write(ctx.output("summary")?, text)?)
+    write_json(ctx, "summary", &summary)
 }

@@ -1,6 +1,7 @@
 //! `width-extrapolation`: γ and −ln P for δ → 0, from ensembles of the same tubes at several widths.
 
-use crate::kinds::columns::{Columns, Table};
+use crate::kinds::columns::Columns;
+use crate::kinds::motion::tube_table::TubeTable;
 use onsager_runner::kind::context::{Context, Item};
 use onsager_runner::kind::stage::{Input, Inputs, Output, Stage, StageError};
 use onsager_science::motion::extrapolation::{NarrowLimit, Widths};
@@ -93,42 +94,30 @@ struct AtWidth {
 
 impl AtWidth {
     fn read(item: &Item) -> Result<AtWidth, StageError> {
-        let table = Table::read(&item.path, &item.name)?;
-        let maybe = |name: &str| -> Result<Option<Vec<f64>>, StageError> {
-            Ok(table.numbers(name)?.into_iter().collect())
-        };
-        let all = |name: &str| -> Result<Vec<f64>, StageError> {
-            Ok(maybe(name)?
-                .ok_or_else(|| format!("column `{name}` of `{}` has missing values", item.name))?)
-        };
-        let empty = || StageError::from(format!("`{}` has no rows", item.name));
-        let first = |name: &str| -> Result<f64, StageError> { all(name)?.first().copied().ok_or_else(empty) };
-        let text = |name: &str| -> Result<String, StageError> {
-            table.texts(name)?.into_iter().next().ok_or_else(empty)
-        };
+        let tubes = TubeTable::read(item)?;
         // Exact values alone come at the quadrature's own width.
-        let (width, exact) = match maybe("width")? {
+        let (width, exact) = match tubes.whole("width")? {
             Some(_) => ("width", "quadrature_neg_ln_p_at_width"),
             None => ("quadrature_width", "quadrature_neg_ln_p"),
         };
         Ok(AtWidth {
             labels: item.labels.clone(),
-            system: text("system")?,
-            units: text("units")?,
-            diffusion: first("diffusion")?,
-            mass: first("mass")?,
-            omega_t: first("omega_t")?,
-            action_least: first("action_least")?,
-            steps: first("steps")? as usize,
-            width: first(width)?,
+            system: tubes.text("system")?,
+            units: tubes.text("units")?,
+            diffusion: tubes.first("diffusion")?,
+            mass: tubes.first("mass")?,
+            omega_t: tubes.first("omega_t")?,
+            action_least: tubes.first("action_least")?,
+            steps: tubes.first("steps")? as usize,
+            width: tubes.first(width)?,
             sample: Sample {
-                action: all("action")?,
-                action_hamiltonian: all("action_hamiltonian")?,
-                deviation: all("deviation")?,
+                action: tubes.all("action")?,
+                action_hamiltonian: tubes.all("action_hamiltonian")?,
+                deviation: tubes.all("deviation")?,
                 ..Sample::default()
             },
-            neg_ln_p: [maybe("splitting_neg_ln_p")?, maybe(exact)?],
-            errors: maybe("splitting_error")?,
+            neg_ln_p: [tubes.whole("splitting_neg_ln_p")?, tubes.whole(exact)?],
+            errors: tubes.whole("splitting_error")?,
         })
     }
 
