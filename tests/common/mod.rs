@@ -3,6 +3,8 @@
 // Each test file uses its own part of this.
 #![allow(dead_code)]
 
+pub mod chain;
+
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
