@@ -223,22 +223,26 @@ impl Sde {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    /// The transition's moments obey their equations, ṁ = a m and dσ²/dt = 2 a σ² + g², by central differences (error h²
-    /// times third derivatives of up to 10⁵ of the values).
-    #[test]
-    fn moments_obey_their_equations() {
-        let all = [
+    /// Every process with its defaults.
+    pub(crate) fn all() -> [Sde; 5] {
+        [
             Sde::Simple(Simple::default()),
             Sde::Cosine(Cosine::default()),
             Sde::Vp(Linear::default()),
             Sde::SubVp(Linear::default()),
             Sde::Ve(Exploding::default()),
-        ];
+        ]
+    }
+
+    /// The transition's moments obey their equations, ṁ = a m and dσ²/dt = 2 a σ² + g², by central differences (error h²
+    /// times third derivatives of up to 10⁵ of the values).
+    #[test]
+    fn moments_obey_their_equations() {
         let h = 1e-5;
-        for sde in all {
+        for sde in all() {
             assert_eq!((sde.mean(0.0), sde.variance(0.0)), (1.0, 0.0));
             for t in [0.05, 0.3, 0.6, 0.9] {
                 let slope = |f: &dyn Fn(f64) -> f64| (f(t + h) - f(t - h)) / (2.0 * h);

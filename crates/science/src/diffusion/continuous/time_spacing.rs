@@ -47,20 +47,13 @@ impl TimeSpacing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diffusion::continuous::sde::{Cosine, Exploding, Linear, Simple};
+    use crate::diffusion::continuous::sde::{self, Cosine};
 
     /// Both begin and end at the process's ends and fall throughout; λ is cos and sin of one angle for `cosine`, so its times are known:
     /// tan(πt/2) = exp(−λ/2).
     #[test]
     fn times_of_both_spacings() {
-        let all = [
-            Sde::Simple(Simple::default()),
-            Sde::Cosine(Cosine::default()),
-            Sde::Vp(Linear::default()),
-            Sde::SubVp(Linear::default()),
-            Sde::Ve(Exploding::default()),
-        ];
-        for sde in all {
+        for sde in sde::tests::all() {
             for spacing in [TimeSpacing::Equal, TimeSpacing::LogSnr] {
                 let times = spacing.times(&sde, 37);
                 assert_eq!((times[0], times[37], times.len()), (sde.times().1, sde.times().0, 38));

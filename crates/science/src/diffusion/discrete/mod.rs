@@ -16,6 +16,8 @@ mod exact_denoiser;
 pub mod flow_likelihood;
 pub mod flow_matching;
 pub mod guidance;
+#[cfg(test)]
+mod guidance_tests;
 pub mod h_family;
 pub mod heun;
 pub mod importance;
@@ -24,6 +26,8 @@ mod model_denoiser;
 pub mod node;
 pub mod objective;
 pub mod path_action;
+#[cfg(test)]
+mod path_action_tests;
 pub mod path_segment;
 pub mod plan;
 pub mod refinement;

@@ -1,20 +1,17 @@
 //! Coefficients of samplers against independent calculations, and sampling of laws whose exact noise is known.
 
-use super::ancestral::{Ancestral, ReverseVariance, reverse_chain};
+use super::ancestral::{Ancestral, ReverseVariance};
 use super::batch::Batch;
-use super::chain::{Guided, Step};
+use super::chain::Step;
 use super::ddim::Ddim;
-use super::denoiser::{Denoiser, Differentiable, Prediction, SamplingError};
+use super::denoiser::{Denoiser, Prediction, SamplingError};
 use super::exact_denoiser::ExactDenoiser;
-use super::guidance::{ClassDenoiser, ClassDifferentiable, ClassifierFree, ClassifierGuided, Conditional};
 use super::node::Node;
-use super::path_action::path_actions;
 use super::plan::{Plan, follow, sample, sample_paths};
 use super::sampler::Sampler;
 use super::schedule::{Schedule, ScheduleKind, Spacing, Variance};
-use crate::diffusion::continuous::mixture::{Component, Mixture};
+use crate::diffusion::continuous::mixture::Mixture;
 use onsager_numerics::random::Streams;
-use onsager_numerics::statistics::{chi_square_cdf, kolmogorov_smirnov, mean, standard_error};
 use std::convert::Infallible;
 
 /// The result of what cannot fail.
@@ -29,7 +26,7 @@ pub(super) fn chain(plan: Plan) -> Vec<Step> {
     }
 }
 
-fn gaussian<const D: usize>(schedule: &Schedule, variance: f64) -> ExactDenoiser<D> {
+pub(super) fn gaussian<const D: usize>(schedule: &Schedule, variance: f64) -> ExactDenoiser<D> {
     ExactDenoiser { data: Mixture::normal(variance), schedule: schedule.clone() }
 }
 
@@ -313,199 +310,4 @@ fn batches_leave_no_trace() {
         assert_eq!((states.len(), &states[15]), (16, &all));
         assert!(all.iter().all(|x| (-1.0..=1.0).contains(x)));
     }
-}
-
-/// The exact noise of N(0, v I), and a v of the variance that changes with x.
-struct Learned(ExactDenoiser<6>);
-
-impl Denoiser for Learned {
-    type Error = Infallible;
-
-    fn noise(&self, x: &[f32], t: &[usize]) -> Result<Vec<f32>, Infallible> {
-        self.0.noise(x, t)
-    }
-
-    fn prediction(&self, x: &[f32], t: &[usize]) -> Result<Prediction, Infallible> {
-        let variance = Some(x.iter().map(|x| x.sin()).collect());
-        Ok(Prediction { noise: self.noise(x, t)?, variance, guidance: None })
-    }
-}
-
-/// 2A of ancestral paths, recomputed from their states, follows χ² with d × (noisy steps) degrees of freedom: Kolmogorov–Smirnov over 1,000
-/// paths, p > 0.001. With a learned variance too; there action + normaliser is −ln p of the path.
-#[test]
-fn twice_the_path_action_is_chi_squared() {
-    let schedule = Schedule::new(ScheduleKind::Linear, 20);
-    let denoiser = Learned(gaussian(&schedule, 0.5));
-    let streams = Streams::new(3, "sampler test");
-    for variance in [ReverseVariance::Beta, ReverseVariance::BetaTilde, ReverseVariance::Learned] {
-        let steps = Ancestral { variance, spacing: Spacing::Linspace }.plan(&schedule, 20);
-        let batch = Batch { streams: &streams, first: 0, count: 1000, size: 6 };
-        let states = sure(sample_paths(&denoiser, &Plan::Chain(steps.clone()), batch, false, || Ok(())));
-        let actions = sure(path_actions(&denoiser, &steps, &states, 1000));
-        let values: Vec<f64> = actions.iter().map(|path| 2.0 * path.action).collect();
-        let (_, p) = kolmogorov_smirnov(&values, |x| chi_square_cdf(x, 6.0 * 19.0));
-        assert!(p > 0.001, "{variance:?}: {p}");
-        let spread = actions.iter().any(|path| (path.normaliser - actions[0].normaliser).abs() > 1e-9);
-        assert_eq!(spread, variance == ReverseVariance::Learned);
-    }
-}
-
-/// The discrete Girsanov identity: on paths of the forward process E[A_θ] − E[A of the exact score] = ½ Σ β²/(σ² α) E‖s_θ − ∇ ln p_t‖², the same σ on both
-/// sides. For N(0, v) and the score of N(0, w): the right side in closed form, the left within 4.5 standard errors of paired differences.
-#[test]
-fn the_discrete_girsanov_identity() {
-    let (v, w) = (0.5, 0.8);
-    let schedule = Schedule::new(ScheduleKind::Cosine, 12);
-    let (exact, wrong) = (gaussian::<4>(&schedule, v), gaussian::<4>(&schedule, w));
-    let all: Vec<usize> = (1..=12).collect();
-    let streams = Streams::new(4, "sampler test");
-    let count = 4000;
-    // x_0 … x_12 jointly, by steps.
-    let batch = Batch { streams: &streams, first: 0, count, size: 4 };
-    let mut states: Vec<Vec<f64>> = vec![batch.start().iter().map(|z| v.sqrt() * z).collect()];
-    for t in 1..=12 {
-        let noise = batch.noise(t);
-        let step =
-            |(x, z): (&f64, &f32)| schedule.alpha(t).sqrt() * x + schedule.beta(t).sqrt() * f64::from(*z);
-        states.push(states[t - 1].iter().zip(&noise).map(step).collect());
-    }
-    states.reverse();
-    for variance in [Variance::Beta, Variance::BetaTilde] {
-        let steps = reverse_chain(&schedule, &all, variance.into());
-        let of = |denoiser| sure(path_actions(denoiser, &steps, &states, count));
-        let difference: Vec<f64> =
-            of(&wrong).iter().zip(of(&exact)).map(|(wrong, exact)| wrong.action - exact.action).collect();
-        let term = |t: usize| {
-            let (bar, beta) = (schedule.alpha_bar(t), schedule.beta(t));
-            let (a, b) = (bar * v + 1.0 - bar, bar * w + 1.0 - bar);
-            let square = (1.0 / a - 1.0 / b).powi(2) * a * 4.0;
-            0.5 * beta * beta / (schedule.sigma_squared(t, variance) * schedule.alpha(t)) * square
-        };
-        let wanted: f64 = (1..=12).map(term).sum();
-        let (found, error) = (mean(&difference), standard_error(&difference));
-        assert!((found - wanted).abs() < 4.5 * error, "{variance:?}: {found} {wanted} ± {error}");
-        assert!(error < 0.1 * wanted, "{error}");
-    }
-}
-
-/// Two spots with their classes: the exact conditional model; the unconditional one for class 2.
-struct Spots {
-    spots: [ExactDenoiser<2>; 3],
-}
-
-impl Spots {
-    fn new(schedule: &Schedule) -> Spots {
-        let spot = |weight, x| Component { weight, mean: [x, 0.3], variance: 0.2 };
-        let law = |components| ExactDenoiser { data: Mixture { components }, schedule: schedule.clone() };
-        Spots {
-            spots: [
-                law(vec![spot(1.0, -0.8)]),
-                law(vec![spot(1.0, 0.9)]),
-                law(vec![spot(0.4, -0.8), spot(0.6, 0.9)]),
-            ],
-        }
-    }
-}
-
-impl ClassDenoiser for Spots {
-    type Error = Infallible;
-
-    fn classes(&self) -> usize {
-        2
-    }
-
-    fn class_prediction(&self, x: &[f32], t: &[usize], classes: &[u32]) -> Result<Prediction, Infallible> {
-        let (noise, _) = self.class_pull_back(x, t, classes, &mut |noise| noise.to_vec())?;
-        Ok(Prediction { noise, variance: None, guidance: None })
-    }
-}
-
-impl ClassDifferentiable for Spots {
-    fn class_pull_back(
-        &self,
-        x: &[f32],
-        t: &[usize],
-        classes: &[u32],
-        cotangent: &mut dyn FnMut(&[f32]) -> Vec<f32>,
-    ) -> Result<(Vec<f32>, Vec<f32>), Infallible> {
-        let mut noise = Vec::new();
-        for (i, &class) in classes.iter().enumerate() {
-            noise.extend(self.spots[class as usize].noise(&x[2 * i..2 * i + 2], &t[i..=i])?);
-        }
-        let c = cotangent(&noise);
-        let mut back = Vec::new();
-        for (i, &class) in classes.iter().enumerate() {
-            let row = 2 * i..2 * i + 2;
-            back.extend(
-                self.spots[class as usize]
-                    .pull_back(&x[row.clone()], &t[i..=i], &mut |_| c[row.clone()].to_vec())?
-                    .1,
-            );
-        }
-        Ok((noise, back))
-    }
-}
-
-/// With the exact classifier, ∇ ln p(y given x_t) = ∇ ln p_t(x given y) − ∇ ln p_t(x), scale 1 turns the unconditional model into the conditional one: the same
-/// samples by DDIM, up to the rounding of the gradients to f32 (1e-7 each, 30 steps, stretched by 1/√ᾱ at most 160 in the first).
-#[test]
-fn guidance_by_the_exact_classifier() {
-    let schedule = Schedule::new(ScheduleKind::Linear, 1000);
-    let spots = Spots::new(&schedule);
-    let classes: Vec<u32> = (0..20).map(|i| i % 2).collect();
-    let conditional = Conditional { model: &spots, classes: &classes };
-    let gradient = |x: &[f32], t: &[usize]| {
-        let (with, without) = (conditional.noise(x, t)?, spots.spots[2].noise(x, t)?);
-        let scale = |i: usize| -1.0 / (1.0 - schedule.alpha_bar(t[i / 2])).sqrt();
-        Ok((0..x.len()).map(|i| (scale(i) * f64::from(with[i] - without[i])) as f32).collect())
-    };
-    let guided = ClassifierGuided { denoiser: &spots.spots[2], gradient, scale: 1.0 };
-    let streams = Streams::new(5, "sampler test");
-    let batch = Batch { streams: &streams, first: 0, count: 20, size: 2 };
-    for sampler in [
-        Sampler::Ddim(Ddim::default()),
-        Sampler::Heun(Default::default()),
-        Sampler::DpmSolver(Default::default()),
-    ] {
-        let plan = sampler.plan(&schedule, 30);
-        let a = sure(sample(&guided, &plan, batch, false, || Ok(())));
-        let b = sure(sample(&conditional, &plan, batch, false, || Ok(())));
-        let worst = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-        assert!(worst < 1e-4, "{worst}");
-    }
-    assert_eq!(
-        sure(Ok(guided.prediction(&[0.5; 40], &[1; 20]).unwrap_or_else(|never| match never {})))
-            .guidance
-            .map(|g| g.len()),
-        Some(40)
-    );
-}
-
-/// w = 0 is the conditional model, w = −1 the unconditional one, and the noise is linear in w; so is the pull-back.
-#[test]
-fn classifier_free_guidance_is_linear() {
-    let schedule = Schedule::new(ScheduleKind::Linear, 100);
-    let spots = Spots::new(&schedule);
-    let (classes, x, t) = ([1, 0], [0.5f32, -0.25, 0.0, 1.0], [40, 70]);
-    let at = |scale| {
-        let free = ClassifierFree { model: &spots, classes: &classes, scale };
-        free.pull_back(&x, &t, &mut |noise| noise.iter().map(|_| 1.0).collect())
-            .unwrap_or_else(|never| match never {})
-    };
-    let (with, without) = (at(0.0), at(-1.0));
-    let conditional = Conditional { model: &spots, classes: &classes };
-    assert_eq!(Ok(with.0.clone()), conditional.noise(&x, &t));
-    assert_eq!(Ok(without.0.clone()), spots.spots[2].noise(&x, &t));
-    assert_eq!(Ok(with.clone()), conditional.pull_back(&x, &t, &mut |noise| vec![1.0; noise.len()]));
-    let free = ClassifierFree { model: &spots, classes: &classes, scale: 2.5 };
-    assert_eq!(free.noise(&x, &t), Ok(at(2.5).0));
-    for i in 0..4 {
-        for (found, a, b) in
-            [(at(2.5).0[i], with.0[i], without.0[i]), (at(2.5).1[i], with.1[i], without.1[i])]
-        {
-            assert!((found - (3.5 * a - 2.5 * b)).abs() < 1e-5, "{i}: {found}");
-        }
-    }
-    assert_eq!(chain(Sampler::default().plan(&schedule, 3))[0].guided, Guided::Mean);
 }
