@@ -10,10 +10,10 @@ use onsager_numerics::statistics::{deviation, mean, mean_interval, standard_erro
 use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
 use onsager_science::data::dataset::Dataset;
-use onsager_science::diffusion::discrete::batch::Batch;
 use onsager_science::diffusion::discrete::bound::Bound;
 use onsager_science::diffusion::discrete::flow_likelihood::{Divergence, log_densities};
 use onsager_science::diffusion::discrete::node::Node;
+use onsager_science::diffusion::discrete::sample_batch::Batch;
 use onsager_science::diffusion::discrete::schedule::{Schedule, Spacing};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

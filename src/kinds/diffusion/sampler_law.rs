@@ -12,10 +12,10 @@ use onsager_numerics::statistics::{
 use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
 use onsager_science::data::dataset::Dataset;
-use onsager_science::diffusion::discrete::batch::Batch;
 use onsager_science::diffusion::discrete::chain::Step;
 use onsager_science::diffusion::discrete::path_action::{kinetic_actions, path_actions};
 use onsager_science::diffusion::discrete::plan::{Plan, sample_paths};
+use onsager_science::diffusion::discrete::sample_batch::Batch;
 use onsager_science::diffusion::discrete::sampler::Sampler;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -211,6 +211,13 @@ fn parameters_are_checked() {
         ..propagator::Params::default()
     };
     assert_eq!(fields(Propagator::check(&bad)), ["potential", "times[1]", "times[1]"]);
+    for (coefficients, right) in
+        [(vec![0.0, 0.0, 1.0], true), (vec![0.0, 0.0, -1.0], false), (vec![0.0, 0.0, 1.0, 0.5], false)]
+    {
+        let potential = Potential::Polynomial { coefficients: coefficients.try_into().unwrap() };
+        let p = propagator::Params { potential, ..propagator::Params::default() };
+        assert_eq!(Propagator::check(&p).is_empty(), right, "{potential:?}");
+    }
     let bad =
         path_entropy::Params { cell: 10.0, diffusions: vec![1.0, 1.0], ..path_entropy::Params::default() };
     let found = fields(PathEntropy::check(&bad));

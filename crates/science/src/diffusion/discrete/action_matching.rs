@@ -8,7 +8,7 @@
 //! which differs from ½ ∫ E‖∇s − u‖² dθ by a constant, u being the one gradient field that moves the law. The three
 //! expectations share x_0 and ε, which lowers the noise of their sum.
 
-use super::batch_loss::{Batch, BatchLoss, Example, rows};
+use super::batch::{Batch, BatchLoss, Example, rows};
 use super::schedule::Schedule;
 use crate::nn::error::NnError;
 use crate::nn::loss::combine;

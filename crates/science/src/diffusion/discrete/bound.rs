@@ -2,10 +2,10 @@
 //! KL(q(x_T given x_0) ‖ N(0, I)) + Σ_{t ≥ 2} KL(q(x_{t−1} given x_t, x_0) ‖ p_θ) − ln p_θ(x_0 given x_1).
 
 use super::ancestral::{ReverseVariance, reverse_chain};
-use super::batch::Batch;
 use super::bound_terms::{decoder, divergence};
 use super::chain::{Sigma, Step};
 use super::denoiser::{Denoiser, SamplingError};
+use super::sample_batch::Batch;
 use super::schedule::{Schedule, Variance};
 use std::f64::consts::LN_2;
 

@@ -3,7 +3,7 @@
 //! The bound is `L = Σ_{t≥2} KL(q(x_{t−1}|x_t, x_0) ‖ p_θ(x_{t−1}|x_t)) + E[−ln p_θ(x_0|x_1)]` and a prior term that nothing is
 //! trained on (Sohl-Dickstein 2015; Ho 2020, eq. 5). Each term is estimated at the t of a sample, in bits per number.
 
-use super::batch_loss::{Batch, BatchLoss, NoisyStep, Predictor, noised, rows, squared_error};
+use super::batch::{Batch, BatchLoss, NoisyStep, Predictor, noised, rows, squared_error};
 use super::bound_terms::{decoder, divergence};
 use super::importance::Importance;
 use super::schedule::{Schedule, Variance};
@@ -300,7 +300,7 @@ impl CustomOp1 for BoundTerms {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diffusion::discrete::batch_loss::Example;
+    use crate::diffusion::discrete::batch::Example;
     use crate::diffusion::discrete::path_segment::{PathAction, StepWeight, Target};
     use crate::diffusion::discrete::schedule::ScheduleKind;
     use crate::nn::error::NnError;

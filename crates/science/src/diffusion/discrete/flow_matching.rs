@@ -1,7 +1,7 @@
 //! Flow matching: the velocity of straight paths x_τ = (1 − τ) z + τ x_0 from noise z to data x_0 (Lipman 2023), of pairs at
 //! random, of pairs of least total action (Tong 2024), or of pairs weighted by the probability of their path.
 
-use super::batch_loss::{Batch, BatchLoss, Predictor, Weighting, rows, squared_error};
+use super::batch::{Batch, BatchLoss, Predictor, Weighting, rows, squared_error};
 use crate::metrics::wasserstein::assignment;
 use onsager_numerics::arithmetic::square;
 use schemars::JsonSchema;
@@ -139,7 +139,7 @@ fn summary(batch: &Batch<'_>, weights: &[f64]) -> Weighting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diffusion::discrete::batch_loss::Example;
+    use crate::diffusion::discrete::batch::Example;
     use crate::diffusion::discrete::schedule::{Schedule, ScheduleKind};
     use crate::nn::error::NnError;
     use crate::nn::operation::Conditions;

@@ -1,12 +1,12 @@
 //! Guidance against two spots whose exact conditional and unconditional noise is known.
 
-use super::batch::Batch;
 use super::chain::Guided;
 use super::ddim::Ddim;
 use super::denoiser::{Denoiser, Differentiable, Prediction};
 use super::exact_denoiser::ExactDenoiser;
 use super::guidance::{ClassDenoiser, ClassDifferentiable, ClassifierFree, ClassifierGuided, Conditional};
 use super::plan::sample;
+use super::sample_batch::Batch;
 use super::sampler::Sampler;
 use super::sampler_tests::{chain, sure};
 use super::schedule::{Schedule, ScheduleKind};

@@ -3,7 +3,6 @@
 pub mod action_matching;
 pub mod ancestral;
 pub mod batch;
-pub mod batch_loss;
 pub mod bound;
 pub mod bound_loss;
 pub mod bound_terms;
@@ -31,6 +30,7 @@ mod path_action_tests;
 pub mod path_segment;
 pub mod plan;
 pub mod refinement;
+pub mod sample_batch;
 pub mod sampler;
 #[cfg(test)]
 mod sampler_tests;

@@ -1,7 +1,7 @@
 //! A trained model: its network and its schedule, in one file that says what it is.
 
 use super::action_matching::{PotentialPredictor, angle, angle_time};
-use super::batch_loss::Predictor;
+use super::batch::Predictor;
 use super::objective::{Objective, Output};
 use super::schedule::{Schedule, ScheduleKind};
 use crate::nn::error::NnError;

@@ -1,7 +1,7 @@
 //! What a network is trained on.
 
 use super::action_matching::{ActionMatching, PotentialPredictor};
-use super::batch_loss::{BatchLoss, Predictor};
+use super::batch::{BatchLoss, Predictor};
 use super::bound_loss::{Hybrid, Vlb};
 use super::flow_matching::{FlowMatching, PathWeighted};
 use super::importance::Importance;
@@ -10,7 +10,7 @@ use super::simple::Simple;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use super::batch_loss::{Batch, Example, noised};
+pub use super::batch::{Batch, Example, noised};
 
 /// A training objective.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]

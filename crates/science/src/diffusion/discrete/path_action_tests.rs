@@ -1,11 +1,11 @@
 //! The action of paths of the reverse chain: its law, and what a wrong score adds to it.
 
 use super::ancestral::{Ancestral, ReverseVariance, reverse_chain};
-use super::batch::Batch;
 use super::denoiser::{Denoiser, Prediction};
 use super::exact_denoiser::ExactDenoiser;
 use super::path_action::path_actions;
 use super::plan::{Plan, sample_paths};
+use super::sample_batch::Batch;
 use super::sampler_tests::{gaussian, sure};
 use super::schedule::{Schedule, ScheduleKind, Spacing, Variance};
 use onsager_numerics::random::Streams;

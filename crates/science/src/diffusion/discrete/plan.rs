@@ -5,7 +5,7 @@
 //! own stream: neither batches nor threads change a sample.
 //!
 //! ```
-//! use onsager_science::diffusion::discrete::batch::Batch;
+//! use onsager_science::diffusion::discrete::sample_batch::Batch;
 //! use onsager_science::diffusion::discrete::denoiser::Denoiser;
 //! use onsager_science::diffusion::discrete::plan::sample;
 //! use onsager_science::diffusion::discrete::sampler::Sampler;
@@ -36,10 +36,10 @@
 //! # Ok::<(), onsager_science::diffusion::discrete::denoiser::SamplingError<Infallible>>(())
 //! ```
 
-use super::batch::Batch;
 use super::chain::{self, Step};
 use super::denoiser::{Denoiser, SamplingError};
 use super::node::Node;
+use super::sample_batch::Batch;
 use super::{dpm_solver, heun};
 
 /// The coefficients of a sampler.

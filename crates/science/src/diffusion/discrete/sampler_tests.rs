@@ -1,13 +1,13 @@
 //! Coefficients of samplers against independent calculations, and sampling of laws whose exact noise is known.
 
 use super::ancestral::{Ancestral, ReverseVariance};
-use super::batch::Batch;
 use super::chain::Step;
 use super::ddim::Ddim;
 use super::denoiser::{Denoiser, Prediction, SamplingError};
 use super::exact_denoiser::ExactDenoiser;
 use super::node::Node;
 use super::plan::{Plan, follow, sample, sample_paths};
+use super::sample_batch::Batch;
 use super::sampler::Sampler;
 use super::schedule::{Schedule, ScheduleKind, Spacing, Variance};
 use crate::diffusion::continuous::mixture::Mixture;

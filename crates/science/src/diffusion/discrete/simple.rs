@@ -1,6 +1,6 @@
 //! The loss of DDPM: the error of the predicted noise (Ho 2020, eq. 14).
 
-use super::batch_loss::{Batch, BatchLoss, Predictor, noised, rows, squared_error};
+use super::batch::{Batch, BatchLoss, Predictor, noised, rows, squared_error};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

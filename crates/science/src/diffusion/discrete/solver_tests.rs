@@ -2,7 +2,6 @@
 //! refinement.
 
 use super::ancestral::{Ancestral, ReverseVariance};
-use super::batch::Batch;
 use super::ddim::Ddim;
 use super::dpm_solver::DpmSolver;
 use super::exact_denoiser::ExactDenoiser;
@@ -10,6 +9,7 @@ use super::heun::Heun;
 use super::node::Node;
 use super::plan::{Plan, follow, sample, sample_paths};
 use super::refinement::{Coarse, Refined, refine};
+use super::sample_batch::Batch;
 use super::sampler::Sampler;
 use super::sampler_tests::sure;
 use super::schedule::{Schedule, ScheduleKind, Spacing};
