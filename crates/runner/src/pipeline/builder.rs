@@ -1,8 +1,8 @@
 //! A pipeline built in a program instead of a YAML file, with the same checks.
 //!
 //! ```
-//! use onsager::pipeline::builder::{Pipeline, StageEntry};
-//! # fn main() -> Result<(), onsager::pipeline::diagnostics::Diagnostics> {
+//! use onsager_runner::pipeline::builder::{Pipeline, StageEntry};
+//! # fn main() -> Result<(), onsager_runner::pipeline::yaml::diagnostics::Diagnostics> {
 //! let graph = Pipeline::new("words")
 //!     .param("word", "hello")
 //!     .stage(
@@ -15,7 +15,7 @@
 //!             .input("texts", "say")
 //!             .output("text", "joined.txt"),
 //!     )
-//!     .graph(std::path::Path::new("."), &onsager::stages::builtin())?;
+//!     .graph(std::path::Path::new("."), &onsager_runner::builtin())?;
 //! assert_eq!(graph.tasks.len(), 3);
 //! # Ok(())
 //! # }
