@@ -72,8 +72,9 @@ fn every_kind_has_a_reference() {
 
 #[test]
 fn the_shipped_pipelines_are_right() {
-    for name in ["quickstart", "path-action", "path-law", "feynman"] {
-        let file = repository().join(format!("pipelines/{name}.yaml"));
+    let shipped = ["experiments/quickstart", "pipelines/path-action", "pipelines/path-law", "pipelines/feynman"];
+    for (folder, name) in shipped.iter().filter_map(|shipped| shipped.split_once('/')) {
+        let file = repository().join(format!("{folder}/{name}.yaml"));
         let project = Project::new("");
         let artifacts = project.path("artifacts");
         let arguments = [

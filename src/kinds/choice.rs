@@ -61,8 +61,9 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for Choice<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use onsager_science::diffusion::discrete::objective::{Objective, Simple};
+    use onsager_science::diffusion::discrete::objective::Objective;
     use onsager_science::diffusion::discrete::path_segment::PathAction;
+    use onsager_science::diffusion::discrete::simple::Simple;
     use serde::Deserialize;
 
     #[derive(Debug, Deserialize, JsonSchema)]

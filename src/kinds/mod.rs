@@ -4,7 +4,6 @@ pub mod choice;
 pub mod columns;
 pub mod diffusion;
 pub mod motion;
-pub mod numbers;
 pub mod report;
 pub mod rounds;
 pub mod score;

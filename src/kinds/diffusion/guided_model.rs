@@ -1,13 +1,14 @@
 //! A model towards classes, as the stages that sample it see it: for one batch, interruptible.
 
+use crate::kinds::rounds::Cancelled;
 use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::StageError;
+use onsager_science::diffusion::discrete::denoiser::{Denoiser, Differentiable, Prediction, SamplingError};
 use onsager_science::diffusion::discrete::guidance::{
     ClassDenoiser, ClassifierFree, ClassifierGuided, Conditional,
 };
 use onsager_science::diffusion::discrete::model::Model;
 use onsager_science::diffusion::discrete::objective::Output;
-use onsager_science::diffusion::discrete::sampler::{Denoiser, Differentiable, Prediction, SamplingError};
 use onsager_science::nn::classifier::Classifier;
 use onsager_science::nn::error::NnError;
 use schemars::JsonSchema;
@@ -67,6 +68,12 @@ impl Guidance {
 pub enum Stop {
     Cancelled,
     Failed(NnError),
+}
+
+impl From<Cancelled> for Stop {
+    fn from(_: Cancelled) -> Stop {
+        Stop::Cancelled
+    }
 }
 
 impl From<Stop> for StageError {

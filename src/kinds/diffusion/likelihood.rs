@@ -4,21 +4,20 @@ use crate::kinds::choice;
 use crate::kinds::columns::Columns;
 use crate::kinds::diffusion::guided_model::{GuidedModel, Stop, differentiable, stopped};
 use crate::kinds::diffusion::sample::sampling_steps;
-use crate::kinds::numbers;
+use crate::kinds::rounds::Rounds;
 use onsager_numerics::random::Streams;
 use onsager_numerics::statistics::{deviation, mean, mean_interval, standard_error};
 use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
 use onsager_science::data::dataset::Dataset;
+use onsager_science::diffusion::discrete::batch::Batch;
 use onsager_science::diffusion::discrete::bound::Bound;
 use onsager_science::diffusion::discrete::flow_likelihood::{Divergence, log_densities};
-use onsager_science::diffusion::discrete::sampler::{Batch, Node};
+use onsager_science::diffusion::discrete::node::Node;
 use onsager_science::diffusion::discrete::schedule::{Schedule, Spacing};
-use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::LN_2;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The likelihood of data under a trained model.
 pub struct Likelihood;
@@ -105,8 +104,8 @@ impl Default for Params {
     }
 }
 
-/// Items between checkpoints.
-const CHECKPOINT_EVERY: usize = 64;
+/// Items of a round, if a batch is not larger.
+const PER_ROUND: usize = 64;
 /// Up to so many dimensions the divergence is computed exactly.
 const EXACT: usize = 3;
 
@@ -176,8 +175,9 @@ impl Stage for Likelihood {
         if job.levels.is_some_and(|levels| levels < 2) {
             return Err(StageError::with_help("images of one grey level", "give data of two levels or more"));
         }
+        let kept = job.kept()?;
         let values = job.values()?;
-        let rows: Vec<&[f64]> = values.chunks_exact(job.kept()?).collect();
+        let rows: Vec<&[f64]> = values.chunks_exact(kept).collect();
         match p.method {
             Method::Bound(b) => job.write_bound(&b, &rows),
             Method::Flow(f) => job.write_flow(&f, &rows),
@@ -244,7 +244,6 @@ impl Job<'_> {
 
     /// Those numbers of all items, block by block on the threads granted.
     fn values(&self) -> Result<Vec<f64>, StageError> {
-        let kept = self.kept()?;
         let nodes = match self.p.method {
             Method::Bound(_) => Vec::new(),
             Method::Flow(f) => self.nodes(&f)?,
@@ -253,27 +252,19 @@ impl Job<'_> {
             Method::Bound(_) => self.schedule().timesteps(),
             Method::Flow(_) => nodes.len() - 1,
         };
-        let total = (self.data.count() * work) as u64;
-        let block = CHECKPOINT_EVERY.max(self.p.batch);
-        numbers::in_blocks(self.ctx, self.data.count(), kept, block, |range| {
-            let done = AtomicU64::new((range.start * work) as u64);
-            let firsts: Vec<usize> = range.clone().step_by(self.p.batch).collect();
-            let blocks: Vec<Vec<f64>> = firsts
-                .into_par_iter()
-                .map(|first| {
-                    let count = self.p.batch.min(range.end - first);
-                    let step_done = || {
-                        let done = done.fetch_add(count as u64, Ordering::Relaxed) + count as u64;
-                        self.ctx.progress(done, total, "steps of items");
-                        if self.ctx.cancelled() { Err(Stop::Cancelled) } else { Ok(()) }
-                    };
-                    match self.p.method {
-                        Method::Bound(b) => self.bound(&b, first, count, step_done),
-                        Method::Flow(f) => self.flow(&f, &nodes, first, count, step_done),
-                    }
-                })
-                .collect::<Result<_, StageError>>()?;
-            Ok(blocks.concat())
+        let rounds = Rounds {
+            items: self.data.count() as u64,
+            per_round: PER_ROUND.max(self.p.batch) as u64,
+            steps: work as u64,
+            unit: "steps of items",
+        };
+        rounds.collect(self.ctx, self.p.batch, |batch, steps| {
+            let (first, count) = (batch.start, batch.len());
+            let step_done = || Ok(steps.step(count)?);
+            match self.p.method {
+                Method::Bound(b) => self.bound(&b, first, count, step_done),
+                Method::Flow(f) => self.flow(&f, &nodes, first, count, step_done),
+            }
         })
     }
 
@@ -347,7 +338,7 @@ impl Job<'_> {
         let divergence = if size <= EXACT { Divergence::Exact } else { Divergence::Probes(&vectors) };
         let model = self.guided.batch(first..first + count);
         let logs = log_densities(&model, nodes, &x, size, divergence, step_done)?;
-        Ok(logs.iter().map(|log| -(log / size as f64 + width.ln()) / LN_2).collect())
+        Ok(logs.iter().map(|log| -(log / size as f64 + libm::log(width)) / LN_2).collect())
     }
 
     /// The columns of the summary that both methods have.

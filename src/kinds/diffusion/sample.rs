@@ -2,23 +2,20 @@
 
 use crate::kinds::choice;
 use crate::kinds::columns::Columns;
-use crate::kinds::diffusion::guided_model::{
-    Guidance, GuidedModel, Stop, differentiable, no_variance, stopped,
-};
+use crate::kinds::diffusion::guided_model::{Guidance, GuidedModel, differentiable, no_variance, stopped};
+use crate::kinds::rounds::{Rounds, Steps};
 use onsager_numerics::random::Streams;
 use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
 use onsager_science::data::dataset::Dataset;
 use onsager_science::diffusion::discrete::ancestral::ReverseVariance;
+use onsager_science::diffusion::discrete::batch::Batch;
+use onsager_science::diffusion::discrete::denoiser::rounded;
+use onsager_science::diffusion::discrete::plan::{Plan, sample, sample_paths};
 use onsager_science::diffusion::discrete::refinement::refine;
-use onsager_science::diffusion::discrete::sampler::{Batch, Plan, Sampler, rounded, sample, sample_paths};
-use onsager_science::nn::weights::{Weight, Weights};
-use rayon::prelude::*;
+use onsager_science::diffusion::discrete::sampler::Sampler;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Samples a trained model.
 pub struct Sample;
@@ -64,8 +61,8 @@ impl Default for Params {
     }
 }
 
-/// Samples between checkpoints.
-const CHECKPOINT_EVERY: usize = 256;
+/// Samples of a round, if a batch is not larger.
+const PER_ROUND: usize = 256;
 
 impl Stage for Sample {
     type Params = Params;
@@ -117,19 +114,7 @@ impl Stage for Sample {
         let images = model.config.shape.len() == 3;
         let clip = p.clip_denoised.unwrap_or(images);
         let job = Job { p, ctx, guided: &guided, plan: p.sampler.plan(&model.schedule, steps), steps, clip };
-        let mut drawn = match ctx.latest_checkpoint()? {
-            Some(checkpoint) => Drawn::resumed(&Weights::load(&checkpoint.path)?),
-            None => Drawn::default(),
-        };
-        while drawn.x.len() < p.count * model.size() {
-            let first = drawn.x.len() / model.size();
-            let last = (first + CHECKPOINT_EVERY.max(p.batch)).min(p.count);
-            drawn.append(job.samples(first..last)?);
-            if last < p.count {
-                ctx.save_checkpoint(last as u64, |path| Ok(drawn.weights(last).save(path)?))?;
-            }
-        }
-        let Drawn { mut x, before, after } = drawn;
+        let Drawn { mut x, before, after } = job.samples()?;
         if images {
             x.iter_mut().for_each(|x| *x = x.clamp(-1.0, 1.0));
         }
@@ -190,7 +175,7 @@ pub fn fits(sampler: &Sampler, guided: &GuidedModel) -> Result<(), StageError> {
 }
 
 /// What has been drawn.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 struct Drawn {
     x: Vec<f32>,
     /// The actions of refined paths.
@@ -203,20 +188,6 @@ impl Drawn {
         self.x.extend(other.x);
         self.before.extend(other.before);
         self.after.extend(other.after);
-    }
-
-    fn weights(&self, count: usize) -> Weights {
-        let weight =
-            |values: &[f32]| Weight { shape: vec![count, values.len() / count], values: values.to_vec() };
-        let named = [("x", &self.x), ("before", &self.before), ("after", &self.after)];
-        let tensors: BTreeMap<String, Weight> =
-            named.into_iter().map(|(name, values)| (name.to_owned(), weight(values))).collect();
-        Weights { tensors, description: "{}".into() }
-    }
-
-    fn resumed(weights: &Weights) -> Drawn {
-        let values = |name: &str| weights.tensors.get(name).map_or(Vec::new(), |w| w.values.clone());
-        Drawn { x: values("x"), before: values("before"), after: values("after") }
     }
 }
 
@@ -239,31 +210,27 @@ impl Job<'_> {
         }
     }
 
-    /// The samples of these indices, batch by batch on the threads granted.
-    fn samples(&self, range: Range<usize>) -> Result<Drawn, StageError> {
+    /// All samples, batch by batch on the threads granted.
+    fn samples(&self) -> Result<Drawn, StageError> {
         let streams = Streams::new(self.p.seed, "sampling noise");
-        let done = AtomicU64::new((range.start * self.work()) as u64);
-        let firsts: Vec<usize> = range.clone().step_by(self.p.batch).collect();
-        let batches: Vec<Drawn> = firsts
-            .into_par_iter()
-            .map(|first| {
-                let count = self.p.batch.min(range.end - first);
-                let batch = Batch { streams: &streams, first, count, size: self.guided.model.size() };
-                self.batch(batch, &done)
-            })
-            .collect::<Result<_, StageError>>()?;
-        let mut all = Drawn::default();
-        batches.into_iter().for_each(|batch| all.append(batch));
-        Ok(all)
+        let rounds = Rounds {
+            items: self.p.count as u64,
+            per_round: PER_ROUND.max(self.p.batch) as u64,
+            steps: self.work() as u64,
+            unit: "sample steps",
+        };
+        rounds.run(self.ctx, Drawn::default(), |drawn, round| {
+            let batches = rounds.blocks(self.ctx, round, self.p.batch, |range, steps| {
+                let size = self.guided.model.size();
+                self.batch(Batch { streams: &streams, first: range.start, count: range.len(), size }, steps)
+            })?;
+            batches.into_iter().for_each(|batch| drawn.append(batch));
+            Ok(())
+        })
     }
 
-    fn batch(&self, batch: Batch<'_>, done: &AtomicU64) -> Result<Drawn, StageError> {
-        let total = (self.p.count * self.work()) as u64;
-        let step_done = || {
-            let done = done.fetch_add(batch.count as u64, Ordering::Relaxed) + batch.count as u64;
-            self.ctx.progress(done, total, "sample steps");
-            if self.ctx.cancelled() { Err(Stop::Cancelled) } else { Ok(()) }
-        };
+    fn batch(&self, batch: Batch<'_>, steps: &Steps<'_>) -> Result<Drawn, StageError> {
+        let step_done = || Ok(steps.step(batch.count)?);
         let model = self.guided.batch(batch.first..batch.first + batch.count);
         let Sampler::Refined(r) = self.p.sampler else {
             let x = sample(&model, &self.plan, batch, self.clip, step_done).map_err(stopped)?;

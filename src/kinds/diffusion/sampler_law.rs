@@ -4,7 +4,7 @@ use crate::kinds::choice;
 use crate::kinds::columns::Columns;
 use crate::kinds::diffusion::guided_model::{GuidedModel, Stop, stopped};
 use crate::kinds::diffusion::sample::{check_sampler, fits, sampling_steps};
-use crate::kinds::numbers;
+use crate::kinds::rounds::Rounds;
 use onsager_numerics::random::Streams;
 use onsager_numerics::statistics::{
     chi_square_cdf, chi_square_quantile, kolmogorov_smirnov, mean, standard_error,
@@ -12,13 +12,13 @@ use onsager_numerics::statistics::{
 use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
 use onsager_science::data::dataset::Dataset;
+use onsager_science::diffusion::discrete::batch::Batch;
 use onsager_science::diffusion::discrete::chain::Step;
 use onsager_science::diffusion::discrete::path_action::{kinetic_actions, path_actions};
-use onsager_science::diffusion::discrete::sampler::{Batch, Plan, Sampler, sample_paths};
-use rayon::prelude::*;
+use onsager_science::diffusion::discrete::plan::{Plan, sample_paths};
+use onsager_science::diffusion::discrete::sampler::Sampler;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The law of the paths of a sampler.
 pub struct SamplerLaw;
@@ -47,8 +47,8 @@ impl Default for Params {
     }
 }
 
-/// Paths between checkpoints.
-const CHECKPOINT_EVERY: usize = 256;
+/// Paths of a round, if a batch is not larger.
+const PER_ROUND: usize = 256;
 /// Numbers kept of each path: action, normaliser, kinetic action, and the action of a forward path.
 const KEPT: usize = 4;
 
@@ -151,23 +151,14 @@ struct Job<'a> {
 impl Job<'_> {
     /// The numbers kept of all paths, batch by batch on the threads granted.
     fn values(&self) -> Result<Vec<f64>, StageError> {
-        let total = (self.p.paths * self.chain.len()) as u64;
-        let block = CHECKPOINT_EVERY.max(self.p.batch);
-        numbers::in_blocks(self.ctx, self.p.paths, KEPT, block, |range| {
-            let done = AtomicU64::new((range.start * self.chain.len()) as u64);
-            let firsts: Vec<usize> = range.clone().step_by(self.p.batch).collect();
-            let blocks: Vec<Vec<f64>> = firsts
-                .into_par_iter()
-                .map(|first| {
-                    let count = self.p.batch.min(range.end - first);
-                    self.batch(first, count, || {
-                        let done = done.fetch_add(count as u64, Ordering::Relaxed) + count as u64;
-                        self.ctx.progress(done, total, "path steps");
-                        if self.ctx.cancelled() { Err(Stop::Cancelled) } else { Ok(()) }
-                    })
-                })
-                .collect::<Result<_, StageError>>()?;
-            Ok(blocks.concat())
+        let rounds = Rounds {
+            items: self.p.paths as u64,
+            per_round: PER_ROUND.max(self.p.batch) as u64,
+            steps: self.chain.len() as u64,
+            unit: "path steps",
+        };
+        rounds.collect(self.ctx, self.p.batch, |batch, steps| {
+            self.batch(batch.start, batch.len(), || Ok(steps.step(batch.len())?))
         })
     }
 

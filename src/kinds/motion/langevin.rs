@@ -4,13 +4,13 @@ use crate::kinds::choice;
 use crate::kinds::columns::Columns;
 use crate::kinds::motion::potential::Potential;
 use crate::kinds::motion::tube_fit::{self, Estimates, TubeFit};
-use crate::kinds::rounds::in_rounds;
+use crate::kinds::rounds::Rounds;
 use onsager_numerics::random::Streams;
+use onsager_numerics::statistics::{Interval, wilson};
 use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use onsager_science::motion::langevin::{Dynamics, Langevin as Motion, Stayed};
 use onsager_science::motion::law::counting_variance;
-use onsager_science::stats::regression::wilson;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -198,12 +198,15 @@ impl Stage for Langevin {
         let (narrow, wide) = (exact(p.quadrature_width), exact(p.width));
         let particles = p.streams("particles");
         let rounds = p.particles.div_ceil(ROUND);
-        let stayed =
-            in_rounds(ctx, rounds, "rounds of particles", Stayed::zero(paths.len()), |sum, round| {
-                let range = round * ROUND..p.particles.min((round + 1) * ROUND);
+        let stayed = Rounds::of(rounds, 1, "rounds of particles").run(
+            ctx,
+            Stayed::zero(paths.len()),
+            |sum, round| {
+                let range = round.start * ROUND..p.particles.min(round.end * ROUND);
                 sum.add(&motion.count(&particles, range, &paths, p.width));
                 Ok(())
-            })?;
+            },
+        )?;
         let ensemble = Ensemble { p, motion, paths, narrow, wide, stayed };
         ensemble.write_tubes(ctx)?;
         ensemble.write_paths(ctx)?;
@@ -266,7 +269,7 @@ impl Ensemble<'_> {
         let law = |width: f64| -> Vec<Option<f64>> {
             self.paths.iter().map(|path| Some(self.motion.narrow_neg_ln_p(path, width))).collect()
         };
-        let bounds: Vec<(f64, f64)> =
+        let bounds: Vec<Interval> =
             self.stayed.tubes.iter().map(|&count| wilson(count, self.stayed.particles)).collect();
         let mut table = Columns::default();
         table
@@ -283,8 +286,8 @@ impl Ensemble<'_> {
             .numbers("narrow_neg_ln_p_at_width", law(self.p.width))
             .integers("count", self.stayed.tubes.iter().map(|&count| Some(count as i64)))
             .numbers("neg_ln_p", (0..n).map(|k| self.counted(k)))
-            .numbers("neg_ln_p_lower", bounds.iter().map(|(_, upper)| Some(-libm::log(*upper))))
-            .numbers("neg_ln_p_upper", bounds.iter().map(|(lower, _)| Some(-libm::log(*lower))))
+            .numbers("neg_ln_p_lower", bounds.iter().map(|bounds| Some(-libm::log(bounds.upper))))
+            .numbers("neg_ln_p_upper", bounds.iter().map(|bounds| Some(-libm::log(bounds.lower))))
             .numbers("expected_count", (0..n).map(|k| Some(self.z_score(k).0)))
             .numbers("z_score", (0..n).map(|k| Some(self.z_score(k).1)));
         table.write(ctx.output("tubes")?)

@@ -1,7 +1,7 @@
 //! The tables of `action-law`: fits, points, and slopes against 1/D.
 
 use crate::kinds::columns::Columns;
-use crate::kinds::motion::action_law::Fit;
+use crate::kinds::motion::ensemble::Fit;
 use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::StageError;
 use onsager_science::motion::law::{Estimate, Law, Sweep};

@@ -1,6 +1,7 @@
 //! Random motion: tubes, the law of path probability, imaginary time, dissipation.
 
 pub mod action_law;
+pub mod ensemble;
 pub mod langevin;
 pub mod law_tables;
 pub mod merge_shards;

@@ -1,10 +1,11 @@
 //! The parameters of `random-motion`.
 
+use crate::kinds::motion::potential::{Coefficients, Potential, PotentialName};
 use onsager_numerics::random::Streams;
 use onsager_runner::kind::stage::{Checks, Issue};
 use onsager_science::motion::action::Motion;
 use onsager_science::motion::splitting::REPEATS;
-use onsager_science::motion::systems::{System, TERMS};
+use onsager_science::motion::systems::TERMS;
 use onsager_science::motion::tubes::{AMPLITUDE, Tube};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,7 @@ use std::ops::Range;
 pub struct Params {
     /// The potential V(x): `free` 0, `constant-force` m g x, `harmonic` ½ k x², `cubic` ⅓ C x³, `quartic` ¼ C x⁴,
     /// `morse` C (1 − e^(−α x))², `double-well` C (x² − 1)², `polynomial` Σ c_n xⁿ.
-    pub system: SystemName,
+    pub system: PotentialName,
     /// g of `constant-force`, an acceleration.
     pub gravity: f64,
     /// k of `harmonic`. The law holds while ω T is well below π, ω² = k/m; by default ω T = 1.
@@ -70,20 +71,6 @@ pub struct Params {
     pub seed: u64,
 }
 
-/// A potential's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum SystemName {
-    Free,
-    ConstantForce,
-    Harmonic,
-    Cubic,
-    Quartic,
-    Morse,
-    DoubleWell,
-    Polynomial,
-}
-
 /// The population of the `splitting` estimator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -131,7 +118,7 @@ pub enum Units {
 impl Default for Params {
     fn default() -> Params {
         Params {
-            system: SystemName::Free,
+            system: PotentialName::Free,
             gravity: 0.2,
             stiffness: 0.01,
             coefficient: None,
@@ -159,21 +146,6 @@ impl Default for Params {
     }
 }
 
-impl SystemName {
-    pub fn name(self) -> &'static str {
-        match self {
-            SystemName::Free => "free",
-            SystemName::ConstantForce => "constant-force",
-            SystemName::Harmonic => "harmonic",
-            SystemName::Cubic => "cubic",
-            SystemName::Quartic => "quartic",
-            SystemName::Morse => "morse",
-            SystemName::DoubleWell => "double-well",
-            SystemName::Polynomial => "polynomial",
-        }
-    }
-}
-
 impl Units {
     pub fn name(self) -> &'static str {
         match self {
@@ -196,24 +168,26 @@ impl Units {
 }
 
 impl Params {
+    /// The potential with its settings, which have fields of their own here.
+    pub fn potential(&self) -> Potential {
+        let coefficient = |default: f64| self.coefficient.unwrap_or(default);
+        match self.system {
+            PotentialName::Free => Potential::Free {},
+            PotentialName::ConstantForce => Potential::ConstantForce { force: self.mass * self.gravity },
+            PotentialName::Harmonic => Potential::Harmonic { stiffness: self.stiffness },
+            PotentialName::Cubic => Potential::Cubic { coefficient: coefficient(1e-3) },
+            PotentialName::Quartic => Potential::Quartic { coefficient: coefficient(1e-4) },
+            PotentialName::Morse => Potential::Morse { depth: self.depth, alpha: self.alpha },
+            PotentialName::DoubleWell => Potential::DoubleWell { coefficient: coefficient(2.5e-5) },
+            PotentialName::Polynomial => {
+                Potential::Polynomial { coefficients: Coefficients::padded(&self.coefficients) }
+            }
+        }
+    }
+
     /// The particle and its potential.
     pub fn motion(&self) -> Motion {
-        let coefficient = |default: f64| self.coefficient.unwrap_or(default);
-        let system = match self.system {
-            SystemName::Free => System::Free,
-            SystemName::ConstantForce => System::ConstantForce { force: self.mass * self.gravity },
-            SystemName::Harmonic => System::Harmonic { stiffness: self.stiffness },
-            SystemName::Cubic => System::Cubic { coefficient: coefficient(1e-3) },
-            SystemName::Quartic => System::Quartic { coefficient: coefficient(1e-4) },
-            SystemName::Morse => System::Morse { depth: self.depth, alpha: self.alpha },
-            SystemName::DoubleWell => System::DoubleWell { coefficient: coefficient(2.5e-5) },
-            SystemName::Polynomial => {
-                let mut coefficients = [0.0; TERMS];
-                coefficients.iter_mut().zip(&self.coefficients).for_each(|(c, given)| *c = *given);
-                System::Polynomial { coefficients }
-            }
-        };
-        Motion { system, mass: self.mass, dt: self.dt }
+        Motion { system: self.potential().system(), mass: self.mass, dt: self.dt }
     }
 
     /// The width σ = √(2 D δt) of one random displacement.
@@ -248,7 +222,7 @@ impl Params {
             ("start", p.start),
             ("end", p.end),
         ]);
-        let polynomial = p.system == SystemName::Polynomial;
+        let polynomial = p.system == PotentialName::Polynomial;
         let terms = p.coefficients.len();
         checks.ensure(terms <= TERMS && (terms > 0 || !polynomial), "coefficients", || {
             format!("must hold from 1 to {TERMS} numbers for `polynomial`, but holds {terms}")

@@ -3,14 +3,15 @@
 use crate::kinds::choice;
 use crate::kinds::columns::Columns;
 use crate::kinds::motion::potential::Potential;
-use crate::kinds::rounds::in_rounds;
+use crate::kinds::rounds::Rounds;
 use onsager_numerics::random::Streams;
+use onsager_numerics::statistics::NORMAL_QUANTILE;
 use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use onsager_science::motion::action::Motion;
 use onsager_science::motion::least_action_path::least_action_path;
 use onsager_science::motion::path_entropy::{Cells, MaximumEntropy, entropy};
-use onsager_science::stats::regression::{Line, NORMAL_QUANTILE};
+use onsager_science::stats::regression::Line;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -146,31 +147,32 @@ impl Stage for PathEntropy {
         let ensembles: Vec<Ensemble> =
             p.diffusions.iter().map(|&diffusion| Ensemble { diffusion, ..Ensemble::default() }).collect();
         let rounds = (groups * p.diffusions.len()) as u64;
-        let ensembles = in_rounds(ctx, rounds, "rounds of paths", ensembles, |ensembles, round| {
-            let (k, group) = (round as usize / groups, round as usize % groups);
-            let ensemble = &mut ensembles[k];
-            let sigma = p.sigma(ensemble.diffusion);
-            let cells = Cells::new(p.cell / sigma, p.steps);
-            let streams = Streams::new(
-                p.seed,
-                &format!("path-entropy {} D={:?}", p.potential.name(), ensemble.diffusion),
-            );
-            let found: Vec<(f64, f64, Vec<i64>)> = (group * ROUND..p.paths.min((group + 1) * ROUND))
-                .into_par_iter()
-                .map(|index| {
-                    let tube = cells.sample(&streams, index as u64);
-                    let numbers =
-                        tube.offsets.iter().map(|w| libm::round(w * sigma / p.cell) as i64).collect();
-                    (motion.action(&tube.path(&least, sigma)), cells.neg_ln_p(&tube), numbers)
-                })
-                .collect();
-            for (action, neg_ln_p, numbers) in found {
-                ensemble.action.push(action);
-                ensemble.neg_ln_p.push(neg_ln_p);
-                ensemble.first.push(ensemble.seen.insert(numbers));
-            }
-            Ok(())
-        })?;
+        let ensembles =
+            Rounds::of(rounds, 1, "rounds of paths").run(ctx, ensembles, |ensembles, round| {
+                let (k, group) = (round.start as usize / groups, round.start as usize % groups);
+                let ensemble = &mut ensembles[k];
+                let sigma = p.sigma(ensemble.diffusion);
+                let cells = Cells::new(p.cell / sigma, p.steps);
+                let streams = Streams::new(
+                    p.seed,
+                    &format!("path-entropy {} D={:?}", p.potential.name(), ensemble.diffusion),
+                );
+                let found: Vec<(f64, f64, Vec<i64>)> = (group * ROUND..p.paths.min((group + 1) * ROUND))
+                    .into_par_iter()
+                    .map(|index| {
+                        let tube = cells.sample(&streams, index as u64);
+                        let numbers =
+                            tube.offsets.iter().map(|w| libm::round(w * sigma / p.cell) as i64).collect();
+                        (motion.action(&tube.path(&least, sigma)), cells.neg_ln_p(&tube), numbers)
+                    })
+                    .collect();
+                for (action, neg_ln_p, numbers) in found {
+                    ensemble.action.push(action);
+                    ensemble.neg_ln_p.push(neg_ln_p);
+                    ensemble.first.push(ensemble.seen.insert(numbers));
+                }
+                Ok(())
+            })?;
         let rows: Vec<Row> =
             ensembles.iter().map(|ensemble| Row::new(p, ensemble, motion.action(&least))).collect();
         write_cells(p, &ensembles, &rows, ctx)?;

@@ -4,15 +4,16 @@ use crate::kinds::choice;
 use crate::kinds::columns::Columns;
 use crate::kinds::motion::potential::Potential;
 use crate::kinds::motion::tube_fit::{self, Estimates, TubeFit};
-use crate::kinds::rounds::in_rounds;
+use crate::kinds::rounds::Rounds;
 use onsager_numerics::random::Streams;
+use onsager_numerics::statistics::NORMAL_QUANTILE;
 use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use onsager_science::motion::action::Motion;
 use onsager_science::motion::bridges::{Bridges, Weights, mean_of_exponentials};
 use onsager_science::motion::least_action_path::least_action_path;
 use onsager_science::motion::tubes::Tube;
-use onsager_science::stats::regression::{Line, NORMAL_QUANTILE};
+use onsager_science::stats::regression::Line;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -104,6 +105,9 @@ impl Params {
         match self.potential {
             Potential::Harmonic { stiffness } => stiffness > 0.0,
             Potential::Quartic { coefficient } | Potential::DoubleWell { coefficient } => coefficient > 0.0,
+            Potential::Polynomial { coefficients } => coefficients
+                .leading()
+                .is_some_and(|(power, c)| power >= 2 && power.is_multiple_of(2) && c > 0.0),
             _ => false,
         }
     }
@@ -148,6 +152,9 @@ impl Stage for Propagator {
             Potential::Harmonic { stiffness } => stiffness < 0.0,
             Potential::Quartic { coefficient } | Potential::DoubleWell { coefficient } => coefficient < 0.0,
             Potential::Morse { depth, .. } => depth < 0.0,
+            Potential::Polynomial { coefficients } => coefficients
+                .leading()
+                .is_some_and(|(power, c)| power >= 2 && (!power.is_multiple_of(2) || c < 0.0)),
             Potential::Free {} | Potential::ConstantForce { .. } => false,
         };
         if unbounded {
@@ -206,7 +213,8 @@ impl Stage for Propagator {
         let weighed = p.streams("tubes' bridges");
         let zero =
             Sampled { ln_weights: vec![Vec::new(); p.times.len()], weights: Weights::zero(tubes.len()) };
-        let sampled = in_rounds(ctx, rounds, "rounds", zero, |sampled, round| {
+        let sampled = Rounds::of(rounds, 1, "rounds").run(ctx, zero, |sampled, round| {
+            let round = round.start;
             if round < population_rounds {
                 let (k, group) = ((round / groups) as usize, round % groups);
                 let steps = p.steps_of(p.times[k]);

@@ -2,6 +2,7 @@
 
 use crate::kinds::motion::parameters::{Estimator, Params, Shard};
 use crate::kinds::motion::tables::{Ensemble, write_ensemble};
+use crate::kinds::rounds::{Rounds, in_phases};
 use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Inputs, Issue, Output, Stage, StageError};
 use onsager_science::motion::counting::{Counter, Counts};
@@ -18,12 +19,8 @@ pub struct RandomMotion;
 
 /// Particles counted between two looks at the interruption flag.
 const ROUND: u64 = 1 << 22;
-/// Rounds between two checkpoints, some seconds of work.
-const ROUNDS_PER_CHECKPOINT: u64 = 8;
 /// Tubes split between two looks at the interruption flag.
-const TUBES_PER_ROUND: usize = 8;
-/// Steps of walkers between two checkpoints, some seconds of work.
-const STEPS_PER_CHECKPOINT: u64 = 100_000_000;
+const TUBES_PER_ROUND: u64 = 8;
 
 impl Stage for RandomMotion {
     type Params = Params;
@@ -55,10 +52,10 @@ impl Stage for RandomMotion {
         match p.shard {
             None => estimate(p, tubes, None, ctx),
             Some(shard) => {
-                let mut work = Work::resume(p, &tubes, None, ctx)?;
-                work.count(p, &tubes, ctx)?;
+                let counting = Params { estimators: vec![Estimator::Counting], ..p.clone() };
+                let Work { counts, .. } = sample(&counting, &tubes, None, ctx)?;
                 let params = Params { shard: None, ..p.clone() };
-                let part = Part { params, shard, counts: work.counts };
+                let part = Part { params, shard, counts };
                 // MessagePack: JSON would round the parameters.
                 Ok(fs::write(ctx.output("counts")?, rmp_serde::to_vec_named(&part)?)?)
             }
@@ -111,98 +108,44 @@ pub fn estimate(
     let narrow = quadrature.then(|| exact(p.quadrature_width));
     let sampled = p.estimates(Estimator::Counting) || p.estimates(Estimator::Splitting);
     let wide = (quadrature && sampled).then(|| exact(p.width));
-    let mut work = Work::resume(p, &tubes, counts, ctx)?;
-    if p.estimates(Estimator::Counting) {
-        work.count(p, &tubes, ctx)?;
-    }
-    if p.estimates(Estimator::Splitting) {
-        work.split(p, &tubes, ctx)?;
-    }
+    let work = sample(p, &tubes, counts, ctx)?;
     let counts = p.estimates(Estimator::Counting).then_some(work.counts);
-    let splitting = p.estimates(Estimator::Splitting).then(|| work.splitting.iter().map(decode).collect());
+    let splitting = p.estimates(Estimator::Splitting).then_some(work.splitting);
     write_ensemble(&Ensemble { p, motion, least, tubes, narrow, wide, counts, splitting }, ctx)
 }
 
-/// The sampling that is done so far: what a checkpoint holds.
-#[derive(Debug, Serialize, Deserialize)]
+/// The sampling that is done so far.
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Work {
     counts: Counts,
-    /// −ln P and its error of the first tubes, as the bits of their `f64`, which JSON keeps exactly.
-    splitting: Vec<Option<[u64; 2]>>,
+    /// −ln P of the first tubes.
+    splitting: Vec<Option<NegLnP>>,
 }
 
-fn decode(bits: &Option<[u64; 2]>) -> Option<NegLnP> {
-    bits.map(|[value, error]| NegLnP { value: f64::from_bits(value), error: f64::from_bits(error) })
-}
-
-impl Work {
-    /// Where the checkpoint ends; else at the beginning, or with `counts`, if the particles were counted elsewhere.
-    fn resume(p: &Params, tubes: &[Tube], counts: Option<Counts>, ctx: &Context) -> Result<Work, StageError> {
-        if let Some(checkpoint) = ctx.latest_checkpoint()? {
-            let saved: Work = serde_json::from_slice(&fs::read(&checkpoint.path)?)?;
-            let range = p.particle_range();
-            if saved.counts.tubes.len() == tubes.len() && saved.counts.particles <= range.end - range.start {
-                return Ok(saved);
-            }
-        }
-        Ok(Work { counts: counts.unwrap_or_else(|| Counts::zero(tubes.len())), splitting: Vec::new() })
-    }
-
-    fn save(&self, ctx: &Context) -> Result<(), StageError> {
-        let step = self.counts.particles + self.splitting.len() as u64;
-        ctx.save_checkpoint(step, |path| Ok(fs::write(path, serde_json::to_vec(self)?)?))
-    }
-
-    /// Counts the particles in rounds. The counts are integer sums over particles, so where the work was split does not matter.
-    fn count(&mut self, p: &Params, tubes: &[Tube], ctx: &Context) -> Result<(), StageError> {
-        let counter = Counter::new(p.streams("particles"), tubes, p.width);
-        let range = p.particle_range();
-        let total = range.end - range.start;
-        ctx.progress(self.counts.particles, total, "particles");
-        while self.counts.particles < total {
-            let start = range.start + self.counts.particles;
-            let counted = counter.count(start..range.end.min(start + ROUND));
-            self.counts = std::mem::take(&mut self.counts).merge(&counted);
-            ctx.progress(self.counts.particles, total, "particles");
-            let left = self.counts.particles < total;
-            let stop = left && ctx.cancelled();
-            if stop || left && (self.counts.particles / ROUND).is_multiple_of(ROUNDS_PER_CHECKPOINT) {
-                self.save(ctx)?;
-            }
-            if stop {
-                return Err(StageError::Cancelled);
-            }
+/// Counts and splits, as far as each is asked for; particles that were counted elsewhere are not counted again.
+fn sample(p: &Params, tubes: &[Tube], counted: Option<Counts>, ctx: &Context) -> Result<Work, StageError> {
+    let particles = p.particle_range();
+    let counting = p.estimates(Estimator::Counting) && counted.is_none();
+    let to_count = if counting { particles.end - particles.start } else { 0 };
+    let to_split = if p.estimates(Estimator::Splitting) { tubes.len() as u64 } else { 0 };
+    let phases = [Rounds::of(to_count, ROUND, "particles"), Rounds::of(to_split, TUBES_PER_ROUND, "tubes")];
+    let counter = Counter::new(p.streams("particles"), tubes, p.width);
+    let splitting = Splitting {
+        streams: p.streams(&format!("splitting {:?}", p.width)),
+        width: p.width,
+        walkers: p.splitting.walkers,
+        repeats: p.splitting.repeats,
+    };
+    let counts = counted.unwrap_or_else(|| Counts::zero(tubes.len()));
+    in_phases(ctx, &phases, Work { counts, splitting: Vec::new() }, |work, phase, range| {
+        if phase == 0 {
+            // Integer sums over particles: where the work is split does not matter.
+            let more = counter.count(particles.start + range.start..particles.start + range.end);
+            work.counts = std::mem::take(&mut work.counts).merge(&more);
+        } else {
+            work.splitting
+                .par_extend(range.into_par_iter().map(|k| splitting.neg_ln_p(k, &tubes[k as usize])));
         }
         Ok(())
-    }
-
-    /// Splits in rounds of tubes.
-    fn split(&mut self, p: &Params, tubes: &[Tube], ctx: &Context) -> Result<(), StageError> {
-        let streams = p.streams(&format!("splitting {:?}", p.width));
-        let (walkers, repeats) = (p.splitting.walkers, p.splitting.repeats);
-        let splitting = Splitting { streams, width: p.width, walkers, repeats };
-        let steps_of_a_tube = (walkers * repeats * p.steps) as u64;
-        let mut since_checkpoint = 0;
-        ctx.progress(self.splitting.len() as u64, tubes.len() as u64, "tubes");
-        while self.splitting.len() < tubes.len() {
-            let start = self.splitting.len();
-            let round = &tubes[start..tubes.len().min(start + TUBES_PER_ROUND)];
-            self.splitting.par_extend(round.par_iter().enumerate().map(|(k, tube)| {
-                let found = splitting.neg_ln_p((start + k) as u64, tube)?;
-                Some([found.value.to_bits(), found.error.to_bits()])
-            }));
-            ctx.progress(self.splitting.len() as u64, tubes.len() as u64, "tubes");
-            since_checkpoint += steps_of_a_tube * round.len() as u64;
-            let left = self.splitting.len() < tubes.len();
-            let stop = left && ctx.cancelled();
-            if stop || left && since_checkpoint >= STEPS_PER_CHECKPOINT {
-                self.save(ctx)?;
-                since_checkpoint = 0;
-            }
-            if stop {
-                return Err(StageError::Cancelled);
-            }
-        }
-        Ok(())
-    }
+    })
 }

@@ -2,6 +2,7 @@
 
 use crate::kinds::columns::Columns;
 use crate::kinds::motion::parameters::Params;
+use onsager_numerics::statistics::{student_quantile, wilson};
 use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::StageError;
 use onsager_science::motion::action::Motion;
@@ -10,7 +11,6 @@ use onsager_science::motion::least_action_path::LeastActionPath;
 use onsager_science::motion::quadrature::arrival_probability;
 use onsager_science::motion::splitting::NegLnP;
 use onsager_science::motion::tubes::Tube;
-use onsager_science::stats::regression::{student_quantile, wilson};
 use serde::Serialize;
 use std::fs;
 
@@ -111,7 +111,7 @@ impl Ensemble<'_> {
         let counts = self.counts.as_ref();
         let sampled = self.counts.is_some() || self.splitting.is_some();
         // −ln P by splitting with the reach of its 95 % interval, by the t distribution of its repeats.
-        let t = student_quantile((p.splitting.repeats - 1) as f64);
+        let t = student_quantile(0.975, (p.splitting.repeats - 1) as f64);
         let split = |f: &dyn Fn(NegLnP) -> f64| -> Vec<Option<f64>> {
             match &self.splitting {
                 Some(found) => found.iter().map(|found| found.map(f)).collect(),
@@ -143,8 +143,8 @@ impl Ensemble<'_> {
             .integers("count", (0..n).map(|k| integer(counts.map(|counts| counts.tubes[k]))))
             .numbers("probability", counted(&|count, arrived| count as f64 / arrived as f64))
             .numbers("neg_ln_p", counted(&|count, arrived| -libm::log(count as f64 / arrived as f64)))
-            .numbers("neg_ln_p_lower", counted(&|count, arrived| -libm::log(wilson(count, arrived).1)))
-            .numbers("neg_ln_p_upper", counted(&|count, arrived| -libm::log(wilson(count, arrived).0)))
+            .numbers("neg_ln_p_lower", counted(&|count, arrived| -libm::log(wilson(count, arrived).upper)))
+            .numbers("neg_ln_p_upper", counted(&|count, arrived| -libm::log(wilson(count, arrived).lower)))
             .numbers("expected_count", both.iter().map(|both| both.map(|(_, arrived, p)| arrived * p)))
             .numbers(
                 "z_score",

@@ -3,7 +3,8 @@
 use crate::kinds::columns::Table;
 use crate::kinds::motion::action_law::{self, ActionLaw};
 use crate::kinds::motion::merge_shards::{self, MergeShards};
-use crate::kinds::motion::parameters::{Estimator, Params, Population, Shard, SystemName, Units};
+use crate::kinds::motion::parameters::{Estimator, Params, Population, Shard, Units};
+use crate::kinds::motion::potential::PotentialName;
 use crate::kinds::motion::random_motion::RandomMotion;
 use crate::kinds::motion::width_extrapolation::{self, WidthExtrapolation};
 use onsager_runner::kind::context::{Context, Item};
@@ -142,7 +143,7 @@ fn incomplete_shards_are_refused() {
 fn widths_are_extrapolated_from_end_to_end() {
     let folder = tempfile::tempdir().unwrap();
     let mut items = Vec::new();
-    for system in [SystemName::ConstantForce, SystemName::Harmonic] {
+    for system in [PotentialName::ConstantForce, PotentialName::Harmonic] {
         for width in [1.0, 0.25, 0.75, 0.5] {
             let name = format!("{system:?} {width}");
             let out = folder.path().join(&name);
@@ -190,7 +191,7 @@ fn the_law_from_end_to_end() {
     let folder = tempfile::tempdir().unwrap();
     for units in [Units::Dimensionless, Units::Water1um] {
         let mut items = Vec::new();
-        for system in [SystemName::Free, SystemName::Harmonic] {
+        for system in [PotentialName::Free, PotentialName::Harmonic] {
             for diffusion in [0.5, 2.0] {
                 let name = format!("{system:?} {diffusion}");
                 let out = folder.path().join(&name);
@@ -265,7 +266,7 @@ fn parameters_are_checked() {
     let fields: Vec<String> = RandomMotion::check(&bad).into_iter().map(|issue| issue.field).collect();
     assert_eq!(fields, ["mass", "width", "steps", "estimators"]);
     let bad = Params {
-        system: SystemName::Polynomial,
+        system: PotentialName::Polynomial,
         amplitude: 0.0,
         splitting: Population { walkers: 1, repeats: 5000 },
         shard: Some(Shard { index: 4, of: 4 }),

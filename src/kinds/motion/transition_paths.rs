@@ -3,14 +3,14 @@
 use crate::kinds::choice;
 use crate::kinds::columns::Columns;
 use crate::kinds::motion::potential::Potential;
-use crate::kinds::rounds::in_rounds;
+use crate::kinds::rounds::Rounds;
 use onsager_numerics::random::Streams;
+use onsager_numerics::statistics::NORMAL_QUANTILE;
 use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use onsager_science::motion::onsager_machlup::{ClosedForm, Instanton, OnsagerMachlup};
 use onsager_science::motion::polynomial::{Curve, Polynomial};
 use onsager_science::motion::transition::{Mean, PIECE, Sums, Transition};
-use onsager_science::stats::regression::NORMAL_QUANTILE;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -151,8 +151,8 @@ impl Stage for TransitionPaths {
         let per_motion = p.pairs.div_ceil(ROUND);
         let zero = vec![Sums::zero(p.steps); motions.len()];
         let rounds = per_motion * motions.len() as u64;
-        let sums = in_rounds(ctx, rounds, "rounds of paths", zero, |sums, round| {
-            let (k, round) = ((round / per_motion) as usize, round % per_motion);
+        let sums = Rounds::of(rounds, 1, "rounds of paths").run(ctx, zero, |sums, round| {
+            let (k, round) = ((round.start / per_motion) as usize, round.start % per_motion);
             let (first, last) = (round * ROUND, p.pairs.min((round + 1) * ROUND));
             let pieces: Vec<u64> = (first..last).step_by(PIECE as usize).collect();
             let pieces: Vec<Sums> = pieces

@@ -2,7 +2,8 @@
 //! fit, with slope 1 in narrow tubes.
 
 use crate::kinds::columns::Columns;
-use onsager_science::stats::regression::{Line, pearson};
+use onsager_numerics::statistics::pearson;
+use onsager_science::stats::regression::Line;
 use serde::Serialize;
 
 /// The fit by one estimator.

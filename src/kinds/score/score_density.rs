@@ -2,7 +2,7 @@
 
 use crate::kinds::choice;
 use crate::kinds::columns::{Columns, Table};
-use crate::kinds::numbers;
+use crate::kinds::rounds::Rounds;
 use crate::kinds::score::score_likelihood::{Terminal, points, terminal_density};
 use onsager_numerics::random::Streams;
 use onsager_numerics::statistics::mean;
@@ -228,21 +228,16 @@ fn by_paths<const D: usize>(
     let streams = ["starts", "noise"].map(|part| Streams::new(p.seed, &format!("score-density {part}")));
     let noise = Noise { starts: &streams[0], steps: &streams[1] };
     // Sums and squares of every batch done, h by h.
-    let (done, mut sums) = numbers::resume(ctx)?;
-    let tasks: Vec<(f64, usize)> =
-        p.h.iter().flat_map(|&h| (0..BATCHES).map(move |batch| (h, batch))).collect();
-    for (i, &(h, batch)) in tasks.iter().enumerate().skip(done as usize) {
+    let rounds = Rounds::of((p.h.len() * BATCHES) as u64, 1, "batches");
+    let sums = rounds.run(ctx, Vec::new(), |sums: &mut Vec<f64>, round| {
+        let (h, batch) = (p.h[round.start as usize / BATCHES], round.start as usize % BATCHES);
         let reverse = Reverse { sde, h, times: times.clone(), scheme: Scheme::Heun };
         let batch = (batch * count) as u64..((batch + 1) * count) as u64;
         let found = in_parts(ctx, &score, &reverse, &terminal, noise, batch, &points)?;
         sums.extend(found.sums);
         sums.extend(found.squares);
-        let done = i + 1;
-        ctx.progress(done as u64, tasks.len() as u64, "batches");
-        if done.is_multiple_of(BATCHES) && done < tasks.len() {
-            numbers::save(ctx, done as u64, &sums)?;
-        }
-    }
+        Ok(())
+    })?;
     let batches: Vec<Batch> = sums
         .chunks_exact(2 * points.len())
         .map(|both| {

@@ -1,7 +1,7 @@
 //! The `score-likelihood` kind.
 
 use crate::kinds::columns::Columns;
-use crate::kinds::numbers;
+use crate::kinds::rounds::Rounds;
 use onsager_numerics::random::Streams;
 use onsager_numerics::statistics::{bootstrap_interval, mean, quantile, standard_error};
 use onsager_runner::kind::context::Context;
@@ -11,10 +11,8 @@ use onsager_science::diffusion::continuous::mixture::Mixture;
 use onsager_science::diffusion::continuous::ode::{OdeError, Tolerance};
 use onsager_science::diffusion::continuous::score_model::{ModelScore, ScoreModel};
 use onsager_science::diffusion::continuous::wkb::{Likelihood, likelihoods};
-use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The likelihood of a score model and its correction of the first order in h.
 pub struct ScoreLikelihood;
@@ -48,8 +46,8 @@ impl Default for Params {
     }
 }
 
-/// Points between checkpoints, and points that are computed together.
-const CHECKPOINT_EVERY: usize = 1024;
+/// Points of a round, and points that are computed together.
+const PER_ROUND: u64 = 1024;
 const BLOCK: usize = 64;
 /// The logarithm of the smallest positive number: a density below it is 0.
 const LEAST: f64 = -745.0;
@@ -143,41 +141,16 @@ fn run<const D: usize>(p: &Params, ctx: &Context, model: &ScoreModel) -> Result<
     let score = model.score::<D>()?;
     let points = points::<D>(ctx, p.count)?;
     let terminal = terminal_density(p.terminal, model, &score)?;
-    let rows = numbers::in_blocks(ctx, points.len(), KEPT, CHECKPOINT_EVERY, |range| {
-        computed(p, ctx, model, &score, &terminal, &points, range)
+    let tolerance = Tolerance { absolute: p.tolerance, relative: p.tolerance };
+    let rounds = Rounds::of(points.len() as u64, PER_ROUND, "points");
+    let rows = rounds.collect(ctx, BLOCK, |block, steps| {
+        let found = likelihoods(&score, &model.config.sde, &terminal, &points[block.clone()], tolerance);
+        steps.add(block.len());
+        Ok(found.into_iter().flat_map(kept).collect())
     })?;
     let exact = score.data().map(|data| data.at(&model.config.sde, model.config.sde.times().0));
     let exact = points.iter().map(|&x| exact.as_ref().map(|law| -law.log_density(x))).collect();
     write(ctx, &points, &rows, exact)
-}
-
-/// The rows of these points, block by block on the threads granted.
-fn computed<const D: usize>(
-    p: &Params,
-    ctx: &Context,
-    model: &ScoreModel,
-    score: &ModelScore<D>,
-    terminal: &Mixture<D>,
-    points: &[[f64; D]],
-    range: std::ops::Range<usize>,
-) -> Result<Vec<f64>, StageError> {
-    let tolerance = Tolerance { absolute: p.tolerance, relative: p.tolerance };
-    let done = AtomicU64::new(range.start as u64);
-    let blocks: Vec<usize> = range.clone().step_by(BLOCK).collect();
-    let blocks: Vec<Vec<f64>> = blocks
-        .into_par_iter()
-        .map(|start| {
-            if ctx.cancelled() {
-                return Err(StageError::Cancelled);
-            }
-            let block = &points[start..(start + BLOCK).min(range.end)];
-            let found = likelihoods(score, &model.config.sde, terminal, block, tolerance);
-            let done = done.fetch_add(block.len() as u64, Ordering::Relaxed) + block.len() as u64;
-            ctx.progress(done, points.len() as u64, "points");
-            Ok(found.into_iter().flat_map(kept).collect())
-        })
-        .collect::<Result<_, StageError>>()?;
-    Ok(blocks.concat())
 }
 
 /// The numbers kept of a point; NaN where it is lost.

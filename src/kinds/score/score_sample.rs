@@ -1,7 +1,7 @@
 //! The `score-sample` kind.
 
 use crate::kinds::columns::Columns;
-use crate::kinds::numbers;
+use crate::kinds::rounds::Rounds;
 use onsager_numerics::random::Streams;
 use onsager_numerics::statistics::{chi_square_cdf, chi_square_quantile, kolmogorov_smirnov};
 use onsager_runner::kind::context::Context;
@@ -12,10 +12,9 @@ use onsager_science::diffusion::continuous::reverse::{Reverse, Scheme, probabili
 use onsager_science::diffusion::continuous::score_model::{ModelScore, ScoreModel};
 use onsager_science::diffusion::continuous::sde::Sde;
 use onsager_science::diffusion::continuous::time_spacing::TimeSpacing;
-use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ops::Range;
 
 /// Samples a score model by a reverse process.
 pub struct ScoreSample;
@@ -82,8 +81,8 @@ impl Params {
     }
 }
 
-/// Samples between checkpoints, and samples that are computed together.
-const CHECKPOINT_EVERY: usize = 8192;
+/// Samples of a round, and samples that are computed together.
+const PER_ROUND: u64 = 8192;
 const BLOCK: usize = 128;
 
 impl Stage for ScoreSample {
@@ -152,8 +151,10 @@ fn run<const D: usize>(p: &Params, ctx: &Context, model: &ScoreModel) -> Result<
     }
     let reverse = p.reverse(sde);
     let streams = Streams::new(p.seed, "reverse noise");
-    let x = numbers::in_blocks(ctx, p.count, D, CHECKPOINT_EVERY, |range| {
-        samples(p, ctx, &score, &reverse, &streams, range.start, range.end)
+    let x = Rounds::of(p.count as u64, PER_ROUND, "samples").collect(ctx, BLOCK, |block, steps| {
+        let points = samples(p, &score, &reverse, &streams, block)?;
+        steps.add(points.len());
+        Ok(points.into_iter().flatten().collect())
     })?;
     if p.paths > 0 {
         let paths = reverse.paths(&score, &streams, 0, p.paths);
@@ -173,46 +174,25 @@ fn run<const D: usize>(p: &Params, ctx: &Context, model: &ScoreModel) -> Result<
     Ok(set.save(ctx.output("samples")?)?)
 }
 
-/// The coordinates of the samples `first` to `last`, block by block on the threads granted.
+/// The samples of these numbers.
 fn samples<const D: usize>(
     p: &Params,
-    ctx: &Context,
     score: &ModelScore<D>,
     reverse: &Reverse,
     streams: &Streams,
-    first: usize,
-    last: usize,
-) -> Result<Vec<f64>, StageError> {
-    let done = AtomicU64::new(first as u64);
-    let blocks: Vec<usize> = (first..last).step_by(BLOCK).collect();
-    let blocks: Vec<Vec<[f64; D]>> = blocks
-        .into_par_iter()
-        .map(|start| {
-            if ctx.cancelled() {
-                return Err(StageError::Cancelled);
-            }
-            let count = BLOCK.min(last - start);
-            let points = match p.method {
-                Method::Adaptive => {
-                    let tolerance = Tolerance { absolute: p.tolerance, relative: p.tolerance };
-                    let starts = reverse.points(score, streams, start as u64, count, 0);
-                    let ends = probability_flow(score, &reverse.sde, &starts, tolerance);
-                    let points: Result<_, OdeError> = ends.into_iter().map(|end| Ok(end?.y)).collect();
-                    points.map_err(|error| {
-                        StageError::with_help(
-                            error,
-                            "the score is wild there: raise `tolerance`, or train the model longer",
-                        )
-                    })?
-                }
-                _ => reverse.points(score, streams, start as u64, count, p.steps),
-            };
-            let done = done.fetch_add(count as u64, Ordering::Relaxed) + count as u64;
-            ctx.progress(done, p.count as u64, "samples");
-            Ok(points)
-        })
-        .collect::<Result<_, StageError>>()?;
-    Ok(blocks.into_iter().flatten().flatten().collect())
+    range: Range<usize>,
+) -> Result<Vec<[f64; D]>, StageError> {
+    let (first, count) = (range.start as u64, range.len());
+    if p.method != Method::Adaptive {
+        return Ok(reverse.points(score, streams, first, count, p.steps));
+    }
+    let tolerance = Tolerance { absolute: p.tolerance, relative: p.tolerance };
+    let starts = reverse.points(score, streams, first, count, 0);
+    let ends = probability_flow(score, &reverse.sde, &starts, tolerance);
+    let points: Result<_, OdeError> = ends.into_iter().map(|end| Ok(end?.y)).collect();
+    points.map_err(|error| {
+        StageError::with_help(error, "the score is wild there: raise `tolerance`, or train the model longer")
+    })
 }
 
 /// In long format.

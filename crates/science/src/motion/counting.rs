@@ -213,7 +213,7 @@ pub fn particle_path(streams: &Streams, particle: u64, steps: usize) -> Vec<f64>
 mod tests {
     use super::*;
     use crate::motion::quadrature::{Quadrature, arrival_probability};
-    use crate::stats::regression::wilson;
+    use onsager_numerics::statistics::{Interval, wilson};
 
     fn tubes(count: usize, steps: usize) -> Vec<Tube> {
         Tube::sample_many(&Streams::new(11, "tubes"), count, steps)
@@ -277,7 +277,7 @@ mod tests {
             }
             let z = (count as f64 - expected) / (expected * (1.0 - p)).sqrt();
             assert!(z.abs() < 4.5, "{count} of {expected}: {z}");
-            let (lower, upper) = wilson(count, counts.arrived);
+            let Interval { lower, upper } = wilson(count, counts.arrived);
             covered += i32::from((lower..=upper).contains(&p));
             all += 1;
         }

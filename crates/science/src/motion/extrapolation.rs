@@ -8,7 +8,8 @@
 //! values at several widths takes it away order by order (Richardson's extrapolation).
 
 use super::law::Estimate;
-use crate::stats::regression::NORMAL_QUANTILE;
+use onsager_numerics::arithmetic::square;
+use onsager_numerics::statistics::NORMAL_QUANTILE;
 
 /// A polynomial in δ² through values at several widths, as weights of the values.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,7 +94,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 /// The matrix that takes values at these widths to the coefficients of the polynomial of `terms` powers of δ², by weighted
 /// least squares: `(Xᵀ W X)⁻¹ Xᵀ W`. Nothing where they do not determine it.
 fn least_squares(widths: &[f64], weights: &[f64], terms: usize) -> Option<Vec<Vec<f64>>> {
-    let scale = widths.iter().copied().fold(0.0, f64::max).powi(2);
+    let scale = square(widths.iter().copied().fold(0.0, f64::max));
     let power = |width: f64, n: usize| (0..n).fold(1.0, |power, _| power * width * width / scale);
     let total: f64 = weights.iter().sum();
     // Each row: the normal equations' left side, then the right sides, one for each width.

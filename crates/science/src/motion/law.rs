@@ -1,6 +1,7 @@
 //! The law −ln P = γ A + c over the tubes of one ensemble, and γ over a sweep of the noise.
 
-use crate::stats::regression::{Line, NORMAL_QUANTILE, pearson};
+use crate::stats::regression::Line;
+use onsager_numerics::statistics::{NORMAL_QUANTILE, pearson};
 
 /// The tubes of one ensemble as one estimator sees them: columns of equal length, in consistent units.
 #[derive(Debug, Clone, Default, PartialEq)]

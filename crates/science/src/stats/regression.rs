@@ -1,4 +1,6 @@
-//! Straight lines through points: least squares with confidence intervals, and the quantiles that they need.
+//! Straight lines through points: least squares with confidence intervals.
+
+use onsager_numerics::statistics::student_quantile;
 
 /// A line y = slope · x + intercept, fitted by (weighted) least squares.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -71,101 +73,14 @@ impl Line {
 
     /// The 95 % interval of the slope, by the t distribution of n − 2 degrees of freedom.
     pub fn slope_interval(&self) -> (f64, f64) {
-        let reach = student_quantile((self.points - 2) as f64) * self.slope_error;
+        let reach = student_quantile(0.975, (self.points - 2) as f64) * self.slope_error;
         (self.slope - reach, self.slope + reach)
     }
-}
-
-/// Pearson's correlation; nothing where one of the two does not vary.
-pub fn pearson(x: &[f64], y: &[f64]) -> Option<f64> {
-    let n = x.len().min(y.len()) as f64;
-    let (x_mean, y_mean) = (x.iter().sum::<f64>() / n, y.iter().sum::<f64>() / n);
-    let (mut xx, mut yy, mut xy) = (0.0, 0.0, 0.0);
-    for (x, y) in x.iter().zip(y) {
-        xx += (x - x_mean) * (x - x_mean);
-        yy += (y - y_mean) * (y - y_mean);
-        xy += (x - x_mean) * (y - y_mean);
-    }
-    let r = xy / (xx * yy).sqrt();
-    r.is_finite().then(|| r.clamp(-1.0, 1.0))
-}
-
-/// The standard normal's 97.5 % quantile, for 95 % intervals.
-pub const NORMAL_QUANTILE: f64 = 1.959_963_984_540_054;
-
-/// The 97.5 % quantile of Student's t with `freedom` degrees of freedom, by bisection of its tail.
-pub fn student_quantile(freedom: f64) -> f64 {
-    let (mut low, mut high) = (0.0, 1e3);
-    for _ in 0..80 {
-        let middle = 0.5 * (low + high);
-        if student_tails(middle, freedom) > 0.05 { low = middle } else { high = middle }
-    }
-    0.5 * (low + high)
-}
-
-/// P(|T| > t) = I_x(ν/2, 1/2) with x = ν/(ν + t²).
-fn student_tails(t: f64, freedom: f64) -> f64 {
-    incomplete_beta(freedom / (freedom + t * t), 0.5 * freedom, 0.5)
-}
-
-/// The regularised incomplete beta function I_x(a, b), by its continued fraction (Abramowitz and Stegun 26.5.8), evaluated
-/// by Lentz's method.
-fn incomplete_beta(x: f64, a: f64, b: f64) -> f64 {
-    if x <= 0.0 || x >= 1.0 {
-        return x.clamp(0.0, 1.0);
-    }
-    if x > (a + 1.0) / (a + b + 2.0) {
-        return 1.0 - incomplete_beta(1.0 - x, b, a);
-    }
-    let ln_front =
-        libm::lgamma(a + b) - libm::lgamma(a) - libm::lgamma(b) + a * libm::log(x) + b * libm::log1p(-x);
-    let tiny = |value: f64| if value.abs() < 1e-300 { 1e-300 } else { value };
-    let mut c = 1.0;
-    let mut d = 1.0 / tiny(1.0 - (a + b) * x / (a + 1.0));
-    let mut fraction = d;
-    for m in 1..10_000 {
-        let m = f64::from(m);
-        let even = m * (b - m) * x / ((a + 2.0 * m - 1.0) * (a + 2.0 * m));
-        let odd = -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + 2.0 * m + 1.0));
-        let mut last = 1.0;
-        for term in [even, odd] {
-            d = 1.0 / tiny(1.0 + term * d);
-            c = tiny(1.0 + term / c);
-            last = c * d;
-            fraction *= last;
-        }
-        if (last - 1.0).abs() < 1e-15 {
-            break;
-        }
-    }
-    libm::exp(ln_front) * fraction / a
-}
-
-/// Wilson's 95 % interval of a proportion `count` of `total` > 0 (Wilson 1927).
-pub fn wilson(count: u64, total: u64) -> (f64, f64) {
-    let (k, n, z) = (count as f64, total as f64, NORMAL_QUANTILE);
-    let p = k / n;
-    let centre = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
-    let reach = z / (1.0 + z * z / n) * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
-    // Exactly zero and one at the ends, where rounding would leave a remainder.
-    let lower = if count == 0 { 0.0 } else { centre - reach };
-    let upper = if count == total { 1.0 } else { centre + reach };
-    (lower.max(0.0), upper.min(1.0))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Tabulated quantiles; two have closed forms: tan(0.475 π) for 1, and for 2 with q = 0.95 the root of
-    /// t/√(2 + t²) = q.
-    #[test]
-    fn student_quantiles() {
-        assert!((student_quantile(1.0) - libm::tan(0.475 * std::f64::consts::PI)).abs() < 1e-9);
-        assert!((student_quantile(2.0) - 0.95 * (2.0f64 / (1.0 - 0.95 * 0.95)).sqrt()).abs() < 1e-9);
-        assert!((student_quantile(10.0) - 2.228_138_852).abs() < 1e-8);
-        assert!((student_quantile(1e7) - NORMAL_QUANTILE).abs() < 1e-6);
-    }
 
     /// A line by hand: x = 0, 1, 2, 3 and y = 1, 2, 4, 5 give slope 1.4, intercept 0.9, residual squares 0.2.
     #[test]
@@ -178,20 +93,6 @@ mod tests {
         // Doubled weights are the same line with the same errors.
         let weighted = Line::fit(&x, &y, Some(&[2.0; 4])).unwrap();
         assert!((weighted.slope_error - line.slope_error).abs() < 1e-14);
-        assert!((pearson(&x, &y).unwrap() - 7.0 / 50f64.sqrt()).abs() < 1e-14);
         assert_eq!(Line::fit(&[1.0; 4], &y, None), None);
-        assert_eq!(pearson(&[1.0; 4], &y), None);
-    }
-
-    /// Wilson's interval holds the p for which (k/n − p)² = z² p (1 − p)/n, at both ends.
-    #[test]
-    fn wilson_solves_its_equation() {
-        let (low, high) = wilson(7, 50);
-        for p in [low, high] {
-            let left = (0.14 - p) * (0.14 - p);
-            assert!((left - NORMAL_QUANTILE * NORMAL_QUANTILE * p * (1.0 - p) / 50.0).abs() < 1e-14);
-        }
-        assert_eq!(wilson(0, 9).0, 0.0);
-        assert_eq!(wilson(9, 9).1, 1.0);
     }
 }

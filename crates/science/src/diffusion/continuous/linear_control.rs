@@ -2,6 +2,7 @@
 //! s = −(1 + ε) x/v_t. The reverse process is linear, so q^h is normal and everything is known exactly.
 
 use super::sde::Sde;
+use onsager_numerics::arithmetic::square;
 use std::f64::consts::TAU;
 
 /// The setting.
@@ -18,20 +19,20 @@ pub struct LinearControl {
 impl LinearControl {
     /// v_t = 1 + (v0 − 1) ᾱ: the variance of the forward process.
     pub fn forward_variance(&self, t: f64) -> f64 {
-        1.0 + (self.variance - 1.0) * self.sde.mean(t).powi(2)
+        1.0 + (self.variance - 1.0) * square(self.sde.mean(t))
     }
 
     /// ᾱ/v at t_min and at t_max.
     fn ends(&self) -> [f64; 2] {
         let (t_min, t_max) = self.sde.times();
-        [t_min, t_max].map(|t| self.sde.mean(t).powi(2) / self.forward_variance(t))
+        [t_min, t_max].map(|t| square(self.sde.mean(t)) / self.forward_variance(t))
     }
 
     /// The variance V of q^h at t_min, from 1 at t_max: with u = ᾱ/v, κ = (1 + h)(1 + ε) and the index e for t_min,
     /// V = ᾱ_e u_e^−κ { u_T^κ/ᾱ_T + (h/(κ − 1)) [u_e^(κ−1) − u_T^(κ−1)] }.
     pub fn reverse_variance(&self, h: f64) -> f64 {
         let (t_min, t_max) = self.sde.times();
-        let [alpha_end, alpha_start] = [t_min, t_max].map(|t| self.sde.mean(t).powi(2));
+        let [alpha_end, alpha_start] = [t_min, t_max].map(|t| square(self.sde.mean(t)));
         let [end, start] = self.ends();
         let kappa = (1.0 + h) * (1.0 + self.error);
         let noise = h * power_difference(end, start, kappa - 1.0);
@@ -47,7 +48,7 @@ impl LinearControl {
     /// The derivative of the NLL by h at h = 0: minus the mean of ℓ1.
     pub fn nll_slope(&self) -> f64 {
         let (t_min, t_max) = self.sde.times();
-        let [alpha_end, alpha_start] = [t_min, t_max].map(|t| self.sde.mean(t).powi(2));
+        let [alpha_end, alpha_start] = [t_min, t_max].map(|t| square(self.sde.mean(t)));
         let [end, start] = self.ends();
         let kappa = 1.0 + self.error;
         let v = self.reverse_variance(0.0);

@@ -23,6 +23,7 @@ use super::ode::{Arrival, OdeError, Tolerance, solve};
 use super::score::Score;
 use super::sde::Sde;
 use crate::nn::lane::{LANES, Lane, side_by_side};
+use onsager_numerics::arithmetic::square;
 use onsager_numerics::random::{self, Streams};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -218,8 +219,8 @@ impl Reverse {
                 let (mean, next) = (self.mean(score, step, packed(step)), packed(step + 1));
                 let weight = 0.5 / (self.sde.diffusion(self.times[step]) * self.dt(step));
                 for (i, action) in actions.iter_mut().enumerate() {
-                    let square: f64 = (0..D).map(|d| (next[d][i] - mean[d][i]).powi(2)).sum();
-                    *action += weight * square;
+                    let distance: f64 = (0..D).map(|d| square(next[d][i] - mean[d][i])).sum();
+                    *action += weight * distance;
                 }
             }
         }

@@ -6,6 +6,7 @@
 //! with too large an error is halved, and three of the five nodes of each half are known.
 
 use super::ode::{Arrival, OdeError, Tolerance};
+use onsager_numerics::arithmetic::square;
 
 /// Where coefficients are wanted.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -107,7 +108,7 @@ pub fn solve_tabulated<N, const M: usize>(
                 let scaled = |m: usize| {
                     error[m] / (tolerance.absolute + tolerance.relative * trip.y[m].abs().max(fine[m].abs()))
                 };
-                let mean = (0..M).map(|m| scaled(m).powi(2)).sum::<f64>() / used as f64;
+                let mean = (0..M).map(|m| square(scaled(m))).sum::<f64>() / used as f64;
                 if mean <= 1.0 {
                     trip.y = std::array::from_fn(|m| fine[m] + error[m]);
                     trip.steps += 1;

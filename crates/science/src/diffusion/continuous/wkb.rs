@@ -14,6 +14,7 @@ use super::score::SmoothScore;
 use super::sde::Sde;
 use super::tabulated::{Node, solve_tabulated};
 use crate::nn::lane::{LANES, Lane};
+use onsager_numerics::arithmetic::square;
 
 /// The likelihood of one point.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -88,7 +89,7 @@ pub fn likelihoods<const D: usize>(
             gradient: std::array::from_fn(|d| back.y[D + d]),
             laplacian: (0..D).map(|d| back.y[2 * D + 2 * d]).sum(),
             end: std::array::from_fn(|d| there.y[d]),
-            closure: (0..D).map(|d| (back.y[d] - x[d]).powi(2)).sum::<f64>().sqrt(),
+            closure: (0..D).map(|d| square(back.y[d] - x[d])).sum::<f64>().sqrt(),
             steps: there.steps + back.steps,
         })
     };

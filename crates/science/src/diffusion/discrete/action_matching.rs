@@ -8,12 +8,13 @@
 //! which differs from ½ ∫ E‖∇s − u‖² dθ by a constant, u being the one gradient field that moves the law. The three
 //! expectations share x_0 and ε, which lowers the noise of their sum.
 
-use super::objective::{Batch, BatchLoss, Example, rows};
+use super::batch_loss::{Batch, BatchLoss, Example, rows};
 use super::schedule::Schedule;
 use crate::nn::error::NnError;
 use crate::nn::loss::combine;
 use crate::nn::raw;
 use candle_core::Tensor;
+use onsager_numerics::arithmetic::square;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::FRAC_PI_2;
@@ -92,7 +93,7 @@ impl ActionMatching {
             };
             let weights = [weight(0.0, span), weight(1.0, 0.0), weight(-1.0, 0.0)].concat();
             // The rate counts ‖∇s‖² whole; its half, as a number without gradient, is taken back.
-            let half: f64 = velocity.iter().map(|v| 0.5 * f64::from(*v).powi(2)).sum();
+            let half: f64 = velocity.iter().map(|v| 0.5 * square(f64::from(*v))).sum();
             let weights = raw::tensor(weights.into_flattened(), (3 * n, 2))?;
             let sum = (rates * weights)?.sum_all()?.reshape((1, 1))?;
             let back = raw::tensor(vec![(per * span * half) as f32], (1, 1))?;

@@ -45,8 +45,8 @@ impl ReverseVariance {
             ReverseVariance::Beta => Sigma::Fixed(fixed(Variance::Beta).sqrt()),
             ReverseVariance::BetaTilde => Sigma::Fixed(fixed(Variance::BetaTilde).sqrt()),
             ReverseVariance::Learned => Sigma::Learned {
-                log_beta: fixed(Variance::Beta).ln(),
-                log_beta_tilde: fixed(Variance::BetaTilde).ln(),
+                log_beta: libm::log(fixed(Variance::Beta)),
+                log_beta_tilde: libm::log(fixed(Variance::BetaTilde)),
             },
         }
     }

@@ -2,9 +2,10 @@
 //! KL(q(x_T given x_0) ‖ N(0, I)) + Σ_{t ≥ 2} KL(q(x_{t−1} given x_t, x_0) ‖ p_θ) − ln p_θ(x_0 given x_1).
 
 use super::ancestral::{ReverseVariance, reverse_chain};
+use super::batch::Batch;
 use super::bound_terms::{decoder, divergence};
 use super::chain::{Sigma, Step};
-use super::sampler::{Batch, Denoiser, SamplingError};
+use super::denoiser::{Denoiser, SamplingError};
 use super::schedule::{Schedule, Variance};
 use std::f64::consts::LN_2;
 
@@ -63,7 +64,7 @@ impl Bound {
         }
         let bar = schedule.alpha_bar(last);
         for (terms, row) in terms.iter_mut().zip(x0.chunks_exact(batch.size)) {
-            let prior = |x: &f32| 0.5 * (bar * f64::from(x * x) - bar - (-bar).ln_1p());
+            let prior = |x: &f32| 0.5 * (bar * f64::from(x * x) - bar - libm::log1p(-bar));
             terms.push(row.iter().map(prior).sum::<f64>() * per_number);
         }
         Ok(terms)

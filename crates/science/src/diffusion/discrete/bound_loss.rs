@@ -3,9 +3,9 @@
 //! The bound is `L = Σ_{t≥2} KL(q(x_{t−1}|x_t, x_0) ‖ p_θ(x_{t−1}|x_t)) + E[−ln p_θ(x_0|x_1)]` and a prior term that nothing is
 //! trained on (Sohl-Dickstein 2015; Ho 2020, eq. 5). Each term is estimated at the t of a sample, in bits per number.
 
+use super::batch_loss::{Batch, BatchLoss, NoisyStep, Predictor, noised, rows, squared_error};
 use super::bound_terms::{decoder, divergence};
 use super::importance::Importance;
-use super::objective::{Batch, BatchLoss, NoisyStep, Predictor, noised, rows, squared_error};
 use super::schedule::{Schedule, Variance};
 use crate::nn::raw;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result as TensorResult, Shape, Tensor};
@@ -300,7 +300,7 @@ impl CustomOp1 for BoundTerms {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diffusion::discrete::objective::Example;
+    use crate::diffusion::discrete::batch_loss::Example;
     use crate::diffusion::discrete::path_segment::{PathAction, StepWeight, Target};
     use crate::diffusion::discrete::schedule::ScheduleKind;
     use crate::nn::error::NnError;
@@ -403,7 +403,7 @@ mod tests {
         for seed in 0..10 {
             let hybrid = Hybrid::default();
             let (value, found) = slope(0.3, true, seed, |b, n| (hybrid.batch(b, n).part)(0..1).unwrap());
-            let simple = crate::diffusion::discrete::objective::Simple {};
+            let simple = crate::diffusion::discrete::simple::Simple {};
             let (plain, expected) = slope(0.3, false, seed, |b, n| (simple.batch(b, n).part)(0..1).unwrap());
             assert!((found - expected).abs() < 1e-5 * (1.0 + expected.abs()), "{found} {expected}");
             assert!((value - plain).abs() > 1e-6);

@@ -1,6 +1,7 @@
 //! Reverse chains: each step is a normal law around a·x̂_0 + b·x, with x̂_0 = (x − √(1 − ᾱ_t) ε_θ)/√ᾱ_t.
 
-use super::sampler::{Batch, Denoiser, Prediction, SamplingError, rounded};
+use super::batch::Batch;
+use super::denoiser::{Denoiser, Prediction, SamplingError, rounded};
 
 /// One step x' = `clean`·x̂_0 + `state`·x + σ·z, from the model's step `t`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,7 +57,7 @@ impl Sigma {
             Sigma::Learned { log_beta, log_beta_tilde } => {
                 let v = p.variance.as_ref().ok_or(SamplingError::NoVariance)?;
                 let log = |v: f64| log_beta_tilde + 0.5 * (v + 1.0) * (log_beta - log_beta_tilde);
-                Ok(v.iter().map(|&v| (0.5 * log(f64::from(v))).exp()).collect())
+                Ok(v.iter().map(|&v| libm::exp(0.5 * log(f64::from(v)))).collect())
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Denoising diffusion implicit models.
 
 use super::chain::{Guided, Sigma, Step};
-use super::sampler::Node;
+use super::node::Node;
 use super::schedule::{Schedule, Spacing};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

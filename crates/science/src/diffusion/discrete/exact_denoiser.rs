@@ -1,6 +1,6 @@
 //! The exact noise of a mixture of Gaussians: ε = −√(1 − ᾱ_t) ∇ ln p_t(x).
 
-use super::sampler::{Denoiser, Differentiable};
+use super::denoiser::{Denoiser, Differentiable};
 use super::schedule::Schedule;
 use crate::diffusion::continuous::mixture::{Component, Density, LogDensity, Mixture};
 use crate::nn::lane::{LANES, side_by_side};

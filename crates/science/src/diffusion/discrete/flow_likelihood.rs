@@ -3,8 +3,9 @@
 //! In the angle φ of [`super::heun`], dx/dφ = v = (ε − sin φ x)/cos φ and d ln p/dφ = −∇·v = −(∇·ε − d sin φ)/cos φ, by Heun's method from
 //! φ = 0, the data. There is no model at t = 0, and none is needed: of data with a density, ε = −σ̄ ∇ ln p + … vanishes there, and v with it.
 
+use super::denoiser::{Differentiable, rounded};
 use super::heun::{angle, mean_velocity, turn};
-use super::sampler::{Differentiable, Node, rounded};
+use super::node::Node;
 use std::f64::consts::TAU;
 
 /// How the divergence of ε is found.
@@ -43,7 +44,7 @@ pub fn log_densities<D: Differentiable>(
         step_done()?;
     }
     for (log, row) in logs.iter_mut().zip(x.chunks_exact(size)) {
-        *log -= row.iter().map(|x| 0.5 * (x * x + TAU.ln())).sum::<f64>();
+        *log -= row.iter().map(|x| 0.5 * (x * x + libm::log(TAU))).sum::<f64>();
     }
     Ok(logs)
 }

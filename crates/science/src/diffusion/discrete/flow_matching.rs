@@ -1,8 +1,9 @@
 //! Flow matching: the velocity of straight paths x_τ = (1 − τ) z + τ x_0 from noise z to data x_0 (Lipman 2023), of pairs at
 //! random, of pairs of least total action (Tong 2024), or of pairs weighted by the probability of their path.
 
-use super::objective::{Batch, BatchLoss, Predictor, Weighting, rows, squared_error};
+use super::batch_loss::{Batch, BatchLoss, Predictor, Weighting, rows, squared_error};
 use crate::metrics::wasserstein::assignment;
+use onsager_numerics::arithmetic::square;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -83,7 +84,7 @@ fn probabilities(actions: &[f64], gamma: f64) -> Vec<f64> {
 }
 
 fn squared_length(x: &[f32], y: &[f32]) -> f64 {
-    x.iter().zip(y).map(|(x, y)| (f64::from(*x) - f64::from(*y)).powi(2)).sum()
+    x.iter().zip(y).map(|(x, y)| square(f64::from(*x) - f64::from(*y))).sum()
 }
 
 fn draws(batch: &Batch<'_>) -> Vec<Draw> {
@@ -129,7 +130,7 @@ fn summary(batch: &Batch<'_>, weights: &[f64]) -> Weighting {
     let moments: Vec<f64> = batch
         .examples
         .iter()
-        .map(|e| e.x0.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / e.x0.len() as f64)
+        .map(|e| e.x0.iter().map(|x| square(f64::from(*x))).sum::<f64>() / e.x0.len() as f64)
         .collect();
     let weighted: f64 = moments.iter().zip(weights).map(|(m, w)| m * w).sum::<f64>() / total;
     Weighting { effective: total * total / (n * squares), shift: weighted - moments.iter().sum::<f64>() / n }
@@ -138,7 +139,7 @@ fn summary(batch: &Batch<'_>, weights: &[f64]) -> Weighting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diffusion::discrete::objective::Example;
+    use crate::diffusion::discrete::batch_loss::Example;
     use crate::diffusion::discrete::schedule::{Schedule, ScheduleKind};
     use crate::nn::error::NnError;
     use crate::nn::operation::Conditions;

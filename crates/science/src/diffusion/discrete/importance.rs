@@ -1,6 +1,7 @@
 //! Importance sampling of the step t (Nichol and Dhariwal 2021, section 3.3): `p_t ∝ √E[L_t²]` over the last ten losses of each
 //! step, uniform until every step has ten.
 
+use onsager_numerics::arithmetic::square;
 use onsager_numerics::random::Stream;
 use serde::{Deserialize, Serialize};
 
@@ -38,11 +39,11 @@ impl Importance {
     /// Computes what is derived, after reading.
     pub fn refresh(&mut self) {
         self.cumulative = self.last.iter().all(|last| last.len() == REMEMBERED).then(|| {
-            let square = |&bits: &u64| f64::from_bits(bits).powi(2);
+            let squared = |&bits: &u64| square(f64::from_bits(bits));
             let mut sum = 0.0;
             let sums = self.last.iter().map(|last| {
                 // The floor keeps every step possible when its losses vanish.
-                sum += (last.iter().map(square).sum::<f64>() / REMEMBERED as f64).sqrt().max(1e-12);
+                sum += (last.iter().map(squared).sum::<f64>() / REMEMBERED as f64).sqrt().max(1e-12);
                 sum
             });
             sums.collect()

@@ -2,11 +2,14 @@
 
 pub mod action_matching;
 pub mod ancestral;
+pub mod batch;
+pub mod batch_loss;
 pub mod bound;
 pub mod bound_loss;
 pub mod bound_terms;
 pub mod chain;
 pub mod ddim;
+pub mod denoiser;
 pub mod dpm_solver;
 #[cfg(test)]
 mod exact_denoiser;
@@ -18,13 +21,16 @@ pub mod heun;
 pub mod importance;
 pub mod model;
 mod model_denoiser;
+pub mod node;
 pub mod objective;
 pub mod path_action;
 pub mod path_segment;
+pub mod plan;
 pub mod refinement;
 pub mod sampler;
 #[cfg(test)]
 mod sampler_tests;
 pub mod schedule;
+pub mod simple;
 #[cfg(test)]
 mod solver_tests;

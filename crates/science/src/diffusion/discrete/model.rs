@@ -1,7 +1,8 @@
 //! A trained model: its network and its schedule, in one file that says what it is.
 
 use super::action_matching::{PotentialPredictor, angle, angle_time};
-use super::objective::{Objective, Output, Predictor};
+use super::batch_loss::Predictor;
+use super::objective::{Objective, Output};
 use super::schedule::{Schedule, ScheduleKind};
 use crate::nn::error::NnError;
 use crate::nn::loss::combine;
@@ -150,7 +151,7 @@ impl PotentialPredictor for Model {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diffusion::discrete::sampler::Denoiser;
+    use crate::diffusion::discrete::denoiser::Denoiser;
     use crate::nn::adamw::AdamWConfig;
     use crate::nn::mlp::MlpConfig;
     use crate::nn::trainer::Trainer;

@@ -1,8 +1,8 @@
 //! A model as samplers and likelihoods see it.
 
+use super::denoiser::{Denoiser, Differentiable, Prediction};
 use super::guidance::{ClassDenoiser, ClassDifferentiable};
 use super::model::Model;
-use super::sampler::{Denoiser, Differentiable, Prediction};
 use crate::nn::error::NnError;
 use crate::nn::raw;
 use candle_core::{Tensor, Var};

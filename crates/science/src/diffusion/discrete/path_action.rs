@@ -3,7 +3,8 @@
 //! exp(−A_θ).
 
 use super::chain::{Sigma, Step};
-use super::sampler::{Denoiser, SamplingError};
+use super::denoiser::{Denoiser, SamplingError};
+use onsager_numerics::arithmetic::square;
 use std::f64::consts::TAU;
 
 /// The action of a path.
@@ -16,7 +17,7 @@ pub struct PathAction {
     pub normaliser: f64,
 }
 
-/// The action of each of `count` paths, recomputed from their states (as [`super::sampler::sample_paths`]
+/// The action of each of `count` paths, recomputed from their states (as [`super::plan::sample_paths`]
 /// gives them) with fresh calls of the denoiser. Steps without noise carry no action. On paths that were
 /// sampled without clipping, 2A follows the χ² law with (numbers of a state) × (number of noisy steps)
 /// degrees of freedom.
@@ -36,8 +37,8 @@ pub fn path_actions<D: Denoiser>(
         let numbers = pair[1].iter().zip(&law.mean).zip(&law.deviation);
         for (k, ((x, mean), deviation)) in numbers.enumerate() {
             let (path, variance) = (&mut actions[k / size], deviation * deviation);
-            path.action += (x - mean).powi(2) / (2.0 * variance);
-            path.normaliser += 0.5 * (TAU * variance).ln();
+            path.action += square(x - mean) / (2.0 * variance);
+            path.normaliser += 0.5 * libm::log(TAU * variance);
         }
     }
     Ok(actions)
@@ -57,7 +58,7 @@ pub fn kinetic_actions(steps: &[Step], states: &[Vec<f64>], count: usize) -> Vec
         }
         let size = pair[0].len() / count.max(1);
         for (k, (to, from)) in pair[1].iter().zip(&pair[0]).enumerate() {
-            actions[k / size] += (to - from).powi(2) / (2.0 * variance);
+            actions[k / size] += square(to - from) / (2.0 * variance);
         }
     }
     actions

@@ -12,7 +12,7 @@
 //! Since x_{s−1} − μ_θ = β_s/√(α_s (1 − ᾱ_s)) (ε_θ − ε*), each step is a squared error of predicted noise
 //! with the weight of the variational bound, and a target ε* that depends on the choice of [`Target`].
 
-use super::objective::{Batch, BatchLoss, NoisyStep, Predictor, rows, squared_error};
+use super::batch_loss::{Batch, BatchLoss, NoisyStep, Predictor, rows, squared_error};
 use super::schedule::{Schedule, Variance};
 use crate::nn::error::NnError;
 use crate::nn::loss::{combine, weighted_squares};
@@ -174,7 +174,7 @@ impl PathAction {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diffusion::discrete::objective::Example;
+    use crate::diffusion::discrete::batch_loss::Example;
     use crate::diffusion::discrete::schedule::ScheduleKind;
     use crate::nn::operation::Conditions;
     use crate::nn::raw;

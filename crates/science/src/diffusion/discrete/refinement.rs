@@ -10,10 +10,11 @@
 use super::ancestral::{Ancestral, ReverseVariance, reverse_chain};
 use super::chain::{Sigma, Step};
 use super::ddim::Ddim;
-use super::dpm_solver::DpmSolver;
-use super::heun::Heun;
-use super::sampler::{Differentiable, Sampler, SamplingError, rounded};
+use super::denoiser::{Differentiable, SamplingError, rounded};
+use super::node::Node;
+use super::plan::Plan;
 use super::schedule::{Schedule, Spacing, Variance};
+use onsager_numerics::arithmetic::square;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -58,14 +59,16 @@ impl Default for Refined {
 }
 
 impl Refined {
-    /// The sampler of the path that is refined.
-    pub fn coarse(&self) -> Sampler {
+    /// The plan of the path that is refined.
+    pub fn coarse(&self, schedule: &Schedule, steps: usize) -> Plan {
         let spacing = self.spacing;
         match self.from {
-            Coarse::Ancestral => Sampler::Ancestral(Ancestral { variance: self.variance.into(), spacing }),
-            Coarse::Ddim => Sampler::Ddim(Ddim { eta: 0.0, spacing }),
-            Coarse::Heun => Sampler::Heun(Heun { spacing }),
-            Coarse::DpmSolver => Sampler::DpmSolver(DpmSolver { spacing }),
+            Coarse::Ancestral => {
+                Plan::Chain(Ancestral { variance: self.variance.into(), spacing }.plan(schedule, steps))
+            }
+            Coarse::Ddim => Plan::Chain(Ddim { eta: 0.0, spacing }.plan(schedule, steps)),
+            Coarse::Heun => Plan::Heun(Node::list(schedule, spacing, steps)),
+            Coarse::DpmSolver => Plan::DpmSolver(Node::list(schedule, spacing, steps)),
         }
     }
 
@@ -162,7 +165,7 @@ fn preconditioner(noisy: &[Step]) -> Vec<f64> {
     };
     let scale = |k: usize| {
         let to = precision(&noisy[k]);
-        let from = noisy.get(k + 1).map_or(0.0, |step| step.factors().0.powi(2) * precision(step));
+        let from = noisy.get(k + 1).map_or(0.0, |step| square(step.factors().0) * precision(step));
         1.0 / (to + from).max(f64::MIN_POSITIVE)
     };
     (0..noisy.len()).map(scale).collect()

@@ -1,15 +1,16 @@
 //! Coefficients of samplers against independent calculations, and sampling of laws whose exact noise is known.
 
 use super::ancestral::{Ancestral, ReverseVariance, reverse_chain};
+use super::batch::Batch;
 use super::chain::{Guided, Step};
 use super::ddim::Ddim;
+use super::denoiser::{Denoiser, Differentiable, Prediction, SamplingError};
 use super::exact_denoiser::ExactDenoiser;
 use super::guidance::{ClassDenoiser, ClassDifferentiable, ClassifierFree, ClassifierGuided, Conditional};
+use super::node::Node;
 use super::path_action::path_actions;
-use super::sampler::{
-    Batch, Denoiser, Differentiable, Node, Plan, Prediction, Sampler, SamplingError, follow, sample,
-    sample_paths,
-};
+use super::plan::{Plan, follow, sample, sample_paths};
+use super::sampler::Sampler;
 use super::schedule::{Schedule, ScheduleKind, Spacing, Variance};
 use crate::diffusion::continuous::mixture::{Component, Mixture};
 use onsager_numerics::random::Streams;

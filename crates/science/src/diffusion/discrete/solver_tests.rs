@@ -2,12 +2,15 @@
 //! refinement.
 
 use super::ancestral::{Ancestral, ReverseVariance};
+use super::batch::Batch;
 use super::ddim::Ddim;
 use super::dpm_solver::DpmSolver;
 use super::exact_denoiser::ExactDenoiser;
 use super::heun::Heun;
+use super::node::Node;
+use super::plan::{Plan, follow, sample, sample_paths};
 use super::refinement::{Coarse, Refined, refine};
-use super::sampler::{Batch, Node, Plan, Sampler, follow, sample, sample_paths};
+use super::sampler::Sampler;
 use super::sampler_tests::sure;
 use super::schedule::{Schedule, ScheduleKind, Spacing};
 use crate::diffusion::continuous::mixture::{Component, Mixture};
@@ -100,7 +103,7 @@ fn refinement_ends_on_the_path_of_least_action() {
         let p = Refined { from, ..Refined::default() };
         let steps = 12;
         let chain = p.chain(&denoiser.schedule, steps);
-        let plan = p.coarse().plan(&denoiser.schedule, steps);
+        let plan = p.coarse(&denoiser.schedule, steps);
         let states = sure(sample_paths(&denoiser, &plan, batch, false, || Ok(())));
         let refined = |iterations| {
             let p = Refined { iterations, ..p };

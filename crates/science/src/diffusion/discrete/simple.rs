@@ -1,0 +1,28 @@
+//! The loss of DDPM: the error of the predicted noise (Ho 2020, eq. 14).
+
+use super::batch_loss::{Batch, BatchLoss, Predictor, noised, rows, squared_error};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The `simple` objective has no parameters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Simple {}
+
+impl Simple {
+    /// The loss of a batch.
+    pub fn batch<'a>(&self, batch: &'a Batch<'a>, network: &'a impl Predictor) -> BatchLoss<'a> {
+        let schedule = batch.schedule;
+        let draws = batch.draw(|example, stream| {
+            let t = 1 + stream.below(schedule.timesteps() as u64) as usize;
+            noised(&example.x0, schedule, t, stream)
+        });
+        BatchLoss::new(move |range| {
+            let draws = &draws[range.clone()];
+            let on = batch.conditions(range.zip(draws).map(|(i, row)| (i, 0, schedule.network_time(row.s))));
+            let predicted = network.predict(&rows(draws.iter().map(|row| &row.x[..]))?, &on)?;
+            let target = rows(draws.iter().map(|row| &row.target[..]))?;
+            squared_error(&predicted, &target, &vec![batch.per_number() as f32; draws.len()])
+        })
+    }
+}
