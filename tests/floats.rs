@@ -66,7 +66,7 @@ fn hexadecimal(values: impl Iterator<Item = f64>) -> String {
 fn main() -> ExitCode {
     let mut registry = onsager::builtin();
     registry.add::<Bits>("bits 1");
-    let worker = std::env::args().nth(1).is_some_and(|first| first == onsager::run::session::WORKER);
+    let worker = std::env::args().nth(1).is_some_and(|first| first == onsager::run::workers::WORKER);
     if worker || std::env::var_os(COMMAND_LINE).is_some() {
         return onsager::cli::main(registry);
     }

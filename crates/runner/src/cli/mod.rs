@@ -17,7 +17,7 @@ mod status;
 mod store;
 
 use crate::kind::registry::Registry;
-use crate::run::session;
+use crate::run::workers;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -64,7 +64,7 @@ pub mod exit {
 
 /// The whole program, with these stage kinds; a program with its own kinds calls this too.
 pub fn main(registry: Registry) -> ExitCode {
-    if let Some(code) = session::worker(&registry) {
+    if let Some(code) = workers::worker(&registry) {
         return code;
     }
     let cli = match Cli::try_parse() {
@@ -101,7 +101,7 @@ pub fn main(registry: Registry) -> ExitCode {
         }
     };
     ExitCode::from(code.unwrap_or_else(|error| {
-        common::complain(error.to_string().trim_end());
+        common::print_error(error.to_string().trim_end());
         error.code()
     }))
 }

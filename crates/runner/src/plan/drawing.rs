@@ -2,7 +2,7 @@
 
 use crate::pipeline::graph::{Graph, Task};
 use crate::plan::picture;
-use crate::plan::{Planned, Verdict};
+use crate::plan::planned::{Planned, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What would happen to the tasks of a node.

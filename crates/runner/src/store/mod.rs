@@ -70,6 +70,11 @@ impl Store {
         Ok(Store { root: artifacts.join(".onsager"), artifacts })
     }
 
+    /// Whether it was made already.
+    pub fn exists(&self) -> bool {
+        self.root.exists()
+    }
+
     /// The folder that holds the views and the store.
     pub fn artifacts(&self) -> &Path {
         &self.artifacts
