@@ -1,6 +1,7 @@
 //! What a stage kind is: its parameters, inputs and outputs, and the computation.
 
 use crate::kind::context::Context;
+use crate::kind::fields::Fields;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,9 @@ pub trait Stage: Send + Sync + 'static {
     const NUMERIC: bool = false;
     /// Whether it computes in this process, inside a thread pool of the granted size.
     const PARALLEL: bool = true;
+
+    /// The fields of a stage that hold the parameters, for a kind that takes none under `params`, as `command` does.
+    const FIELDS: Fields = Fields::NONE;
 
     /// The inputs that this kind takes.
     fn inputs() -> Inputs;

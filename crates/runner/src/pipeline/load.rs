@@ -132,9 +132,9 @@ pub fn read(file: &Path) -> Result<String, Unreadable> {
 /// The graph; with errors reported it may be none, and is not to be used.
 pub fn build(overlaid: &Overlaid, site: &Site, sink: &Sink) -> Option<Graph> {
     let Site { file, root, registry } = *site;
-    let spec = spec::read(&overlaid.tree, sink)?;
-    let params = tasks::params(spec.params, sink);
-    let scope = Scope { params: &params, declared: spec.params, instance: None, files: None };
+    let spec = spec::read(&overlaid.tree, registry, sink)?;
+    let params = tasks::params(spec.params, registry, sink);
+    let scope = Scope { registry, params: &params, declared: spec.params, instance: None, files: None };
     let pools = resources::pools(spec.pools, &scope, sink);
     let drafts = tasks::expand(&spec, &params, &pools, registry, sink);
     let linked = link::link(&spec, &drafts, &params, root, registry, sink);
@@ -236,5 +236,5 @@ fn nearby(file: &Path) -> Option<String> {
         .collect();
     names.sort();
     let given = file.file_name()?.to_str()?;
-    crate::pipeline::yaml::sink::did_you_mean(given, names.iter().map(String::as_str), "the folder holds")
+    onsager_tables::names::did_you_mean(given, names.iter().map(String::as_str), "the folder holds")
 }

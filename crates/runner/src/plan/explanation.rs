@@ -99,7 +99,7 @@ fn text(part: Part) -> String {
     }
 }
 
-/// A difference between what enters two keys.
+/// A difference between two materials.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Change {
     pub field: String,

@@ -1,5 +1,6 @@
 //! Starts tasks whose keys are known, as far as there is room.
 
+use crate::kind::fields::Field;
 use crate::plan::error::EngineError;
 use crate::plan::resolve;
 use crate::run::events::Event;
@@ -159,8 +160,9 @@ impl Scheduler<'_, '_> {
         let outputs = |up: usize| results[up].as_deref();
         let mut assignment =
             self.resolver.assignment(number, &key, &outputs, work.clone(), log.clone(), threads);
-        assignment.sandbox |= self.options.sandbox;
-        if task.kind == crate::pipeline::spec::COMMAND && assignment.params.get("checkpoint").is_some() {
+        let fields = self.resolver.kind(task)?.fields();
+        assignment.sandbox |= self.options.sandbox && fields.has(Field::Sandbox);
+        if fields.has(Field::Checkpoint) && assignment.params.get(Field::Checkpoint.name()).is_some() {
             checkpoints::claim(self.store, &key, &format!("{}/{}", self.resolver.graph.name, task.id))?;
         }
         let now = Instant::now();

@@ -12,7 +12,8 @@
 
 use crate::pipeline::expand::interpolate::{Scope, plain};
 use crate::pipeline::yaml::node::{Entry, Node, Yaml, what_value};
-use crate::pipeline::yaml::sink::{Sink, Span, did_you_mean, list};
+use crate::pipeline::yaml::sink::{Sink, Span};
+use onsager_tables::names::{did_you_mean, list};
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;

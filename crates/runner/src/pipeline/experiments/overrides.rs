@@ -1,7 +1,8 @@
 //! Values laid over a pipeline before it is read: `--set key=value`, parameters files, and the parameters of experiments.
 
 use crate::pipeline::yaml::node::{Entry, Node, Yaml};
-use crate::pipeline::yaml::sink::{Sink, Span, did_you_mean};
+use crate::pipeline::yaml::sink::{Sink, Span};
+use onsager_tables::names::did_you_mean;
 use serde_json::{Map, Value};
 use std::path::PathBuf;
 use std::str::FromStr;

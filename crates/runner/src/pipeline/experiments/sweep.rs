@@ -14,8 +14,9 @@ use crate::pipeline::expand::interpolate;
 use crate::pipeline::expand::matrix::normal;
 use crate::pipeline::spec;
 use crate::pipeline::yaml::node::{Entry, Node, Yaml};
-use crate::pipeline::yaml::sink::{Sink, Span, did_you_mean, list};
+use crate::pipeline::yaml::sink::{Sink, Span};
 use onsager_numerics::random::Streams;
+use onsager_tables::names::{did_you_mean, list};
 use serde_json::Number;
 use std::collections::HashSet;
 

@@ -14,7 +14,8 @@ use crate::pipeline::expand::tasks::{Draft, Drafts};
 use crate::pipeline::spec::reference;
 use crate::pipeline::spec::{self, Spec};
 use crate::pipeline::yaml::node::{Entry, Node, Yaml};
-use crate::pipeline::yaml::sink::{Sink, did_you_mean, list};
+use crate::pipeline::yaml::sink::Sink;
+use onsager_tables::names::{did_you_mean, list};
 use onsager_tables::value::{Filter, OneOrMany, Value};
 use serde::{Deserialize, Serialize};
 
