@@ -1,6 +1,7 @@
 //! `onsager explain`.
 
-use super::{exit, plan as plan_command};
+use crate::cli::exit;
+use crate::cli::plan as plan_command;
 use crate::cli::common::{self, CliError, Common};
 use crate::cli::documents::ExplainTask;
 use crate::kind::registry::Registry;

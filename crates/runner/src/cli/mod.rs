@@ -6,6 +6,7 @@ mod diff;
 mod documents;
 #[cfg(test)]
 mod documents_tests;
+pub mod exit;
 mod explain;
 mod init;
 mod kinds;
@@ -48,18 +49,6 @@ enum Command {
     Completions {
         shell: clap_complete::Shell,
     },
-}
-
-/// The exit codes.
-pub mod exit {
-    /// Everything is done.
-    pub const DONE: u8 = 0;
-    /// A task failed, or the store could not be used.
-    pub const FAILED: u8 = 1;
-    /// The request or the file is wrong.
-    pub const WRONG: u8 = 2;
-    /// Ctrl-C.
-    pub const INTERRUPTED: u8 = 130;
 }
 
 /// The whole program, with these stage kinds; a program with its own kinds calls this too.

@@ -5,6 +5,7 @@ use crate::cli::documents::PlanDocument;
 use crate::cli::exit;
 use crate::kind::registry::Registry;
 use crate::plan::drawing::Drawing;
+use crate::plan::picture;
 use crate::plan::planned::{Planned, Reason, Verdict, plan};
 use crate::run::session;
 use crate::store::files::StoreError;
@@ -67,7 +68,7 @@ impl Plan {
             Format::Text => {}
             Format::Dot => return self.write(&drawing().dot()),
             Format::Mermaid => return self.write(&drawing().mermaid()),
-            Format::Svg => return self.write(&drawing().svg()),
+            Format::Svg => return self.write(&picture::svg(&drawing())),
         }
         let planned: Vec<Planned> = planned.into_iter().flatten().collect();
         let count = |of: fn(&Verdict) -> bool| planned.iter().filter(|task| of(&task.verdict)).count();

@@ -1,7 +1,7 @@
 //! The graph of tasks that a pipeline stands for.
 
 use crate::kind::stage::Output;
-use crate::pipeline::expand::matrix::normal;
+use crate::pipeline::expand::instance::normal;
 use crate::pipeline::spec::metrics::Metric;
 use crate::pipeline::spec::reference::{self, ReferenceError};
 pub use crate::pipeline::spec::resources::Resources;

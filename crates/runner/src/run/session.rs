@@ -7,8 +7,9 @@
 
 use crate::kind::registry::Registry;
 use crate::pipeline::experiments::overrides::{Given, Override};
+use crate::pipeline::files::project_root;
 use crate::pipeline::graph::{Graph, SelectError, Task};
-use crate::pipeline::load::{load, project_root};
+use crate::pipeline::load::load;
 use crate::pipeline::yaml::diagnostics::Diagnostics;
 use crate::plan::error::EngineError;
 use crate::plan::graph_cache::GraphCache;

@@ -134,7 +134,8 @@ impl Store {
     }
 
     pub fn view(&self, pipeline: &str) -> Result<view::View, StoreError> {
-        view::View::open(self, &self.root.join("views").join(format!("{pipeline}.journal")))
+        let index = self.root.join("views").join(format!("{pipeline}.journal"));
+        view::View::open(&self.artifacts, self.objects(), &index)
     }
 
     /// The working folder of a run, held until the lock is dropped.

@@ -5,7 +5,7 @@
 
 use crate::kind::fields::Field;
 use crate::kind::registry::Registry;
-use crate::pipeline::expand::matrix::Instance;
+use crate::pipeline::expand::instance::{Instance, plain};
 use crate::pipeline::yaml::node::{Entry, Node, Yaml, what_value};
 use crate::pipeline::yaml::sink::{Sink, Span};
 use onsager_tables::names::{did_you_mean, either};
@@ -264,15 +264,4 @@ fn lookup<'a, 'b>(value: &'b Value, path: &'a str) -> Result<&'b Value, Missing<
         };
     }
     Ok(value)
-}
-
-/// A value written inside text: text, numbers and booleans as they are, a named point by its name.
-pub fn plain(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(value) => Some(value.to_string()),
-        Value::Object(map) => map.get("name").and_then(Value::as_str).map(str::to_owned),
-        Value::Null | Value::Array(_) => None,
-    }
 }

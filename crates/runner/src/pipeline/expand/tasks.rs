@@ -3,8 +3,9 @@
 use crate::kind::fields::{Field, Shape};
 use crate::kind::registry::{Kind, Registry};
 use crate::kind::stage::Output;
-use crate::pipeline::expand::interpolate::{Files, Scope, plain};
-use crate::pipeline::expand::matrix::{self, Instance};
+use crate::pipeline::expand::instance::{self, Instance, plain};
+use crate::pipeline::expand::interpolate::{Files, Scope};
+use crate::pipeline::expand::matrix;
 use crate::pipeline::graph::Params;
 use crate::pipeline::spec::checks::{self, Site};
 use crate::pipeline::spec::resources::{self, Resources};
@@ -113,7 +114,7 @@ impl<'a> Parts<'a> {
         let declared =
             |field| stage.node.get(field).and_then(|entry: &Entry| entry.value.entries()).unwrap_or_default();
         if stage.fields.has(Field::Outputs) {
-            for output in declared("outputs").iter().filter(|output| !matrix::is_name(&output.key)) {
+            for output in declared("outputs").iter().filter(|output| !instance::is_name(&output.key)) {
                 sink.help(
                     output.span,
                     format!("`{}` cannot be the name of an output", output.key),

@@ -1,6 +1,7 @@
 //! The JSON Schema of a pipeline file, for editors, from the fields here and the parameters of the kinds.
 
 pub mod experiment;
+pub mod shared;
 
 use crate::kind::fields::Field;
 use crate::kind::registry::{Kind, Registry};
@@ -50,7 +51,7 @@ pub fn pipeline(registry: &Registry) -> Value {
                 "propertyNames": {"$ref": "#/$defs/slug"},
                 "additionalProperties": {"$ref": "#/$defs/stage"},
             },
-            "metrics": experiment::metrics(),
+            "metrics": shared::metrics(),
         },
         "$defs": definitions,
     })
@@ -208,20 +209,12 @@ fn common() -> Map<String, Value> {
             },
         },
     });
-    let mut all = name_and_slug();
-    all.insert("metric".to_owned(), experiment::metric());
+    let mut all = shared::name_and_slug();
+    all.insert("metric".to_owned(), shared::metric());
     if let Value::Object(map) = definitions {
         all.extend(map);
     }
     all
-}
-
-/// The definitions of names.
-pub fn name_and_slug() -> Map<String, Value> {
-    let mut names = Map::new();
-    names.insert("slug".to_owned(), json!({"type": "string", "pattern": "^[a-z0-9_-]{1,100}$"}));
-    names.insert("name".to_owned(), json!({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_-]*$"}));
-    names
 }
 
 /// What holds for the stages of one kind.

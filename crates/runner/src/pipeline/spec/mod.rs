@@ -7,7 +7,7 @@ pub mod resources;
 
 use crate::kind::fields::{Field, Fields, Shape};
 use crate::kind::registry::{Kind, Registry};
-use crate::pipeline::expand::matrix::is_name;
+use crate::pipeline::expand::instance::is_name;
 use crate::pipeline::yaml::node::{Entry, Node, Yaml};
 use crate::pipeline::yaml::sink::{Sink, Span};
 use onsager_tables::names::{did_you_mean, list};

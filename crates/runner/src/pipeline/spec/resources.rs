@@ -1,7 +1,7 @@
 //! What a task asks of the machine: threads, memory, time, places in pools, further tries.
 
+use crate::pipeline::expand::instance::is_name;
 use crate::pipeline::expand::interpolate::Scope;
-use crate::pipeline::expand::matrix::is_name;
 use crate::pipeline::spec::unknown;
 use crate::pipeline::yaml::node::{Entry, Node, what_value};
 use crate::pipeline::yaml::sink::Sink;
