@@ -21,10 +21,11 @@
 //! # }
 //! ```
 
+use crate::command::CommandStage;
 use crate::kind::registry::Registry;
+use crate::kind::stage::Stage;
 use crate::pipeline::graph::Graph;
 use crate::pipeline::load;
-use crate::pipeline::spec::COMMAND;
 use crate::pipeline::yaml::diagnostics::Diagnostics;
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -93,7 +94,7 @@ impl StageEntry {
 
     /// A stage that runs a shell command.
     pub fn command(name: &str, run: &str) -> StageEntry {
-        StageEntry::new(name, COMMAND).field("run", json!(run))
+        StageEntry::new(name, CommandStage::KIND).field("run", json!(run))
     }
 
     /// Any other field, like `matrix` or `resources`, as it would stand in the file; `matrix` replaces the axes so far.
