@@ -6,8 +6,10 @@
 use crate::digest::of_bytes;
 use crate::error::Error;
 use crate::manifest::ident;
+use crate::reach::Extern;
 use crate::scan::Source;
-use crate::tree::{Tree, digest};
+use crate::tokens;
+use crate::tree::Tree;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -21,13 +23,6 @@ pub struct Closure {
     pub externs: BTreeSet<Extern>,
     /// The features that the files ask about, with the package that they are features of.
     pub features: BTreeSet<(String, String)>,
-}
-
-/// An identifier in the code of a package at hand.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Extern {
-    pub package: String,
-    pub ident: String,
 }
 
 impl Tree {
@@ -103,7 +98,7 @@ impl Tree {
         if source.includes_built && script.is_file() {
             let text =
                 fs::read_to_string(&script).map_err(|error| Error::Read { path: script.clone(), error })?;
-            closure.files.insert(self.packages.name(package, &script), digest(&text));
+            closure.files.insert(self.packages.name(package, &script), tokens::digest_of(&text));
         }
         Ok(())
     }

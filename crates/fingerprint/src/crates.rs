@@ -2,20 +2,12 @@
 
 use crate::digest::{feed, hex};
 use crate::features::Features;
+use crate::left_out::is_left_out;
 use crate::lock::Lock;
 use crate::manifest::{Dependency, Package, ident};
 use crate::packages::Packages;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Crates that cannot change a number or a byte of an output.
-const LEFT_OUT: &[(&str, &str)] = &[
-    ("thiserror", "derives the text of errors"),
-    ("tracing", "writes logs"),
-    ("serde", "hands over values; the formats that write them (`serde_json`, `safetensors`) count"),
-    ("schemars", "describes parameters in the reference"),
-    ("sha2", "its function is fixed by a standard"),
-];
 
 /// The external crates that the packages at hand depend on.
 pub struct Crates {
@@ -92,11 +84,6 @@ impl Asked {
         feed(&mut hash, if self.default_features { "default features" } else { "no default features" });
         hex(hash)
     }
-}
-
-/// Whether a crate enters no fingerprint.
-pub fn is_left_out(name: &str) -> bool {
-    LEFT_OUT.iter().any(|(left_out, _)| *left_out == name)
 }
 
 fn unlocked(package: &Package, dependency: &Dependency) -> String {

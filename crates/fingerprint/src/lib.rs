@@ -17,12 +17,14 @@ mod error;
 mod features;
 mod fingerprint;
 mod kinds;
+mod left_out;
 mod lock;
 mod manifest;
 mod names;
 mod packages;
 mod paths;
 mod place;
+mod reach;
 mod resolve;
 mod scan;
 mod tokens;
@@ -30,9 +32,10 @@ mod tree;
 mod uses;
 mod workspace;
 
-pub use closure::{Closure, Extern};
+pub use closure::Closure;
 pub use error::Error;
 pub use fingerprint::Fingerprint;
+pub use reach::Extern;
 pub use tree::Tree;
 
 use crates::Crates;

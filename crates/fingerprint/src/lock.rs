@@ -1,7 +1,7 @@
 //! The versions that `Cargo.lock` chose.
 
-use crate::crates::is_left_out;
 use crate::error::Error;
+use crate::left_out::is_left_out;
 use crate::manifest::Package;
 use crate::workspace::read;
 use std::collections::{BTreeMap, BTreeSet};

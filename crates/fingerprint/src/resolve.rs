@@ -1,18 +1,8 @@
 //! Which files a path may mean. Where it is not precise, more is taken rather than less.
 
-use crate::closure::Extern;
+use crate::reach::{Extern, Reach};
 use crate::scan::{Source, Target};
 use crate::tree::Tree;
-use std::collections::BTreeSet;
-
-/// What a path leads to.
-#[derive(Default)]
-pub struct Reach {
-    pub files: BTreeSet<String>,
-    pub externs: BTreeSet<Extern>,
-    /// The paths that were followed: two files may take all names of one another.
-    followed: BTreeSet<Vec<String>>,
-}
 
 impl Tree {
     /// Everything that a file's paths lead to.

@@ -1,5 +1,6 @@
 //! Rust tokens: what to leave out of a digest, how the rest enters it, and small questions about them.
 
+use crate::digest::{hex, of_bytes};
 use proc_macro2::{Spacing, TokenStream, TokenTree};
 use sha2::{Digest, Sha256};
 
@@ -233,4 +234,15 @@ pub fn is_punct(token: Option<&Token>, expected: char) -> bool {
 /// Whether `::` stands at `at`.
 pub fn is_separator(tokens: &[Token], at: usize) -> bool {
     is_punct(tokens.get(at), ':') && is_punct(tokens.get(at + 1), ':')
+}
+
+/// The digest of a Rust file: that of its tokens, where it is valid Rust.
+pub fn digest_of(text: &str) -> String {
+    match parse(text) {
+        Some(mut tokens) => {
+            strip(&mut tokens);
+            hex(digest(&tokens))
+        }
+        None => of_bytes(text.as_bytes()),
+    }
 }

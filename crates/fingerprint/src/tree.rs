@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::names::Names;
 use crate::packages::Packages;
 use crate::place::Place;
-use crate::resolve::Reach;
+use crate::reach::Reach;
 use crate::scan::{Scan, Source};
 use crate::tokens;
 use std::collections::{BTreeMap, BTreeSet};
@@ -125,17 +125,6 @@ impl Tree {
             }
         }
         Ok(kinds)
-    }
-}
-
-/// The digest of a Rust file: that of its tokens, where it is valid Rust.
-pub fn digest(text: &str) -> String {
-    match tokens::parse(text) {
-        Some(mut tokens) => {
-            tokens::strip(&mut tokens);
-            hex(tokens::digest(&tokens))
-        }
-        None => of_bytes(text.as_bytes()),
     }
 }
 
