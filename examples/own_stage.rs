@@ -6,10 +6,10 @@ use onsager::kind::context::Context;
 use onsager::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use onsager::pipeline::builder::{Pipeline, StageEntry};
 use onsager::random::Streams;
-use onsager::run::Options;
 use onsager::run::events::{Event, Observer};
-use onsager::run::session;
+use onsager::run::options::Options;
 use onsager::run::state::TaskState;
+use onsager::run::{session, workers};
 use onsager::store::Store;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,9 @@ use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+// What the kinds of this package are built from, as `build.rs` has written it down.
+onsager::fingerprints!();
 
 /// The parameters of the kind `dice`.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -92,10 +95,10 @@ impl Observer for Lines {
 
 fn main() -> ExitCode {
     let mut registry = onsager::builtin();
-    // The last word names the version of the kind's code: another one computes its results anew.
-    registry.add::<Dice>("dice 1");
+    // The digest of the kind's code, found by the build script: changed code computes its results anew.
+    registry.add::<Dice>(fingerprints::of("dice"));
     // Tasks run in processes of this very program.
-    if let Some(code) = session::worker(&registry) {
+    if let Some(code) = workers::worker(&registry) {
         return code;
     }
     match run(&registry) {
@@ -127,7 +130,7 @@ fn run(registry: &onsager::kind::registry::Registry) -> Result<ExitCode, Box<dyn
         )
         .graph(&std::env::current_dir()?, registry)?;
     let store = Store::open(&folder)?;
-    let options = Options { interrupts: session::interrupts()?, ..Options::all(&graph) };
+    let options = Options { interrupts: workers::interrupts()?, ..Options::all(&graph) };
     let summary = session::run(&graph, registry, &store, &options, &mut Lines)?;
 
     let cached = summary.count(|state| matches!(state, TaskState::Cached { .. }));

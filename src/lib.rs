@@ -5,7 +5,8 @@
 //! ```no_run
 //! use onsager::pipeline::builder::{Pipeline, StageEntry};
 //! use onsager::run::events::{Event, Observer};
-//! use onsager::run::{Options, session};
+//! use onsager::run::options::Options;
+//! use onsager::run::{session, workers};
 //! use onsager::store::Store;
 //! use std::error::Error;
 //! use std::path::Path;
@@ -18,7 +19,7 @@
 //!
 //! fn main() -> Result<(), Box<dyn Error>> {
 //!     let registry = onsager::builtin(); // and `registry.add::<MyKind>(fingerprints::of("my-kind"))`
-//!     if session::worker(&registry).is_some() {
+//!     if workers::worker(&registry).is_some() {
 //!         return Ok(()); // tasks run in processes of this very program
 //!     }
 //!     let hello = StageEntry::command("hello", "echo hello > ${outputs.text}").output("text", "hello.txt");
@@ -30,7 +31,9 @@
 //! }
 //! ```
 //!
-//! A kind is an implementation of [`kind::stage::Stage`]; `examples/own_stage.rs` has one. [`pipeline::load`] reads a file instead.
+//! A kind is an implementation of [`kind::stage::Stage`]; `examples/own_stage.rs` has one. For a pipeline's file,
+//! [`run::session::Session`] does what `onsager run` does: it keeps the expanded pipeline, sees at once when nothing has changed, and
+//! can watch its files and run again.
 //! A program that wants the whole command line with its own kinds calls [`cli::main`].
 //!
 //! With the feature `science` (default) the program has every kind below [`kinds`], and the science itself in [`science`] and

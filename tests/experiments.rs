@@ -406,6 +406,8 @@ stages:
     assert!(after.values().all(|times| *times == 1), "{after:?}");
 }
 
+const FASHION: &str = "/usr/share/datasets/fashion-mnist";
+
 #[test]
 fn the_shipped_experiments_load() {
     let project = project(SWEEP);
@@ -413,6 +415,11 @@ fn the_shipped_experiments_load() {
     let mut found = 0;
     for file in std::fs::read_dir(&folder).expect("a folder").flatten() {
         let (file, artifacts) = (file.path(), project.path("none"));
+        let reads = |data: &str| std::fs::read_to_string(&file).is_ok_and(|text| text.contains(data));
+        if reads(FASHION) && !std::path::Path::new(FASHION).exists() {
+            println!("skipped {}: there is no {FASHION}, which `.ci/setup` installs", file.display());
+            continue;
+        }
         let (file, artifacts) = (file.to_string_lossy(), artifacts.to_string_lossy());
         let ran = project.onsager(&["plan", &file, "--artifacts", &artifacts]);
         assert_eq!(ran.status, 0, "{}", ran.stderr);

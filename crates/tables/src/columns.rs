@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 pub struct Columns(Vec<(String, Vec<Value>)>);
 
 impl Columns {
-    /// These columns, which must be equally long.
+    /// These columns, which must be equally long. A column of integers and numbers becomes numbers; one with a text, texts.
     pub fn new(columns: Vec<(String, Vec<Value>)>) -> Columns {
-        Columns(columns)
+        Columns(columns.into_iter().map(|(name, values)| (name, one_type(values))).collect())
     }
 
     /// The columns with their names.
@@ -97,7 +97,7 @@ impl Columns {
                 column.1.resize(height, Value::Null);
             }
         }
-        Columns(columns)
+        Columns::new(columns)
     }
 
     /// As CSV by RFC 4180, with full precision.
@@ -118,4 +118,20 @@ impl Columns {
         }
         out
     }
+}
+
+/// The values as one type: the widest that any of them has.
+fn one_type(values: Vec<Value>) -> Vec<Value> {
+    let has = |test: fn(&Value) -> bool| values.iter().any(test);
+    let text = has(|value| matches!(value, Value::Text(_)));
+    let number = has(|value| matches!(value, Value::Number(_)));
+    let bool = has(|value| matches!(value, Value::Bool(_)));
+    let mixed = number || bool && has(|value| matches!(value, Value::Integer(_)));
+    let convert = |value: Value| match value {
+        Value::Null | Value::Text(_) => value,
+        value if text => Value::Text(value.to_string()),
+        value if mixed => value.number().map_or(Value::Null, Value::Number),
+        value => value,
+    };
+    values.into_iter().map(convert).collect()
 }

@@ -2,21 +2,18 @@
 
 use crate::cli::exit;
 use crate::kind::registry::Registry;
-use crate::pipeline::experiments::overrides::{Given, Override};
-use crate::pipeline::graph::{Graph, SelectError};
-use crate::pipeline::load::{load, project_root};
+use crate::pipeline::experiments::overrides::{NoOverride, Override};
+use crate::pipeline::graph::SelectError;
 use crate::pipeline::template::TemplateError;
 use crate::pipeline::yaml::diagnostics::Diagnostics;
-use crate::plan::graph_cache::GraphCache;
-use crate::plan::key::Change;
-use crate::plan::resolve::{EngineError, Resolver};
-use crate::store::Store;
+use crate::plan::error::EngineError;
+use crate::plan::explanation::Change;
+use crate::run::session::{Session, SessionError, Settings};
 use crate::store::files::StoreError;
 use clap::Args;
 use onsager_numerics::kernel::{Level, LevelError};
 use onsager_tables::error::TableError;
 use serde::Serialize;
-use std::collections::HashSet;
 use std::error::Error;
 use std::fmt;
 use std::io::Write;
@@ -47,10 +44,7 @@ pub struct Common {
 /// Why a command did not do its work.
 #[derive(Debug)]
 pub enum CliError {
-    Pipeline(Diagnostics),
-    Select(SelectError),
-    Level(LevelError),
-    Engine(EngineError),
+    Session(SessionError),
     /// A table or a drawing that cannot be written.
     Report(TableError),
     Template(TemplateError),
@@ -61,7 +55,7 @@ pub enum CliError {
 impl CliError {
     pub fn code(&self) -> u8 {
         match self {
-            CliError::Engine(_) | CliError::Report(_) => exit::FAILED,
+            CliError::Session(SessionError::Engine(_)) | CliError::Report(_) => exit::FAILED,
             _ => exit::WRONG,
         }
     }
@@ -70,17 +64,22 @@ impl CliError {
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CliError::Pipeline(diagnostics) => writeln!(f, "{diagnostics}"),
-            CliError::Select(error) => writeln!(f, "error: {error}"),
-            CliError::Level(error) => writeln!(f, "error: {error}"),
-            CliError::Engine(error) => writeln!(f, "error: {error}"),
+            CliError::Session(error) => f.write_str(&session_error(error)),
             CliError::Report(error) => {
                 write!(f, "error: {error}")?;
-                error.source().map_or(writeln!(f), |source| writeln!(f, ": {source}"))
+                error.source().map_or(Ok(()), |source| write!(f, ": {source}"))
             }
-            CliError::Template(error) => writeln!(f, "error: {error}"),
-            CliError::Request(message) => writeln!(f, "error: {message}"),
+            CliError::Template(error) => write!(f, "error: {error}"),
+            CliError::Request(message) => write!(f, "error: {message}"),
         }
+    }
+}
+
+/// An error as it is printed; a pipeline's own say themselves what they are.
+pub fn session_error(error: &SessionError) -> String {
+    match error {
+        SessionError::Pipeline(diagnostics) => diagnostics.to_string(),
+        error => format!("error: {error}"),
     }
 }
 
@@ -93,109 +92,26 @@ macro_rules! from {
         })*
     };
 }
-from!(Diagnostics => Pipeline, SelectError => Select, LevelError => Level,
-      EngineError => Engine, StoreError => Engine, TableError => Report, TemplateError => Template);
+from!(SessionError => Session, Diagnostics => Session, SelectError => Session, LevelError => Session,
+      EngineError => Session, StoreError => Session, TableError => Report, TemplateError => Template);
 
 impl Common {
-    /// The expanded, validated pipeline: as it was kept, if nothing that it was read from has changed.
-    pub fn graph(&self, registry: &Registry) -> Result<Graph, CliError> {
-        let store = self.store()?;
-        let cache = self.cache(&store, registry);
-        if let Some(graph) = cache.get() {
-            return Ok(graph);
-        }
-        let mut graph = load(&self.pipeline, &given(&self.params, &self.set)?, registry)?;
-        cache.keep(&mut graph, registry)?;
-        Ok(graph)
-    }
-
-    /// The same, kept in a new store if there is none yet.
-    pub fn graph_to_run(&self, registry: &Registry) -> Result<Graph, CliError> {
-        let fresh = !self.artifacts_folder().join(".onsager").exists();
-        let mut graph = self.graph(registry)?;
-        if fresh {
-            self.cache(&self.open_store()?, registry).keep(&mut graph, registry)?;
-        }
-        Ok(graph)
-    }
-
-    /// The store, which need not exist.
-    pub fn store(&self) -> Result<Store, CliError> {
-        Ok(Store::at(&self.artifacts_folder())?)
-    }
-
-    /// The store, made where there is none.
-    pub fn open_store(&self) -> Result<Store, CliError> {
-        Ok(Store::open(&self.artifacts_folder())?)
-    }
-
-    /// Where the expanded pipeline is kept.
-    pub fn cache(&self, store: &Store, registry: &Registry) -> GraphCache {
-        let files = self.params.iter().map(|file| format!("--params {}", file.display()));
-        let sets = self.set.iter().map(|set| format!("--set {set}"));
-        GraphCache::new(store, registry, &self.pipeline, &files.chain(sets).collect::<Vec<_>>())
-    }
-
-    /// The folder of the store and the outputs.
-    fn artifacts_folder(&self) -> PathBuf {
-        self.artifacts.clone().unwrap_or_else(|| project_root(&self.pipeline).join("artifacts"))
-    }
-
-    /// The files that were named, and the others that the graph was read from, like the pipeline of an experiment.
-    pub fn files(&self, graph: Option<&Graph>) -> Vec<PathBuf> {
-        let mut files: Vec<PathBuf> = std::iter::once(&self.pipeline).chain(&self.params).cloned().collect();
-        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        let named: Vec<PathBuf> = files.iter().map(absolute).collect();
-        let read = graph.into_iter().flat_map(|graph| &graph.sources).map(|(path, _)| path);
-        files.extend(read.filter(|path| !named.contains(path)).cloned());
-        files
-    }
-
-    /// The kernel level asked for, else the machine's best.
-    pub fn level(&self) -> Result<Level, CliError> {
-        let level = self.kernel.unwrap_or_else(Level::detect);
-        level.check()?;
-        Ok(level)
-    }
-
-    pub fn resolver<'a>(
-        &self,
-        graph: &'a Graph,
-        registry: &'a Registry,
-        store: &'a Store,
-    ) -> Result<Resolver<'a>, CliError> {
-        Ok(Resolver::new(graph, registry, store, self.level()?)?)
+    /// The pipeline, opened.
+    pub fn session<'r>(&self, registry: &'r Registry) -> Result<Session<'r>, CliError> {
+        let settings = Settings {
+            params: self.params.clone(),
+            sets: overrides(&self.set)?,
+            artifacts: self.artifacts.clone(),
+            kernel: self.kernel,
+        };
+        Ok(Session::open(&self.pipeline, registry, settings)?)
     }
 }
 
-/// What the command line lays over a pipeline.
-pub fn given(files: &[PathBuf], sets: &[String]) -> Result<Given, CliError> {
-    let sets: Result<Vec<Override>, String> = sets.iter().map(|text| text.parse()).collect();
-    Ok(Given { files: files.to_vec(), sets: sets.map_err(CliError::Request)? })
-}
-
-/// Which tasks these words name, with everything that they need; all tasks where there are no words.
-pub fn select(graph: &Graph, words: &[String]) -> Result<Vec<bool>, CliError> {
-    let mut selected = vec![false; graph.tasks.len()];
-    for number in graph.ancestors(&graph.select_all(words)?) {
-        selected[number] = true;
-    }
-    Ok(selected)
-}
-
-/// The tasks of `--force`.
-pub fn forced(graph: &Graph, words: &[String], selected: &[bool]) -> Result<HashSet<usize>, CliError> {
-    if words.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let forced: HashSet<usize> = graph.select_all(words)?.into_iter().collect();
-    match forced.iter().find(|number| !selected[**number]) {
-        None => Ok(forced),
-        Some(left_out) => {
-            let task = &graph.tasks[*left_out].id;
-            Err(CliError::Request(format!("`--force {task}` names a task that is not to be run")))
-        }
-    }
+/// The arguments of `--set`.
+pub fn overrides(sets: &[String]) -> Result<Vec<Override>, CliError> {
+    let sets: Result<Vec<Override>, NoOverride> = sets.iter().map(|text| text.parse()).collect();
+    sets.map_err(|error| CliError::Request(error.to_string()))
 }
 
 /// Prints to standard output; a reader that has gone away (`| head`) is no error.
@@ -205,7 +121,7 @@ pub fn print(text: &str) {
 }
 
 /// Prints a line to standard error, where nobody may be listening any more.
-pub fn complain(line: &str) {
+pub fn print_error(line: &str) {
     // In one piece: other programs may write there too.
     let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }

@@ -6,6 +6,7 @@ use crate::cli::exit;
 use crate::compare::comparison::{self, Choice, ChoiceError, Compared};
 use crate::compare::gather::{self, GatherError, Missing, Sample};
 use crate::kind::registry::Registry;
+use crate::pipeline::experiments::overrides::Given;
 use crate::pipeline::load::load;
 use crate::plan::resolve::Resolver;
 use crate::store::Store;
@@ -83,7 +84,7 @@ enum Format {
 impl From<GatherError> for CliError {
     fn from(error: GatherError) -> CliError {
         match error {
-            GatherError::Engine(error) => CliError::Engine(error),
+            GatherError::Engine(error) => error.into(),
             error => CliError::Request(error.to_string()),
         }
     }
@@ -142,14 +143,14 @@ impl Compare {
         let note = list(&missing);
         match self.format {
             Format::Text if self.output.is_none() => common::print(&note),
-            _ if !note.is_empty() => common::complain(note.trim_end()),
+            _ if !note.is_empty() => common::print_error(note.trim_end()),
             _ => {}
         }
         Ok(exit::DONE)
     }
 
     fn gather(&self, registry: &Registry) -> Result<(Vec<Sample>, Vec<Missing>), CliError> {
-        let given = common::given(&self.params, &self.set)?;
+        let given = Given { files: self.params.clone(), sets: common::overrides(&self.set)? };
         let level = self.kernel.unwrap_or_else(Level::detect);
         level.check()?;
         let (mut samples, mut missing) = (Vec::new(), Vec::new());

@@ -46,7 +46,7 @@ impl From<HistoryError> for CliError {
 impl From<DifferenceError> for CliError {
     fn from(error: DifferenceError) -> CliError {
         match error {
-            DifferenceError::Engine(error) => CliError::Engine(error),
+            DifferenceError::Engine(error) => error.into(),
             DifferenceError::Metric(error) => CliError::Request(error.to_string()),
         }
     }

@@ -5,10 +5,11 @@
 
 use crate::compare::comparison::Measured;
 use crate::compare::gather::Missing;
-use crate::plan::{Planned, Verdict};
+use crate::plan::planned::{Planned, Verdict};
 use crate::run::rerun::Rerun;
 use crate::store::digest::Digest;
 use crate::store::gc::Collected;
+use crate::store::objects::Outputs;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -106,7 +107,7 @@ pub struct ExplainTask {
     pub material: serde_json::Map<String, Value>,
     /// The outputs, once there is a result: pairs of a name and its content.
     #[schemars(with = "Option<Vec<(String, OutputContent)>>")]
-    pub outputs: Option<crate::run::events::RunOutputs>,
+    pub outputs: Option<Outputs>,
 }
 
 /// The content of an output.

@@ -1,11 +1,14 @@
 //! `onsager explain`.
 
-use super::{exit, plan as plan_command};
+use crate::cli::exit;
+use crate::cli::plan as plan_command;
 use crate::cli::common::{self, CliError, Common};
 use crate::cli::documents::ExplainTask;
 use crate::kind::registry::Registry;
-use crate::plan;
-use crate::run::events::RunOutputs;
+use crate::plan::explanation::Explanation;
+use crate::plan::planned::plan;
+use crate::run::session;
+use crate::store::objects::Outputs;
 use clap::Args;
 use serde_json::json;
 use std::collections::HashSet;
@@ -25,26 +28,26 @@ pub struct Explain {
 
 impl Explain {
     pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
-        let graph = self.common.graph(registry)?;
-        let store = self.common.store()?;
-        let mut resolver = self.common.resolver(&graph, registry, &store)?;
+        let opened = self.common.session(registry)?;
+        let (graph, store) = (opened.graph()?, opened.store());
+        let mut resolver = opened.resolver(&graph)?;
         let words = [self.task.clone()];
-        let selected = common::select(&graph, &words)?;
+        let selected = session::select(&graph, &words)?;
         let view = store.view(&graph.name)?;
-        let planned = plan::plan(&mut resolver, &store, &view, &selected, &HashSet::new())?;
+        let planned = plan(&mut resolver, store, &view, &selected, &HashSet::new())?;
         let mut documents = Vec::new();
         let mut text = String::new();
         for number in graph.select_all(&words)? {
             let Some(task) = &planned[number] else { continue };
             text += &plan_command::describe(task);
-            let key = task.key.map_or("not known until its inputs are made".into(), |key| key.to_string());
-            text += &format!("  key: {key}\n  made of:\n");
             let known = |up: usize| planned[up].as_ref().and_then(|task| task.outputs.as_deref());
-            let lines = resolver.material(&graph.tasks[number], &known)?.lines();
+            let Explanation { key, lines } = resolver.explain(number, &known)?;
+            let shown = key.map_or("not known until its inputs are made".into(), |key| key.to_string());
+            text += &format!("  key: {shown}\n  made of:\n");
             for (field, value) in &lines {
                 text += &format!("    {field} = {value}\n");
             }
-            let outputs: Option<RunOutputs> = task.outputs.as_ref().map(|contents| {
+            let outputs: Option<Outputs> = task.outputs.as_ref().map(|contents| {
                 let names = graph.tasks[number].outputs.iter().map(|output| output.name.clone());
                 names.zip(contents.iter().copied()).collect()
             });
@@ -56,7 +59,7 @@ impl Explain {
             }
             documents.push(ExplainTask {
                 task: task.task.clone(),
-                key: task.key,
+                key,
                 verdict: task.verdict.clone(),
                 material: lines.iter().map(|(field, value)| (field.clone(), json!(value))).collect(),
                 outputs,

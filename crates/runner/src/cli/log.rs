@@ -26,14 +26,14 @@ pub struct Log {
 
 impl Log {
     pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
-        let graph = self.common.graph(registry)?;
-        let store = self.common.store()?;
+        let opened = self.common.session(registry)?;
+        let (graph, store) = (opened.graph()?, opened.store());
         let mut documents = Vec::new();
         let mut text = String::new();
         let tasks = graph.select(&self.task)?;
         for number in &tasks {
             let id = &graph.tasks[*number].id;
-            let Some((run, path)) = latest(&store, &graph.name, id)? else { continue };
+            let Some((run, path)) = latest(store, &graph.name, id)? else { continue };
             let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
             let content = String::from_utf8_lossy(&bytes).into_owned();
             if tasks.len() > 1 {

@@ -6,6 +6,7 @@ mod diff;
 mod documents;
 #[cfg(test)]
 mod documents_tests;
+pub mod exit;
 mod explain;
 mod init;
 mod kinds;
@@ -17,7 +18,7 @@ mod status;
 mod store;
 
 use crate::kind::registry::Registry;
-use crate::run::session;
+use crate::run::workers;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -50,21 +51,9 @@ enum Command {
     },
 }
 
-/// The exit codes.
-pub mod exit {
-    /// Everything is done.
-    pub const DONE: u8 = 0;
-    /// A task failed, or the store could not be used.
-    pub const FAILED: u8 = 1;
-    /// The request or the file is wrong.
-    pub const WRONG: u8 = 2;
-    /// Ctrl-C.
-    pub const INTERRUPTED: u8 = 130;
-}
-
 /// The whole program, with these stage kinds; a program with its own kinds calls this too.
 pub fn main(registry: Registry) -> ExitCode {
-    if let Some(code) = session::worker(&registry) {
+    if let Some(code) = workers::worker(&registry) {
         return code;
     }
     let cli = match Cli::try_parse() {
@@ -101,7 +90,7 @@ pub fn main(registry: Registry) -> ExitCode {
         }
     };
     ExitCode::from(code.unwrap_or_else(|error| {
-        common::complain(error.to_string().trim_end());
+        common::print_error(error.to_string().trim_end());
         error.code()
     }))
 }

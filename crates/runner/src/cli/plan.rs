@@ -5,7 +5,9 @@ use crate::cli::documents::PlanDocument;
 use crate::cli::exit;
 use crate::kind::registry::Registry;
 use crate::plan::drawing::Drawing;
-use crate::plan::{self, Planned, Reason, Verdict};
+use crate::plan::picture;
+use crate::plan::planned::{Planned, Reason, Verdict, plan};
+use crate::run::session;
 use crate::store::files::StoreError;
 use clap::Args;
 use std::fmt::Write;
@@ -54,19 +56,19 @@ enum Format {
 
 impl Plan {
     pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
-        let graph = self.common.graph(registry)?;
-        let store = self.common.store()?;
-        let mut resolver = self.common.resolver(&graph, registry, &store)?;
-        let selected = common::select(&graph, &self.tasks)?;
-        let forced = common::forced(&graph, &self.force, &selected)?;
+        let opened = self.common.session(registry)?;
+        let (graph, store) = (opened.graph()?, opened.store());
+        let mut resolver = opened.resolver(&graph)?;
+        let selected = session::select(&graph, &self.tasks)?;
+        let forced = session::forced(&graph, &self.force, &selected)?;
         let view = store.view(&graph.name)?;
-        let planned = plan::plan(&mut resolver, &store, &view, &selected, &forced)?;
+        let planned = plan(&mut resolver, store, &view, &selected, &forced)?;
         let drawing = || Drawing::new(&graph, &planned, !self.ungrouped);
         match self.format {
             Format::Text => {}
             Format::Dot => return self.write(&drawing().dot()),
             Format::Mermaid => return self.write(&drawing().mermaid()),
-            Format::Svg => return self.write(&drawing().svg()),
+            Format::Svg => return self.write(&picture::svg(&drawing())),
         }
         let planned: Vec<Planned> = planned.into_iter().flatten().collect();
         let count = |of: fn(&Verdict) -> bool| planned.iter().filter(|task| of(&task.verdict)).count();

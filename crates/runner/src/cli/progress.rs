@@ -1,9 +1,9 @@
 //! What a user sees while a run goes on: bars on a terminal, plain lines elsewhere; all on standard error.
 
-use crate::cli::common::{complain, count, duration, plural};
+use crate::cli::common::{count, duration, plural, print_error};
 use crate::run::events::{Event, Observer};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -19,7 +19,8 @@ pub struct Progress {
     overall: Option<ProgressBar>,
     tasks: HashMap<String, Shown>,
     total: usize,
-    done: usize,
+    /// The tasks that have come to an end; one that is made again is counted once.
+    done: HashSet<String>,
     artifacts: PathBuf,
 }
 
@@ -33,17 +34,29 @@ struct Shown {
 }
 
 impl Progress {
-    pub fn new(total: usize, artifacts: &Path) -> Progress {
-        let (mut bars, mut overall) = (None, None);
+    pub fn new(artifacts: &Path) -> Progress {
+        Progress {
+            bars: None,
+            overall: None,
+            tasks: HashMap::new(),
+            total: 0,
+            done: HashSet::new(),
+            artifacts: artifacts.to_owned(),
+        }
+    }
+
+    /// A run of so many tasks begins.
+    fn begin(&mut self, total: usize) {
+        self.close();
+        (self.total, self.done) = (total, HashSet::new());
         if std::io::stderr().is_terminal() {
             let multi = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
             let style = ProgressStyle::with_template("{bar:24} {pos}/{len} tasks  {elapsed}");
             let bar = multi.add(ProgressBar::new(total as u64));
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            overall = Some(bar);
-            bars = Some(multi);
+            self.overall = Some(bar);
+            self.bars = Some(multi);
         }
-        Progress { bars, overall, tasks: HashMap::new(), total, done: 0, artifacts: artifacts.to_owned() }
     }
 
     /// Takes the bars away.
@@ -56,13 +69,14 @@ impl Progress {
         if let Some(bar) = self.overall.take() {
             bar.finish_and_clear();
         }
+        self.bars = None;
     }
 
     fn say(&self, line: &str) {
         match &self.bars {
             // It fails only where standard error is closed.
             Some(bars) => _ = bars.println(line),
-            None => complain(line),
+            None => print_error(line),
         }
     }
 
@@ -79,18 +93,18 @@ impl Progress {
     }
 
     fn end(&mut self, task: &str) {
-        self.done += 1;
+        self.done.insert(task.to_owned());
         if let Some(Shown { bar: Some(bar), .. }) = self.tasks.remove(task) {
             bar.finish_and_clear();
         }
         if let Some(bar) = &self.overall {
-            bar.set_position(self.done as u64);
+            bar.set_position(self.done.len() as u64);
         }
     }
 
     fn counter(&self) -> String {
         let width = self.total.to_string().len();
-        format!("[{:width$}/{}]", self.done, self.total)
+        format!("[{:width$}/{}]", self.done.len(), self.total)
     }
 
     fn advance(&mut self, task: &str, done: u64, total: u64, unit: &str) {
@@ -126,7 +140,8 @@ impl Progress {
 impl Observer for Progress {
     fn event(&mut self, event: &Event) {
         match event {
-            Event::RunStarted { .. } | Event::TaskCheckpoint { .. } | Event::RunFinished { .. } => {}
+            Event::RunStarted { tasks, .. } => self.begin(*tasks),
+            Event::TaskCheckpoint { .. } | Event::RunFinished { .. } => {}
             Event::TaskCached { task, .. } => self.end(task),
             Event::ObjectDamaged { task, output, object } => {
                 self.say(&format!(

@@ -5,19 +5,15 @@ use crate::cli::documents::{FailedTask, RunDocument, RunOutput, RunTasks};
 use crate::cli::exit;
 use crate::cli::progress::Progress;
 use crate::kind::registry::Registry;
-use crate::pipeline::graph::Graph;
-use crate::plan::unchanged::Unchanged;
-use crate::run::pools;
-use crate::run::session;
+use crate::run::events::{Event, Observer};
+use crate::run::options::Summary;
+use crate::run::session::{self, Finished, Outcome, Request, SessionError, Watcher};
 use crate::run::state::TaskState;
-use crate::run::watch::{self, Watch};
-use crate::run::{Options, Summary};
+use crate::run::workers;
 use crate::store::Store;
 use clap::Args;
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::path::Path;
 
 /// Run a pipeline: what is cached stays, what was interrupted goes on
 ///
@@ -61,143 +57,109 @@ pub struct Run {
 
 impl Run {
     pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
-        let interrupts = session::interrupts()?;
+        let request = self.request()?;
+        let session = self.common.session(registry)?;
+        let mut screen = Screen {
+            progress: Progress::new(session.store().artifacts()),
+            json: self.common.json,
+            store: session.store(),
+        };
         if self.watch {
-            return self.again_and_again(registry, &interrupts);
+            session.watch(&request, &mut screen)?;
+            return Ok(exit::INTERRUPTED);
         }
-        if let Some(code) = self.nothing_changed(registry)? {
-            return Ok(code);
-        }
+        let outcome = session.run(&request, &mut screen)?;
+        let code = match &outcome {
+            Outcome::Unchanged { name, tasks } => {
+                common::print(&outputs_and_counts(session.store(), name, [*tasks, 0, *tasks, 0]));
+                exit::DONE
+            }
+            Outcome::Finished(finished) => {
+                screen.ended(Ok(finished));
+                exit_code(&finished.summary)
+            }
+        };
         // Freeing a large graph piece by piece takes longer than to look it all over; it ends with the process.
-        let graph: &'static Graph = Box::leak(Box::new(self.common.graph_to_run(registry)?));
-        self.once(graph, registry, &interrupts)
-    }
-
-    /// The run of a whole pipeline in which nothing has changed since the last one, if this is one.
-    fn nothing_changed(&self, registry: &Registry) -> Result<Option<u8>, CliError> {
-        let plain =
-            self.tasks.is_empty() && self.force.is_empty() && self.pools.is_empty() && !self.common.json;
-        let store = self.common.store()?;
-        let cache = self.common.cache(&store, registry);
-        let Some(last) = plain.then(|| Unchanged::find(&store, &cache, self.common.level().ok()?)).flatten()
-        else {
-            return Ok(None);
-        };
-        let (jobs, threads) = self.room();
-        session::nothing_changed(&store, &last, jobs, threads)?;
-        common::print(&outcome(&store, &last.name, [last.tasks, 0, last.tasks, 0]));
-        Ok(Some(exit::DONE))
-    }
-
-    /// How many tasks may run side by side, and how many threads they may have.
-    fn room(&self) -> (usize, usize) {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        (self.jobs.map_or(cores, usize::from), self.threads.map_or(cores, usize::from))
-    }
-
-    /// Runs after every change, until an interrupt. What is wrong is told, and may be put right meanwhile.
-    fn again_and_again(&self, registry: &Registry, interrupts: &Arc<AtomicUsize>) -> Result<u8, CliError> {
-        let interrupted = || interrupts.load(Ordering::Relaxed) > 0;
-        let mut told = None;
-        let mut files = self.common.files(None);
-        while !interrupted() {
-            let mut watch = Watch::default();
-            // Before they are read, so that no change meanwhile is missed.
-            watch.add(files.clone());
-            let graph = match self.common.graph_to_run(registry) {
-                Ok(graph) => graph,
-                Err(error) => {
-                    // It may lie in files that are not even there, so it is tried again, and told when it is another one.
-                    let error = error.to_string();
-                    if told.as_ref() != Some(&error) {
-                        common::complain(error.trim_end());
-                        common::complain("waiting for changes; press Ctrl-C to end");
-                    }
-                    told = Some(error);
-                    std::thread::sleep(Duration::from_millis(500));
-                    continue;
-                }
-            };
-            told = None;
-            files = self.common.files(Some(&graph));
-            watch.add(files.clone());
-            watch.add(watch::external_inputs(&graph));
-            if let Err(error) = self.once(&graph, registry, interrupts) {
-                common::complain(error.to_string().trim_end());
-            }
-            if interrupted() {
-                break;
-            }
-            common::complain("waiting for changes; press Ctrl-C to end");
-            let changed = watch.wait(interrupts).unwrap_or_default();
-            for path in changed {
-                common::complain(&format!("changed: {}", path.display()));
-            }
-        }
-        Ok(exit::INTERRUPTED)
-    }
-
-    fn once(
-        &self,
-        graph: &Graph,
-        registry: &Registry,
-        interrupts: &Arc<AtomicUsize>,
-    ) -> Result<u8, CliError> {
-        let (jobs, threads) = self.room();
-        let selected = common::select(graph, &self.tasks)?;
-        let options = Options {
-            forced: common::forced(graph, &self.force, &selected)?,
-            pools: pools::sizes(graph, &selected, &self.pools)
-                .map_err(|error| CliError::Request(error.to_string()))?,
-            sandbox: self.sandbox,
-            selected,
-            jobs,
-            threads,
-            keep_going: self.keep_going,
-            kernel: self.common.level()?,
-            json_logs: self.log_format == "json",
-            interrupts: interrupts.clone(),
-        };
-        let store = self.common.open_store()?;
-        let total = options.selected.iter().filter(|selected| **selected).count();
-        let mut progress = Progress::new(total, store.artifacts());
-        let summary = session::run(graph, registry, &store, &options, &mut progress)?;
-        progress.close();
-        let code = exit_code(&summary);
-        if let Some(unchanged) = &summary.unchanged {
-            self.common.cache(&store, registry).put_last(graph, unchanged);
-        }
-        if self.common.json {
-            common::print_json(&document(graph, &summary, &store, code));
-        } else {
-            self.report(graph, &summary, &store);
-        }
+        std::mem::forget(outcome);
         Ok(code)
     }
 
-    /// What a person reads at the end.
-    fn report(&self, graph: &Graph, summary: &Summary, store: &Store) {
-        let count = |of: fn(&TaskState) -> bool| summary.count(of);
-        let left = count(|state| matches!(state, TaskState::Skipped | TaskState::Interrupted));
-        let failed = count(|state| matches!(state, TaskState::Failed { .. }));
-        let mut text = String::new();
-        if left > 0 {
-            let why = if summary.interrupted { "interrupted" } else { "not run" };
-            text += &format!("{why}: {}; give the same command to go on\n", common::plural(left, "task"));
+    fn request(&self) -> Result<Request, CliError> {
+        let all = Request::default();
+        Ok(Request {
+            tasks: self.tasks.clone(),
+            force: self.force.clone(),
+            pools: self.pools.clone(),
+            jobs: self.jobs.map_or(all.jobs, usize::from),
+            threads: self.threads.map_or(all.threads, usize::from),
+            sandbox: self.sandbox,
+            keep_going: self.keep_going,
+            json_logs: self.log_format == "json",
+            // The document names every task.
+            look_at_all: self.common.json,
+            interrupts: workers::interrupts()?,
+        })
+    }
+}
+
+/// What the user sees of runs: progress on standard error, the outcome on standard output.
+struct Screen<'a> {
+    progress: Progress,
+    json: bool,
+    store: &'a Store,
+}
+
+impl Observer for Screen<'_> {
+    fn event(&mut self, event: &Event) {
+        self.progress.event(event);
+    }
+
+    fn tick(&mut self) {
+        self.progress.tick();
+    }
+}
+
+impl Watcher for Screen<'_> {
+    fn ended(&mut self, outcome: Result<&Finished, &SessionError>) {
+        self.progress.close();
+        match outcome {
+            Ok(finished) if self.json => common::print_json(&document(finished, self.store)),
+            Ok(finished) => common::print(&report(finished, self.store)),
+            Err(error) => common::print_error(common::session_error(error).trim_end()),
         }
-        let all = summary.states.iter().flatten().count();
-        let executed = count(|state| matches!(state, TaskState::Executed { .. }));
-        let cached = count(|state| matches!(state, TaskState::Cached { .. }));
-        text += &match failed + left {
-            0 => outcome(store, &graph.name, [all, executed, cached, failed]),
-            _ => counts([all, executed, cached, failed]),
-        };
-        common::print(&text);
+    }
+
+    fn waiting(&mut self) {
+        common::print_error("waiting for changes; press Ctrl-C to end");
+    }
+
+    fn changed(&mut self, path: &Path) {
+        common::print_error(&format!("changed: {}", path.display()));
+    }
+}
+
+/// What a person reads at the end.
+fn report(Finished { graph, summary }: &Finished, store: &Store) -> String {
+    let count = |of: fn(&TaskState) -> bool| summary.count(of);
+    let left = count(|state| matches!(state, TaskState::Skipped | TaskState::Interrupted));
+    let failed = count(|state| matches!(state, TaskState::Failed { .. }));
+    let mut text = String::new();
+    if left > 0 {
+        let why = if summary.interrupted { "interrupted" } else { "not run" };
+        text += &format!("{why}: {}; give the same command to go on\n", common::plural(left, "task"));
+    }
+    let all = summary.states.iter().flatten().count();
+    let executed = count(|state| matches!(state, TaskState::Executed { .. }));
+    let cached = count(|state| matches!(state, TaskState::Cached { .. }));
+    let numbers = [all, executed, cached, failed];
+    text + &match failed + left {
+        0 => outputs_and_counts(store, &graph.name, numbers),
+        _ => counts(numbers),
     }
 }
 
 /// The last lines of a run in which all went well.
-fn outcome(store: &Store, name: &str, numbers: [usize; 4]) -> String {
+fn outputs_and_counts(store: &Store, name: &str, numbers: [usize; 4]) -> String {
     format!("outputs: {}\n{}", store.artifacts().join(name).display(), counts(numbers))
 }
 
@@ -222,7 +184,7 @@ fn exit_code(summary: &Summary) -> u8 {
 }
 
 /// The `--json` document.
-fn document(graph: &Graph, summary: &Summary, store: &Store, exit: u8) -> RunDocument {
+fn document(Finished { graph, summary }: &Finished, store: &Store) -> RunDocument {
     let mut tasks = RunTasks::default();
     let mut outputs = BTreeMap::new();
     for (task, (state, made)) in graph.tasks.iter().zip(summary.states.iter().zip(&summary.outputs)) {
@@ -247,7 +209,7 @@ fn document(graph: &Graph, summary: &Summary, store: &Store, exit: u8) -> RunDoc
     RunDocument {
         run: summary.run.clone(),
         pipeline: graph.name.clone(),
-        exit,
+        exit: exit_code(summary),
         interrupted: summary.interrupted,
         seconds: summary.seconds,
         tasks,

@@ -4,7 +4,7 @@ use crate::cli::common::{self, CliError, Common};
 use crate::cli::documents::{StatusDocument, StatusTask};
 use crate::cli::exit;
 use crate::kind::registry::Registry;
-use crate::plan::{self, Verdict};
+use crate::plan::planned::{Verdict, plan};
 use crate::run::events::{self, Event};
 use crate::store::Store;
 use clap::Args;
@@ -29,13 +29,13 @@ struct Past {
 
 impl Status {
     pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
-        let graph = self.common.graph(registry)?;
-        let store = self.common.store()?;
-        let mut resolver = self.common.resolver(&graph, registry, &store)?;
+        let opened = self.common.session(registry)?;
+        let (graph, store) = (opened.graph()?, opened.store());
+        let mut resolver = opened.resolver(&graph)?;
         let view = store.view(&graph.name)?;
         let selected = vec![true; graph.tasks.len()];
-        let planned = plan::plan(&mut resolver, &store, &view, &selected, &HashSet::new())?;
-        let (past, last) = history(&store, &graph.name)?;
+        let planned = plan(&mut resolver, store, &view, &selected, &HashSet::new())?;
+        let (past, last) = history(store, &graph.name)?;
         let mut rows = Vec::new();
         let mut documents = Vec::new();
         for task in planned.into_iter().flatten() {

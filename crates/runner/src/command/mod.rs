@@ -7,6 +7,7 @@ pub mod spawn;
 use crate::command::sandbox::Sandbox;
 use crate::command::spawn::Program;
 use crate::kind::context::{Context, GRACE};
+use crate::kind::fields::{Field, Fields, Need};
 use crate::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, kill_process_group,
@@ -54,6 +55,13 @@ impl Stage for CommandStage {
     const KIND: &'static str = "command";
     const SUMMARY: &'static str = "Runs any program; `run`, `outputs` and `env` are fields of the stage.";
     const PARALLEL: bool = false;
+    const FIELDS: Fields = Fields::of(&[
+        (Field::Run, Need::Required),
+        (Field::Outputs, Need::Required),
+        (Field::Env, Need::Optional),
+        (Field::Checkpoint, Need::Optional),
+        (Field::Sandbox, Need::Optional),
+    ]);
 
     fn inputs() -> Inputs {
         Inputs::any()

@@ -1,9 +1,9 @@
 //! One table of parameters and metrics: rows chosen, averaged over seeds, sorted, columns chosen.
 
 use crate::compare::gather::Sample;
-use crate::pipeline::yaml::sink::did_you_mean;
 use onsager_numerics::statistics::{mean, mean_interval};
 use onsager_tables::cells::{self, Cell};
+use onsager_tables::names::did_you_mean;
 use onsager_tables::table::{Head, Mark, Table};
 use onsager_tables::value::Value;
 use schemars::JsonSchema;

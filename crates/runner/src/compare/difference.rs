@@ -3,8 +3,8 @@
 use crate::compare::gather;
 use crate::compare::history::Past;
 use crate::compare::measure::{Measurer, MetricError};
-use crate::plan::key::{self, Change};
-use crate::plan::resolve::EngineError;
+use crate::plan::error::EngineError;
+use crate::plan::explanation::{self, Change};
 use crate::store::Store;
 use crate::store::actions::Action;
 use crate::store::digest::Digest;
@@ -103,8 +103,8 @@ pub fn difference(
     Ok(Difference {
         old: side(old),
         new: side(new),
-        params: key::changes(&params(old), &params(new)),
-        metrics: key::changes(
+        params: explanation::changes(&params(old), &params(new)),
+        metrics: explanation::changes(
             &metrics(store, parquet, old, &before)?,
             &metrics(store, parquet, new, &after)?,
         ),
@@ -183,7 +183,7 @@ fn changed(store: &Store, task: &str, old: Digest, new: Digest) -> Result<TaskDi
         known: false,
     };
     if let (Some(before), Some(after)) = (get(&old)?, get(&new)?) {
-        difference.changes = key::changes(&before.material, &after.material);
+        difference.changes = explanation::changes(&before.material, &after.material);
         difference.outputs = outputs(&before, &after);
         difference.known = true;
     }

@@ -3,8 +3,9 @@
 use crate::compare::history;
 use crate::compare::measure::{Measurer, MetricError};
 use crate::pipeline::graph::{Graph, Point};
-use crate::plan;
-use crate::plan::resolve::{EngineError, Resolver};
+use crate::plan::error::EngineError;
+use crate::plan::planned::plan;
+use crate::plan::resolve::Resolver;
 use crate::store::Store;
 use crate::store::objects::Content;
 use onsager_tables::read::Parquet;
@@ -63,7 +64,7 @@ pub fn points(
     let mut selected = vec![false; graph.tasks.len()];
     graph.ancestors(&wanted).into_iter().for_each(|task| selected[task] = true);
     let view = store.view(&graph.name).map_err(EngineError::from)?;
-    let planned = plan::plan(resolver, store, &view, &selected, &HashSet::new())?;
+    let planned = plan(resolver, store, &view, &selected, &HashSet::new())?;
     let mut content = |task: &str, output: &str| {
         let &number = numbers.get(task)?;
         let known = planned[number].as_ref()?.outputs.as_ref()?;

@@ -1,12 +1,12 @@
 //! The records of runs, looked back at: which runs there were, and what each of them knew.
 
 use crate::pipeline::graph::Point;
-use crate::pipeline::yaml::sink::did_you_mean;
 use crate::run::events::{Event, Stamped};
 use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
 use crate::store::log;
+use onsager_tables::names::did_you_mean;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};

@@ -162,7 +162,7 @@ impl<'a> Measurer<'a> {
 fn there(value: &serde_json::Value, step: &str) -> String {
     match value {
         serde_json::Value::Object(fields) => {
-            crate::pipeline::yaml::sink::did_you_mean(step, fields.keys().map(String::as_str), "there are")
+            onsager_tables::names::did_you_mean(step, fields.keys().map(String::as_str), "there are")
                 .unwrap_or_else(|| "it is empty".to_owned())
         }
         serde_json::Value::Array(items) => format!("there is a list of {} before `{step}`", items.len()),

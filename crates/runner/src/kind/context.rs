@@ -1,6 +1,6 @@
 //! What a running stage sees of the world: its inputs, output paths, checkpoints, progress and cancellation.
 
-use crate::kind::stage::StageError;
+use crate::kind::error::StageError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};

@@ -1,6 +1,7 @@
 //! The kinds that a pipeline may name, behind one object-safe face.
 
 use crate::kind::context::Context;
+use crate::kind::fields::{Field, Fields};
 use crate::kind::stage::{Inputs, Issue, Output, Stage, StageError};
 use onsager_tables::read::Parquet;
 use schemars::JsonSchema;
@@ -18,6 +19,8 @@ pub trait Kind: Send + Sync {
     fn parallel(&self) -> bool;
     /// The digest of everything that the kind is built from.
     fn fingerprint(&self) -> &str;
+    /// The fields of its stages that hold its parameters; without any they stand under `params`.
+    fn fields(&self) -> Fields;
     fn inputs(&self) -> Inputs;
     /// The JSON Schema of the parameters.
     fn schema(&self) -> Value;
@@ -81,6 +84,11 @@ impl Registry {
         self.iter().find(|kind| kind.name() == name)
     }
 
+    /// The names of the kinds whose stages have a field.
+    pub fn with_field(&self, field: Field) -> Vec<&'static str> {
+        self.iter().filter(|kind| kind.fields().has(field)).map(Kind::name).collect()
+    }
+
     /// Every kind, in the order of registration.
     pub fn iter(&self) -> impl Iterator<Item = &dyn Kind> {
         self.kinds.iter().map(Box::as_ref)
@@ -111,6 +119,10 @@ impl<S: Stage> Kind for Entry<S> {
 
     fn fingerprint(&self) -> &str {
         &self.fingerprint
+    }
+
+    fn fields(&self) -> Fields {
+        S::FIELDS
     }
 
     fn inputs(&self) -> Inputs {

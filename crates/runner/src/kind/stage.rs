@@ -1,11 +1,11 @@
 //! What a stage kind is: its parameters, inputs and outputs, and the computation.
 
 use crate::kind::context::Context;
+pub use crate::kind::error::StageError;
+use crate::kind::fields::Fields;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::error::Error;
-use std::fmt;
 use std::ops::RangeInclusive;
 
 /// A kind of stage. Adding one is adding one file and one line in the registry.
@@ -25,6 +25,9 @@ pub trait Stage: Send + Sync + 'static {
     const NUMERIC: bool = false;
     /// Whether it computes in this process, inside a thread pool of the granted size.
     const PARALLEL: bool = true;
+
+    /// The fields of a stage that hold the parameters, for a kind that takes none under `params`, as `command` does.
+    const FIELDS: Fields = Fields::NONE;
 
     /// The inputs that this kind takes.
     fn inputs() -> Inputs;
@@ -174,44 +177,5 @@ impl Checks {
         self.ensure(range.contains(&value), field, || {
             format!("must be from {} to {}, but is {value}", range.start(), range.end())
         });
-    }
-}
-
-/// Why a stage did not finish. Any error converts into it with `?`.
-#[derive(Debug)]
-pub enum StageError {
-    /// The run was interrupted; the work so far is in the checkpoint.
-    Cancelled,
-    /// The stage failed.
-    Failed { source: Box<dyn Error + Send + Sync>, help: Option<String> },
-}
-
-impl StageError {
-    /// A failure with advice on what to do.
-    pub fn with_help(source: impl Into<Box<dyn Error + Send + Sync>>, help: impl Into<String>) -> StageError {
-        StageError::Failed { source: source.into(), help: Some(help.into()) }
-    }
-}
-
-impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for StageError {
-    fn from(source: E) -> StageError {
-        StageError::Failed { source: source.into(), help: None }
-    }
-}
-
-impl fmt::Display for StageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StageError::Cancelled => f.write_str("interrupted"),
-            StageError::Failed { source, .. } => {
-                write!(f, "{source}")?;
-                let mut cause = source.source();
-                while let Some(inner) = cause {
-                    write!(f, ": {inner}")?;
-                    cause = inner.source();
-                }
-                Ok(())
-            }
-        }
     }
 }

@@ -1,8 +1,8 @@
 //! Trying out one kind outside of a run: the test kit of stage kinds.
 
-use super::context::{Context, Item, Reporter};
-use super::registry::Kind;
-use super::stage::StageError;
+use crate::kind::context::{Context, Item, Reporter};
+use crate::kind::registry::Kind;
+use crate::kind::error::StageError;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,8 +1,8 @@
 //! A pipeline built in a program instead of a YAML file, with the same checks.
 //!
 //! ```
-//! use onsager::pipeline::builder::{Pipeline, StageEntry};
-//! # fn main() -> Result<(), onsager::pipeline::diagnostics::Diagnostics> {
+//! use onsager_runner::pipeline::builder::{Pipeline, StageEntry};
+//! # fn main() -> Result<(), onsager_runner::pipeline::yaml::diagnostics::Diagnostics> {
 //! let graph = Pipeline::new("words")
 //!     .param("word", "hello")
 //!     .stage(
@@ -15,16 +15,17 @@
 //!             .input("texts", "say")
 //!             .output("text", "joined.txt"),
 //!     )
-//!     .graph(std::path::Path::new("."), &onsager::stages::builtin())?;
+//!     .graph(std::path::Path::new("."), &onsager_runner::builtin())?;
 //! assert_eq!(graph.tasks.len(), 3);
 //! # Ok(())
 //! # }
 //! ```
 
+use crate::command::CommandStage;
 use crate::kind::registry::Registry;
+use crate::kind::stage::Stage;
 use crate::pipeline::graph::Graph;
 use crate::pipeline::load;
-use crate::pipeline::spec::COMMAND;
 use crate::pipeline::yaml::diagnostics::Diagnostics;
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -93,7 +94,7 @@ impl StageEntry {
 
     /// A stage that runs a shell command.
     pub fn command(name: &str, run: &str) -> StageEntry {
-        StageEntry::new(name, COMMAND).field("run", json!(run))
+        StageEntry::new(name, CommandStage::KIND).field("run", json!(run))
     }
 
     /// Any other field, like `matrix` or `resources`, as it would stand in the file; `matrix` replaces the axes so far.

@@ -1,12 +1,12 @@
 //! The graph of tasks that a pipeline stands for.
 
 use crate::kind::stage::Output;
-use crate::pipeline::expand::matrix::normal;
+use crate::pipeline::expand::instance::normal;
 use crate::pipeline::spec::metrics::Metric;
 use crate::pipeline::spec::reference::{self, ReferenceError};
 pub use crate::pipeline::spec::resources::Resources;
-use crate::pipeline::yaml::sink::did_you_mean;
 use crate::store::digest::Digest;
+use onsager_tables::names::did_you_mean;
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};

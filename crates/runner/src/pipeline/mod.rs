@@ -12,9 +12,11 @@
 //!
 //! [`builder`] makes a graph in a program, without a file; [`template`] writes the files of a new project.
 
+pub mod assemble;
 pub mod builder;
 pub mod expand;
 pub mod experiments;
+pub mod files;
 pub mod graph;
 pub mod load;
 pub mod schema;

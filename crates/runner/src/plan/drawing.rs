@@ -1,8 +1,7 @@
 //! A pipeline's plan as a picture: for Graphviz, for Mermaid, and (laid out in [`crate::plan::picture`]) as SVG.
 
 use crate::pipeline::graph::{Graph, Task};
-use crate::plan::picture;
-use crate::plan::{Planned, Verdict};
+use crate::plan::planned::{Planned, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What would happen to the tasks of a node.
@@ -162,14 +161,14 @@ impl Drawing {
         }
         text
     }
-
-    /// As a picture: SVG.
-    pub fn svg(&self) -> String {
-        picture::svg(self, |node| CLASSES[node.counts.class()].1)
-    }
 }
 
 impl Node {
+    /// The colour of its box by what would happen, `0xRRGGBB`.
+    pub fn colour(&self) -> u32 {
+        CLASSES[self.counts.class()].1
+    }
+
     /// The lines of its box.
     pub fn lines(&self) -> Vec<String> {
         vec![self.title.clone(), self.kind.clone(), self.counts.text()]

@@ -6,8 +6,8 @@
 
 use crate::kind::registry::Registry;
 use crate::pipeline::graph::{Graph, Source};
-use crate::plan::resolve::{self, EngineError};
-use crate::plan::unchanged::Unchanged;
+use crate::plan::error::EngineError;
+use crate::plan::resolve;
 use crate::store::Store;
 use crate::store::digest::{Digest, Encoder};
 use crate::store::files;
@@ -57,8 +57,8 @@ impl GraphCache {
         there.then_some(graph)
     }
 
-    /// What the last run came to, if it was of the same pipeline and program.
-    pub fn get_last(&self) -> Option<Unchanged> {
+    /// What [`GraphCache::put_last`] kept, if it was of the same pipeline and program.
+    pub fn get_last<T: DeserializeOwned>(&self) -> Option<T> {
         self.read(&self.path.with_extension("last"))
     }
 
@@ -91,7 +91,7 @@ impl GraphCache {
     }
 
     /// Keeps what a run of this graph came to.
-    pub fn put_last(&self, graph: &Graph, last: &Unchanged) {
+    pub fn put_last(&self, graph: &Graph, last: &impl Serialize) {
         self.write(&self.path.with_extension("last"), &graph.sources, last);
     }
 

@@ -1,6 +1,6 @@
 //! A drawing of the plan as SVG: laid out by the crate `layout-rs`, written here, so that the text stays text, one element a line.
 
-use super::drawing::{Counts, Drawing, Node};
+use crate::plan::drawing::{Counts, Drawing};
 use layout::core::base::Orientation;
 use layout::core::color::Color;
 use layout::core::format::{ClipHandle, RenderBackend};
@@ -24,8 +24,8 @@ fn width(text: &str, size: usize) -> f64 {
     0.68 * size as f64 * text.chars().count() as f64
 }
 
-/// The whole picture. `colour` gives the colour of a node, `0xRRGGBB`.
-pub fn svg(drawing: &Drawing, colour: impl Fn(&Node) -> u32) -> String {
+/// The whole picture.
+pub fn svg(drawing: &Drawing) -> String {
     let direction = Orientation::TopToBottom;
     let mut graph = VisualGraph::new(direction);
     let look = |fill: Option<u32>| StyleAttr::new(Color::new(GREY), 1, fill.map(Color::new), 3, SMALL);
@@ -40,7 +40,7 @@ pub fn svg(drawing: &Drawing, colour: impl Fn(&Node) -> u32) -> String {
                 widths.fold(0.0, f64::max) + 2.0 * PADDING,
                 LEADING * lines.len() as f64 + 2.0 * PADDING - 3.0,
             );
-            let fill = colour(node) << 8 | 0xff;
+            let fill = node.colour() << 8 | 0xff;
             let shape = ShapeKind::new_box(&lines.join("\n"));
             graph.add_node(Element::create(shape, look(Some(fill)), direction, size))
         })

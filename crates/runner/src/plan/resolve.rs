@@ -3,11 +3,13 @@
 use crate::kind::context::Item;
 use crate::kind::registry::{Kind, Registry};
 use crate::pipeline::graph::{Graph, Source, Task};
-use crate::plan::key::{self, Material, SeenItem};
+use crate::plan::error::EngineError;
+use crate::plan::explanation::{Explain, Explanation};
+use crate::plan::key::{IdentityHash, KeyHash};
+use crate::plan::preimage::{Sink, artifact_name, file_of, traverse};
 use crate::store::Store;
 use crate::store::actions::Action;
 use crate::store::digest::Digest;
-use crate::store::files::StoreError;
 use crate::store::objects::{Content, Held, Objects};
 use crate::store::stat::{self, StatCache};
 use crate::worker::protocol::{Assignment, DeclaredOutput, Given};
@@ -17,19 +19,6 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// A failure of the engine itself, which ends the run.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("task `{task}` is of kind `{kind}`, which this program does not have")]
-    UnknownKind { task: String, kind: String },
-    #[error("cannot start a worker: {0}")]
-    Worker(#[source] std::io::Error),
-    #[error("cannot listen for Ctrl-C: {0}")]
-    Signals(#[source] std::io::Error),
-}
-
 /// Looks up contents and results for one invocation.
 pub struct Resolver<'a> {
     pub graph: &'a Graph,
@@ -37,6 +26,8 @@ pub struct Resolver<'a> {
     registry: &'a Registry,
     store: &'a Store,
     pub kernel: Level,
+    /// The same as text, which enters keys.
+    level: String,
     stat: StatCache,
     external: HashMap<PathBuf, (Content, Digest)>,
 }
@@ -53,7 +44,16 @@ impl<'a> Resolver<'a> {
             false => Cow::Owned(identities(graph, registry)?),
         };
         let stat = store.stat_cache()?;
-        Ok(Resolver { graph, identities, registry, store, kernel, stat, external: HashMap::new() })
+        Ok(Resolver {
+            graph,
+            identities,
+            registry,
+            store,
+            kernel,
+            level: kernel.to_string(),
+            stat,
+            external: HashMap::new(),
+        })
     }
 
     /// Reads the external inputs of these tasks, in parallel where they are not known. What cannot be read is left to the task that
@@ -86,8 +86,32 @@ impl<'a> Resolver<'a> {
         number: usize,
         outputs: &dyn Fn(usize) -> Option<&'o [Content]>,
     ) -> Result<Option<Digest>, EngineError> {
-        let task = &self.graph.tasks[number];
-        let kernel = self.kind(task)?.numeric().then(|| self.kernel.to_string());
+        let mut hash = KeyHash::new(&self.identities[number]);
+        self.hand_over(number, outputs, &mut hash)?;
+        Ok(hash.finish())
+    }
+
+    /// Everything that enters the key of a task, given the outputs that are known so far, and the key.
+    pub fn explain<'o>(
+        &mut self,
+        number: usize,
+        outputs: &dyn Fn(usize) -> Option<&'o [Content]>,
+    ) -> Result<Explanation, EngineError> {
+        let mut explain = Explain::default();
+        self.hand_over(number, outputs, &mut explain)?;
+        Ok(explain.finish())
+    }
+
+    /// Hands what enters the key of a task to a sink.
+    fn hand_over<'o>(
+        &mut self,
+        number: usize,
+        outputs: &dyn Fn(usize) -> Option<&'o [Content]>,
+        sink: &mut impl Sink,
+    ) -> Result<(), EngineError> {
+        let graph = self.graph;
+        let task = &graph.tasks[number];
+        let kind = self.kind(task)?;
         let mut contents = Vec::with_capacity(task.inputs.len());
         for source in task.inputs.iter().flat_map(|(_, sources)| sources) {
             contents.push(match source {
@@ -95,29 +119,13 @@ impl<'a> Resolver<'a> {
                 Source::File { path, .. } => Some(self.external(path)?.0),
             });
         }
-        Ok(key::key(&self.identities[number], kernel.as_deref(), contents.into_iter()))
+        traverse(graph, task, kind, &self.level, &contents, sink);
+        Ok(())
     }
 
     /// The kind of a task.
     pub fn kind(&self, task: &Task) -> Result<&'a dyn Kind, EngineError> {
         self.registry.get(&task.kind).ok_or_else(|| unknown_kind(task))
-    }
-
-    /// Everything that enters the key of a task, given the outputs that are known so far.
-    pub fn material<'o>(
-        &mut self,
-        task: &Task,
-        outputs: &dyn Fn(usize) -> Option<&'o [Content]>,
-    ) -> Result<Material, EngineError> {
-        let kind = self.kind(task)?;
-        let mut contents = Vec::new();
-        for source in task.inputs.iter().flat_map(|(_, sources)| sources) {
-            contents.push(match source {
-                Source::Artifact { task, output } => outputs(*task).map(|outputs| outputs[*output]),
-                Source::File { path, .. } => Some(self.external(path)?.0),
-            });
-        }
-        Ok(Material::of(task, kind, &self.kernel.to_string(), &seen(self.graph, task, contents.into_iter())))
     }
 
     /// The content of an external file, hashed once in an invocation, and its stat signature then.
@@ -227,51 +235,15 @@ impl<'a> Resolver<'a> {
 pub fn identities(graph: &Graph, registry: &Registry) -> Result<Vec<Digest>, EngineError> {
     let identity = |task: &Task| {
         let kind = registry.get(&task.kind).ok_or_else(|| unknown_kind(task))?;
-        Ok(Material::of(task, kind, "", &seen(graph, task, std::iter::repeat(None))).identity())
+        let mut hash = IdentityHash::default();
+        traverse(graph, task, kind, "", &[], &mut hash);
+        Ok(hash.finish())
     };
     graph.tasks.iter().map(identity).collect()
 }
 
 fn unknown_kind(task: &Task) -> EngineError {
     EngineError::UnknownKind { task: task.id.clone(), kind: task.kind.clone() }
-}
-
-/// The inputs of a task as it sees them, with these contents in their order.
-fn seen(
-    graph: &Graph,
-    task: &Task,
-    mut contents: impl Iterator<Item = Option<Content>>,
-) -> Vec<(String, Vec<SeenItem>)> {
-    let mut item = |source: &Source| {
-        let content = contents.next().flatten();
-        match source {
-            Source::Artifact { task, output } => SeenItem {
-                name: artifact_name(graph, *task, *output),
-                file: Some(file_of(graph, *task, *output)),
-                labels: graph.tasks[*task].labels.clone(),
-                content,
-            },
-            Source::File { name, .. } => {
-                SeenItem { name: name.clone(), file: None, labels: Vec::new(), content }
-            }
-        }
-    };
-    task.inputs
-        .iter()
-        .map(|(name, sources)| (name.clone(), sources.iter().map(&mut item).collect()))
-        .collect()
-}
-
-/// How a stage sees the name of an artifact: `motion.tubes`.
-fn artifact_name(graph: &Graph, task: usize, output: usize) -> String {
-    let task = &graph.tasks[task];
-    format!("{}.{}", task.stage, task.outputs[output].name)
-}
-
-/// The name of the file that a stage reads an artifact from: `tubes.parquet`.
-fn file_of(graph: &Graph, task: usize, output: usize) -> String {
-    let file = &graph.tasks[task].outputs[output].file;
-    Path::new(file).file_name().map_or(file.clone(), |name| name.to_string_lossy().into_owned())
 }
 
 /// The folder of an input's artifact: the first one's has the input's name. A name holds no dot.

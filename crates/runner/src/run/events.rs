@@ -5,12 +5,9 @@ use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
 use crate::store::log::{self, Log};
-use crate::store::objects::Content;
+use crate::store::objects::Outputs;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-
-/// A task's outputs: the name and content of each, in declared order.
-pub type RunOutputs = Vec<(String, Content)>;
 
 /// One line of a run's record, less its time.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -76,7 +73,7 @@ pub enum Event {
         task: String,
         key: Digest,
         seconds: f64,
-        outputs: RunOutputs,
+        outputs: Outputs,
     },
     /// A task that was forced gave other bytes than before.
     TaskDiffers {

@@ -3,10 +3,10 @@
 //! A place of a pool is a lock file of the store, so that a pool holds across all runs on the same store.
 
 use crate::pipeline::graph::Graph;
-use crate::pipeline::yaml::sink::did_you_mean;
 use crate::store::Store;
 use crate::store::files::StoreError;
 use crate::store::locks::Lock;
+use onsager_tables::names::did_you_mean;
 use std::collections::BTreeMap;
 
 /// The number of places of each pool.

@@ -1,22 +1,22 @@
 //! What workers report: progress, checkpoints, and how attempts end.
 
-use super::{Running, Scheduler};
-use crate::plan::resolve::EngineError;
+use crate::plan::error::EngineError;
 use crate::run::events::Event;
 use crate::run::retry::Failure;
+use crate::run::scheduler::{Running, Scheduler};
 use crate::run::state::TaskState;
 use crate::store::actions::Action;
 use crate::store::digest::Digest;
 use crate::store::files;
-use crate::store::objects::Content;
+use crate::store::objects::{Content, Outputs};
 use crate::worker::protocol::{FromWorker, Outcome, Report};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 impl Scheduler<'_, '_> {
-    pub(super) fn hear(&mut self, report: Report) -> Result<(), EngineError> {
+    /// Acts on what a worker reports.
+    pub fn handle_report(&mut self, report: Report) -> Result<(), EngineError> {
         let number = report.number;
-        let task = self.resolver.graph.tasks[number].id.clone();
+        let task = self.task(number).id.clone();
         match report.message {
             FromWorker::Progress { done, total, unit } => {
                 let event = Event::TaskProgress { task, done, total, unit };
@@ -31,120 +31,113 @@ impl Scheduler<'_, '_> {
                 Ok(())
             }
             FromWorker::Checkpoint { step } => {
-                if !self.resolver.changed_since(&self.resolver.graph.tasks[number]).is_empty() {
+                if !self.resolver.changed_since(self.task(number)).is_empty() {
                     // It holds what was read of the changed input: the end of the attempt removes it.
                     self.executor.kill(number);
                 }
-                self.tell(Event::TaskCheckpoint { task, step })
+                self.emit(Event::TaskCheckpoint { task, step })
             }
             FromWorker::Group { .. } => Ok(()),
-            FromWorker::Resumed { step } => self.tell(Event::TaskResumed { task, step }),
+            FromWorker::Resumed { step } => self.emit(Event::TaskResumed { task, step }),
             FromWorker::Ended(outcome) => {
                 let Some(running) = self.running.remove(&number) else { return Ok(()) };
-                self.end(number, running, outcome)
+                self.attempt_ended(number, running, outcome)
             }
         }
     }
 
-    fn end(&mut self, number: usize, running: Running, outcome: Outcome) -> Result<(), EngineError> {
-        let task = &self.resolver.graph.tasks[number];
+    fn attempt_ended(
+        &mut self,
+        number: usize,
+        running: Running,
+        outcome: Outcome,
+    ) -> Result<(), EngineError> {
         let well = matches!(outcome, Outcome::Done { .. });
-        self.folders.put_back(running.work, well)?;
-        if let Some(path) = self.resolver.changed_since(task).first() {
+        self.folders.put_back(running.work.clone(), well)?;
+        if let Some(path) = self.resolver.changed_since(self.task(number)).first() {
             // Result and checkpoints may stem from other bytes than the key says.
             files::remove(&self.store.checkpoints(&running.key))?;
-            let message = format!("input `{}` was changed while the task ran", path.display());
-            let help = Some("run again: the result is not kept".to_owned());
-            return self.fail(number, message, help, Some(running.log));
+            let failure = Failure {
+                message: format!("input `{}` was changed while the task ran", path.display()),
+                help: Some("run again: the result is not kept".to_owned()),
+                log: Some(running.log),
+            };
+            return self.fail(number, failure);
         }
         match outcome {
-            Outcome::Done { outputs, seconds } => {
-                let known = self.options.forced.contains(&number) || self.revived.contains_key(&number);
-                let before = if known { self.store.actions().get(&running.key)? } else { None };
-                let results = &self.results;
-                let material = self.resolver.material(task, &|up| results[up].as_deref())?;
-                self.store.actions().put(&Action {
-                    key: running.key,
-                    task: task.id.clone(),
-                    run: self.run.clone(),
-                    seconds,
-                    outputs: outputs.clone(),
-                    material: material.lines(),
-                })?;
-                files::remove(&self.store.checkpoints(&running.key))?;
-                for (name, content) in &outputs {
-                    let old = before.iter().flat_map(|action| &action.outputs).find(|(old, _)| old == name);
-                    if old.is_some_and(|(_, old)| old.digest != content.digest) {
-                        let (task, output) = (task.id.clone(), name.clone());
-                        self.tell(Event::TaskDiffers { task, output })?;
-                    }
-                }
-                let contents: Vec<Content> = outputs.iter().map(|(_, content)| *content).collect();
-                if !self.put_into_view(number, running.key, &contents)? {
-                    return Ok(());
-                }
-                let task = task.id.clone();
-                self.tell(Event::TaskFinished { task, key: running.key, seconds, outputs })?;
-                self.finish(number, TaskState::Executed { key: running.key }, contents);
-                Ok(())
-            }
-            Outcome::Interrupted => self.interrupted(number),
-            Outcome::Failed { .. } if self.interrupts > 1 => self.interrupted(number),
+            Outcome::Done { outputs, seconds } => self.executed(number, running.key, outputs, seconds),
+            Outcome::Interrupted => self.interrupt(number),
+            Outcome::Failed { .. } if self.interrupts > 1 => self.interrupt(number),
             Outcome::Failed { message, help } => {
-                let (message, help) = match (running.timed_out, task.resources.time) {
-                    (true, Some(limit)) => (
-                        format!("the time limit of {} s was reached", limit.as_secs()),
-                        Some(
+                let log = Some(running.log);
+                let failure = match self.task(number).resources.time {
+                    Some(limit) if running.timed_out => Failure {
+                        message: format!("the time limit of {} s was reached", limit.as_secs()),
+                        help: Some(
                             "raise `resources: {time: …}`; a stage with checkpoints goes on from the last"
-                                .to_owned(),
+                                .into(),
                         ),
-                    ),
-                    _ => (message, help),
+                        log,
+                    },
+                    _ => Failure { message, help, log },
                 };
-                let failure = Failure { message, help, log: Some(running.log) };
                 self.retry_or_fail(number, running.key, failure)
             }
         }
+    }
+
+    /// A worker has made the outputs: the action record, which makes the result count, comes last.
+    fn executed(
+        &mut self,
+        number: usize,
+        key: Digest,
+        outputs: Outputs,
+        seconds: f64,
+    ) -> Result<(), EngineError> {
+        let task = &self.resolver.graph.tasks[number];
+        let known = self.options.forced.contains(&number) || self.remade.contains_key(&number);
+        let before = if known { self.store.actions().get(&key)? } else { None };
+        let results = &self.results;
+        let material = self.resolver.explain(number, &|up| results[up].as_deref())?.lines;
+        let (name, run) = (task.id.clone(), self.run.clone());
+        let action = Action { key, task: name, run, seconds, outputs: outputs.clone(), material };
+        self.store.actions().put(&action)?;
+        files::remove(&self.store.checkpoints(&key))?;
+        for (name, content) in &outputs {
+            let old = before.iter().flat_map(|action| &action.outputs).find(|(old, _)| old == name);
+            if old.is_some_and(|(_, old)| old.digest != content.digest) {
+                let (task, output) = (task.id.clone(), name.clone());
+                self.emit(Event::TaskDiffers { task, output })?;
+            }
+        }
+        let contents: Vec<Content> = outputs.iter().map(|(_, content)| *content).collect();
+        if !self.put_into_view(number, key, &contents)? {
+            return Ok(());
+        }
+        let task = task.id.clone();
+        self.emit(Event::TaskFinished { task, key, seconds, outputs })?;
+        self.has_result(number, TaskState::Executed { key }, contents)
     }
 
     /// A failed task waits for its next try, if it has one left and the run goes on.
     fn retry_or_fail(&mut self, number: usize, key: Digest, failure: Failure) -> Result<(), EngineError> {
         let task = &self.resolver.graph.tasks[number];
         let retries = task.resources.retries.as_ref().filter(|_| !self.stopping());
-        let told = failure.clone();
+        let Failure { message, help, log } = failure.clone();
         match self.retrying.put(number, retries, Instant::now(), failure) {
             Ok(again) => {
-                self.states[number] = Some(TaskState::Retrying { key });
-                self.tell(Event::TaskRetrying {
+                self.set(number, TaskState::Retrying { key })?;
+                self.emit(Event::TaskRetrying {
                     task: task.id.clone(),
-                    message: told.message,
-                    help: told.help,
-                    log: told.log,
+                    message,
+                    help,
+                    log,
                     retry: again.retry,
                     of: again.of,
                     wait: again.wait.as_secs_f64(),
                 })
             }
-            Err(failure) => self.fail(number, failure.message, failure.help, failure.log),
+            Err(failure) => self.fail(number, failure),
         }
-    }
-
-    pub(super) fn interrupted(&mut self, number: usize) -> Result<(), EngineError> {
-        self.states[number] = Some(TaskState::Interrupted);
-        let task = self.resolver.graph.tasks[number].id.clone();
-        self.tell(Event::TaskInterrupted { task })
-    }
-
-    pub(super) fn fail(
-        &mut self,
-        number: usize,
-        message: String,
-        help: Option<String>,
-        log: Option<PathBuf>,
-    ) -> Result<(), EngineError> {
-        self.failed = true;
-        self.states[number] = Some(TaskState::Failed { message: message.clone() });
-        let task = self.resolver.graph.tasks[number].id.clone();
-        self.tell(Event::TaskFailed { task, message, help, log })
     }
 }

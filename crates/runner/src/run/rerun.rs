@@ -3,14 +3,14 @@
 //! The scratch store lies in a working folder of its own and links to the objects that the task reads; outputs, checkpoints and the
 //! log go there. So nothing of the real store, the view or the records changes.
 
-use crate::plan;
-use crate::plan::resolve::{EngineError, Resolver};
-use crate::run::events::RunOutputs;
+use crate::plan::error::EngineError;
+use crate::plan::planned::plan;
+use crate::plan::resolve::Resolver;
 use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
-use crate::store::objects::{Content, Objects, Shape};
-use crate::worker::local::Executor;
+use crate::store::objects::{Content, Objects, Outputs, Shape};
+use crate::worker::executor::Executor;
 use crate::worker::protocol::{FromWorker, Outcome};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -106,7 +106,7 @@ pub fn rerun(
     for ancestor in graph.ancestors(&[number]) {
         selected[ancestor] = true;
     }
-    let planned = plan::plan(resolver, store, &store.view(&graph.name)?, &selected, &HashSet::new())?;
+    let planned = plan(resolver, store, &store.view(&graph.name)?, &selected, &HashSet::new())?;
     let Some(key) = planned[number].as_ref().and_then(|planned| planned.key) else {
         return Ok(Rerun::NoResult);
     };
@@ -155,8 +155,8 @@ pub fn rerun(
 }
 
 fn compare_all(
-    stored: &RunOutputs,
-    new: &RunOutputs,
+    stored: &Outputs,
+    new: &Outputs,
     store: &Store,
     scratch: &Store,
 ) -> Result<Vec<Compared>, StoreError> {

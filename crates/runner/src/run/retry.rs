@@ -13,6 +13,13 @@ pub struct Failure {
     pub log: Option<PathBuf>,
 }
 
+impl Failure {
+    /// One that has no log.
+    pub fn new(message: String) -> Failure {
+        Failure { message, help: None, log: None }
+    }
+}
+
 /// A further try that is granted.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Again {
@@ -69,7 +76,7 @@ impl Retrying {
 
 /// The wait before a retry, counted from 1.
 fn wait_before(retries: &Retries, retry: u32) -> Duration {
-    let seconds = retries.wait.as_secs_f64() * retries.factor.powi(retry.saturating_sub(1) as i32);
+    let seconds = retries.wait.as_secs_f64() * libm::pow(retries.factor, f64::from(retry.saturating_sub(1)));
     // Beyond what a duration can hold it is longer than the longest in any case.
     Duration::try_from_secs_f64(seconds).map_or(retries.longest, |wait| wait.min(retries.longest))
 }

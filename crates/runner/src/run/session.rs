@@ -1,30 +1,330 @@
-//! A run from start to end with this machine's processes: what `onsager run` and a program of one's own share.
+//! A pipeline file, opened: what `onsager run` and a program of one's own share.
 //!
-//! Tasks run in worker processes, which are this very program, started with [`WORKER`] as its first argument. So a program that runs
-//! pipelines calls [`worker()`] before it does anything else, with the same kinds as later.
+//! A [`Session`] keeps the expanded pipeline for the next invocation, goes the shortest way where nothing has changed since the last run,
+//! and runs again after every change while it watches. A program that makes its graph itself calls [`run`].
+//!
+//! Tasks run in worker processes, which are this very program: see [`crate::run::workers::worker`].
 
 use crate::kind::registry::Registry;
-use crate::pipeline::graph::{Graph, Task};
-use crate::plan::resolve::{EngineError, Resolver};
-use crate::plan::unchanged::Unchanged;
+use crate::pipeline::experiments::overrides::{Given, Override};
+use crate::pipeline::files::project_root;
+use crate::pipeline::graph::{Graph, SelectError, Task};
+use crate::pipeline::load::load;
+use crate::pipeline::yaml::diagnostics::Diagnostics;
+use crate::plan::error::EngineError;
+use crate::plan::graph_cache::GraphCache;
+use crate::plan::resolve::Resolver;
+use crate::run::drive::{self, Ended};
 use crate::run::events::{Observer, Record};
-use crate::run::{self, Options, Summary};
+use crate::run::options::{Options, Summary, new_run_name};
+use crate::run::pools::{self, PoolError};
+use crate::run::unchanged::Unchanged;
+use crate::run::watch::{self, Watch};
+use crate::run::workers;
 use crate::store::Store;
 use crate::store::files::StoreError;
-use crate::worker::local::{LocalExecutor, WorkerCommand};
-use crate::worker::{self, TaskLog};
 use onsager_numerics::kernel::{Level, LevelError};
 use std::collections::HashSet;
-use std::ffi::OsString;
-use std::io;
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tracing_subscriber::EnvFilter;
+use std::time::Duration;
 
-/// The first argument of a worker process.
-pub const WORKER: &str = "onsager-worker";
+/// How long a session that watches waits before it tries a file again that cannot be loaded.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What is laid over a pipeline, and where its results are.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// YAML files of parameters, laid over the pipeline's.
+    pub params: Vec<PathBuf>,
+    /// Values laid over those: `"particles=1000".parse()`.
+    pub sets: Vec<Override>,
+    /// The folder of the store and the outputs; by default `artifacts` in the project's root.
+    pub artifacts: Option<PathBuf>,
+    /// The kernel level of numeric stages; by default the machine's best.
+    pub kernel: Option<Level>,
+}
+
+/// What to run, and how.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Only these tasks and what they need: stages, or instances like `motion[system=free]`; all tasks where there are none.
+    pub tasks: Vec<String>,
+    /// Tasks to execute although their result is there.
+    pub force: Vec<String>,
+    /// Pools with another number of places than the pipeline gives them.
+    pub pools: Vec<(String, u32)>,
+    /// How many tasks may run side by side.
+    pub jobs: usize,
+    /// How many threads they may have in all.
+    pub threads: usize,
+    /// Whether every task that can be confined sees nothing but what it declares.
+    pub sandbox: bool,
+    pub keep_going: bool,
+    /// Whether the logs of tasks are JSON lines.
+    pub json_logs: bool,
+    /// Whether every task is looked at, so that the outcome names each, even where nothing has changed since the last run.
+    pub look_at_all: bool,
+    /// How often Ctrl-C was pressed: see [`crate::run::workers::interrupts`].
+    pub interrupts: Arc<AtomicUsize>,
+}
+
+impl Default for Request {
+    /// Everything, with all of the machine.
+    fn default() -> Request {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Request {
+            tasks: Vec::new(),
+            force: Vec::new(),
+            pools: Vec::new(),
+            jobs: cores,
+            threads: cores,
+            sandbox: false,
+            keep_going: false,
+            json_logs: false,
+            look_at_all: false,
+            interrupts: Arc::default(),
+        }
+    }
+}
+
+/// What a run came to.
+pub enum Outcome {
+    /// Nothing that it rests on has changed since the last run: all `tasks` of the pipeline `name` are cached.
+    Unchanged { name: String, tasks: usize },
+    /// It looked at the tasks.
+    Finished(Box<Finished>),
+}
+
+/// A run that has ended, well or not.
+pub struct Finished {
+    pub graph: Graph,
+    pub summary: Summary,
+}
+
+/// Hears what happens while a session watches.
+pub trait Watcher: Observer {
+    /// A run has ended, or the pipeline cannot be run as it is. The same error is not told twice in a row.
+    fn ended(&mut self, outcome: Result<&Finished, &SessionError>);
+    /// The session waits for a change.
+    fn waiting(&mut self);
+    /// A file has changed: another run follows.
+    fn changed(&mut self, path: &Path);
+}
+
+/// Why a pipeline was not run.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    #[error(transparent)]
+    Pipeline(#[from] Diagnostics),
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    #[error("`--force {task}` names a task that is not to be run")]
+    Forced { task: String },
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    #[error(transparent)]
+    Level(#[from] LevelError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl From<StoreError> for SessionError {
+    fn from(error: StoreError) -> SessionError {
+        SessionError::Engine(error.into())
+    }
+}
+
+/// The file of a pipeline or an experiment, with what is laid over it.
+pub struct Session<'r> {
+    file: PathBuf,
+    settings: Settings,
+    registry: &'r Registry,
+    store: Store,
+}
+
+impl<'r> Session<'r> {
+    /// Opens a file. Nothing is read yet, and the store need not exist.
+    pub fn open(
+        file: &Path,
+        registry: &'r Registry,
+        settings: Settings,
+    ) -> Result<Session<'r>, SessionError> {
+        let default = || project_root(file).join("artifacts");
+        let store = Store::at(&settings.artifacts.clone().unwrap_or_else(default))?;
+        Ok(Session { file: file.to_owned(), settings, registry, store })
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The kernel level asked for, else the machine's best.
+    pub fn level(&self) -> Result<Level, SessionError> {
+        let level = self.settings.kernel.unwrap_or_else(Level::detect);
+        level.check()?;
+        Ok(level)
+    }
+
+    /// The expanded, checked pipeline: as it was kept, if nothing that it was read from has changed.
+    pub fn graph(&self) -> Result<Graph, SessionError> {
+        let cache = self.cache();
+        if let Some(graph) = cache.get() {
+            return Ok(graph);
+        }
+        let given = Given { files: self.settings.params.clone(), sets: self.settings.sets.clone() };
+        let mut graph = load(&self.file, &given, self.registry)?;
+        cache.keep(&mut graph, self.registry)?;
+        Ok(graph)
+    }
+
+    /// Looks up keys and results of a graph.
+    pub fn resolver<'a>(&'a self, graph: &'a Graph) -> Result<Resolver<'a>, SessionError> {
+        Ok(Resolver::new(graph, self.registry, &self.store, self.level()?)?)
+    }
+
+    /// Runs the pipeline.
+    pub fn run(&self, request: &Request, observer: &mut dyn Observer) -> Result<Outcome, SessionError> {
+        if let Some(last) = self.nothing_changed(request) {
+            record_unchanged(&self.store, &last, request)?;
+            return Ok(Outcome::Unchanged { name: last.name, tasks: last.tasks });
+        }
+        let graph = self.graph_to_run()?;
+        self.run_graph(graph, request, observer).map(|finished| Outcome::Finished(Box::new(finished)))
+    }
+
+    /// Runs the pipeline, and again whenever one of its files or inputs changes, until an interrupt. What is wrong is told, and may be
+    /// put right meanwhile.
+    pub fn watch(&self, request: &Request, watcher: &mut dyn Watcher) -> Result<(), SessionError> {
+        let interrupted = || request.interrupts.load(Ordering::Relaxed) > 0;
+        let mut reported = None;
+        let mut files = self.files(&[]);
+        while !interrupted() {
+            let mut watch = Watch::default();
+            // Before they are read, so that no change meanwhile is missed.
+            watch.add(files.clone());
+            let graph = match self.graph_to_run() {
+                Ok(graph) => graph,
+                Err(error) => {
+                    // It may lie in files that are not even there, so it is tried again, and told when it is another one.
+                    let text = error.to_string();
+                    if reported.as_ref() != Some(&text) {
+                        watcher.ended(Err(&error));
+                        watcher.waiting();
+                    }
+                    reported = Some(text);
+                    std::thread::sleep(PAUSE);
+                    continue;
+                }
+            };
+            reported = None;
+            files = self.files(&graph.sources);
+            watch.add(files.clone());
+            watch.add(watch::external_inputs(&graph));
+            let outcome = self.run_graph(graph, request, watcher);
+            watcher.ended(outcome.as_ref());
+            if interrupted() {
+                break;
+            }
+            watcher.waiting();
+            watch.wait(&request.interrupts).iter().flatten().for_each(|path| watcher.changed(path));
+        }
+        Ok(())
+    }
+
+    /// What the last run came to, if it was of the whole pipeline and a run now would come to the same.
+    fn nothing_changed(&self, request: &Request) -> Option<Unchanged> {
+        let whole = request.tasks.is_empty() && request.force.is_empty() && request.pools.is_empty();
+        if request.look_at_all || !whole {
+            return None;
+        }
+        Unchanged::find(&self.store, &self.cache(), self.level().ok()?)
+    }
+
+    /// The graph, kept in a new store if there is none yet.
+    fn graph_to_run(&self) -> Result<Graph, SessionError> {
+        let fresh = !self.store.exists();
+        let mut graph = self.graph()?;
+        if fresh {
+            self.make_store()?;
+            self.cache().keep(&mut graph, self.registry)?;
+        }
+        Ok(graph)
+    }
+
+    /// Makes what is missing of the store.
+    pub fn make_store(&self) -> Result<(), SessionError> {
+        Store::open(self.store.artifacts())?;
+        Ok(())
+    }
+
+    fn run_graph(
+        &self,
+        graph: Graph,
+        request: &Request,
+        observer: &mut dyn Observer,
+    ) -> Result<Finished, SessionError> {
+        let selected = select(&graph, &request.tasks)?;
+        let options = Options {
+            forced: forced(&graph, &request.force, &selected)?,
+            pools: pools::sizes(&graph, &selected, &request.pools)?,
+            sandbox: request.sandbox,
+            selected,
+            jobs: request.jobs,
+            threads: request.threads,
+            keep_going: request.keep_going,
+            kernel: self.level()?,
+            json_logs: request.json_logs,
+            interrupts: request.interrupts.clone(),
+        };
+        self.make_store()?;
+        let Ended { summary, unchanged } =
+            run_locally(&graph, self.registry, &self.store, &options, observer)?;
+        if let Some(unchanged) = &unchanged {
+            self.cache().put_last(&graph, unchanged);
+        }
+        Ok(Finished { graph, summary })
+    }
+
+    /// Where the expanded pipeline is kept.
+    fn cache(&self) -> GraphCache {
+        let files = self.settings.params.iter().map(|file| format!("--params {}", file.display()));
+        let sets = self.settings.sets.iter().map(Override::argument);
+        GraphCache::new(&self.store, self.registry, &self.file, &files.chain(sets).collect::<Vec<_>>())
+    }
+
+    /// The files that were named, and the others that the graph was read from, like the pipeline of an experiment.
+    fn files(&self, sources: &[(PathBuf, crate::store::digest::Digest)]) -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> =
+            std::iter::once(&self.file).chain(&self.settings.params).cloned().collect();
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let named: Vec<PathBuf> = files.iter().map(absolute).collect();
+        files.extend(sources.iter().map(|(path, _)| path).filter(|path| !named.contains(path)).cloned());
+        files
+    }
+}
+
+/// Which tasks these words name, with everything that they need; all tasks where there are no words.
+pub fn select(graph: &Graph, words: &[String]) -> Result<Vec<bool>, SelectError> {
+    let mut selected = vec![false; graph.tasks.len()];
+    for number in graph.ancestors(&graph.select_all(words)?) {
+        selected[number] = true;
+    }
+    Ok(selected)
+}
+
+/// The tasks that are to be executed although their result is there.
+pub fn forced(graph: &Graph, words: &[String], selected: &[bool]) -> Result<HashSet<usize>, SessionError> {
+    if words.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let forced: HashSet<usize> = graph.select_all(words)?.into_iter().collect();
+    match forced.iter().find(|number| !selected[**number]) {
+        None => Ok(forced),
+        Some(left_out) => Err(SessionError::Forced { task: graph.tasks[*left_out].id.clone() }),
+    }
+}
 
 /// Runs the selected tasks of a graph.
 pub fn run(
@@ -34,141 +334,38 @@ pub fn run(
     options: &Options,
     observer: &mut dyn Observer,
 ) -> Result<Summary, EngineError> {
+    Ok(run_locally(graph, registry, store, options, observer)?.summary)
+}
+
+/// Runs the selected tasks of a graph with workers on this machine.
+fn run_locally(
+    graph: &Graph,
+    registry: &Registry,
+    store: &Store,
+    options: &Options,
+    observer: &mut dyn Observer,
+) -> Result<Ended, EngineError> {
     let resolver = Resolver::new(graph, registry, store, options.kernel)?;
-    let name = run::new_run_name();
+    let name = new_run_name();
     let log_format = if options.json_logs { "json" } else { "text" };
     let mut executor =
-        workers(store, options.kernel, log_format, store.runs().join(&name).join("workers.log"))?;
-    run::run(resolver, store, options, &name, &mut executor, observer)
+        workers::local(store, options.kernel, log_format, store.runs().join(&name).join("workers.log"))?;
+    drive::run(resolver, store, options, &name, &mut executor, observer)
 }
 
 /// Records a run in which nothing has changed since the last one.
-pub fn nothing_changed(
-    store: &Store,
-    last: &Unchanged,
-    jobs: usize,
-    threads: usize,
-) -> Result<(), EngineError> {
+fn record_unchanged(store: &Store, last: &Unchanged, request: &Request) -> Result<(), EngineError> {
     store.sweep_work()?;
-    let name = run::new_run_name();
+    let name = new_run_name();
     let mut record = Record::create(&store.runs().join(format!("{name}.jsonl")))?;
-    for event in last.events(&name, jobs, threads) {
+    for event in last.events(&name, request.jobs, request.threads) {
         record.write(&event)?;
     }
     Ok(())
-}
-
-/// An executor whose workers are this program and use this store.
-pub fn workers(
-    store: &Store,
-    kernel: Level,
-    log_format: &str,
-    stderr: PathBuf,
-) -> Result<LocalExecutor, EngineError> {
-    Ok(LocalExecutor::new(WorkerCommand {
-        program: this_program()?,
-        arguments: vec![
-            WORKER.into(),
-            store.artifacts().into(),
-            kernel.to_string().into(),
-            log_format.into(),
-        ],
-        stderr,
-    }))
-}
-
-impl Options {
-    /// Every task of the graph, with all of the machine, and no interrupts.
-    pub fn all(graph: &Graph) -> Options {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Options {
-            selected: vec![true; graph.tasks.len()],
-            forced: HashSet::new(),
-            jobs: cores,
-            threads: cores,
-            pools: graph.pools.iter().cloned().collect(),
-            sandbox: false,
-            keep_going: false,
-            kernel: Level::detect(),
-            json_logs: false,
-            interrupts: Arc::new(AtomicUsize::new(0)),
-        }
-    }
 }
 
 /// Where a task's output is found after a run; nothing when the task has no output of this name.
 pub fn output(graph: &Graph, store: &Store, task: &Task, name: &str) -> Option<PathBuf> {
     let declared = task.outputs.iter().find(|output| output.name == name)?;
     Some(store.artifacts().join(&graph.name).join(&task.folder).join(&declared.file))
-}
-
-/// Counts Ctrl-C (and a polite kill) from now on.
-pub fn interrupts() -> Result<Arc<AtomicUsize>, EngineError> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    let interrupts = Arc::new(AtomicUsize::new(0));
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(EngineError::Signals)?;
-    let counter = interrupts.clone();
-    std::thread::spawn(move || {
-        for _ in signals.forever() {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
-    });
-    Ok(interrupts)
-}
-
-/// The program that workers run: on Linux the very file that this process was started from, even when it is built anew.
-fn this_program() -> Result<PathBuf, EngineError> {
-    if cfg!(target_os = "linux") {
-        return Ok(PathBuf::from("/proc/self/exe"));
-    }
-    std::env::current_exe().map_err(EngineError::Worker)
-}
-
-/// Why a worker did not serve.
-#[derive(Debug, thiserror::Error)]
-pub enum WorkerError {
-    #[error("a worker takes a folder, a kernel level and a log format; it is started by a run, not by hand")]
-    Arguments,
-    #[error(transparent)]
-    Level(#[from] LevelError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Pipes(#[from] io::Error),
-}
-
-/// Serves tasks, if this process was started as a worker, and gives the exit code; gives nothing in every other process.
-pub fn worker(registry: &Registry) -> Option<ExitCode> {
-    let mut arguments = std::env::args_os().skip(1);
-    if arguments.next()? != WORKER {
-        return None;
-    }
-    Some(match serve(registry, &arguments.collect::<Vec<OsString>>()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // It ends in the run's `workers.log`; nobody may be listening any more.
-            let _ = io::Write::write_all(&mut io::stderr(), format!("error: {error}\n").as_bytes());
-            ExitCode::FAILURE
-        }
-    })
-}
-
-fn serve(registry: &Registry, arguments: &[OsString]) -> Result<(), WorkerError> {
-    let [artifacts, kernel, log_format] = arguments else { return Err(WorkerError::Arguments) };
-    let kernel: Level = kernel.to_str().ok_or(WorkerError::Arguments)?.parse()?;
-    Level::pin(kernel)?;
-    let log = TaskLog::default();
-    let filter = EnvFilter::try_from_env("ONSAGER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(false)
-        .with_writer(move || writer.clone());
-    if log_format == "json" {
-        subscriber.json().init()
-    } else {
-        subscriber.init()
-    }
-    let store = Store::at(artifacts.as_ref())?;
-    Ok(worker::serve(registry, &store, &log)?)
 }

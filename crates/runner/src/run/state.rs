@@ -1,38 +1,20 @@
-//! The life of a task.
+//! The life of a task. `docs/engine.md` draws it; a test compares the drawing with [`TRANSITIONS`].
 
 use crate::store::digest::Digest;
 
-/// Where a task stands in a run. The transitions:
-///
-/// ```text
-///                     ┌──────────────────────────────► Skipped   (something it needs failed, or the run stops)
-///                     │
-///    Waiting ─────────┼─► Cached                                 (its key has a result)
-///       │  every      │
-///       │  input known└─► Ready ──► Running ──► Executed
-///       │                ▲ │  ▲       │
-///       │                │ ▼  │       ├───────► Failed           (an error, a crash, a limit)
-///       └────────────► Elsewhere      ├───────► Interrupted      (Ctrl-C: its checkpoint is kept)
-///               (another run has it)  ▼
-///                             └─── Retrying ──► Failed, Interrupted
-///                           (it failed; after a wait it is tried again, unless the run ends before)
-/// ```
-///
-/// A task in `Retrying` becomes `Ready` when its wait is over; it is `Failed`, with what went wrong last, when the run ends before
-/// because of another failure.
-/// A task in `Elsewhere` becomes `Cached` when the other run has finished it, and `Ready` when the other run gave it up.
+/// Where a task stands in a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TaskState {
-    /// Some of its inputs are not known yet.
+    /// Some of its inputs are not known yet, or have to be made again.
     Waiting { missing: usize },
-    /// Its key is known and has no result; it waits for threads and memory.
+    /// Its key is known; it waits for threads, memory and places.
     Ready { key: Digest },
     /// Another run holds the lock of its key.
     Elsewhere { key: Digest },
-    /// An attempt failed; it is tried again after a wait.
-    Retrying { key: Digest },
     /// A worker computes it.
     Running { key: Digest },
+    /// An attempt failed; it is tried again after a wait.
+    Retrying { key: Digest },
     /// Its result was there.
     Cached { key: Digest },
     /// It was computed in this run.
@@ -45,7 +27,68 @@ pub enum TaskState {
     Skipped,
 }
 
+/// A state without its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    Waiting,
+    Ready,
+    Elsewhere,
+    Running,
+    Retrying,
+    Cached,
+    Executed,
+    Failed,
+    Interrupted,
+    Skipped,
+}
+
+/// Every way from one state to another. A task begins as `Waiting`.
+pub const TRANSITIONS: [(Phase, Phase); 21] = [
+    // Its inputs are known: it has a result, or is to be executed, or its key cannot be computed.
+    (Phase::Waiting, Phase::Cached),
+    (Phase::Waiting, Phase::Ready),
+    (Phase::Waiting, Phase::Failed),
+    (Phase::Waiting, Phase::Skipped),
+    // There is room for it. Just before it starts, another run may have it, or have made its result; its inputs may be gone.
+    (Phase::Ready, Phase::Running),
+    (Phase::Ready, Phase::Elsewhere),
+    (Phase::Ready, Phase::Cached),
+    (Phase::Ready, Phase::Waiting),
+    (Phase::Ready, Phase::Failed),
+    (Phase::Ready, Phase::Skipped),
+    // The other run has let go of it.
+    (Phase::Elsewhere, Phase::Ready),
+    (Phase::Elsewhere, Phase::Skipped),
+    // The attempt has ended.
+    (Phase::Running, Phase::Executed),
+    (Phase::Running, Phase::Failed),
+    (Phase::Running, Phase::Interrupted),
+    (Phase::Running, Phase::Retrying),
+    // The wait is over, or the run ends before.
+    (Phase::Retrying, Phase::Ready),
+    (Phase::Retrying, Phase::Failed),
+    (Phase::Retrying, Phase::Interrupted),
+    // The store lacks the bytes of its result, and a task that is about to start needs them.
+    (Phase::Cached, Phase::Ready),
+    (Phase::Executed, Phase::Ready),
+];
+
 impl TaskState {
+    pub fn phase(&self) -> Phase {
+        match self {
+            TaskState::Waiting { .. } => Phase::Waiting,
+            TaskState::Ready { .. } => Phase::Ready,
+            TaskState::Elsewhere { .. } => Phase::Elsewhere,
+            TaskState::Running { .. } => Phase::Running,
+            TaskState::Retrying { .. } => Phase::Retrying,
+            TaskState::Cached { .. } => Phase::Cached,
+            TaskState::Executed { .. } => Phase::Executed,
+            TaskState::Failed { .. } => Phase::Failed,
+            TaskState::Interrupted => Phase::Interrupted,
+            TaskState::Skipped => Phase::Skipped,
+        }
+    }
+
     /// The key of the result, where there is one.
     pub fn result(&self) -> Option<Digest> {
         match self {
@@ -53,16 +96,83 @@ impl TaskState {
             _ => None,
         }
     }
+}
 
-    /// Whether nothing more will happen to it in this run.
-    pub fn is_final(&self) -> bool {
-        !matches!(
-            self,
-            TaskState::Waiting { .. }
-                | TaskState::Ready { .. }
-                | TaskState::Elsewhere { .. }
-                | TaskState::Retrying { .. }
-                | TaskState::Running { .. }
-        )
+impl Phase {
+    /// Whether a run can end with it.
+    pub fn is_final(self) -> bool {
+        use Phase::*;
+        matches!(self, Cached | Executed | Failed | Interrupted | Skipped)
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Waiting => "Waiting",
+            Phase::Ready => "Ready",
+            Phase::Elsewhere => "Elsewhere",
+            Phase::Running => "Running",
+            Phase::Retrying => "Retrying",
+            Phase::Cached => "Cached",
+            Phase::Executed => "Executed",
+            Phase::Failed => "Failed",
+            Phase::Interrupted => "Interrupted",
+            Phase::Skipped => "Skipped",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn page() -> String {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/engine.md");
+        std::fs::read_to_string(path).unwrap()
+    }
+
+    /// The pairs that lines of the page name: before and after `arrow`, the second up to the first thing that is no letter.
+    fn pairs(arrow: &str, start: &str, end: &str) -> Vec<(String, String)> {
+        let words = |line: &str| {
+            let (from, to) = line.strip_prefix(start)?.split_once(arrow)?;
+            let word = |text: &str| text.trim().chars().take_while(|c| c.is_alphabetic()).collect::<String>();
+            line.ends_with(end).then(|| (word(from), word(to)))
+        };
+        let named = |(from, to): &(String, String)| !from.is_empty() && !to.is_empty();
+        page().lines().filter_map(|line| words(line.trim())).filter(named).collect()
+    }
+
+    fn assert_transitions(found: Vec<(String, String)>) {
+        let known: BTreeSet<_> =
+            TRANSITIONS.iter().map(|(from, to)| (from.name().to_owned(), to.name().to_owned())).collect();
+        assert_eq!(known.len(), TRANSITIONS.len(), "a transition is listed twice");
+        assert_eq!(found.len(), known.len());
+        assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), known);
+    }
+
+    #[test]
+    fn the_drawing_has_exactly_these_transitions() {
+        assert_transitions(pairs(" --> ", "", ""));
+    }
+
+    #[test]
+    fn the_table_names_a_test_for_each_transition() {
+        assert_transitions(pairs(" → ", "| ", " |"));
+        let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/src/run/tests.rs");
+        let tests = std::fs::read_to_string(tests).unwrap();
+        for row in page().lines().filter(|line| line.starts_with("| ") && line.contains(" → ")) {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let name = cells[3].trim_matches('`');
+            assert!(tests.contains(&format!("fn {name}()")), "{row}");
+        }
+    }
+
+    #[test]
+    fn only_a_result_leads_out_of_a_final_state() {
+        for (from, to) in TRANSITIONS {
+            if from.is_final() {
+                assert!(matches!(from, Phase::Cached | Phase::Executed) && to == Phase::Ready);
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
-use crate::store::objects::Content;
+use crate::store::objects::Outputs;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::ErrorKind;
@@ -19,7 +19,7 @@ pub struct Action {
     /// How long it took.
     pub seconds: f64,
     /// The outputs in their declared order.
-    pub outputs: Vec<(String, Content)>,
+    pub outputs: Outputs,
     /// Everything that entered the key, as (field, value).
     pub material: Vec<(String, String)>,
 }

@@ -70,6 +70,11 @@ impl Store {
         Ok(Store { root: artifacts.join(".onsager"), artifacts })
     }
 
+    /// Whether it was made already.
+    pub fn exists(&self) -> bool {
+        self.root.exists()
+    }
+
     /// The folder that holds the views and the store.
     pub fn artifacts(&self) -> &Path {
         &self.artifacts
@@ -129,7 +134,8 @@ impl Store {
     }
 
     pub fn view(&self, pipeline: &str) -> Result<view::View, StoreError> {
-        view::View::open(self, &self.root.join("views").join(format!("{pipeline}.journal")))
+        let index = self.root.join("views").join(format!("{pipeline}.journal"));
+        view::View::open(&self.artifacts, self.objects(), &index)
     }
 
     /// The working folder of a run, held until the lock is dropped.

@@ -29,6 +29,9 @@ pub struct Content {
     pub size: u64,
 }
 
+/// A task's outputs: the name and content of each, in declared order.
+pub type Outputs = Vec<(String, Content)>;
+
 /// How a content stands in the store; the worse, the greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Held {

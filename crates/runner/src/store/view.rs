@@ -1,6 +1,5 @@
 //! The view: the latest outputs of a pipeline under `artifacts/<pipeline>/`, kept equal to the store's content.
 
-use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
 use crate::store::journal::Journal;
@@ -55,14 +54,15 @@ pub struct View {
 }
 
 impl View {
-    pub(super) fn open(store: &Store, index: &Path) -> Result<View, StoreError> {
+    /// The view below the folder `artifacts`, of the content of these objects, with this index.
+    pub(super) fn open(artifacts: &Path, objects: Objects, index: &Path) -> Result<View, StoreError> {
         let (journal, lines) = Journal::open(index)?;
         let mut shown = HashMap::with_capacity(lines.len());
         shown.extend(lines.into_iter().map(|line: Shown| (line.task.clone(), line)));
         let mut view = View {
-            artifacts: store.artifacts().to_owned(),
-            folder: File::open(store.artifacts()).ok(),
-            objects: store.objects(),
+            artifacts: artifacts.to_owned(),
+            folder: File::open(artifacts).ok(),
+            objects,
             journal,
             shown,
         };

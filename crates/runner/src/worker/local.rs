@@ -1,12 +1,13 @@
 //! The local executor: a pool of worker processes on this machine, reused between tasks.
 
 use crate::command::processes;
-use crate::plan::resolve::EngineError;
+use crate::plan::error::EngineError;
+use crate::worker::executor::Executor;
 use crate::worker::memory;
 use crate::worker::protocol::{Assignment, FromWorker, Outcome, Report, ToWorker};
 use rustix::process::{Pid, Signal};
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
@@ -15,18 +16,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
-
-/// Runs tasks somewhere and tells how they go.
-pub trait Executor {
-    /// Starts a task; its end comes as a report.
-    fn start(&mut self, assignment: Assignment) -> Result<(), EngineError>;
-    /// The next report, waiting at most this long.
-    fn next(&mut self, wait: Duration) -> Option<Report>;
-    /// Asks every running task to save a checkpoint and stop.
-    fn cancel(&mut self);
-    /// Ends a running task by force.
-    fn kill(&mut self, number: usize);
-}
 
 /// How workers are started: the program, its arguments, and where its standard error goes.
 #[derive(Debug, Clone)]
@@ -123,7 +112,7 @@ impl LocalExecutor {
     }
 
     /// What a worker's death means for the task that it had.
-    fn buried(&mut self, index: usize) -> Option<Report> {
+    fn bury(&mut self, index: usize) -> Option<Report> {
         let mut worker = self.workers.remove(index);
         // It may live on with a closed pipe.
         worker.end();
@@ -202,7 +191,7 @@ impl Executor for LocalExecutor {
                 }
                 Err(error) if fresh => return Err(EngineError::Worker(error)),
                 // It died while idle: no loss; take another.
-                Err(_) => drop(self.buried(index)),
+                Err(_) => drop(self.bury(index)),
             }
         }
     }
@@ -216,7 +205,7 @@ impl Executor for LocalExecutor {
         }
         let (id, message) = received.ok()?;
         let index = self.workers.iter().position(|worker| worker.id == id)?;
-        let Some(message) = message else { return self.buried(index) };
+        let Some(message) = message else { return self.bury(index) };
         let worker = &mut self.workers[index];
         let number = worker.busy?;
         if let FromWorker::Ended(_) = message {
@@ -275,12 +264,4 @@ impl Drop for LocalExecutor {
             worker.dismiss();
         }
     }
-}
-
-/// The memory of this machine in bytes; without limit where it cannot be told.
-pub fn machine_memory() -> u64 {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
-    kib.map_or(u64::MAX, |kib| kib * 1024)
 }

@@ -1,6 +1,7 @@
 //! Memory limits: what a task's processes hold, looked at a few times a second.
 
 use crate::command::processes::{self, Process};
+use std::fs;
 use std::time::Duration;
 
 /// How often the memory of tasks with a limit is looked at.
@@ -17,6 +18,14 @@ pub fn beyond(limit: u64, all: &[Process], worker: i32, group: Option<i32>) -> O
     let fair =
         family.iter().map(|id| processes::proportional(*id).unwrap_or_else(|| processes::resident(*id)));
     Some(fair.sum()).filter(|sum| *sum > limit)
+}
+
+/// The memory of this machine in bytes; without limit where it cannot be told.
+pub fn of_machine() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    kib.map_or(u64::MAX, |kib| kib * 1024)
 }
 
 /// A number of bytes as a person reads it: `512 MiB`, `1.2 GiB`.

@@ -1,6 +1,7 @@
 //! The worker process: reads assignments, computes them one after the other, and tells how it goes.
 
 pub mod checkpoints;
+pub mod executor;
 pub mod folders;
 pub mod local;
 pub mod memory;
@@ -9,10 +10,9 @@ pub mod protocol;
 use crate::kind::context::{Context, GRACE, Reporter};
 use crate::kind::registry::Registry;
 use crate::kind::stage::StageError;
-use crate::run::events::RunOutputs;
 use crate::store::Store;
 use crate::store::files::{self, StoreError};
-use crate::store::objects::{Content, Held, Shape};
+use crate::store::objects::{Content, Held, Outputs, Shape};
 use crate::worker::protocol::{Assignment, FromWorker, Outcome, ToWorker};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::any::Any;
@@ -145,7 +145,7 @@ fn compute(
     cancelled: &Arc<AtomicBool>,
     channel: &Arc<Channel>,
     pool: &mut Pool,
-) -> Result<RunOutputs, StageError> {
+) -> Result<Outputs, StageError> {
     let kind = registry
         .get(&assignment.kind)
         .ok_or_else(|| format!("the worker does not have the kind `{}`", assignment.kind))?;

@@ -1,8 +1,7 @@
 //! The messages between an executor and its workers: one JSON object a line.
 
 use crate::kind::context::Item;
-use crate::run::events::RunOutputs;
-use crate::store::objects::Content;
+use crate::store::objects::{Content, Outputs};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -88,7 +87,7 @@ pub enum FromWorker {
 pub enum Outcome {
     /// The outputs are objects of the store.
     Done {
-        outputs: RunOutputs,
+        outputs: Outputs,
         seconds: f64,
     },
     Failed {

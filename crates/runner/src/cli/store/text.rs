@@ -1,7 +1,6 @@
 //! What the store's commands share: which store, and how numbers read.
 
 use crate::cli::common::{CliError, count};
-use crate::plan::resolve::EngineError;
 use crate::store::Store;
 use crate::store::archive::ArchiveError;
 use crate::store::files::StoreError;
@@ -70,7 +69,7 @@ pub fn size(bytes: u64) -> String {
 impl From<ArchiveError> for CliError {
     fn from(error: ArchiveError) -> CliError {
         match error {
-            ArchiveError::Store(error) => CliError::Engine(EngineError::Store(error)),
+            ArchiveError::Store(error) => error.into(),
             error => CliError::Request(error.to_string()),
         }
     }

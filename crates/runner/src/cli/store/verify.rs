@@ -6,7 +6,7 @@ use crate::cli::exit;
 use crate::cli::store::text::{self, Place};
 use crate::kind::registry::Registry;
 use crate::run::rerun::{self, Comparison, Rerun, Scratch};
-use crate::run::session;
+use crate::run::workers;
 use crate::store::files;
 use crate::store::inventory::Maker;
 use crate::store::verify::{self, Damage, Report};
@@ -69,15 +69,16 @@ impl Verify {
             kernel: self.kernel,
             json: self.place.json,
         };
-        let graph = common.graph(registry)?;
+        let opened = common.session(registry)?;
+        let graph = opened.graph()?;
         let tasks = graph.select_all(&self.rerun)?;
-        let store = common.open_store()?;
-        let mut resolver = common.resolver(&graph, registry, &store)?;
+        opened.make_store()?;
+        let store = opened.store();
+        let mut resolver = opened.resolver(&graph)?;
         let (work, _lock) = store.start_work(&format!("rerun-{}", std::process::id()))?;
         let scratch = Scratch::new(&work)?;
-        let interrupts = session::interrupts()?;
-        let mut executor =
-            session::workers(&scratch.store, common.level()?, "text", work.join("workers.log"))?;
+        let interrupts = workers::interrupts()?;
+        let mut executor = workers::local(&scratch.store, opened.level()?, "text", work.join("workers.log"))?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let mut documents = Vec::new();
         let mut text = String::new();
@@ -85,7 +86,7 @@ impl Verify {
         for number in tasks {
             let id = &graph.tasks[number].id;
             let done =
-                rerun::rerun(&mut resolver, &store, number, &scratch, &mut executor, threads, &interrupts)?;
+                rerun::rerun(&mut resolver, store, number, &scratch, &mut executor, threads, &interrupts)?;
             text += &comparison_text(id, &done);
             code = code.max(match &done {
                 Rerun::Compared { outputs, .. } => {

@@ -3,15 +3,20 @@
 //! A value that is one `${…}` and nothing else takes the type of what it names; inside longer text it is written out. `$${` is a
 //! literal `${`.
 
-use crate::pipeline::expand::matrix::Instance;
+use crate::kind::fields::Field;
+use crate::kind::registry::Registry;
+use crate::pipeline::expand::instance::{Instance, plain};
 use crate::pipeline::yaml::node::{Entry, Node, Yaml, what_value};
-use crate::pipeline::yaml::sink::{Sink, Span, did_you_mean};
+use crate::pipeline::yaml::sink::{Sink, Span};
+use onsager_tables::names::{did_you_mean, either};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
 /// What the names in `${…}` stand for.
 #[derive(Clone, Copy)]
 pub struct Scope<'a> {
+    /// The kinds, whose stages may have texts that name inputs and outputs.
+    pub registry: &'a Registry,
     /// The pipeline's parameters, as far as they are known here.
     pub params: &'a Map<String, Value>,
     /// The parameters that are declared, known or not.
@@ -178,7 +183,10 @@ impl Scope<'_> {
                 let Some(files) = self.files else {
                     return fail(
                         format!("`{written}` cannot be used here"),
-                        Some("it can be in the `run` of a `command` stage".to_owned()),
+                        Some(format!(
+                            "it can be in the `run` of a {} stage",
+                            either(&self.registry.with_field(Field::Run))
+                        )),
                     );
                 };
                 let names = if scope == "inputs" { files.inputs } else { files.outputs };
@@ -256,15 +264,4 @@ fn lookup<'a, 'b>(value: &'b Value, path: &'a str) -> Result<&'b Value, Missing<
         };
     }
     Ok(value)
-}
-
-/// A value written inside text: text, numbers and booleans as they are, a named point by its name.
-pub fn plain(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(value) => Some(value.to_string()),
-        Value::Object(map) => map.get("name").and_then(Value::as_str).map(str::to_owned),
-        Value::Null | Value::Array(_) => None,
-    }
 }

@@ -9,7 +9,8 @@ use crate::pipeline::graph::Source;
 use crate::pipeline::spec::reference::{self, Reference, ReferenceError};
 use crate::pipeline::spec::{self, Spec, Stage};
 use crate::pipeline::yaml::node::what_value;
-use crate::pipeline::yaml::sink::{Sink, Span, did_you_mean, list};
+use crate::pipeline::yaml::sink::{Sink, Span};
+use onsager_tables::names::{did_you_mean, list};
 use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -35,6 +36,7 @@ pub fn link(
         drafts,
         params,
         root,
+        registry,
         sink,
         read: HashMap::new(),
         index: HashMap::new(),
@@ -134,6 +136,7 @@ struct Linker<'a> {
     drafts: &'a Drafts,
     params: &'a Map<String, Value>,
     root: &'a Path,
+    registry: &'a Registry,
     sink: &'a Sink,
     /// References read before.
     read: HashMap<String, Result<Rc<Reference>, ReferenceError>>,
@@ -196,6 +199,7 @@ impl Linker<'_> {
 
     fn text(&self, text: &str, span: Span, draft: &Draft) -> Option<String> {
         let scope = Scope {
+            registry: self.registry,
             params: self.params,
             declared: self.spec.params,
             instance: Some(&draft.instance),

@@ -10,78 +10,17 @@
 //! ```
 //! Instances come in the order of declaration, the last axis fastest, the included ones last.
 
-use crate::pipeline::expand::interpolate::{Scope, plain};
+use crate::pipeline::expand::instance::{Coordinate, Instance, is_name, normal, plain};
+use crate::pipeline::expand::interpolate::Scope;
 use crate::pipeline::yaml::node::{Entry, Node, Yaml, what_value};
-use crate::pipeline::yaml::sink::{Sink, Span, did_you_mean, list};
+use crate::pipeline::yaml::sink::{Sink, Span};
+use onsager_tables::names::{did_you_mean, list};
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 /// A matrix beyond this is a mistake.
 const INSTANCES: usize = 1_000_000;
-
-/// One instance of a stage.
-#[derive(Debug, Clone, Default)]
-pub struct Instance {
-    /// In the order of the axes.
-    pub coordinates: Vec<Rc<Coordinate>>,
-}
-
-/// A value on an axis.
-#[derive(Debug)]
-pub struct Coordinate {
-    pub axis: Rc<str>,
-    /// The value, whole.
-    pub value: Value,
-    /// The value, or the name of a named point.
-    pub label: Value,
-    /// The label in the form that is compared: see [`normal`].
-    pub text: String,
-}
-
-impl Instance {
-    /// The coordinate on an axis.
-    pub fn get(&self, axis: &str) -> Option<&Coordinate> {
-        self.coordinates.iter().map(Rc::as_ref).find(|coordinate| &*coordinate.axis == axis)
-    }
-
-    /// The coordinates as labels.
-    pub fn labels(&self) -> Vec<(String, Value)> {
-        self.coordinates.iter().map(|c| (c.axis.to_string(), c.label.clone())).collect()
-    }
-
-    /// `stage`, or `stage[axis=value,axis=value]`.
-    pub fn id(&self, stage: &str) -> String {
-        let mut id = stage.to_owned();
-        for (at, coordinate) in self.coordinates.iter().enumerate() {
-            id.push(if at == 0 { '[' } else { ',' });
-            id.push_str(&coordinate.axis);
-            id.push('=');
-            id.push_str(&plain(&coordinate.label).unwrap_or_default());
-        }
-        if !self.coordinates.is_empty() {
-            id.push(']');
-        }
-        id
-    }
-}
-
-/// A label in the form in which labels are compared: `1`, `1.0` and `"1"` are the same.
-pub fn normal(label: &str) -> String {
-    if let Ok(whole) = label.parse::<i128>() {
-        return whole.to_string();
-    }
-    match label.parse::<f64>() {
-        Ok(float) if float.is_finite() && label.contains(|c: char| c.is_ascii_digit()) => float.to_string(),
-        _ => label.to_owned(),
-    }
-}
-
-/// Whether a name can be an axis, a parameter, an input or an output: a letter or `_`, then letters, digits, `_` and `-`.
-pub fn is_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
-}
 
 type Axis = Vec<Rc<Coordinate>>;
 

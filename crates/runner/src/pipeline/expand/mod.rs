@@ -1,7 +1,9 @@
 //! From stages to tasks: matrices expanded, `${…}` substituted, references resolved, tasks ordered.
 
+pub mod instance;
 pub mod interpolate;
 pub mod link;
 pub mod matrix;
+pub mod metrics;
 pub mod order;
 pub mod tasks;

@@ -1,15 +1,18 @@
 //! From stages to tasks: the instances of every matrix, each with its parameters parsed by the kind.
 
+use crate::kind::fields::{Field, Shape};
 use crate::kind::registry::{Kind, Registry};
 use crate::kind::stage::Output;
-use crate::pipeline::expand::interpolate::{Files, Scope, plain};
-use crate::pipeline::expand::matrix::{self, Instance};
+use crate::pipeline::expand::instance::{self, Instance, plain};
+use crate::pipeline::expand::interpolate::{Files, Scope};
+use crate::pipeline::expand::matrix;
 use crate::pipeline::graph::Params;
 use crate::pipeline::spec::checks::{self, Site};
 use crate::pipeline::spec::resources::{self, Resources};
 use crate::pipeline::spec::{Spec, Stage};
 use crate::pipeline::yaml::node::{Entry, Node, Yaml, what_value};
-use crate::pipeline::yaml::sink::{Sink, did_you_mean};
+use crate::pipeline::yaml::sink::Sink;
+use onsager_tables::names::did_you_mean;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -41,11 +44,11 @@ pub struct Drafts {
 }
 
 /// The pipeline's parameters; each may use those before it.
-pub fn params(entries: &[Entry], sink: &Sink) -> Map<String, Value> {
+pub fn params(entries: &[Entry], registry: &Registry, sink: &Sink) -> Map<String, Value> {
     let mut params = Map::new();
     for entry in entries {
         let mut sound = true;
-        let scope = Scope { params: &params, declared: entries, instance: None, files: None };
+        let scope = Scope { registry, params: &params, declared: entries, instance: None, files: None };
         if let Some(value) = scope.value(&entry.value, sink, &mut sound)
             && sound
         {
@@ -74,7 +77,7 @@ pub fn expand(
             }
             kind
         });
-        let scope = Scope { params, declared: spec.params, instance: None, files: None };
+        let scope = Scope { registry, params, declared: spec.params, instance: None, files: None };
         let instances = match stage.matrix {
             None => Some(vec![Instance::default()]),
             Some(node) => matrix::expand(node, &scope, sink),
@@ -110,8 +113,8 @@ impl<'a> Parts<'a> {
     fn of(stage: &'a Stage<'a>, sink: &Sink) -> Parts<'a> {
         let declared =
             |field| stage.node.get(field).and_then(|entry: &Entry| entry.value.entries()).unwrap_or_default();
-        if stage.is_command() {
-            for output in declared("outputs").iter().filter(|output| !matrix::is_name(&output.key)) {
+        if stage.fields.has(Field::Outputs) {
+            for output in declared("outputs").iter().filter(|output| !instance::is_name(&output.key)) {
                 sink.help(
                     output.span,
                     format!("`{}` cannot be the name of an output", output.key),
@@ -139,34 +142,32 @@ impl<'a> Parts<'a> {
         let id = instance.id(stage.name);
         let before = sink.count();
         let mut sound = true;
-        let params = if stage.is_command() {
-            self.command(scope, sink, &mut sound)
-        } else {
-            match stage.params {
-                Some(Entry { value: node @ Node { value: Yaml::Map(_), .. }, .. }) => {
-                    scope.value(node, sink, &mut sound).unwrap_or(Value::Null)
-                }
-                _ => Value::Object(Map::new()),
+        let own_fields = !stage.fields.is_empty();
+        let params = match stage.params {
+            _ if own_fields => self.fields(scope, sink, &mut sound),
+            Some(Entry { value: node @ Node { value: Yaml::Map(_), .. }, .. }) => {
+                scope.value(node, sink, &mut sound).unwrap_or(Value::Null)
             }
+            _ => Value::Object(Map::new()),
         };
         let resources =
             stage.resources.map_or_else(Resources::default, |node| resources::read(node, pools, scope, sink));
-        let sandbox = stage.is_command() && self.sandbox(scope, sink, &mut sound);
+        let sandbox = stage.fields.has(Field::Sandbox) && self.sandbox(scope, sink, &mut sound);
         let instance = Instance::default();
         let encoded = Params::new(&Value::Null);
         let mut draft = Draft { id, stage: at, instance, params: encoded, outputs: None, resources, sandbox };
         let Some(kind) = kind else { return draft };
         let site = match stage.params {
-            _ if stage.is_command() => Site { node: Some(stage.node), span: stage.span, task: &draft.id },
+            _ if own_fields => Site { node: Some(stage.node), span: stage.span, task: &draft.id },
             Some(params) => Site { node: Some(&params.value), span: params.span, task: &draft.id },
             None => {
                 Site { node: None, span: stage.kind.map_or(stage.span, |(_, span)| span), task: &draft.id }
             }
         };
-        // Of a command with wrong fields everything is told; what its kind would say is the same again.
-        sound &= !stage.is_command() || sink.count() == before && self.complete();
+        // Of wrong fields everything is told; what the kind would say is the same again.
+        sound &= !own_fields || sink.count() == before && self.complete();
         if let Some(parsed) = checks::parse(kind, params, sound, &site, sink) {
-            if !stage.is_command() {
+            if !stage.fields.has(Field::Outputs) {
                 let files = parsed.outputs.iter().map(|output| (output.name.as_str(), output.file.as_str()));
                 self.files(files.collect(), sink);
             }
@@ -176,12 +177,18 @@ impl<'a> Parts<'a> {
         draft
     }
 
-    /// Whether a command has the fields that it needs.
+    /// Whether the stage has the fields that its kind needs.
     fn complete(&self) -> bool {
-        self.stage.node.get("run").is_some_and(|run| run.value.text().is_some()) && !self.outputs.is_empty()
+        self.stage.fields.required().all(|field| {
+            self.stage.node.get(field.name()).is_some_and(|entry| match field.shape() {
+                Shape::Text => entry.value.text().is_some(),
+                Shape::Map => entry.value.entries().is_some_and(|entries| !entries.is_empty()),
+                Shape::Flag => true,
+            })
+        })
     }
 
-    /// Whether a command is to be confined.
+    /// Whether the stage is to be confined.
     fn sandbox(&self, scope: &Scope, sink: &Sink, sound: &mut bool) -> bool {
         let Some(entry) = self.stage.node.get("sandbox") else { return false };
         let Some(value) = scope.value(&entry.value, sink, sound) else { return false };
@@ -194,7 +201,7 @@ impl<'a> Parts<'a> {
         })
     }
 
-    /// The place of a command's checkpoint, as a path in its folder.
+    /// The place of the stage's checkpoint, as a path in its folder.
     fn checkpoint(&self, scope: &Scope, sink: &Sink, sound: &mut bool) -> Option<Value> {
         let Some(Entry { value: Node { value: Yaml::Text(text), span }, .. }) =
             self.stage.node.get("checkpoint")
@@ -215,59 +222,77 @@ impl<'a> Parts<'a> {
         None
     }
 
-    /// The parameters of a command: `run`, `outputs`, `env` and `checkpoint`, in this order.
-    fn command(&self, scope: &Scope, sink: &Sink, sound: &mut bool) -> Value {
+    /// The parameters of a kind that takes them from fields of the stage.
+    fn fields(&self, scope: &Scope, sink: &Sink, sound: &mut bool) -> Value {
         let mut params = Map::new();
-        if let Some(Entry { value: Node { value: Yaml::Text(run), span }, .. }) = self.stage.node.get("run") {
-            let checkpoint = self.stage.node.get("checkpoint").is_some();
-            let files = Some(Files { checkpoint, inputs: &self.inputs, outputs: &self.outputs });
-            match (Scope { files, ..*scope }).text(run, *span, sink) {
-                Some(Value::String(run)) => _ = params.insert("run".to_owned(), Value::String(run)),
-                Some(other) => {
-                    sink.error(*span, format!("`run` must be text, but is {}", what_value(&other)));
-                    *sound = false;
+        for field in Field::ALL.into_iter().filter(|field| self.stage.fields.has(*field)) {
+            let value = match field {
+                Field::Run => self.run(scope, sink, sound),
+                Field::Outputs => {
+                    let map = self.texts(field, scope, sink, sound);
+                    let files =
+                        map.iter().flatten().filter_map(|(name, file)| Some((name.as_str(), file.as_str()?)));
+                    *sound &= self.files(files.collect(), sink);
+                    map.map(Value::Object)
                 }
-                None => *sound = false,
-            }
-        }
-        for field in ["outputs", "env"] {
-            let Some(Entry { value: Node { value: Yaml::Map(entries), .. }, .. }) =
-                self.stage.node.get(field)
-            else {
-                continue;
+                Field::Env => self.texts(field, scope, sink, sound).map(Value::Object),
+                Field::Checkpoint => self.checkpoint(scope, sink, sound),
+                Field::Sandbox => None,
             };
-            let mut map = Map::new();
-            for entry in entries {
-                let Some(value) = scope.value(&entry.value, sink, sound) else { continue };
-                match (plain(&value), &value) {
-                    (Some(text), Value::String(_)) => _ = map.insert(entry.key.clone(), Value::String(text)),
-                    (Some(text), Value::Number(_) | Value::Bool(_)) if field == "env" => {
-                        map.insert(entry.key.clone(), Value::String(text));
-                    }
-                    _ => {
-                        let span = if value.is_null() { entry.span } else { entry.value.span };
-                        let message =
-                            format!("`{field}.{}` must be text, but is {}", entry.key, what_value(&value));
-                        sink.error(span, message);
-                        *sound = false;
-                    }
-                }
-            }
-            if field == "outputs" {
-                let files = map.iter().filter_map(|(name, file)| Some((name.as_str(), file.as_str()?)));
-                *sound &= self.files(files.collect(), sink);
-            }
-            params.insert(field.to_owned(), Value::Object(map));
-        }
-        if let Some(checkpoint) = self.checkpoint(scope, sink, sound) {
-            params.insert("checkpoint".to_owned(), checkpoint);
+            params.extend(value.map(|value| (field.name().to_owned(), value)));
         }
         Value::Object(params)
     }
 
+    /// The text of `run`, in which the kind itself fills in the files.
+    fn run(&self, scope: &Scope, sink: &Sink, sound: &mut bool) -> Option<Value> {
+        let Entry { value: Node { value: Yaml::Text(run), span }, .. } = self.stage.node.get("run")? else {
+            return None;
+        };
+        let checkpoint = self.stage.node.get("checkpoint").is_some();
+        let files = Some(Files { checkpoint, inputs: &self.inputs, outputs: &self.outputs });
+        match (Scope { files, ..*scope }).text(run, *span, sink) {
+            Some(run @ Value::String(_)) => return Some(run),
+            Some(other) => sink.error(*span, format!("`run` must be text, but is {}", what_value(&other))),
+            None => {}
+        }
+        *sound = false;
+        None
+    }
+
+    /// Texts by name; in `env` numbers and truth values are text too.
+    fn texts(
+        &self,
+        field: Field,
+        scope: &Scope,
+        sink: &Sink,
+        sound: &mut bool,
+    ) -> Option<Map<String, Value>> {
+        let name = field.name();
+        let entries = self.stage.node.get(name)?.value.entries()?;
+        let mut map = Map::new();
+        for entry in entries {
+            let Some(value) = scope.value(&entry.value, sink, sound) else { continue };
+            match (plain(&value), &value) {
+                (Some(text), Value::String(_)) => _ = map.insert(entry.key.clone(), Value::String(text)),
+                (Some(text), Value::Number(_) | Value::Bool(_)) if field == Field::Env => {
+                    map.insert(entry.key.clone(), Value::String(text));
+                }
+                _ => {
+                    let span = if value.is_null() { entry.span } else { entry.value.span };
+                    let message =
+                        format!("`{name}.{}` must be text, but is {}", entry.key, what_value(&value));
+                    sink.error(span, message);
+                    *sound = false;
+                }
+            }
+        }
+        Some(map)
+    }
+
     /// Checks where the outputs, as names and files, are written.
     fn files(&self, outputs: Vec<(&str, &str)>, sink: &Sink) -> bool {
-        let declared = self.stage.node.get("outputs").filter(|_| self.stage.is_command());
+        let declared = self.stage.node.get("outputs").filter(|_| self.stage.fields.has(Field::Outputs));
         let before = sink.count();
         for (at, &(name, file)) in outputs.iter().enumerate() {
             let span = || match declared {

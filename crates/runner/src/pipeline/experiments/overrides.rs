@@ -1,9 +1,11 @@
 //! Values laid over a pipeline before it is read: `--set key=value`, parameters files, and the parameters of experiments.
 
 use crate::pipeline::yaml::node::{Entry, Node, Yaml};
-use crate::pipeline::yaml::sink::{Sink, Span, did_you_mean};
+use crate::pipeline::yaml::sink::{Sink, Span};
+use onsager_tables::names::did_you_mean;
 use serde_json::{Map, Value};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// What a command line lays over a pipeline: the files first, then the values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,15 +39,22 @@ impl Override {
     }
 }
 
-impl std::str::FromStr for Override {
-    type Err = String;
+/// An argument of `--set` that is not `key=value`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not `key=value`; write for example `particles=1000`")]
+pub struct NoOverride {
+    pub text: String,
+}
 
-    fn from_str(text: &str) -> Result<Override, String> {
+impl FromStr for Override {
+    type Err = NoOverride;
+
+    fn from_str(text: &str) -> Result<Override, NoOverride> {
         match text.split_once('=') {
             Some((key, value)) if !key.trim().is_empty() => {
                 Ok(Override { key: key.trim().to_owned(), value: value.to_owned() })
             }
-            _ => Err(format!("`{text}` is not `key=value`; write for example `particles=1000`")),
+            _ => Err(NoOverride { text: text.to_owned() }),
         }
     }
 }

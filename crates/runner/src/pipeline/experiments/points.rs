@@ -1,10 +1,11 @@
 //! From an experiment to one graph: its pipeline at every point of its sweep.
 
+use crate::pipeline::assemble::{self, Site};
 use crate::pipeline::experiments::experiment::{self, Experiment};
 use crate::pipeline::experiments::overrides::{self, Given, Lay, Overlaid};
 use crate::pipeline::experiments::sweep::{self, Setting};
+use crate::pipeline::files::{self, lay_given};
 use crate::pipeline::graph::{Graph, SelectError, Source, StageInfo};
-use crate::pipeline::load::{self, Site};
 use crate::pipeline::yaml::node::{Node, Yaml};
 use crate::pipeline::yaml::sink::Sink;
 use std::path::{Path, PathBuf};
@@ -15,8 +16,8 @@ pub fn load(tree: &Node, site: &Site, given: &Given, sink: &mut Sink) -> Option<
     let folder = folder_of_project(site.file);
     let (pipeline, span) = experiment.pipeline;
     let file = folder.join(pipeline);
-    let text = match load::read(&file) {
-        Ok(source) => load::add_file(&file, source, sink),
+    let text = match files::read(&file) {
+        Ok(source) => files::add_file(&file, source, sink),
         Err(error) => {
             sink.add(Some(span), error.message, error.help);
             return None;
@@ -31,16 +32,16 @@ pub fn load(tree: &Node, site: &Site, given: &Given, sink: &mut Sink) -> Option<
     let mut overlaid = Overlaid::new(base);
     for (name, span) in &experiment.params_files {
         let file = folder.join(name);
-        match load::read(&file) {
+        match files::read(&file) {
             Ok(source) => {
-                let text = load::add_file(&file, source, sink);
+                let text = files::add_file(&file, source, sink);
                 overrides::entries(text, sink).iter().for_each(|entry| overlaid.lay(entry, Lay::Merge, sink));
             }
             Err(error) => sink.add(Some(*span), error.message, error.help),
         }
     }
     experiment.params.iter().for_each(|entry| overlaid.lay(entry, Lay::Merge, sink));
-    let sets = load::lay_given(&mut overlaid, given, sink);
+    let sets = lay_given(&mut overlaid, given, sink);
     lay_metrics(&mut overlaid.tree, &experiment);
     let settings = match experiment.sweep {
         Some(sweep) => sweep::read(sweep, sink)?,
@@ -57,7 +58,7 @@ pub fn load(tree: &Node, site: &Site, given: &Given, sink: &mut Sink) -> Option<
     for setting in settings {
         let mut point = overlaid.clone();
         setting.values.iter().for_each(|value| point.lay(value, Lay::Replace, sink));
-        let Some(mut graph) = load::build(&point, site, sink) else {
+        let Some(mut graph) = assemble::build(&point, site, sink) else {
             // Other points have more of the same.
             return None;
         };
@@ -71,12 +72,12 @@ pub fn load(tree: &Node, site: &Site, given: &Given, sink: &mut Sink) -> Option<
 fn folder_of_project(file: &Path) -> PathBuf {
     let folder = file.parent().unwrap_or(Path::new(""));
     match folder.file_name() {
-        Some(name) if load::FOLDERS.iter().any(|own| name == *own) => {
+        Some(name) if files::FOLDERS.iter().any(|own| name == *own) => {
             folder.parent().unwrap_or(Path::new("")).to_owned()
         }
         // A bare name, given inside the folder.
         None if std::env::current_dir()
-            .is_ok_and(|here| load::FOLDERS.iter().any(|own| here.ends_with(own))) =>
+            .is_ok_and(|here| files::FOLDERS.iter().any(|own| here.ends_with(own))) =>
         {
             "..".into()
         }

@@ -10,12 +10,13 @@
 //! with every seed. A draw is a function of (seed of the sweep, the parameter's name, the draw's number): a further parameter
 //! changes no other, and more points leave the first ones as they are.
 
-use crate::pipeline::expand::interpolate;
-use crate::pipeline::expand::matrix::normal;
+use crate::pipeline::expand::instance;
+use crate::pipeline::expand::instance::normal;
 use crate::pipeline::spec;
 use crate::pipeline::yaml::node::{Entry, Node, Yaml};
-use crate::pipeline::yaml::sink::{Sink, Span, did_you_mean, list};
+use crate::pipeline::yaml::sink::{Sink, Span};
 use onsager_numerics::random::Streams;
+use onsager_tables::names::{did_you_mean, list};
 use serde_json::Number;
 use std::collections::HashSet;
 
@@ -297,7 +298,7 @@ fn label(node: &Node, at: usize) -> String {
     let named = node.get("name").map_or(node, |entry| &entry.value);
     let text = match named.json() {
         Some(serde_json::Value::Number(number)) => normal(&number.to_string()),
-        Some(value) => interpolate::plain(&value).unwrap_or_else(|| value.to_string()),
+        Some(value) => instance::plain(&value).unwrap_or_else(|| value.to_string()),
         None => String::new(),
     };
     if text.is_empty() || text.len() > LABEL || text.contains(['\n', '\0']) {

@@ -1,7 +1,6 @@
-//! The JSON Schema of experiment files, for editors, and that of metrics, which pipelines share.
+//! The JSON Schema of experiment files, for editors.
 
-use crate::pipeline::schema::name_and_slug;
-use crate::pipeline::spec::metrics::AGGREGATES;
+use crate::pipeline::schema::shared::{metric, metrics, name_and_slug};
 use serde_json::{Value, json};
 
 /// The schema (draft 2020-12) of experiments.
@@ -83,41 +82,6 @@ pub fn experiment() -> Value {
 /// What the schema file holds.
 pub fn text() -> String {
     format!("{:#}\n", experiment())
-}
-
-/// The field `metrics` of pipelines and experiments.
-pub fn metrics() -> Value {
-    json!({
-        "description": "The numbers by which runs and experiments are compared.",
-        "type": ["object", "null"],
-        "propertyNames": {"$ref": "#/$defs/name"},
-        "additionalProperties": {"$ref": "#/$defs/metric"},
-    })
-}
-
-/// One metric.
-pub fn metric() -> Value {
-    let scalar = json!({"type": ["string", "number", "boolean"]});
-    json!({
-        "type": "object",
-        "required": ["from"],
-        "additionalProperties": false,
-        "properties": {
-            "from": {"description": "The artifact: `stage.output` or `stage[axis=value].output`.", "type": "string", "minLength": 1},
-            "field": {"description": "A field of a JSON file, with dots between the steps.", "type": "string", "minLength": 1},
-            "column": {"description": "A column of a table, or an expression over columns.", "type": "string", "minLength": 1},
-            "where": {
-                "description": "The rows to keep: a value, or a list of values, per column.",
-                "type": ["object", "null"],
-                "additionalProperties": {"anyOf": [scalar, {"type": "array", "items": scalar}]},
-            },
-            "aggregate": {"description": "One value from several rows.", "enum": AGGREGATES},
-        },
-        "oneOf": [
-            {"required": ["field"], "properties": {"where": false, "aggregate": false}},
-            {"required": ["column"]},
-        ],
-    })
 }
 
 /// What a random parameter is drawn from.

@@ -1,11 +1,13 @@
 //! The JSON Schema of a pipeline file, for editors, from the fields here and the parameters of the kinds.
 
 pub mod experiment;
+pub mod shared;
 
+use crate::kind::fields::Field;
 use crate::kind::registry::{Kind, Registry};
 use crate::kind::stage::Inputs;
 use crate::pipeline::spec::resources::{MEMORY_PATTERN, TIME_PATTERN};
-use crate::pipeline::spec::{COMMAND, COMMAND_FIELDS};
+use onsager_tables::names::either;
 use serde_json::{Map, Value, json};
 
 /// The schema (draft 2020-12) of the pipelines that use these kinds.
@@ -13,11 +15,11 @@ pub fn pipeline(registry: &Registry) -> Value {
     let mut definitions = common();
     let mut branches = Vec::new();
     for kind in registry.iter() {
-        branches.push(branch(kind, &mut definitions));
+        branches.push(branch(kind, registry, &mut definitions));
     }
     let kinds: Vec<Value> =
         registry.iter().map(|kind| json!({"const": kind.name(), "description": kind.summary()})).collect();
-    let mut stage = stage(kinds);
+    let mut stage = stage(registry, kinds);
     if !branches.is_empty() {
         stage["allOf"] = Value::Array(branches);
     }
@@ -49,7 +51,7 @@ pub fn pipeline(registry: &Registry) -> Value {
                 "propertyNames": {"$ref": "#/$defs/slug"},
                 "additionalProperties": {"$ref": "#/$defs/stage"},
             },
-            "metrics": experiment::metrics(),
+            "metrics": shared::metrics(),
         },
         "$defs": definitions,
     })
@@ -60,14 +62,14 @@ pub fn text(registry: &Registry) -> String {
     format!("{:#}\n", pipeline(registry))
 }
 
-fn stage(kinds: Vec<Value>) -> Value {
+fn stage(registry: &Registry, kinds: Vec<Value>) -> Value {
     let mut kind = json!({"description": "What the stage does; `onsager kinds` lists the kinds."});
     if kinds.is_empty() {
         kind["type"] = json!("string");
     } else {
         kind["oneOf"] = Value::Array(kinds);
     }
-    json!({
+    let mut stage = json!({
         "type": "object",
         "required": ["kind"],
         "additionalProperties": false,
@@ -82,34 +84,40 @@ fn stage(kinds: Vec<Value>) -> Value {
                 "propertyNames": {"$ref": "#/$defs/name"},
                 "additionalProperties": {"$ref": "#/$defs/input"},
             },
-            "run": {
-                "description": "The shell command of a `command` stage, with `${inputs.name}` and `${outputs.name}`.",
-                "type": "string",
-            },
-            "outputs": {
-                "description": "The files that a `command` stage writes, by name.",
-                "type": "object",
-                "minProperties": 1,
-                "propertyNames": {"$ref": "#/$defs/name"},
-                "additionalProperties": {"type": "string"},
-            },
-            "env": {
-                "description": "Environment variables of a `command` stage.",
-                "type": ["object", "null"],
-                "additionalProperties": {"type": ["string", "number", "boolean"]},
-            },
-            "checkpoint": {
-                "description": "What a `command` stage keeps between attempts, as `${checkpoint}`: a file, or a folder with `/` at the end.",
-                "type": "string",
-                "minLength": 1,
-            },
-            "sandbox": templated(json!({
-                "description": "Whether a `command` stage sees nothing but its inputs and the system.",
-                "type": "boolean",
-            })),
-            "resources": {"$ref": "#/$defs/resources"},
         },
-    })
+    });
+    let fields = Field::ALL.into_iter().filter_map(|field| {
+        let kinds = registry.with_field(field);
+        let schema = field_schema(field, &format!("a {} stage", either(&kinds)));
+        (!kinds.is_empty()).then(|| (field.name().to_owned(), schema))
+    });
+    if let Some(properties) = stage["properties"].as_object_mut() {
+        properties.extend(fields);
+        properties.insert("resources".to_owned(), json!({"$ref": "#/$defs/resources"}));
+    }
+    stage
+}
+
+/// A field that only some kinds have; `stages` names those stages.
+fn field_schema(field: Field, stages: &str) -> Value {
+    let about = field.about(stages);
+    match field {
+        Field::Run => json!({"description": about, "type": "string"}),
+        Field::Outputs => json!({
+            "description": about,
+            "type": "object",
+            "minProperties": 1,
+            "propertyNames": {"$ref": "#/$defs/name"},
+            "additionalProperties": {"type": "string"},
+        }),
+        Field::Env => json!({
+            "description": about,
+            "type": ["object", "null"],
+            "additionalProperties": {"type": ["string", "number", "boolean"]},
+        }),
+        Field::Checkpoint => json!({"description": about, "type": "string", "minLength": 1}),
+        Field::Sandbox => templated(json!({"description": about, "type": "boolean"})),
+    }
 }
 
 /// The definitions that do not depend on the kinds.
@@ -201,35 +209,29 @@ fn common() -> Map<String, Value> {
             },
         },
     });
-    let mut all = name_and_slug();
-    all.insert("metric".to_owned(), experiment::metric());
+    let mut all = shared::name_and_slug();
+    all.insert("metric".to_owned(), shared::metric());
     if let Value::Object(map) = definitions {
         all.extend(map);
     }
     all
 }
 
-/// The definitions of names.
-pub fn name_and_slug() -> Map<String, Value> {
-    let mut names = Map::new();
-    names.insert("slug".to_owned(), json!({"type": "string", "pattern": "^[a-z0-9_-]{1,100}$"}));
-    names.insert("name".to_owned(), json!({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_-]*$"}));
-    names
-}
-
 /// What holds for the stages of one kind.
-fn branch(kind: &dyn Kind, definitions: &mut Map<String, Value>) -> Value {
+fn branch(kind: &dyn Kind, registry: &Registry, definitions: &mut Map<String, Value>) -> Value {
     let name = kind.name();
     let mut then = Map::new();
     let mut properties = Map::new();
     let mut required: Vec<&str> = Vec::new();
-    if name == COMMAND {
-        required.extend(["run", "outputs"]);
+    for field in Field::ALL {
+        if !kind.fields().has(field) && !registry.with_field(field).is_empty() {
+            properties.insert(field.name().to_owned(), Value::Bool(false));
+        }
+    }
+    if !kind.fields().is_empty() {
+        required.extend(kind.fields().required().map(Field::name));
         properties.insert("params".to_owned(), Value::Bool(false));
     } else {
-        for field in COMMAND_FIELDS {
-            properties.insert(field.to_owned(), Value::Bool(false));
-        }
         let params = params(kind, definitions);
         if params.get("required").and_then(Value::as_array).is_some_and(|fields| !fields.is_empty()) {
             required.push("params");

@@ -2,7 +2,8 @@
 
 use crate::kind::registry::{Kind, ParamError, Parsed};
 use crate::pipeline::yaml::node::{Node, Yaml};
-use crate::pipeline::yaml::sink::{Sink, Span, did_you_mean};
+use crate::pipeline::yaml::sink::{Sink, Span};
+use onsager_tables::names::did_you_mean;
 use serde_json::Value;
 
 /// The kind's check stops at its first type error; the field is taken out and the check repeated, at most this often.

@@ -5,31 +5,30 @@ pub mod metrics;
 pub mod reference;
 pub mod resources;
 
-use crate::pipeline::expand::matrix::is_name;
+use crate::kind::fields::{Field, Fields, Shape};
+use crate::kind::registry::{Kind, Registry};
+use crate::pipeline::expand::instance::is_name;
 use crate::pipeline::yaml::node::{Entry, Node, Yaml};
-use crate::pipeline::yaml::sink::{Sink, Span, did_you_mean};
+use crate::pipeline::yaml::sink::{Sink, Span};
+use onsager_tables::names::{did_you_mean, list};
 use std::collections::HashMap;
 
 /// The fields of a pipeline.
 pub const FIELDS: [&str; 6] = ["name", "description", "params", "pools", "stages", "metrics"];
-/// The fields of a stage.
+/// The fields of a stage; those of [`Field`] belong to some kinds only.
 pub const STAGE_FIELDS: [&str; 11] = [
     "kind",
     "description",
     "matrix",
     "params",
     "inputs",
-    "run",
-    "outputs",
-    "env",
-    "checkpoint",
-    "sandbox",
+    Field::Run.name(),
+    Field::Outputs.name(),
+    Field::Env.name(),
+    Field::Checkpoint.name(),
+    Field::Sandbox.name(),
     "resources",
 ];
-/// The fields that only a `command` stage has; all but `sandbox` are its parameters.
-pub const COMMAND_FIELDS: [&str; 5] = ["run", "outputs", "env", "checkpoint", "sandbox"];
-/// The kind whose parameters are fields of the stage.
-pub const COMMAND: &str = "command";
 
 /// A pipeline as written.
 #[derive(Debug)]
@@ -53,6 +52,8 @@ pub struct Stage<'a> {
     pub node: &'a Node,
     /// The kind and its place; none when missing.
     pub kind: Option<(&'a str, Span)>,
+    /// The fields of that kind.
+    pub fields: Fields,
     pub description: Option<&'a str>,
     pub matrix: Option<&'a Node>,
     pub params: Option<&'a Entry>,
@@ -77,15 +78,8 @@ pub enum Reference<'a> {
     File(&'a str, Span),
 }
 
-impl Stage<'_> {
-    /// Whether its parameters are fields of the stage.
-    pub fn is_command(&self) -> bool {
-        self.kind.is_some_and(|(kind, _)| kind == COMMAND)
-    }
-}
-
 /// Reads the tree; what cannot be read is reported and left out.
-pub fn read<'a>(root: &'a Node, sink: &Sink) -> Option<Spec<'a>> {
+pub fn read<'a>(root: &'a Node, registry: &Registry, sink: &Sink) -> Option<Spec<'a>> {
     let Some(entries) = root.entries() else {
         sink.help(
             root.span,
@@ -118,7 +112,7 @@ pub fn read<'a>(root: &'a Node, sink: &Sink) -> Option<Spec<'a>> {
                     // A name given twice was reported with the tree; the first keeps it.
                     let at = spec.stages.len();
                     spec.by_name.entry(&stage.key).or_insert(at);
-                    spec.stages.push(read_stage(stage, sink));
+                    spec.stages.push(read_stage(stage, registry, sink));
                 }
             }
             _ => unknown(entry, &FIELDS, "a pipeline", sink),
@@ -149,12 +143,13 @@ pub fn read<'a>(root: &'a Node, sink: &Sink) -> Option<Spec<'a>> {
     Some(spec)
 }
 
-fn read_stage<'a>(entry: &'a Entry, sink: &Sink) -> Stage<'a> {
+fn read_stage<'a>(entry: &'a Entry, registry: &Registry, sink: &Sink) -> Stage<'a> {
     let mut stage = Stage {
         name: &entry.key,
         span: entry.span,
         node: &entry.value,
         kind: None,
+        fields: Fields::NONE,
         description: None,
         matrix: None,
         params: None,
@@ -186,11 +181,13 @@ fn read_stage<'a>(entry: &'a Entry, sink: &Sink) -> Stage<'a> {
                 mapping(field, sink);
                 stage.resources = Some(&field.value);
             }
-            "run" | "checkpoint" => _ = text(field, sink),
-            // Its value may be a parameter's.
-            "sandbox" => {}
-            "outputs" | "env" => _ = mapping(field, sink),
-            _ => unknown(field, &STAGE_FIELDS, "a stage", sink),
+            name => match Field::named(name).map(Field::shape) {
+                Some(Shape::Text) => _ = text(field, sink),
+                Some(Shape::Map) => _ = mapping(field, sink),
+                // Its value may be a parameter's.
+                Some(Shape::Flag) => {}
+                None => unknown(field, &STAGE_FIELDS, "a stage", sink),
+            },
         }
     }
     if !kind_given {
@@ -200,41 +197,40 @@ fn read_stage<'a>(entry: &'a Entry, sink: &Sink) -> Stage<'a> {
             "add `kind: …`; `onsager kinds` lists them",
         );
     }
-    command_fields(&stage, sink);
+    if let Some((name, _)) = stage.kind {
+        stage.fields = registry.get(name).map_or(Fields::NONE, Kind::fields);
+        check_fields(&stage, name, registry, sink);
+    }
     stage
 }
 
-/// `run` and the like belong to `command` stages, and those take no `params`.
-fn command_fields(stage: &Stage<'_>, sink: &Sink) {
-    let Some((kind, _)) = stage.kind else { return };
-    if kind != COMMAND {
-        for field in COMMAND_FIELDS.iter().filter_map(|field| stage.node.get(field)) {
-            let message = format!("`{}` is a field of `command` stages, but the kind is `{kind}`", field.key);
-            sink.help(field.span, message, format!("remove it; `onsager kinds {kind}` lists the parameters"));
-        }
+/// Reports fields that the stage's kind does not have, and those that it lacks.
+fn check_fields(stage: &Stage<'_>, kind: &str, registry: &Registry, sink: &Sink) {
+    for field in Field::ALL.into_iter().filter(|field| !stage.fields.has(*field)) {
+        let Some(entry) = stage.node.get(field.name()) else { continue };
+        let kinds = list(&registry.with_field(field));
+        let message = format!("`{}` is a field of {kinds} stages, but the kind is `{kind}`", field.name());
+        sink.help(entry.span, message, format!("remove it; `onsager kinds {kind}` lists the parameters"));
+    }
+    if stage.fields.is_empty() {
         return;
     }
     if let Some(params) = stage.params {
-        let help = "write `run`, `outputs`, `env` and `checkpoint` as fields of the stage";
-        sink.help(params.span, "a `command` stage takes no `params`", help);
+        let help = format!("write {} as fields of the stage", list(&stage.fields.params()));
+        sink.help(params.span, format!("a `{kind}` stage takes no `params`"), help);
     }
-    if stage.node.get("run").is_none() {
-        let help = "add `run: program ${inputs.x} > ${outputs.y}`";
-        sink.help(stage.span, format!("command stage `{}` has no `run`", stage.name), help);
-    }
-    match stage.node.get("outputs") {
-        Some(Entry { value: Node { value: Yaml::Map(outputs), .. }, span, .. }) if outputs.is_empty() => {
-            sink.help(
-                *span,
-                format!("command stage `{}` has no outputs", stage.name),
-                "name a file: `{result: result.csv}`",
-            );
+    for field in stage.fields.required() {
+        match stage.node.get(field.name()) {
+            None => {
+                let message = format!("{kind} stage `{}` has no `{}`", stage.name, field.name());
+                sink.help(stage.span, message, field.advice());
+            }
+            Some(Entry { value: Node { value: Yaml::Map(entries), .. }, span, .. }) if entries.is_empty() => {
+                let message = format!("{kind} stage `{}` has no {}", stage.name, field.name());
+                sink.help(*span, message, "name a file: `{result: result.csv}`");
+            }
+            _ => {}
         }
-        None => {
-            let help = "add `outputs: {result: result.csv}`, the files that it writes";
-            sink.help(stage.span, format!("command stage `{}` has no `outputs`", stage.name), help);
-        }
-        _ => {}
     }
 }
 

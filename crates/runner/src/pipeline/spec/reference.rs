@@ -1,6 +1,6 @@
 //! References to artifacts and tasks: `stage`, `stage.output`, `stage[axis=value,…].output`, `stage[matching].output`.
 
-use crate::pipeline::expand::matrix::normal;
+use crate::pipeline::expand::instance::normal;
 
 /// A reference, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]

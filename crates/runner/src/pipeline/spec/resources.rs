@@ -1,10 +1,11 @@
 //! What a task asks of the machine: threads, memory, time, places in pools, further tries.
 
+use crate::pipeline::expand::instance::is_name;
 use crate::pipeline::expand::interpolate::Scope;
-use crate::pipeline::expand::matrix::is_name;
 use crate::pipeline::spec::unknown;
 use crate::pipeline::yaml::node::{Entry, Node, what_value};
-use crate::pipeline::yaml::sink::{Sink, did_you_mean};
+use crate::pipeline::yaml::sink::Sink;
+use onsager_tables::names::did_you_mean;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;

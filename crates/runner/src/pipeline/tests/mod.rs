@@ -6,7 +6,9 @@ mod graphs;
 mod references;
 mod values;
 
+use crate::command::CommandStage;
 use crate::kind::context::Context;
+use crate::kind::fields::Fields;
 use crate::kind::registry::Registry;
 use crate::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
 use crate::pipeline::experiments::overrides::Given;
@@ -123,6 +125,7 @@ impl Stage for Command {
     type Params = CommandParams;
     const KIND: &'static str = "command";
     const SUMMARY: &'static str = "Runs a program.";
+    const FIELDS: Fields = CommandStage::FIELDS;
 
     fn inputs() -> Inputs {
         Inputs::any()

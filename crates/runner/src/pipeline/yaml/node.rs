@@ -73,7 +73,7 @@ impl Node {
     }
 
     /// Moves the spans to their text, reports duplicate keys, and makes whole numbers of `2e7` and the like: those who count
-    /// particles write them so, and a float parameter takes a whole number as well.
+    /// particles write them so, and a float parameter takes a whole number as well. Zero below nothing (`-0e0`) stays a float.
     fn settle(&mut self, source: &str, text: u32, skip: u32, sink: &Sink) {
         let shift = |span: Span| Span { text, start: span.start + skip, end: span.end + skip };
         let written = source.get(self.span.start as usize..self.span.end as usize).unwrap_or_default();
@@ -83,6 +83,7 @@ impl Node {
                 if let Some(float) = number.as_f64()
                     && float.trunc() == float
                     && float.abs() <= EXACT
+                    && float.to_bits() != (-0.0f64).to_bits()
                 {
                     *number = Number::from(float as i64);
                 }

@@ -1,0 +1,128 @@
+//! The fields of a stage's entry that only some kinds have. A kind with such fields takes its parameters from them, not from `params`.
+
+/// A field of a stage, besides those that every stage has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Field {
+    /// A text that the kind fills in itself where it says `${inputs.name}`, `${outputs.name}` or `${checkpoint}`. The parameter `run`.
+    Run,
+    /// The files that the stage writes, by the names of its outputs; a folder has a slash at the end. The parameter `outputs`.
+    Outputs,
+    /// Texts by name; numbers and truth values are taken as text. The parameter `env`.
+    Env,
+    /// A name, with a slash at the end for a folder, of what the stage keeps between attempts. The parameter `checkpoint`; the key's
+    /// checkpoints are dropped when the key of the task changes.
+    Checkpoint,
+    /// Whether the stage is confined. No parameter, for it enters no key: [`Context::sandbox`](crate::kind::context::Context::sandbox)
+    /// has it.
+    Sandbox,
+}
+
+/// What a field holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    Text,
+    Map,
+    Flag,
+}
+
+/// Whether a stage must have a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    Required,
+    /// Where it is left out, the default of the parameter counts; no stage is confined.
+    Optional,
+}
+
+impl Field {
+    /// Every field, in the order of parameters and schemas.
+    pub const ALL: [Field; 5] = [Field::Run, Field::Outputs, Field::Env, Field::Checkpoint, Field::Sandbox];
+
+    /// The name in the pipeline's file, and of the parameter.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Field::Run => "run",
+            Field::Outputs => "outputs",
+            Field::Env => "env",
+            Field::Checkpoint => "checkpoint",
+            Field::Sandbox => "sandbox",
+        }
+    }
+
+    /// The field of this name.
+    pub fn named(name: &str) -> Option<Field> {
+        Field::ALL.into_iter().find(|field| field.name() == name)
+    }
+
+    pub fn shape(self) -> Shape {
+        match self {
+            Field::Run | Field::Checkpoint => Shape::Text,
+            Field::Outputs | Field::Env => Shape::Map,
+            Field::Sandbox => Shape::Flag,
+        }
+    }
+
+    /// Whether it is a parameter of the kind.
+    pub fn is_param(self) -> bool {
+        self != Field::Sandbox
+    }
+
+    /// What it is for; `stage` names the stages that have it, as in "a `command` stage".
+    pub fn about(self, stage: &str) -> String {
+        match self {
+            Field::Run => {
+                format!("The shell command of {stage}, with `${{inputs.name}}` and `${{outputs.name}}`.")
+            }
+            Field::Outputs => format!("The files that {stage} writes, by name."),
+            Field::Env => format!("Environment variables of {stage}."),
+            Field::Checkpoint => format!(
+                "What {stage} keeps between attempts, as `${{checkpoint}}`: a file, or a folder with `/` at the end."
+            ),
+            Field::Sandbox => format!("Whether {stage} sees nothing but its inputs and the system."),
+        }
+    }
+
+    /// What to do where a stage lacks it.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Field::Run => "add `run: program ${inputs.x} > ${outputs.y}`",
+            Field::Outputs => "add `outputs: {result: result.csv}`, the files that it writes",
+            Field::Env => "add `env: {NAME: value}`",
+            Field::Checkpoint => "add `checkpoint: state/`",
+            Field::Sandbox => "add `sandbox: true`",
+        }
+    }
+}
+
+/// The fields of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Fields(&'static [(Field, Need)]);
+
+impl Fields {
+    /// None: the parameters of its stages stand under `params`.
+    pub const NONE: Fields = Fields(&[]);
+
+    /// These, and no `params`.
+    pub const fn of(fields: &'static [(Field, Need)]) -> Fields {
+        Fields(fields)
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn has(self, field: Field) -> bool {
+        self.0.iter().any(|(own, _)| *own == field)
+    }
+
+    /// Those that a stage must have.
+    pub fn required(self) -> impl Iterator<Item = Field> {
+        let required = self.0.iter().filter(|(_, need)| *need == Need::Required);
+        required.map(|(field, _)| *field)
+    }
+
+    /// The names of those that are parameters.
+    pub fn params(self) -> Vec<&'static str> {
+        let own = Field::ALL.into_iter().filter(|field| self.has(*field) && field.is_param());
+        own.map(Field::name).collect()
+    }
+}

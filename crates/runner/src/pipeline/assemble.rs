@@ -1,0 +1,108 @@
+//! From a tree with everything laid over it to a graph.
+
+use crate::kind::registry::Registry;
+use crate::kind::stage::Output;
+use crate::pipeline::expand::interpolate::Scope;
+use crate::pipeline::expand::link;
+use crate::pipeline::expand::metrics;
+use crate::pipeline::expand::tasks;
+use crate::pipeline::experiments::overrides::Overlaid;
+use crate::pipeline::graph::{Graph, Point, Source, StageInfo, Task};
+use crate::pipeline::spec;
+use crate::pipeline::spec::resources;
+use crate::pipeline::yaml::sink::Sink;
+use std::path::Path;
+
+/// What every step of loading knows.
+#[derive(Clone, Copy)]
+pub struct Site<'a> {
+    /// As the user gave it.
+    pub file: &'a Path,
+    /// The project root, absolute.
+    pub root: &'a Path,
+    pub registry: &'a Registry,
+}
+
+/// The graph; with errors reported it may be none, and is not to be used.
+pub fn build(overlaid: &Overlaid, site: &Site, sink: &Sink) -> Option<Graph> {
+    let Site { file, root, registry } = *site;
+    let spec = spec::read(&overlaid.tree, registry, sink)?;
+    let params = tasks::params(spec.params, registry, sink);
+    let scope = Scope { registry, params: &params, declared: spec.params, instance: None, files: None };
+    let pools = resources::pools(spec.pools, &scope, sink);
+    let drafts = tasks::expand(&spec, &params, &pools, registry, sink);
+    let linked = link::link(&spec, &drafts, &params, root, registry, sink);
+    let metrics = metrics::resolve(&spec, &drafts, &scope, sink);
+    let order = link::order(&spec, &drafts, &linked, sink)?;
+    if sink.count() > 0 {
+        return None;
+    }
+    let mut position = vec![0; order.len()];
+    for (at, &draft) in order.iter().enumerate() {
+        position[draft] = at;
+    }
+    let stages = spec.stages.iter().zip(&drafts.stages).map(|(stage, range)| {
+        let range = range.clone().unwrap_or_default();
+        let first = drafts.tasks.get(range.start);
+        let axes =
+            first.into_iter().flat_map(|draft| &draft.instance.coordinates).map(|c| c.axis.to_string());
+        let mut tasks: Vec<usize> = range.map(|draft| position[draft]).collect();
+        tasks.sort_unstable();
+        StageInfo {
+            name: stage.name.to_owned(),
+            kind: stage.kind.map_or_else(String::new, |(kind, _)| kind.to_owned()),
+            description: stage.description.map(str::to_owned),
+            axes: axes.collect(),
+            tasks,
+        }
+    });
+    let stages = stages.collect();
+    let mut tasks: Vec<Option<Task>> = Vec::with_capacity(order.len());
+    tasks.resize_with(order.len(), || None);
+    for ((at, draft), mut inputs) in drafts.tasks.into_iter().enumerate().zip(linked) {
+        for source in inputs.iter_mut().flat_map(|(_, sources)| sources) {
+            if let Source::Artifact { task, .. } = source {
+                *task = position[*task];
+            }
+        }
+        let stage = &spec.stages[draft.stage];
+        tasks[position[at]] = Some(Task {
+            labels: draft.instance.labels(),
+            folder: folder(stage.name, &draft.id),
+            id: draft.id,
+            stage: stage.name.to_owned(),
+            kind: stage.kind?.0.to_owned(),
+            params: draft.params,
+            inputs,
+            outputs: draft
+                .outputs?
+                .into_iter()
+                .map(|output| Output { about: String::new(), ..output })
+                .collect(),
+            resources: draft.resources,
+            sandbox: draft.sandbox,
+        });
+    }
+    let mut recorded = params;
+    recorded.extend(overlaid.inside.clone());
+    Some(Graph {
+        name: spec.name.to_owned(),
+        file: file.to_owned(),
+        root: root.to_owned(),
+        experiment: false,
+        points: vec![Point { name: String::new(), params: recorded, metrics }],
+        tasks: tasks.into_iter().collect::<Option<_>>()?,
+        stages,
+        pools,
+        sources: Vec::new(),
+        identities: Vec::new(),
+    })
+}
+
+/// Where the outputs of a task go, below the pipeline's folder: `motion/system=free`.
+fn folder(stage: &str, id: &str) -> String {
+    match id[stage.len()..].strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(instance) => format!("{stage}/{}", instance.replace('/', "%2F")),
+        None => stage.to_owned(),
+    }
+}

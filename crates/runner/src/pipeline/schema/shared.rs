@@ -1,0 +1,47 @@
+//! What the schemas of pipelines and experiments share: names and metrics.
+
+use crate::pipeline::spec::metrics::AGGREGATES;
+use serde_json::{Map, Value, json};
+
+/// The definitions of names.
+pub fn name_and_slug() -> Map<String, Value> {
+    let mut names = Map::new();
+    names.insert("slug".to_owned(), json!({"type": "string", "pattern": "^[a-z0-9_-]{1,100}$"}));
+    names.insert("name".to_owned(), json!({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_-]*$"}));
+    names
+}
+
+/// The field `metrics` of pipelines and experiments.
+pub fn metrics() -> Value {
+    json!({
+        "description": "The numbers by which runs and experiments are compared.",
+        "type": ["object", "null"],
+        "propertyNames": {"$ref": "#/$defs/name"},
+        "additionalProperties": {"$ref": "#/$defs/metric"},
+    })
+}
+
+/// One metric.
+pub fn metric() -> Value {
+    let scalar = json!({"type": ["string", "number", "boolean"]});
+    json!({
+        "type": "object",
+        "required": ["from"],
+        "additionalProperties": false,
+        "properties": {
+            "from": {"description": "The artifact: `stage.output` or `stage[axis=value].output`.", "type": "string", "minLength": 1},
+            "field": {"description": "A field of a JSON file, with dots between the steps.", "type": "string", "minLength": 1},
+            "column": {"description": "A column of a table, or an expression over columns.", "type": "string", "minLength": 1},
+            "where": {
+                "description": "The rows to keep: a value, or a list of values, per column.",
+                "type": ["object", "null"],
+                "additionalProperties": {"anyOf": [scalar, {"type": "array", "items": scalar}]},
+            },
+            "aggregate": {"description": "One value from several rows.", "enum": AGGREGATES},
+        },
+        "oneOf": [
+            {"required": ["field"], "properties": {"where": false, "aggregate": false}},
+            {"required": ["column"]},
+        ],
+    })
+}

@@ -1,0 +1,21 @@
+//! Failures of the engine itself.
+
+use crate::store::files::StoreError;
+use std::io;
+
+/// A failure of the engine itself, which ends the run.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("task `{task}` is of kind `{kind}`, which this program does not have")]
+    UnknownKind { task: String, kind: String },
+    #[error("cannot start a worker: {0}")]
+    Worker(#[source] io::Error),
+    #[error("cannot listen for Ctrl-C: {0}")]
+    Signals(#[source] io::Error),
+    #[error(
+        "task `{task}` cannot go from `{from}` to `{to}`: this is a mistake in onsager, please report it"
+    )]
+    Transition { task: String, from: &'static str, to: &'static str },
+}

@@ -1,0 +1,170 @@
+//! What would run, and why: the run's own decisions, taken without executing anything.
+
+use crate::plan::error::EngineError;
+use crate::plan::explanation::{Change, changes};
+use crate::plan::resolve::Resolver;
+use crate::store::Store;
+use crate::store::digest::Digest;
+use crate::store::objects::{Content, Held};
+use crate::store::view::View;
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::collections::HashSet;
+
+/// What would happen to a task, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(tag = "verdict", rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Its result is there, and in the view.
+    Current,
+    /// Its result is there; the view would be brought up to it.
+    Restore,
+    /// It would be executed.
+    Execute { reasons: Vec<Reason> },
+    /// Tasks that it takes artifacts from would be executed; it would be, too, unless they make the same bytes as before.
+    Depends { on: Vec<String>, reasons: Vec<Reason> },
+}
+
+/// Why a task would be executed.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+pub enum Reason {
+    /// It was never executed in this pipeline.
+    New,
+    /// Something that enters its key changed.
+    Changed(Change),
+    /// Its key had a result, which the store no longer holds.
+    Missing,
+    /// It was asked for.
+    Forced,
+    /// An earlier attempt left a checkpoint to go on from.
+    Unfinished,
+}
+
+/// A task of the plan.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Planned {
+    pub task: String,
+    /// Missing while an input is not known.
+    #[schemars(with = "Option<String>")]
+    pub key: Option<Digest>,
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// In declared order; missing while they are not known.
+    #[serde(skip)]
+    pub outputs: Option<Vec<Content>>,
+}
+
+/// Plans the selected tasks; the others of the graph get `None`.
+pub fn plan(
+    resolver: &mut Resolver,
+    store: &Store,
+    view: &View,
+    selected: &[bool],
+    forced: &HashSet<usize>,
+) -> Result<Vec<Option<Planned>>, EngineError> {
+    let graph = resolver.graph;
+    resolver.read_external(selected);
+    let mut planned: Vec<Option<Planned>> = Vec::with_capacity(graph.tasks.len());
+    for (number, task) in graph.tasks.iter().enumerate() {
+        if !selected[number] {
+            planned.push(None);
+            continue;
+        }
+        let outputs =
+            |number: usize| planned.get(number).and_then(Option::as_ref).and_then(|p| p.outputs.as_deref());
+        let key = resolver.key(number, &outputs)?;
+        if !forced.contains(&number)
+            && let Some(key) = &key
+            && let Some(shown) = view.current(&task.id, key, task.outputs.len())
+        {
+            let outputs = shown.iter().map(|output| output.content).collect();
+            let (task, key) = (task.id.clone(), Some(*key));
+            planned.push(Some(Planned { task, key, verdict: Verdict::Current, outputs: Some(outputs) }));
+            continue;
+        }
+        let result = match (&key, forced.contains(&number)) {
+            (Some(key), false) => resolver.result(key)?,
+            _ => None,
+        };
+        let verdict = match (&key, &result) {
+            (Some(_), Some(_)) => Verdict::Restore,
+            (Some(key), None) => {
+                let mut reasons = reasons(resolver, store, view, number, Some(key), forced, &outputs)?;
+                if store.checkpoints(key).exists() {
+                    reasons.push(Reason::Unfinished);
+                }
+                Verdict::Execute { reasons }
+            }
+            (None, _) => {
+                let open = graph
+                    .dependencies(number)
+                    .into_iter()
+                    .filter(|up| planned[*up].as_ref().is_some_and(|up| up.outputs.is_none()));
+                let on = open.map(|up| graph.tasks[up].id.clone()).collect();
+                Verdict::Depends {
+                    on,
+                    reasons: reasons(resolver, store, view, number, None, forced, &outputs)?,
+                }
+            }
+        };
+        planned.push(Some(Planned {
+            task: task.id.clone(),
+            key,
+            verdict,
+            outputs: result.map(|action| action.outputs.into_iter().map(|(_, content)| content).collect()),
+        }));
+    }
+    collected(resolver, view, &mut planned)?;
+    Ok(planned)
+}
+
+/// Why a task would be executed: what differs from the result that the view has.
+fn reasons<'o>(
+    resolver: &mut Resolver,
+    store: &Store,
+    view: &View,
+    number: usize,
+    key: Option<&Digest>,
+    forced: &HashSet<usize>,
+    outputs: &dyn Fn(usize) -> Option<&'o [Content]>,
+) -> Result<Vec<Reason>, EngineError> {
+    let task = &resolver.graph.tasks[number];
+    if forced.contains(&number) {
+        return Ok(vec![Reason::Forced]);
+    }
+    let Some(shown) = view.shown(&task.id) else { return Ok(vec![Reason::New]) };
+    if Some(&shown.key) == key {
+        return Ok(vec![Reason::Missing]);
+    }
+    let Some(before) = store.actions().get(&shown.key)? else { return Ok(vec![Reason::Missing]) };
+    let now = resolver.explain(number, outputs)?.lines;
+    Ok(changes(&before.material, &now).into_iter().map(Reason::Changed).collect())
+}
+
+/// Finds the results that are known but have to be made again, because a task that would be executed needs bytes that are no
+/// longer in the store, or because they are what the run is for.
+fn collected(resolver: &Resolver, view: &View, planned: &mut [Option<Planned>]) -> Result<(), EngineError> {
+    let graph = resolver.graph;
+    let mut needed = vec![false; planned.len()];
+    let mut taken = vec![false; planned.len()];
+    for number in (0..planned.len()).rev() {
+        let Some(task) = &mut planned[number] else { continue };
+        let wanted = needed[number] || (!taken[number] && task.verdict == Verdict::Restore);
+        if wanted
+            && let Some(outputs) = &task.outputs
+            && resolver.held(outputs)? != Held::Sound
+            && !outputs
+                .iter()
+                .all(|content| view.copy_of(&task.task, content).is_some_and(|copy| copy.exists()))
+        {
+            task.verdict = Verdict::Execute { reasons: vec![Reason::Missing] };
+        }
+        let executes = matches!(task.verdict, Verdict::Execute { .. } | Verdict::Depends { .. });
+        for up in graph.dependencies(number) {
+            taken[up] = true;
+            needed[up] |= executes;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! What enters the key of a task, in a fixed order: one traversal for the hash and for what `explain` prints.
+//!
+//! [`traverse`] is the only code that knows what enters a key. A [`Sink`] takes it part by part: `plan/key.rs` hashes the parts, and
+//! `plan/explanation.rs` hashes and records them at once, so that what a person reads is what was hashed.
+
+use crate::kind::registry::Kind;
+use crate::pipeline::graph::{Graph, Source, Task};
+use crate::store::objects::Content;
+use serde_json::Value;
+use std::path::Path;
+
+/// A step on the path to a value: `params`, `layers`, `0`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step<'a> {
+    Field(&'a str),
+    /// The label of an input on an axis.
+    Label(&'a str),
+    Index(usize),
+}
+
+/// A part of a key.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Part<'a> {
+    /// A value without parts that the pipeline tells.
+    Value(&'a Value),
+    /// A text that the pipeline tells.
+    Text(&'a str),
+    /// The kernel level of a numeric kind.
+    Kernel(&'a str),
+    /// The content of an input, once it is made.
+    Content(Option<Content>),
+}
+
+/// Takes the parts of a key, in their order.
+pub trait Sink {
+    /// Whether it takes what the pipeline tells of the task. A sink that has the digest of all that already takes the kernel level and
+    /// the contents of the inputs only.
+    const WHOLE: bool;
+
+    fn part(&mut self, path: &[Step], part: Part);
+}
+
+/// Hands everything that enters the key of a task to a sink. `kernel` is the kernel level, which counts for numeric kinds; `contents` are
+/// those of the inputs, in their order, as far as they are known.
+pub fn traverse<S: Sink>(
+    graph: &Graph,
+    task: &Task,
+    kind: &dyn Kind,
+    kernel: &str,
+    contents: &[Option<Content>],
+    sink: &mut S,
+) {
+    if S::WHOLE {
+        sink.part(&[Step::Field("kind")], Part::Text(&task.kind));
+        sink.part(&[Step::Field("code")], Part::Text(kind.fingerprint()));
+    }
+    if kind.numeric() {
+        sink.part(&[Step::Field("kernel")], Part::Kernel(kernel));
+    }
+    if S::WHOLE {
+        let params = task.params.value();
+        walk(&mut vec![Step::Field("params")], &params, sink);
+    }
+    let mut contents = contents.iter();
+    let mut path = vec![Step::Field("inputs")];
+    for (name, sources) in &task.inputs {
+        path.push(Step::Field(name));
+        for (i, source) in sources.iter().enumerate() {
+            path.push(Step::Index(i));
+            if S::WHOLE {
+                artifact(graph, source, &mut path, sink);
+            }
+            path.push(Step::Field("content"));
+            sink.part(&path, Part::Content(contents.next().copied().flatten()));
+            path.truncate(path.len() - 2);
+        }
+        path.pop();
+    }
+}
+
+/// How a stage sees an artifact: its name, its file's name and its labels.
+fn artifact<'a>(graph: &'a Graph, source: &'a Source, path: &mut Vec<Step<'a>>, sink: &mut impl Sink) {
+    let mut field = |step, part: Part| {
+        path.push(step);
+        sink.part(path, part);
+        path.pop();
+    };
+    match source {
+        // The name of an external file is part of what the pipeline calls it.
+        Source::File { name, .. } => field(Step::Field("name"), Part::Text(name)),
+        Source::Artifact { task, output } => {
+            field(Step::Field("name"), Part::Text(&artifact_name(graph, *task, *output)));
+            field(Step::Field("file"), Part::Text(&file_of(graph, *task, *output)));
+            for (axis, value) in &graph.tasks[*task].labels {
+                path.push(Step::Label(axis));
+                walk(path, value, sink);
+                path.pop();
+            }
+        }
+    }
+}
+
+/// A value, part by part.
+fn walk<'a>(path: &mut Vec<Step<'a>>, value: &'a Value, sink: &mut impl Sink) {
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            for (name, value) in fields {
+                path.push(Step::Field(name));
+                walk(path, value, sink);
+                path.pop();
+            }
+        }
+        Value::Array(values) if !values.is_empty() => {
+            for (i, value) in values.iter().enumerate() {
+                path.push(Step::Index(i));
+                walk(path, value, sink);
+                path.pop();
+            }
+        }
+        leaf => sink.part(path, Part::Value(leaf)),
+    }
+}
+
+/// How a stage sees the name of an artifact: `motion.tubes`.
+pub fn artifact_name(graph: &Graph, task: usize, output: usize) -> String {
+    let task = &graph.tasks[task];
+    format!("{}.{}", task.stage, task.outputs[output].name)
+}
+
+/// The name of the file that a stage reads an artifact from: `tubes.parquet`.
+pub fn file_of(graph: &Graph, task: usize, output: usize) -> String {
+    let file = &graph.tasks[task].outputs[output].file;
+    Path::new(file).file_name().map_or(file.clone(), |name| name.to_string_lossy().into_owned())
+}

@@ -1,0 +1,244 @@
+//! A run from its first task to its last.
+
+use crate::plan::error::EngineError;
+use crate::plan::resolve::Resolver;
+use crate::run::events::{Event, Observer, Record};
+use crate::run::options::{Options, Summary};
+use crate::run::retry::Retrying;
+use crate::run::scheduler::Scheduler;
+use crate::run::state::{Phase, TaskState};
+use crate::run::states::TaskStates;
+use crate::run::unchanged::Unchanged;
+use crate::store::Store;
+use crate::store::files;
+use crate::store::gate::Gate;
+use crate::worker::executor::Executor;
+use crate::worker::folders::Folders;
+use crate::worker::memory;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
+
+/// How a run ended, and what the next run may compare with, if every task of the graph has its result in the view.
+pub struct Ended {
+    pub summary: Summary,
+    pub unchanged: Option<Unchanged>,
+}
+
+/// Runs the selected tasks of the resolver's graph.
+pub fn run(
+    resolver: Resolver,
+    store: &Store,
+    options: &Options,
+    run: &str,
+    executor: &mut dyn Executor,
+    observer: &mut dyn Observer,
+) -> Result<Ended, EngineError> {
+    let (started, since) = (Instant::now(), SystemTime::now());
+    store.sweep_work()?;
+    let (work, _lock) = store.start_work(run)?;
+    files::create_folder(&store.runs().join(run))?;
+    let graph = resolver.graph;
+    let mut scheduler = Scheduler {
+        view: store.view(&graph.name)?,
+        record: Record::create(&store.runs().join(format!("{run}.jsonl")))?,
+        resolver,
+        store,
+        options,
+        executor,
+        observer,
+        run: run.to_owned(),
+        folders: Folders::new(work.clone()),
+        states: TaskStates::new(std::iter::empty()),
+        results: vec![None; graph.tasks.len()],
+        dependents: graph.dependents(),
+        decidable: Vec::new(),
+        remade: HashMap::new(),
+        damaged: HashSet::new(),
+        running: BTreeMap::new(),
+        retrying: Retrying::default(),
+        queued: HashSet::new(),
+        memory: memory::of_machine(),
+        failed: false,
+        interrupts: 0,
+    };
+    let begin = Event::RunStarted {
+        run: run.to_owned(),
+        pipeline: graph.name.clone(),
+        file: graph.file.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        kernel: options.kernel.to_string(),
+        tasks: options.selected.iter().filter(|selected| **selected).count(),
+        jobs: options.jobs,
+        threads: options.threads,
+        host: fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),
+        points: graph.points.clone(),
+    };
+    scheduler.emit(begin.clone())?;
+    scheduler.resolver.read_external(&options.selected);
+    if let Err(error) = scheduler.drive() {
+        // What the attempts wrote is of no use any more, and on a full disk its space is.
+        for number in scheduler.running.keys() {
+            scheduler.executor.kill(*number);
+        }
+        let _ = files::remove(&work);
+        return Err(error);
+    }
+    let ended = scheduler.close(&begin, started, since)?;
+    if let Err(error) = files::remove(&work) {
+        tracing::warn!("the working folder stays: {error}");
+    }
+    Ok(ended)
+}
+
+impl Scheduler<'_, '_> {
+    /// Goes on until no task can change its state any more.
+    fn drive(&mut self) -> Result<(), EngineError> {
+        self.begin();
+        // Inside the gate while it decides; outside while it waits, when all that it relies on is in the view's index.
+        let mut gate = self.store.enter_gate()?;
+        loop {
+            while let Some(number) = self.decidable.pop() {
+                self.decide(number)?;
+            }
+            if !self.stopping() {
+                self.retry_what_is_due()?;
+                self.start_what_fits()?;
+                if !self.decidable.is_empty() {
+                    continue;
+                }
+            }
+            if self.running.is_empty() && (self.stopping() || self.nothing_waits()) {
+                break;
+            }
+            gate = self.wait_for_report(gate)?;
+            self.enforce_limits()?;
+            self.observer.tick();
+        }
+        self.give_up_retries()?;
+        self.skip_what_is_left()
+    }
+
+    /// Every task of the run waits for those that it takes artifacts from.
+    fn begin(&mut self) {
+        let graph = self.resolver.graph;
+        let selected = self.options.selected.iter().enumerate();
+        let missing: Vec<Option<usize>> =
+            selected.map(|(number, selected)| selected.then(|| graph.dependencies(number).len())).collect();
+        // Taken from the end: so in the order of the graph.
+        let first = missing.iter().enumerate().rev().filter(|(_, missing)| **missing == Some(0));
+        self.decidable = first.map(|(number, _)| number).collect();
+        self.states = TaskStates::new(missing.into_iter());
+    }
+
+    /// Whether no task will be started that is not running now.
+    fn nothing_waits(&self) -> bool {
+        self.states.next_to_start(0).is_none() && self.retrying.is_empty()
+    }
+
+    /// Waits a while for a report of a worker, outside the gate, and acts on it.
+    fn wait_for_report(&mut self, gate: Gate) -> Result<Gate, EngineError> {
+        let wait = if self.states.any_elsewhere() { 20 } else { 100 };
+        drop(gate);
+        let report = self.executor.next(Duration::from_millis(wait));
+        let gate = self.store.enter_gate()?;
+        if let Some(report) = report {
+            self.handle_report(report)?;
+        }
+        Ok(gate)
+    }
+
+    /// Tasks whose wait after a failure is over are ready once more.
+    fn retry_what_is_due(&mut self) -> Result<(), EngineError> {
+        for number in self.retrying.due(Instant::now()) {
+            if let Some(TaskState::Retrying { key }) = self.states.get(number) {
+                let key = *key;
+                self.set(number, TaskState::Ready { key })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Time limits and Ctrl-C.
+    fn enforce_limits(&mut self) -> Result<(), EngineError> {
+        let now = Instant::now();
+        for (number, running) in &mut self.running {
+            if !running.timed_out && running.deadline.is_some_and(|deadline| now >= deadline) {
+                running.timed_out = true;
+                self.executor.kill(*number);
+            }
+        }
+        let interrupts = self.options.interrupts.load(Ordering::Relaxed);
+        if interrupts > 0 && self.interrupts == 0 {
+            self.emit(Event::Interrupting { running: self.running.len() })?;
+            self.executor.cancel();
+        }
+        if interrupts > 1 && self.interrupts < 2 {
+            for number in self.running.keys() {
+                self.executor.kill(*number);
+            }
+        }
+        self.interrupts = interrupts;
+        Ok(())
+    }
+
+    /// The run ends before the wait of these tasks does.
+    fn give_up_retries(&mut self) -> Result<(), EngineError> {
+        for (number, failure) in self.retrying.give_up() {
+            if self.interrupts > 0 { self.interrupt(number) } else { self.fail(number, failure) }?;
+        }
+        Ok(())
+    }
+
+    /// What has not come to an end is not tried any more.
+    fn skip_what_is_left(&mut self) -> Result<(), EngineError> {
+        let graph = self.resolver.graph;
+        for number in self.states.unfinished() {
+            self.set(number, TaskState::Skipped)?;
+            let spoilt = |up: &usize| {
+                let phase = self.states.get(*up).map(TaskState::phase);
+                matches!(phase, Some(Phase::Failed | Phase::Skipped))
+            };
+            let because = graph.dependencies(number).into_iter().find(spoilt);
+            let because = because.map(|up| graph.tasks[up].id.clone());
+            let task = graph.tasks[number].id.clone();
+            self.emit(Event::TaskSkipped { task, because })?;
+        }
+        Ok(())
+    }
+
+    /// Sums the run up, and ends its record.
+    fn close(mut self, begin: &Event, started: Instant, since: SystemTime) -> Result<Ended, EngineError> {
+        let graph = self.resolver.graph;
+        let states = std::mem::replace(&mut self.states, TaskStates::new(std::iter::empty()));
+        #[cfg(test)]
+        crate::run::tests::WALKED.with_borrow_mut(|walked| walked.extend(states.walked.iter().copied()));
+        let states = states.into_states();
+        let keys = graph.tasks.iter().zip(&states);
+        let keys = keys.filter_map(|(task, state)| Some((task.id.as_str(), state.as_ref()?.result()?)));
+        let manifest = self.store.manifests().put(keys)?;
+        let mut summary = Summary {
+            run: self.run.clone(),
+            states,
+            outputs: std::mem::take(&mut self.results),
+            manifest,
+            interrupted: self.interrupts > 0,
+            seconds: started.elapsed().as_secs_f64(),
+        };
+        // An interrupt that came too late to stop anything changed nothing.
+        summary.interrupted &=
+            summary.count(|state| matches!(state, TaskState::Interrupted | TaskState::Skipped)) > 0;
+        self.emit(Event::RunFinished {
+            manifest,
+            executed: summary.count(|state| matches!(state, TaskState::Executed { .. })),
+            cached: summary.count(|state| matches!(state, TaskState::Cached { .. })),
+            failed: summary.count(|state| matches!(state, TaskState::Failed { .. })),
+            interrupted: summary.interrupted,
+            seconds: summary.seconds,
+        })?;
+        let unchanged =
+            Unchanged::of(&self.resolver, &self.view, self.store, &summary.states, manifest, begin, since);
+        Ok(Ended { summary, unchanged })
+    }
+}

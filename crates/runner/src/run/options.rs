@@ -1,0 +1,77 @@
+//! What a run is asked for, and how it ended.
+
+use crate::pipeline::graph::Graph;
+use crate::run::pools::Sizes;
+use crate::run::state::TaskState;
+use crate::store::digest::Digest;
+use crate::store::objects::Content;
+use onsager_numerics::kernel::Level;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+/// What was asked for.
+pub struct Options {
+    /// Which tasks of the graph take part.
+    pub selected: Vec<bool>,
+    /// Tasks to execute although their result is there.
+    pub forced: HashSet<usize>,
+    /// How many tasks may run side by side.
+    pub jobs: usize,
+    /// How many threads they may have in all.
+    pub threads: usize,
+    /// How many places each pool has.
+    pub pools: Sizes,
+    /// Whether every task that can be confined sees nothing but what it declares.
+    pub sandbox: bool,
+    pub keep_going: bool,
+    pub kernel: Level,
+    /// Whether the logs of tasks are JSON lines.
+    pub json_logs: bool,
+    /// How often Ctrl-C was pressed.
+    pub interrupts: Arc<AtomicUsize>,
+}
+
+impl Options {
+    /// Every task of the graph, with all of the machine, and no interrupts.
+    pub fn all(graph: &Graph) -> Options {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Options {
+            selected: vec![true; graph.tasks.len()],
+            forced: HashSet::new(),
+            jobs: cores,
+            threads: cores,
+            pools: graph.pools.iter().cloned().collect(),
+            sandbox: false,
+            keep_going: false,
+            kernel: Level::detect(),
+            json_logs: false,
+            interrupts: Arc::new(AtomicUsize::new(0)),
+        }
+    }
+}
+
+/// How a run ended.
+pub struct Summary {
+    pub run: String,
+    pub states: Vec<Option<TaskState>>,
+    /// The outputs of each task, in declared order, as far as they are known.
+    pub outputs: Vec<Option<Vec<Content>>>,
+    /// The tasks of the run that have a result, with their keys: see [`crate::store::manifests`].
+    pub manifest: Digest,
+    pub interrupted: bool,
+    pub seconds: f64,
+}
+
+impl Summary {
+    /// How many tasks are in a state.
+    pub fn count(&self, of: impl Fn(&TaskState) -> bool) -> usize {
+        self.states.iter().flatten().filter(|state| of(state)).count()
+    }
+}
+
+/// A new run's name: its start in UTC, and the process.
+pub fn new_run_name() -> String {
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%S");
+    format!("{now}-{}", std::process::id())
+}

@@ -1,0 +1,138 @@
+//! What a run has in hand, and the transitions of its tasks: a method for each that more than one part of the run makes.
+//!
+//! `known.rs` looks results up, `start.rs` starts what fits, `reports.rs` takes what workers report, and `drive.rs` goes on until no
+//! task can change its state any more.
+
+use crate::pipeline::graph::{Dependents, Task};
+use crate::plan::error::EngineError;
+use crate::plan::resolve::Resolver;
+use crate::run::events::{Event, Observer, Record};
+use crate::run::options::Options;
+use crate::run::pools::Share;
+use crate::run::retry::{Failure, Retrying};
+use crate::run::state::{Phase, TaskState};
+use crate::run::states::TaskStates;
+use crate::store::Store;
+use crate::store::digest::Digest;
+use crate::store::locks::Lock;
+use crate::store::objects::Content;
+use crate::store::view::View;
+use crate::worker::executor::Executor;
+use crate::worker::folders::Folders;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// A task that a worker has.
+pub struct Running {
+    pub key: Digest,
+    pub share: Share,
+    pub deadline: Option<Instant>,
+    pub timed_out: bool,
+    pub work: PathBuf,
+    pub log: PathBuf,
+    /// When its progress was written to the record last.
+    pub last_record: Instant,
+    pub _lock: Lock,
+    pub _places: Vec<Lock>,
+}
+
+/// A run.
+pub struct Scheduler<'a, 'r> {
+    pub resolver: Resolver<'r>,
+    pub store: &'a Store,
+    pub options: &'a Options,
+    pub executor: &'a mut dyn Executor,
+    pub observer: &'a mut dyn Observer,
+    pub record: Record,
+    pub view: View,
+    pub run: String,
+    pub folders: Folders,
+    pub states: TaskStates,
+    /// The outputs of each task, as far as they are known; the store may lack their bytes.
+    pub results: Vec<Option<Vec<Content>>>,
+    pub dependents: Dependents,
+    /// Waiting tasks whose inputs are all known now.
+    pub decidable: Vec<usize>,
+    /// Tasks whose known result is made again because its bytes are needed, each with the tasks that wait for it.
+    pub remade: HashMap<usize, Vec<usize>>,
+    /// Tasks whose known result was found damaged: they are executed, whether somebody needs the bytes or not.
+    pub damaged: HashSet<usize>,
+    pub running: BTreeMap<usize, Running>,
+    pub retrying: Retrying,
+    /// Tasks that were reported as waiting for places that another run has.
+    pub queued: HashSet<usize>,
+    /// Of the machine, in bytes.
+    pub memory: u64,
+    pub failed: bool,
+    /// How often Ctrl-C was pressed, as far as the run has acted on it.
+    pub interrupts: usize,
+}
+
+impl Scheduler<'_, '_> {
+    pub fn task(&self, number: usize) -> &Task {
+        &self.resolver.graph.tasks[number]
+    }
+
+    /// Shows an event and writes it to the record.
+    pub fn emit(&mut self, event: Event) -> Result<(), EngineError> {
+        self.observer.event(&event);
+        Ok(self.record.write(&event)?)
+    }
+
+    /// Whether no further task is to be started.
+    pub fn stopping(&self) -> bool {
+        self.interrupts > 0 || (self.failed && !self.options.keep_going)
+    }
+
+    /// Brings a task into another state.
+    pub fn set(&mut self, number: usize, state: TaskState) -> Result<(), EngineError> {
+        self.states.set(number, state).map_err(|refused| EngineError::Transition {
+            task: self.resolver.graph.tasks[number].id.clone(),
+            from: refused.from.map_or("outside the run", Phase::name),
+            to: refused.to.name(),
+        })
+    }
+
+    /// A known result needs no execution. The record has it in its manifest.
+    pub fn cached(&mut self, number: usize, key: Digest, outputs: Vec<Content>) -> Result<(), EngineError> {
+        let task = self.task(number).id.clone();
+        self.observer.event(&Event::TaskCached { task, key });
+        self.has_result(number, TaskState::Cached { key }, outputs)
+    }
+
+    /// A result is known: the tasks that wait for it may go on.
+    pub fn has_result(
+        &mut self,
+        number: usize,
+        state: TaskState,
+        outputs: Vec<Content>,
+    ) -> Result<(), EngineError> {
+        self.set(number, state)?;
+        self.results[number] = Some(outputs);
+        // Made again: the others went on long ago.
+        let waiting = self.remade.remove(&number);
+        for dependent in waiting.as_deref().unwrap_or(self.dependents.of(number)) {
+            if self.states.input_known(*dependent) {
+                self.decidable.push(*dependent);
+            }
+        }
+        Ok(())
+    }
+
+    /// It went wrong, for good.
+    pub fn fail(&mut self, number: usize, failure: Failure) -> Result<(), EngineError> {
+        self.failed = true;
+        let Failure { message, help, log } = failure;
+        self.set(number, TaskState::Failed { message: message.clone() })?;
+        let task = self.task(number).id.clone();
+        self.emit(Event::TaskFailed { task, message, help, log })
+    }
+
+    /// It was stopped on request.
+    pub fn interrupt(&mut self, number: usize) -> Result<(), EngineError> {
+        self.set(number, TaskState::Interrupted)?;
+        let task = self.task(number).id.clone();
+        self.emit(Event::TaskInterrupted { task })
+    }
+}

@@ -1,0 +1,112 @@
+//! Worker processes on this machine, and Ctrl-C.
+//!
+//! Workers are this very program, started with [`WORKER`] as its first argument. So a program that runs pipelines calls [`worker()`]
+//! before it does anything else, with the same kinds as later.
+
+use crate::kind::registry::Registry;
+use crate::plan::error::EngineError;
+use crate::store::Store;
+use crate::store::files::StoreError;
+use crate::worker::local::{LocalExecutor, WorkerCommand};
+use crate::worker::{self, TaskLog};
+use onsager_numerics::kernel::{Level, LevelError};
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tracing_subscriber::EnvFilter;
+
+/// The first argument of a worker process.
+pub const WORKER: &str = "onsager-worker";
+
+/// An executor whose workers are this program and use this store.
+pub fn local(
+    store: &Store,
+    kernel: Level,
+    log_format: &str,
+    stderr: PathBuf,
+) -> Result<LocalExecutor, EngineError> {
+    Ok(LocalExecutor::new(WorkerCommand {
+        program: this_program()?,
+        arguments: vec![
+            WORKER.into(),
+            store.artifacts().into(),
+            kernel.to_string().into(),
+            log_format.into(),
+        ],
+        stderr,
+    }))
+}
+
+/// Counts Ctrl-C (and a polite kill) from now on.
+pub fn interrupts() -> Result<Arc<AtomicUsize>, EngineError> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let interrupts = Arc::new(AtomicUsize::new(0));
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(EngineError::Signals)?;
+    let counter = interrupts.clone();
+    std::thread::spawn(move || {
+        for _ in signals.forever() {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    Ok(interrupts)
+}
+
+/// The program that workers run: on Linux the very file that this process was started from, even when it is built anew.
+fn this_program() -> Result<PathBuf, EngineError> {
+    if cfg!(target_os = "linux") {
+        return Ok(PathBuf::from("/proc/self/exe"));
+    }
+    std::env::current_exe().map_err(EngineError::Worker)
+}
+
+/// Why a worker did not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    #[error("a worker takes a folder, a kernel level and a log format; it is started by a run, not by hand")]
+    Arguments,
+    #[error(transparent)]
+    Level(#[from] LevelError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Pipes(#[from] io::Error),
+}
+
+/// Serves tasks, if this process was started as a worker, and gives the exit code; gives nothing in every other process.
+pub fn worker(registry: &Registry) -> Option<ExitCode> {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next()? != WORKER {
+        return None;
+    }
+    Some(match serve(registry, &arguments.collect::<Vec<OsString>>()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // It ends in the run's `workers.log`; nobody may be listening any more.
+            let _ = io::Write::write_all(&mut io::stderr(), format!("error: {error}\n").as_bytes());
+            ExitCode::FAILURE
+        }
+    })
+}
+
+fn serve(registry: &Registry, arguments: &[OsString]) -> Result<(), WorkerError> {
+    let [artifacts, kernel, log_format] = arguments else { return Err(WorkerError::Arguments) };
+    let kernel: Level = kernel.to_str().ok_or(WorkerError::Arguments)?.parse()?;
+    Level::pin(kernel)?;
+    let log = TaskLog::default();
+    let filter = EnvFilter::try_from_env("ONSAGER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(move || writer.clone());
+    if log_format == "json" {
+        subscriber.json().init()
+    } else {
+        subscriber.init()
+    }
+    let store = Store::at(artifacts.as_ref())?;
+    Ok(worker::serve(registry, &store, &log)?)
+}

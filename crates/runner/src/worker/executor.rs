@@ -1,0 +1,17 @@
+//! What runs tasks: the scheduler gives it assignments and hears its reports.
+
+use crate::plan::error::EngineError;
+use crate::worker::protocol::{Assignment, Report};
+use std::time::Duration;
+
+/// Runs tasks somewhere and reports how they go.
+pub trait Executor {
+    /// Starts a task; its end comes as a report.
+    fn start(&mut self, assignment: Assignment) -> Result<(), EngineError>;
+    /// The next report, waiting at most this long.
+    fn next(&mut self, wait: Duration) -> Option<Report>;
+    /// Asks every running task to save a checkpoint and stop.
+    fn cancel(&mut self);
+    /// Ends a running task by force.
+    fn kill(&mut self, number: usize);
+}
