@@ -16,7 +16,7 @@ use std::path::PathBuf;
 ///
 /// Examples:
 ///   onsager diff
-///   onsager diff last~2 last --pipeline pipelines/quickstart.yaml
+///   onsager diff last~2 last --pipeline experiments/quickstart.yaml
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Diff {

@@ -15,7 +15,7 @@ use std::collections::HashSet;
 
 /// Show everything that enters a task's key, its result, and why it would run
 ///
-/// Example: onsager explain pipelines/quickstart.yaml law
+/// Example: onsager explain experiments/quickstart.yaml law
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Explain {

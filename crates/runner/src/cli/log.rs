@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 /// Show the log of a task's latest execution
 ///
-/// Example: onsager log pipelines/quickstart.yaml law
+/// Example: onsager log experiments/quickstart.yaml law
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Log {

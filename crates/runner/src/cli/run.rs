@@ -18,9 +18,9 @@ use std::path::Path;
 /// Run a pipeline: what is cached stays, what was interrupted goes on
 ///
 /// Examples:
-///   onsager run pipelines/quickstart.yaml
+///   onsager run experiments/quickstart.yaml
 ///   onsager run pipelines/path-action.yaml law --set particles=1000000 --jobs 2
-///   onsager run pipelines/quickstart.yaml --watch
+///   onsager run experiments/quickstart.yaml --watch
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Run {

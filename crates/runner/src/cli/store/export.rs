@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// The file is a tar with the run's record, the records of its tasks and all their objects; external input files are not in it.
 ///
 /// Examples:
-///   onsager store export pipelines/quickstart.yaml -o quickstart.onsager
+///   onsager store export experiments/quickstart.yaml -o quickstart.onsager
 ///   onsager store export 2026-05-01T12-00-00-4711 --task law -o law.onsager
 #[derive(Args)]
 #[command(verbatim_doc_comment)]

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 ///
 /// Examples:
 ///   onsager store verify --dry-run
-///   onsager store verify pipelines/quickstart.yaml --rerun law
+///   onsager store verify experiments/quickstart.yaml --rerun law
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Verify {
