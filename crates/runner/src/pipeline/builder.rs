@@ -1,8 +1,8 @@
 //! A pipeline built in a program instead of a YAML file, with the same checks.
 //!
 //! ```
-//! use onsager::pipeline::builder::{Pipeline, StageEntry};
-//! # fn main() -> Result<(), onsager::pipeline::diagnostics::Diagnostics> {
+//! use onsager_runner::pipeline::builder::{Pipeline, StageEntry};
+//! # fn main() -> Result<(), onsager_runner::pipeline::yaml::diagnostics::Diagnostics> {
 //! let graph = Pipeline::new("words")
 //!     .param("word", "hello")
 //!     .stage(
@@ -15,7 +15,7 @@
 //!             .input("texts", "say")
 //!             .output("text", "joined.txt"),
 //!     )
-//!     .graph(std::path::Path::new("."), &onsager::stages::builtin())?;
+//!     .graph(std::path::Path::new("."), &onsager_runner::builtin())?;
 //! assert_eq!(graph.tasks.len(), 3);
 //! # Ok(())
 //! # }
@@ -24,6 +24,7 @@
 use crate::command::CommandStage;
 use crate::kind::registry::Registry;
 use crate::kind::stage::Stage;
+use crate::pipeline::experiments::overrides::Overrides;
 use crate::pipeline::graph::Graph;
 use crate::pipeline::load;
 use crate::pipeline::yaml::diagnostics::Diagnostics;
@@ -76,13 +77,7 @@ impl Pipeline {
     /// The expanded, checked graph. Relative file inputs start at `root`. Lines and columns of what is wrong are those of [`Self::text`].
     pub fn graph(&self, root: &Path, registry: &Registry) -> Result<Graph, Diagnostics> {
         let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
-        load::load_text(
-            self.text(),
-            Path::new(&self.name),
-            &root,
-            &crate::pipeline::experiments::overrides::Given::default(),
-            registry,
-        )
+        load::load_text(self.text(), Path::new(&self.name), &root, &Overrides::default(), registry)
     }
 }
 
@@ -166,7 +161,7 @@ mod tests {
             written.into(),
             Path::new("words"),
             Path::new("/"),
-            &crate::pipeline::experiments::overrides::Given::default(),
+            &Overrides::default(),
             &builtin(),
         )
         .unwrap();
