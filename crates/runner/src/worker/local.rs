@@ -1,7 +1,6 @@
 //! The local executor: a pool of worker processes on this machine, reused between tasks.
 
 use crate::command::processes;
-use crate::plan::error::EngineError;
 use crate::worker::error::WorkerDeath;
 use crate::worker::executor::Executor;
 use crate::worker::memory;
@@ -140,7 +139,7 @@ impl LocalExecutor {
 
     /// A worker for the next task, and whether it was started for it. What earlier tasks left in a worker's memory must not count
     /// against a limit, so such a task gets a new one in the place of an idle one.
-    fn idle(&mut self, limited: bool) -> Result<(usize, bool), EngineError> {
+    fn idle(&mut self, limited: bool) -> io::Result<(usize, bool)> {
         let idle = self
             .workers
             .iter()
@@ -153,7 +152,7 @@ impl LocalExecutor {
         {
             self.workers.remove(index).dismiss();
         }
-        Ok((self.spawn().map_err(EngineError::Worker)?, true))
+        Ok((self.spawn()?, true))
     }
 
     /// Kills the workers whose tasks take more memory than they may.
@@ -175,10 +174,9 @@ impl LocalExecutor {
 }
 
 impl Executor for LocalExecutor {
-    fn start(&mut self, assignment: Assignment) -> Result<(), EngineError> {
+    fn start(&mut self, assignment: Assignment) -> io::Result<()> {
         let (number, limit) = (assignment.number, assignment.memory);
-        let mut line = serde_json::to_vec(&ToWorker::Run(Box::new(assignment)))
-            .map_err(|error| EngineError::Worker(error.into()))?;
+        let mut line = serde_json::to_vec(&ToWorker::Run(Box::new(assignment)))?;
         line.push(b'\n');
         loop {
             let (index, fresh) = self.idle(limit.is_some())?;
@@ -189,7 +187,7 @@ impl Executor for LocalExecutor {
                     (worker.limit, worker.beyond) = (limit, None);
                     return Ok(());
                 }
-                Err(error) if fresh => return Err(EngineError::Worker(error)),
+                Err(error) if fresh => return Err(error),
                 // It died while idle: no loss; take another.
                 Err(_) => drop(self.report_death(index)),
             }
