@@ -95,6 +95,8 @@ fn numbers(seed: u64, count: usize) -> Vec<f64> {
         0.0,
         -0.0,
         0.1,
+        // Once more, so that it is written `-0e0` too.
+        -0.0,
         0.1 + 0.2,
         1e21,
         1e22,
