@@ -13,6 +13,11 @@ pub fn either<S: AsRef<str>>(names: &[S]) -> String {
     joined(names, "or")
 }
 
+/// `a`, `b`, `c`, all of them.
+pub fn series<S: AsRef<str>>(names: &[S]) -> String {
+    names.iter().map(|name| format!("`{}`", name.as_ref())).collect::<Vec<_>>().join(", ")
+}
+
 fn joined<S: AsRef<str>>(names: &[S], word: &str) -> String {
     let quoted: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{}`", name.as_ref())).collect();
     match quoted.as_slice() {
@@ -64,6 +69,7 @@ mod tests {
         assert_eq!(list(&["a"]), "`a`");
         assert_eq!(list(&["a", "b", "c"]), "`a`, `b` and `c`");
         assert_eq!(either(&["a", "b"]), "`a` or `b`");
+        assert_eq!(series(&["a", "b"]), "`a`, `b`");
         let many: Vec<String> = (0..14).map(|n| n.to_string()).collect();
         assert!(list(&many).ends_with("`11` and 2 more"));
     }

@@ -6,7 +6,7 @@ use crate::cli::exit;
 use crate::compare::comparison::{self, Choice, ChoiceError, Compared};
 use crate::compare::gather::{self, GatherError, Missing, Sample};
 use crate::kind::registry::Registry;
-use crate::pipeline::experiments::overrides::Given;
+use crate::pipeline::experiments::overrides::Overrides;
 use crate::pipeline::load::load;
 use crate::plan::resolve::Resolver;
 use crate::store::Store;
@@ -55,7 +55,7 @@ pub struct Compare {
     /// Write the table to this file
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Lay a YAML file of parameters over the pipeline's, before `--set`; may be repeated
+    /// Overlay a YAML file of parameters over the pipeline's, before `--set`; may be repeated
     #[arg(long = "params", value_name = "FILE")]
     params: Vec<PathBuf>,
     /// Set a parameter of the pipeline, as if it were written in the file; may be repeated
@@ -150,7 +150,7 @@ impl Compare {
     }
 
     fn gather(&self, registry: &Registry) -> Result<(Vec<Sample>, Vec<Missing>), CliError> {
-        let given = Given { files: self.params.clone(), sets: common::overrides(&self.set)? };
+        let given = Overrides { files: self.params.clone(), sets: common::overrides(&self.set)? };
         let level = self.kernel.unwrap_or_else(Level::detect);
         level.check()?;
         let (mut samples, mut missing) = (Vec::new(), Vec::new());

@@ -4,6 +4,7 @@ use crate::cli::common::{self, CliError};
 use crate::cli::exit;
 use crate::kind::registry::{Reference, Registry};
 use clap::Args;
+use onsager_tables::names::did_you_mean;
 use serde_json::Value;
 
 /// Show the stage kinds and their parameters
@@ -26,7 +27,8 @@ impl Kinds {
             Some(name) => {
                 let kind = registry.get(name).ok_or_else(|| {
                     let all: Vec<&str> = registry.iter().map(|kind| kind.name()).collect();
-                    CliError::Request(format!("there is no kind `{name}`: there are {}", all.join(", ")))
+                    let help = did_you_mean(name, all, "there are").unwrap_or_default();
+                    CliError::Request(format!("there is no kind `{name}`: {help}"))
                 })?;
                 vec![Reference::of(kind)]
             }

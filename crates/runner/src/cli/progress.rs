@@ -3,6 +3,7 @@
 use crate::cli::common::{count, duration, plural, print_error};
 use crate::run::events::{Event, Observer};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use onsager_tables::names::list;
 use std::collections::{HashMap, HashSet};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -178,8 +179,8 @@ impl Observer for Progress {
                 ));
             }
             Event::TaskQueued { task, pools } => {
-                let pools = pools.join("`, `");
-                self.say(&format!("{} {task}: waiting for `{pools}`, which another run has", self.counter()));
+                let pools = list(pools);
+                self.say(&format!("{} {task}: waiting for {pools}, which another run has", self.counter()));
             }
             Event::TaskRetrying { task, message, help, log, retry, of, wait } => {
                 if let Some(Shown { bar: Some(bar), .. }) = self.tasks.remove(task) {

@@ -1,9 +1,11 @@
 //! `command`: any program as a stage.
 
+pub mod error;
 pub mod processes;
 pub mod sandbox;
 pub mod spawn;
 
+use crate::command::error::CommandError;
 use crate::command::sandbox::Sandbox;
 use crate::command::spawn::Program;
 use crate::kind::context::{Context, GRACE};
@@ -85,7 +87,7 @@ impl Stage for CommandStage {
 
     fn run(params: &Params, ctx: &Context) -> Result<(), StageError> {
         let checkpoint = params.checkpoint.as_deref().map(|name| checkpoint(name, ctx)).transpose()?;
-        let script = fill_in(&params.run, ctx, checkpoint.as_deref())?;
+        let script = substitute_paths(&params.run, ctx, checkpoint.as_deref())?;
         let output = File::options().append(true).open(ctx.log())?;
         let mut arguments = ["sh", "-e"].map(OsString::from).to_vec();
         if script.len() > LONGEST {
@@ -108,7 +110,7 @@ impl Stage for CommandStage {
             None => wait(command.spawn()?, ctx)?,
             Some(work) => confined(command, work, checkpoint.as_deref(), ctx)?,
         };
-        if ctx.cancelled() { Err(StageError::Cancelled) } else { judge(status, ctx) }
+        if ctx.cancelled() { Err(StageError::Cancelled) } else { exit_result(status, ctx) }
     }
 }
 
@@ -153,10 +155,10 @@ fn confined(
     }
     std::thread::scope(|scope| {
         let run = scope.spawn(|| {
-            sandbox.enter()?;
+            sandbox.enter().map_err(CommandError::advised)?;
             Ok(wait(command.spawn()?, ctx)?)
         });
-        run.join().unwrap_or_else(|_| Err("the command was lost".into()))
+        run.join().unwrap_or_else(|_| Err(CommandError::Lost.advised()))
     })
 }
 
@@ -213,21 +215,15 @@ fn end_strays() {
     }
 }
 
-fn judge(status: ExitStatus, ctx: &Context) -> Result<(), StageError> {
-    let failed = format!("the command failed ({status})");
-    match ctx.sandbox() {
-        _ if status.success() => Ok(()),
-        None => Err(failed.into()),
-        Some(_) => Err(StageError::with_help(
-            failed,
-            "the stage is sandboxed: `Permission denied` in its log means that a file is not declared; add it to the stage's \
-             `inputs`, like `script: {file: fit.py}`, and write only to `${outputs.…}`, `${checkpoint}` and `$TMPDIR`",
-        )),
+fn exit_result(status: ExitStatus, ctx: &Context) -> Result<(), StageError> {
+    if status.success() {
+        return Ok(());
     }
+    Err(CommandError::Failed { status, sandboxed: ctx.sandbox().is_some() }.advised())
 }
 
 /// Puts quoted paths in the place of `${inputs.NAME}`, `${outputs.NAME}` and `${checkpoint}`.
-fn fill_in(run: &str, ctx: &Context, checkpoint: Option<&Path>) -> Result<String, StageError> {
+fn substitute_paths(run: &str, ctx: &Context, checkpoint: Option<&Path>) -> Result<String, StageError> {
     let mut script = String::new();
     let mut rest = run;
     while let Some(start) = rest.find("${") {

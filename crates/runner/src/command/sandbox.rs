@@ -3,7 +3,7 @@
 //! The kernel checks when a file is opened; asking whether a file exists is not an access. The rules hold for the thread that
 //! takes them on, for the processes that it starts, and for all that those start; they cannot be taken off.
 
-use crate::kind::stage::StageError;
+use crate::command::error::CommandError;
 use std::collections::BTreeSet;
 use std::env;
 use std::fs;
@@ -28,19 +28,16 @@ impl Sandbox {
     }
 
     /// Confines this thread and all that it starts from now on.
-    pub fn enter(&self) -> Result<(), StageError> {
+    pub fn enter(&self) -> Result<(), CommandError> {
         if self.restrict()? {
             return Ok(());
         }
-        Err(StageError::with_help(
-            "this kernel cannot confine commands: it has no Landlock, or it is turned off",
-            "run without `sandbox: true` and `--sandbox`, or on Linux 5.13 or newer with `landlock` among its `lsm=`",
-        ))
+        Err(CommandError::NoLandlock)
     }
 
     /// False where the kernel cannot do it.
     #[cfg(target_os = "linux")]
-    fn restrict(&self) -> Result<bool, StageError> {
+    fn restrict(&self) -> Result<bool, CommandError> {
         use landlock::{
             ABI, Access, AccessFs, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
             RulesetCreatedAttr, RulesetStatus,
@@ -71,12 +68,10 @@ impl Sandbox {
         let all = AccessFs::from_all(ABI::V3);
         let reading = AccessFs::from_read(ABI::V3);
         let devices = reading | AccessFs::WriteFile | AccessFs::Truncate;
-        let failed = |error| format!("the command cannot be confined: {error}");
         let mut rules = Ruleset::default()
             .set_compatibility(CompatLevel::BestEffort)
             .handle_access(all)
-            .and_then(Ruleset::create)
-            .map_err(failed)?;
+            .and_then(Ruleset::create)?;
         let system = SYSTEM.iter().map(|path| (Path::new(path), reading));
         let devices = DEVICES.iter().map(|path| (Path::new(path), devices));
         let own = self.read.iter().map(|path| (path.as_path(), reading));
@@ -85,14 +80,14 @@ impl Sandbox {
             // What is not there needs no leave.
             let (Ok(data), Ok(open)) = (fs::metadata(path), PathFd::new(path)) else { continue };
             let access = if data.is_dir() { access } else { access & AccessFs::from_file(ABI::V3) };
-            rules = rules.add_rule(PathBeneath::new(open, access)).map_err(failed)?;
+            rules = rules.add_rule(PathBeneath::new(open, access))?;
         }
-        let status = rules.restrict_self().map_err(failed)?;
+        let status = rules.restrict_self()?;
         Ok(status.ruleset != RulesetStatus::NotEnforced)
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn restrict(&self) -> Result<bool, StageError> {
+    fn restrict(&self) -> Result<bool, CommandError> {
         Ok(false)
     }
 }

@@ -271,7 +271,7 @@ fn row(group: &[&Sample], by: &[&String]) -> Row {
             }
         }
     }
-    metrics.iter_mut().for_each(|(_, measured)| measured.settle());
+    metrics.iter_mut().for_each(|(_, measured)| measured.summarize());
     Row {
         experiment: group[0].experiment.clone(),
         params: params.collect(),
@@ -282,7 +282,7 @@ fn row(group: &[&Sample], by: &[&String]) -> Row {
 
 impl Measured {
     /// Computes the mean and its interval; of texts, the one that all share.
-    fn settle(&mut self) {
+    fn summarize(&mut self) {
         let first = &self.values[0];
         if self.values.len() == 1 {
             self.value = first.clone();

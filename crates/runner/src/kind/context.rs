@@ -1,6 +1,6 @@
 //! What a running stage sees of the world: its inputs, output paths, checkpoints, progress and cancellation.
 
-use crate::kind::error::StageError;
+use crate::kind::error::{ContextError, StageError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -78,9 +78,7 @@ impl Context {
     pub fn input(&self, name: &str) -> Result<&Item, StageError> {
         match self.items(name) {
             [item] => Ok(item),
-            items => {
-                Err(format!("input `{name}` holds {} artifacts where one is needed", items.len()).into())
-            }
+            items => Err(ContextError::NotOne { name: name.to_owned(), count: items.len() }.into()),
         }
     }
 
@@ -98,7 +96,7 @@ impl Context {
     pub fn output(&self, name: &str) -> Result<&Path, StageError> {
         match self.outputs.get(name) {
             Some(path) => Ok(path),
-            None => Err(format!("output `{name}` is not declared").into()),
+            None => Err(ContextError::NoOutput { name: name.to_owned() }.into()),
         }
     }
 

@@ -41,3 +41,12 @@ impl fmt::Display for StageError {
         }
     }
 }
+
+/// A stage that asks its [`Context`](crate::kind::context::Context) for what it has not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ContextError {
+    #[error("input `{name}` holds {count} artifacts where one is needed")]
+    NotOne { name: String, count: usize },
+    #[error("output `{name}` is not declared")]
+    NoOutput { name: String },
+}

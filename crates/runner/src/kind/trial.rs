@@ -1,8 +1,8 @@
 //! Trying out one kind outside of a run: the test kit of stage kinds.
 
 use crate::kind::context::{Context, Item, Reporter};
-use crate::kind::registry::Kind;
 use crate::kind::error::StageError;
+use crate::kind::registry::Kind;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,6 +18,14 @@ pub struct Trial {
     inputs: BTreeMap<String, Vec<Item>>,
     threads: usize,
     watcher: Arc<Watcher>,
+}
+
+/// A value that the kind refuses.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {message}")]
+pub struct Refused {
+    pub field: String,
+    pub message: String,
 }
 
 /// Interrupts the stage once enough is done, and remembers where it went on.
@@ -96,7 +104,7 @@ impl Trial {
     pub fn run(&self, kind: &dyn Kind, params: &Value) -> Result<BTreeMap<String, PathBuf>, StageError> {
         let parsed = kind.parse(params)?;
         if let Some(issue) = parsed.issues.first() {
-            return Err(format!("{}: {}", issue.field, issue.message).into());
+            return Err(Refused { field: issue.field.clone(), message: issue.message.clone() }.into());
         }
         let files = parsed.outputs.iter().map(|output| (output.name.as_str(), output.file.as_str()));
         let context = self.context(files)?;

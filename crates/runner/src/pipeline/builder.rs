@@ -24,6 +24,7 @@
 use crate::command::CommandStage;
 use crate::kind::registry::Registry;
 use crate::kind::stage::Stage;
+use crate::pipeline::experiments::overrides::Overrides;
 use crate::pipeline::graph::Graph;
 use crate::pipeline::load;
 use crate::pipeline::yaml::diagnostics::Diagnostics;
@@ -76,13 +77,7 @@ impl Pipeline {
     /// The expanded, checked graph. Relative file inputs start at `root`. Lines and columns of what is wrong are those of [`Self::text`].
     pub fn graph(&self, root: &Path, registry: &Registry) -> Result<Graph, Diagnostics> {
         let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
-        load::load_text(
-            self.text(),
-            Path::new(&self.name),
-            &root,
-            &crate::pipeline::experiments::overrides::Given::default(),
-            registry,
-        )
+        load::load_text(self.text(), Path::new(&self.name), &root, &Overrides::default(), registry)
     }
 }
 
@@ -166,7 +161,7 @@ mod tests {
             written.into(),
             Path::new("words"),
             Path::new("/"),
-            &crate::pipeline::experiments::overrides::Given::default(),
+            &Overrides::default(),
             &builtin(),
         )
         .unwrap();

@@ -1,6 +1,6 @@
 //! The files of a project: where its root is, and reading one that something may be wrong with.
 
-use crate::pipeline::experiments::overrides::{self, Given, Lay, Overlaid};
+use crate::pipeline::experiments::overrides::{self, Overlaid, Overlay, Overrides};
 use crate::pipeline::yaml::node::Entry;
 use crate::pipeline::yaml::sink::{Sink, Text};
 use crate::store::digest::Digest;
@@ -14,14 +14,14 @@ pub const FOLDERS: [&str; 2] = ["pipelines", "experiments"];
 const BYTES: u64 = 1 << 30;
 
 /// Lays what the command line gives over a pipeline, and tells which keys that were.
-pub fn lay_given(overlaid: &mut Overlaid, given: &Given, sink: &mut Sink) -> Vec<Entry> {
+pub fn apply_overrides(overlaid: &mut Overlaid, given: &Overrides, sink: &mut Sink) -> Vec<Entry> {
     let mut sets = Vec::new();
     for file in &given.files {
         match read(file) {
             Ok(source) => {
                 let text = add_file(file, source, sink);
                 for entry in overrides::entries(text, sink) {
-                    overlaid.lay(&entry, Lay::Merge, sink);
+                    overlaid.apply(&entry, Overlay::Merge, sink);
                 }
             }
             Err(error) => sink.add(None, error.message, error.help),
@@ -31,7 +31,7 @@ pub fn lay_given(overlaid: &mut Overlaid, given: &Given, sink: &mut Sink) -> Vec
         let argument = given.argument();
         let text = sink.add_text(Text { name: argument.clone(), text: argument, argument: true });
         if let Some(entry) = overrides::entry(given, text, sink) {
-            overlaid.lay(&entry, Lay::Replace, sink);
+            overlaid.apply(&entry, Overlay::Replace, sink);
             sets.push(entry);
         }
     }

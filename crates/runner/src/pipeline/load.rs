@@ -2,9 +2,9 @@
 
 use crate::kind::registry::Registry;
 use crate::pipeline::assemble::{Site, build};
-use crate::pipeline::experiments::overrides::{Given, Overlaid};
+use crate::pipeline::experiments::overrides::{Overlaid, Overrides};
 use crate::pipeline::experiments::points;
-use crate::pipeline::files::{add_file, lay_given, project_root, read};
+use crate::pipeline::files::{add_file, apply_overrides, project_root, read};
 use crate::pipeline::graph::Graph;
 use crate::pipeline::yaml::diagnostics::Diagnostics;
 use crate::pipeline::yaml::node::Node;
@@ -12,7 +12,7 @@ use crate::pipeline::yaml::sink::Sink;
 use std::path::Path;
 
 /// Loads a pipeline, or an experiment on one, with what the command line lays over it. Tells everything that is wrong at once.
-pub fn load(file: &Path, given: &Given, registry: &Registry) -> Result<Graph, Diagnostics> {
+pub fn load(file: &Path, given: &Overrides, registry: &Registry) -> Result<Graph, Diagnostics> {
     let source =
         read(file).map_err(|error| Diagnostics::whole(file.to_owned(), error.message, error.help))?;
     load_text(source, file, &project_root(file), given, registry)
@@ -23,7 +23,7 @@ pub fn load_text(
     source: String,
     file: &Path,
     root: &Path,
-    given: &Given,
+    given: &Overrides,
     registry: &Registry,
 ) -> Result<Graph, Diagnostics> {
     let mut sink = Sink::default();
@@ -39,13 +39,13 @@ pub fn load_text(
     }
 }
 
-fn assemble(source: String, site: &Site, given: &Given, sink: &mut Sink) -> Option<Graph> {
+fn assemble(source: String, site: &Site, given: &Overrides, sink: &mut Sink) -> Option<Graph> {
     let text = add_file(site.file, source, sink);
     let tree = Node::parse(sink.whole(text), text, 0, sink)?;
     if tree.get("pipeline").is_some() {
         return points::load(&tree, site, given, sink);
     }
     let mut overlaid = Overlaid::new(tree);
-    lay_given(&mut overlaid, given, sink);
+    apply_overrides(&mut overlaid, given, sink);
     build(&overlaid, site, sink)
 }

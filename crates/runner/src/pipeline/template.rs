@@ -2,6 +2,7 @@
 
 use crate::kind::registry::Registry;
 use crate::pipeline::schema;
+use onsager_tables::names::series;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -48,7 +49,7 @@ pub enum TemplateError {
 }
 
 fn names() -> String {
-    TEMPLATES.iter().map(|template| format!("`{}`", template.name)).collect::<Vec<_>>().join(", ")
+    series(&TEMPLATES.iter().map(|template| template.name).collect::<Vec<_>>())
 }
 
 /// The template of this name.

@@ -64,9 +64,10 @@ impl Counts {
     pub fn text(&self) -> String {
         let parts = [(self.cached, "cached"), (self.execute, "to execute"), (self.depends, "depends")];
         let single = self.cached + self.execute + self.depends == 1;
-        let told = parts.iter().filter(|(count, _)| *count > 0);
-        let told = told.map(|(count, word)| if single { (*word).into() } else { format!("{count} {word}") });
-        told.collect::<Vec<String>>().join(", ")
+        let shown = parts.iter().filter(|(count, _)| *count > 0);
+        let shown =
+            shown.map(|(count, word)| if single { (*word).into() } else { format!("{count} {word}") });
+        shown.collect::<Vec<String>>().join(", ")
     }
 
     /// Its position in [`CLASSES`]: what would happen first.

@@ -12,7 +12,7 @@ use crate::store::actions::Action;
 use crate::store::digest::Digest;
 use crate::store::objects::{Content, Held, Objects};
 use crate::store::stat::{self, StatCache};
-use crate::worker::protocol::{Assignment, DeclaredOutput, Given};
+use crate::worker::protocol::{Assignment, DeclaredOutput, InputArtifact};
 use onsager_numerics::kernel::Level;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -191,7 +191,7 @@ impl<'a> Resolver<'a> {
             let given = sources.iter().enumerate().map(|(i, source)| match source {
                 Source::Artifact { task, output } => {
                     let file = file_of(graph, *task, *output);
-                    Given {
+                    InputArtifact {
                         item: Item {
                             path: work.join("in").join(input_folder(name, i)).join(file),
                             name: artifact_name(graph, *task, *output),
@@ -200,7 +200,7 @@ impl<'a> Resolver<'a> {
                         content: outputs(*task).map(|outputs| outputs[*output]),
                     }
                 }
-                Source::File { path, name } => Given {
+                Source::File { path, name } => InputArtifact {
                     item: Item { path: path.clone(), name: name.clone(), labels: Vec::new() },
                     content: None,
                 },

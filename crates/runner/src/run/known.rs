@@ -17,7 +17,7 @@ impl Scheduler<'_, '_> {
         let results = &self.results;
         let key = match self.resolver.key(number, &|up| results[up].as_deref()) {
             // An input that cannot be read is this task's trouble alone.
-            Err(EngineError::Store(error)) => return self.fail(number, Failure::new(error.to_string())),
+            Err(EngineError::Store(error)) => return self.fail(number, Failure::before_start(&error)),
             key => key?,
         };
         let Some(key) = key else { return Ok(()) };
@@ -64,13 +64,13 @@ impl Scheduler<'_, '_> {
         let task = &self.resolver.graph.tasks[number];
         let mut worst = Held::Sound;
         for (declared, content) in task.outputs.iter().zip(outputs) {
-            let held = objects.mend(content)?;
+            let held = objects.repair(content)?;
             if held == Held::Damaged {
                 let (task, output) = (task.id.clone(), declared.name.clone());
                 self.emit(Event::ObjectDamaged { task, output, object: content.digest })?;
             }
             let copy = (held != Held::Sound).then(|| self.view.copy_of(&task.id, content)).flatten();
-            if !copy.is_some_and(|copy| objects.take_back(content, &copy).unwrap_or(false)) {
+            if !copy.is_some_and(|copy| objects.restore_from(content, &copy).unwrap_or(false)) {
                 worst = worst.max(held);
             }
         }
@@ -97,7 +97,7 @@ impl Scheduler<'_, '_> {
         let what = match self.view.show(&task.id, key, &placed) {
             // The result itself is in the store.
             Err(error) => {
-                self.fail(number, Failure::new(error.to_string()))?;
+                self.fail(number, Failure::before_start(&error))?;
                 return Ok(false);
             }
             Ok(what) => what,

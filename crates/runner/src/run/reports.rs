@@ -2,7 +2,7 @@
 
 use crate::plan::error::EngineError;
 use crate::run::events::Event;
-use crate::run::retry::Failure;
+use crate::run::retry::{Failure, Fault};
 use crate::run::scheduler::{Running, Scheduler};
 use crate::run::state::TaskState;
 use crate::store::actions::Action;
@@ -57,29 +57,17 @@ impl Scheduler<'_, '_> {
         if let Some(path) = self.resolver.changed_since(self.task(number)).first() {
             // Result and checkpoints may stem from other bytes than the key says.
             files::remove(&self.store.checkpoints(&running.key))?;
-            let failure = Failure {
-                message: format!("input `{}` was changed while the task ran", path.display()),
-                help: Some("run again: the result is not kept".to_owned()),
-                log: Some(running.log),
-            };
-            return self.fail(number, failure);
+            let fault = Fault::InputChanged { path: path.clone() };
+            return self.fail(number, Failure::of(&fault, running.log));
         }
         match outcome {
             Outcome::Done { outputs, seconds } => self.executed(number, running.key, outputs, seconds),
             Outcome::Interrupted => self.interrupt(number),
             Outcome::Failed { .. } if self.interrupts > 1 => self.interrupt(number),
             Outcome::Failed { message, help } => {
-                let log = Some(running.log);
                 let failure = match self.task(number).resources.time {
-                    Some(limit) if running.timed_out => Failure {
-                        message: format!("the time limit of {} s was reached", limit.as_secs()),
-                        help: Some(
-                            "raise `resources: {time: …}`; a stage with checkpoints goes on from the last"
-                                .into(),
-                        ),
-                        log,
-                    },
-                    _ => Failure { message, help, log },
+                    Some(limit) if running.timed_out => Failure::of(&Fault::TimeLimit { limit }, running.log),
+                    _ => Failure { message, help, log: Some(running.log) },
                 };
                 self.retry_or_fail(number, running.key, failure)
             }

@@ -125,7 +125,7 @@ pub fn rerun(
             }
         }
     }
-    executor.start(assignment)?;
+    executor.start(assignment).map_err(EngineError::Worker)?;
     let mut pressed = 0;
     let outcome = loop {
         if let Some(report) = executor.next(Duration::from_millis(100))

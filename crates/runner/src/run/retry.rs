@@ -14,9 +14,34 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// One that has no log.
-    pub fn new(message: String) -> Failure {
-        Failure { message, help: None, log: None }
+    /// An error that came before there was a log.
+    pub fn before_start(error: &dyn std::error::Error) -> Failure {
+        Failure { message: error.to_string(), help: None, log: None }
+    }
+
+    /// What the scheduler found wrong with an attempt.
+    pub fn of(fault: &Fault, log: PathBuf) -> Failure {
+        Failure { message: fault.to_string(), help: Some(fault.help().to_owned()), log: Some(log) }
+    }
+}
+
+/// What the scheduler itself finds wrong with an attempt, whatever its worker says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    #[error("input `{}` was changed while the task ran", .path.display())]
+    InputChanged { path: PathBuf },
+    #[error("the time limit of {} s was reached", .limit.as_secs())]
+    TimeLimit { limit: Duration },
+}
+
+impl Fault {
+    fn help(&self) -> &'static str {
+        match self {
+            Fault::InputChanged { .. } => "run again: the result is not kept",
+            Fault::TimeLimit { .. } => {
+                "raise `resources: {time: …}`; a stage with checkpoints goes on from the last"
+            }
+        }
     }
 }
 

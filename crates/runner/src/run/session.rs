@@ -6,7 +6,7 @@
 //! Tasks run in worker processes, which are this very program: see [`crate::run::workers::worker`].
 
 use crate::kind::registry::Registry;
-use crate::pipeline::experiments::overrides::{Given, Override};
+use crate::pipeline::experiments::overrides::{Override, Overrides};
 use crate::pipeline::files::project_root;
 use crate::pipeline::graph::{Graph, SelectError, Task};
 use crate::pipeline::load::load;
@@ -173,7 +173,7 @@ impl<'r> Session<'r> {
         if let Some(graph) = cache.get() {
             return Ok(graph);
         }
-        let given = Given { files: self.settings.params.clone(), sets: self.settings.sets.clone() };
+        let given = Overrides { files: self.settings.params.clone(), sets: self.settings.sets.clone() };
         let mut graph = load(&self.file, &given, self.registry)?;
         cache.keep(&mut graph, self.registry)?;
         Ok(graph)

@@ -179,7 +179,7 @@ impl Scheduler<'_, '_> {
         };
         let task = task.id.clone();
         self.emit(Event::TaskStarted { task, key, threads, log })?;
-        self.executor.start(assignment)?;
+        self.executor.start(assignment).map_err(EngineError::Worker)?;
         self.running.insert(number, running);
         self.set(number, TaskState::Running { key })
     }

@@ -3,7 +3,6 @@
 use crate::builtin;
 use crate::pipeline::builder::{Pipeline, StageEntry};
 use crate::pipeline::graph::Graph;
-use crate::plan::error::EngineError;
 use crate::plan::resolve::Resolver;
 use crate::run::drive;
 use crate::run::events::{Event, Observer};
@@ -21,6 +20,7 @@ use serde_json::json;
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fs;
+use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -63,7 +63,7 @@ struct Fake<'p, 't> {
 }
 
 impl Executor for Fake<'_, '_> {
-    fn start(&mut self, assignment: Assignment) -> Result<(), EngineError> {
+    fn start(&mut self, assignment: Assignment) -> io::Result<()> {
         let ways = self.project.ways.get_mut(&assignment.task);
         let outcome = match ways.and_then(VecDeque::pop_front).unwrap_or(Way::Done) {
             Way::Done => Outcome::Done { outputs: self.project.make(&assignment), seconds: 0.5 },

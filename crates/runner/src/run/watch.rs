@@ -30,7 +30,7 @@ impl Watch {
     pub fn wait(&mut self, interrupts: &AtomicUsize) -> Option<Vec<PathBuf>> {
         let mut before = self.clone();
         while interrupts.load(Ordering::Relaxed) == 0 {
-            let now = self.look();
+            let now = self.now();
             if now == before && now != *self {
                 let changed = now.seen.iter().filter(|(path, seen)| self.seen.get(*path) != Some(seen));
                 return Some(changed.map(|(path, _)| path.clone()).collect());
@@ -42,7 +42,7 @@ impl Watch {
     }
 
     /// The same paths as they are now.
-    fn look(&self) -> Watch {
+    fn now(&self) -> Watch {
         let now = self.seen.keys().map(|path| (path.clone(), stat::signature(path).ok()));
         Watch { seen: now.collect() }
     }

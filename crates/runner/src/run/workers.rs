@@ -8,7 +8,7 @@ use crate::plan::error::EngineError;
 use crate::store::Store;
 use crate::store::files::StoreError;
 use crate::worker::local::{LocalExecutor, WorkerCommand};
-use crate::worker::{self, TaskLog};
+use crate::worker::serve::{self, TaskLog};
 use onsager_numerics::kernel::{Level, LevelError};
 use std::ffi::OsString;
 use std::io;
@@ -108,5 +108,5 @@ fn serve(registry: &Registry, arguments: &[OsString]) -> Result<(), WorkerError>
         subscriber.init()
     }
     let store = Store::at(artifacts.as_ref())?;
-    Ok(worker::serve(registry, &store, &log)?)
+    Ok(serve::serve(registry, &store, &log)?)
 }

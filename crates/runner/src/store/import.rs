@@ -176,7 +176,7 @@ fn admit(store: &Store, archive: &Path, work: &Path, header: Header) -> Result<M
     let _gate = store.enter_gate()?;
     for (digest, member) in &objects {
         new += usize::from(!store.objects().contains(digest));
-        store.objects().bring_in(&work.join(&member.name), digest, work)?;
+        store.objects().ingest(&work.join(&member.name), digest, work)?;
     }
     for (_, action) in &actions {
         let known = store.actions().get(&action.key)?;

@@ -80,15 +80,15 @@ impl Objects {
     /// How a content stands in the store, with everything that it lists. A file that was written to since it came into the store
     /// is read again.
     pub fn check(&self, content: &Content) -> Result<Held, StoreError> {
-        self.look(content, false)
+        self.check_files(content, false)
     }
 
     /// The same, and removes what is damaged.
-    pub fn mend(&self, content: &Content) -> Result<Held, StoreError> {
-        self.look(content, true)
+    pub fn repair(&self, content: &Content) -> Result<Held, StoreError> {
+        self.check_files(content, true)
     }
 
-    fn look(&self, content: &Content, remove: bool) -> Result<Held, StoreError> {
+    fn check_files(&self, content: &Content, remove: bool) -> Result<Held, StoreError> {
         let file = |digest: &Digest| {
             let held = self.check_file(digest)?;
             if held == Held::Damaged && remove {
@@ -123,7 +123,7 @@ impl Objects {
     }
 
     /// Takes back a content that the store no longer has from a copy of it, if that still is one.
-    pub fn take_back(&self, content: &Content, copy: &Path) -> Result<bool, StoreError> {
+    pub fn restore_from(&self, content: &Content, copy: &Path) -> Result<bool, StoreError> {
         if Objects::measure(copy).ok() != Some(*content) {
             return Ok(false);
         }
@@ -137,7 +137,7 @@ impl Objects {
     /// Moves an output, which lies below the folder `within`, into the store: read once for its digest, then renamed. What
     /// a link leads to outside that folder, and what has another name elsewhere, is copied.
     pub fn take(&self, path: &Path, within: &Path) -> Result<Content, StoreError> {
-        let file = |file: &Path, digest: &Digest| self.bring_in(file, digest, within);
+        let file = |file: &Path, digest: &Digest| self.ingest(file, digest, within);
         self.describe(path, &file, &|list, digest| self.keep(list, digest))
     }
 
@@ -196,7 +196,7 @@ impl Objects {
         Ok(Content { digest, shape: Shape::Folder, size: entries.iter().map(|entry| entry.size).sum() })
     }
 
-    pub(super) fn bring_in(&self, file: &Path, digest: &Digest, within: &Path) -> Result<(), StoreError> {
+    pub(super) fn ingest(&self, file: &Path, digest: &Digest, within: &Path) -> Result<(), StoreError> {
         let target = self.path(digest);
         if renew(&target)? {
             return Ok(());

@@ -1,13 +1,13 @@
 //! What runs tasks: the scheduler gives it assignments and hears its reports.
 
-use crate::plan::error::EngineError;
 use crate::worker::protocol::{Assignment, Report};
+use std::io;
 use std::time::Duration;
 
 /// Runs tasks somewhere and reports how they go.
 pub trait Executor {
-    /// Starts a task; its end comes as a report.
-    fn start(&mut self, assignment: Assignment) -> Result<(), EngineError>;
+    /// Starts a task; its end comes as a report. An error ends the run: nothing can be started any more.
+    fn start(&mut self, assignment: Assignment) -> io::Result<()>;
     /// The next report, waiting at most this long.
     fn next(&mut self, wait: Duration) -> Option<Report>;
     /// Asks every running task to save a checkpoint and stop.

@@ -1,10 +1,10 @@
 //! The local executor: a pool of worker processes on this machine, reused between tasks.
 
 use crate::command::processes;
-use crate::plan::error::EngineError;
+use crate::worker::error::WorkerDeath;
 use crate::worker::executor::Executor;
 use crate::worker::memory;
-use crate::worker::protocol::{Assignment, FromWorker, Outcome, Report, ToWorker};
+use crate::worker::protocol::{Assignment, FromWorker, Report, ToWorker};
 use rustix::process::{Pid, Signal};
 use std::ffi::OsString;
 use std::fs::File;
@@ -32,8 +32,8 @@ pub struct LocalExecutor {
     sender: Sender<(u64, Option<FromWorker>)>,
     receiver: Receiver<(u64, Option<FromWorker>)>,
     started: u64,
-    /// When the memory of tasks with a limit was looked at last.
-    looked: Instant,
+    /// When the memory of tasks with a limit was checked_memory at last.
+    checked_memory: Instant,
 }
 
 struct Worker {
@@ -45,7 +45,7 @@ struct Worker {
     /// The process group of the command that its task runs; 0 while there is none.
     group: Arc<AtomicI32>,
     /// It is being killed, and gets no other task.
-    doomed: bool,
+    being_killed: bool,
     /// It has had a task.
     used: bool,
     /// The most memory that its task may take.
@@ -57,7 +57,14 @@ struct Worker {
 impl LocalExecutor {
     pub fn new(command: WorkerCommand) -> LocalExecutor {
         let (sender, receiver) = mpsc::channel();
-        LocalExecutor { command, workers: Vec::new(), sender, receiver, started: 0, looked: Instant::now() }
+        LocalExecutor {
+            command,
+            workers: Vec::new(),
+            sender,
+            receiver,
+            started: 0,
+            checked_memory: Instant::now(),
+        }
     }
 
     fn spawn(&mut self) -> io::Result<usize> {
@@ -78,7 +85,7 @@ impl LocalExecutor {
         let id = self.started;
         let sender = self.sender.clone();
         let group = Arc::new(AtomicI32::new(0));
-        let told = group.clone();
+        let watched_group = group.clone();
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).split(b'\n') {
                 // A worker that cannot be understood is given up.
@@ -87,7 +94,7 @@ impl LocalExecutor {
                 };
                 // Nobody waits for it: so it wakes nobody.
                 if let FromWorker::Group { id } = message {
-                    told.store(id, Ordering::Relaxed);
+                    watched_group.store(id, Ordering::Relaxed);
                     continue;
                 }
                 if sender.send((id, Some(message))).is_err() {
@@ -103,7 +110,7 @@ impl LocalExecutor {
             stdin,
             busy: None,
             group,
-            doomed: false,
+            being_killed: false,
             used: false,
             limit: None,
             beyond: None,
@@ -112,57 +119,49 @@ impl LocalExecutor {
     }
 
     /// What a worker's death means for the task that it had.
-    fn bury(&mut self, index: usize) -> Option<Report> {
+    fn report_death(&mut self, index: usize) -> Option<Report> {
         let mut worker = self.workers.remove(index);
         // It may live on with a closed pipe.
         worker.end();
         let status = worker.child.wait();
         let number = worker.busy?;
-        if let (Some(limit), Some(beyond)) = (worker.limit, worker.beyond) {
-            let (limit, beyond) = (memory::bytes(limit), memory::bytes(beyond));
-            let message = format!("the memory limit of {limit} was reached ({beyond} in use)");
-            let help =
-                "raise `resources: {memory: …}`; a stage with checkpoints goes on from the last".to_owned();
-            return Some(Report {
-                number,
-                message: FromWorker::Ended(Outcome::Failed { message, help: Some(help) }),
-            });
-        }
-        let (message, help) = match status.as_ref().map(|status| (status.signal(), status.code())) {
-            Ok((Some(9), _)) => (
-                "the worker was killed (signal 9)".to_owned(),
-                Some("was the machine out of memory? give the stage `resources: {memory: …}`".to_owned()),
-            ),
-            Ok((Some(signal), _)) => (format!("the worker crashed (signal {signal})"), None),
-            Ok((None, code)) => (format!("the worker ended with status {}", code.unwrap_or(-1)), None),
-            Err(error) => (format!("the worker is lost: {error}"), None),
+        let death = match (worker.limit, worker.beyond, status) {
+            (Some(limit), Some(used), _) => WorkerDeath::MemoryLimit { limit, used },
+            (_, _, Err(error)) => WorkerDeath::Lost(error),
+            (_, _, Ok(status)) => match (status.signal(), status.code()) {
+                (Some(9), _) => WorkerDeath::Killed,
+                (Some(signal), _) => WorkerDeath::Crashed { signal },
+                (None, code) => WorkerDeath::Ended { status: code.unwrap_or(-1) },
+            },
         };
-        Some(Report { number, message: FromWorker::Ended(Outcome::Failed { message, help }) })
+        Some(Report { number, message: FromWorker::Ended(death.outcome()) })
     }
 
     /// A worker for the next task, and whether it was started for it. What earlier tasks left in a worker's memory must not count
     /// against a limit, so such a task gets a new one in the place of an idle one.
-    fn idle(&mut self, limited: bool) -> Result<(usize, bool), EngineError> {
+    fn idle(&mut self, limited: bool) -> io::Result<(usize, bool)> {
         let idle = self
             .workers
             .iter()
-            .position(|worker| worker.busy.is_none() && !worker.doomed && !(limited && worker.used));
+            .position(|worker| worker.busy.is_none() && !worker.being_killed && !(limited && worker.used));
         if let Some(index) = idle {
             return Ok((index, false));
         }
-        if let Some(index) = self.workers.iter().position(|worker| worker.busy.is_none() && !worker.doomed) {
+        if let Some(index) =
+            self.workers.iter().position(|worker| worker.busy.is_none() && !worker.being_killed)
+        {
             self.workers.remove(index).dismiss();
         }
-        Ok((self.spawn().map_err(EngineError::Worker)?, true))
+        Ok((self.spawn()?, true))
     }
 
     /// Kills the workers whose tasks take more memory than they may.
-    fn look_at_memory(&mut self) {
-        if self.looked.elapsed() < memory::INTERVAL {
+    fn enforce_memory_limits(&mut self) {
+        if self.checked_memory.elapsed() < memory::INTERVAL {
             return;
         }
         let all = processes::all();
-        for worker in self.workers.iter_mut().filter(|worker| worker.busy.is_some() && !worker.doomed) {
+        for worker in self.workers.iter_mut().filter(|worker| worker.busy.is_some() && !worker.being_killed) {
             let Some(limit) = worker.limit else { continue };
             let (id, group) = (worker.child.id() as i32, worker.group.load(Ordering::Relaxed));
             worker.beyond = memory::beyond(limit, &all, id, Some(group).filter(|group| *group != 0));
@@ -170,15 +169,14 @@ impl LocalExecutor {
                 worker.end();
             }
         }
-        self.looked = Instant::now();
+        self.checked_memory = Instant::now();
     }
 }
 
 impl Executor for LocalExecutor {
-    fn start(&mut self, assignment: Assignment) -> Result<(), EngineError> {
+    fn start(&mut self, assignment: Assignment) -> io::Result<()> {
         let (number, limit) = (assignment.number, assignment.memory);
-        let mut line = serde_json::to_vec(&ToWorker::Run(Box::new(assignment)))
-            .map_err(|error| EngineError::Worker(error.into()))?;
+        let mut line = serde_json::to_vec(&ToWorker::Run(Box::new(assignment)))?;
         line.push(b'\n');
         loop {
             let (index, fresh) = self.idle(limit.is_some())?;
@@ -189,9 +187,9 @@ impl Executor for LocalExecutor {
                     (worker.limit, worker.beyond) = (limit, None);
                     return Ok(());
                 }
-                Err(error) if fresh => return Err(EngineError::Worker(error)),
+                Err(error) if fresh => return Err(error),
                 // It died while idle: no loss; take another.
-                Err(_) => drop(self.bury(index)),
+                Err(_) => drop(self.report_death(index)),
             }
         }
     }
@@ -201,11 +199,11 @@ impl Executor for LocalExecutor {
         let wait = if limited { wait.min(memory::INTERVAL / 2) } else { wait };
         let received = self.receiver.recv_timeout(wait);
         if limited {
-            self.look_at_memory();
+            self.enforce_memory_limits();
         }
         let (id, message) = received.ok()?;
         let index = self.workers.iter().position(|worker| worker.id == id)?;
-        let Some(message) = message else { return self.bury(index) };
+        let Some(message) = message else { return self.report_death(index) };
         let worker = &mut self.workers[index];
         let number = worker.busy?;
         if let FromWorker::Ended(_) = message {
@@ -219,7 +217,7 @@ impl Executor for LocalExecutor {
         if let Ok(mut line) = serde_json::to_vec(&ToWorker::Cancel) {
             line.push(b'\n');
             for worker in self.workers.iter_mut().filter(|worker| worker.busy.is_some()) {
-                // A worker that cannot be told is dead, and says so by its closed pipe.
+                // A worker that cannot be watched_group is dead, and says so by its closed pipe.
                 let _ = worker.stdin.write_all(&line);
             }
         }
@@ -242,7 +240,7 @@ impl Worker {
 
     /// Kills the worker and all that its task has started.
     fn end(&mut self) {
-        self.doomed = true;
+        self.being_killed = true;
         let family = processes::family(&processes::all(), self.child.id() as i32, None);
         // Each fails only when there is nothing left to kill.
         let _ = self.child.kill();

@@ -17,7 +17,7 @@ pub struct Assignment {
     /// Of the kind's code in the coordinator, which the key holds: the worker must have the same.
     pub fingerprint: String,
     pub params: Value,
-    pub inputs: Vec<(String, Vec<Given>)>,
+    pub inputs: Vec<(String, Vec<InputArtifact>)>,
     pub outputs: Vec<DeclaredOutput>,
     /// The attempt's own folder; the outputs are made in `out/` below it.
     pub work: PathBuf,
@@ -34,7 +34,7 @@ pub struct Assignment {
 
 /// An artifact given to an input.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Given {
+pub struct InputArtifact {
     /// As the stage sees it; the path is where the worker puts the artifact, or that of an external file.
     pub item: Item,
     /// The object to put there; none for an external file.

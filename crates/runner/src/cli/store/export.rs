@@ -4,7 +4,7 @@ use crate::cli::common::{self, CliError};
 use crate::cli::exit;
 use crate::cli::store::text::{self, Place};
 use crate::kind::registry::Registry;
-use crate::pipeline::experiments::overrides::Given;
+use crate::pipeline::experiments::overrides::Overrides;
 use crate::pipeline::load::load;
 use crate::store::export;
 use crate::store::runs::{self, Run};
@@ -64,7 +64,7 @@ impl Export {
         }
         let file = Path::new(&self.run);
         let pipeline =
-            if file.is_file() { load(file, &Given::default(), registry)?.name } else { self.run.clone() };
+            if file.is_file() { load(file, &Overrides::default(), registry)?.name } else { self.run.clone() };
         let of_pipeline: Vec<Run> = runs.into_iter().filter(|run| run.pipeline == pipeline).collect();
         let known = !of_pipeline.is_empty();
         of_pipeline.into_iter().rfind(|run| run.done).ok_or_else(|| {

@@ -12,6 +12,7 @@ use crate::store::inventory::Maker;
 use crate::store::verify::{self, Damage, Report};
 use clap::Args;
 use onsager_numerics::kernel::Level;
+use onsager_tables::names::series;
 use std::path::{Path, PathBuf};
 
 /// Read everything in the store again and compare it with its digests
@@ -152,9 +153,9 @@ fn made(makers: &[Maker]) -> String {
 }
 
 fn tasks(makers: &[Maker]) -> String {
-    let mut tasks: Vec<String> = makers.iter().map(|maker| format!("`{}`", maker.task)).collect();
+    let mut tasks: Vec<&str> = makers.iter().map(|maker| maker.task.as_str()).collect();
     tasks.dedup();
-    tasks.join(", ")
+    series(&tasks)
 }
 
 fn comparison_text(task: &str, done: &Rerun) -> String {

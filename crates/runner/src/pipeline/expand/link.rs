@@ -75,10 +75,10 @@ pub fn order(spec: &Spec, drafts: &Drafts, linked: &Linked, sink: &Sink) -> Opti
         Ok(order) => return Some(order),
         Err(cycles) => cycles,
     };
-    let mut told = HashSet::new();
+    let mut reported = HashSet::new();
     for cycle in cycles {
         let stages: Vec<usize> = cycle.iter().map(|&task| drafts.tasks[task].stage).collect();
-        if !told.insert(stages.clone()) {
+        if !reported.insert(stages.clone()) {
             continue;
         }
         // The reference by which the first task waits for the next one.

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 /// What a command line lays over a pipeline: the files first, then the values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Given {
+pub struct Overrides {
     /// `--params`, in order.
     pub files: Vec<PathBuf>,
     /// `--set`, in order.
@@ -85,7 +85,7 @@ pub fn entries(text: u32, sink: &Sink) -> Vec<Entry> {
 
 /// How a mapping meets one that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lay {
+pub enum Overlay {
     /// Field by field: parameters files and experiments.
     Merge,
     /// As a whole: `--set` and the values of a sweep.
@@ -106,20 +106,20 @@ impl Overlaid {
     }
 
     /// Lays an entry over the tree; its key is a parameter's name or a dotted path.
-    pub fn lay(&mut self, entry: &Entry, how: Lay, sink: &Sink) {
+    pub fn apply(&mut self, entry: &Entry, how: Overlay, sink: &Sink) {
         let path = path(&entry.key);
         if path[0] == "stages" {
             self.inside.insert(path.join("."), entry.value.json().unwrap_or(Value::Null));
         }
-        self.lay_at(&path, entry.span, &entry.value, how, sink);
+        self.apply_at(&path, entry.span, &entry.value, how, sink);
     }
 
-    fn lay_at(&mut self, path: &[&str], key: Span, value: &Node, how: Lay, sink: &Sink) {
+    fn apply_at(&mut self, path: &[&str], key: Span, value: &Node, how: Overlay, sink: &Sink) {
         let Some(slot) = slot(&mut self.tree, path, key, sink) else { return };
-        if let (Lay::Merge, Yaml::Map(_), Yaml::Map(entries)) = (how, &slot.value, &value.value) {
+        if let (Overlay::Merge, Yaml::Map(_), Yaml::Map(entries)) = (how, &slot.value, &value.value) {
             for entry in entries {
                 let longer = [path, &[entry.key.as_str()]].concat();
-                self.lay_at(&longer, entry.span, &entry.value, how, sink);
+                self.apply_at(&longer, entry.span, &entry.value, how, sink);
             }
         } else {
             *slot = value.clone();

@@ -2,16 +2,16 @@
 
 use crate::pipeline::assemble::{self, Site};
 use crate::pipeline::experiments::experiment::{self, Experiment};
-use crate::pipeline::experiments::overrides::{self, Given, Lay, Overlaid};
+use crate::pipeline::experiments::overrides::{self, Overlaid, Overlay, Overrides};
 use crate::pipeline::experiments::sweep::{self, Setting};
-use crate::pipeline::files::{self, lay_given};
+use crate::pipeline::files::{self, apply_overrides};
 use crate::pipeline::graph::{Graph, SelectError, Source, StageInfo};
 use crate::pipeline::yaml::node::{Node, Yaml};
 use crate::pipeline::yaml::sink::Sink;
 use std::path::{Path, PathBuf};
 
 /// Loads the experiment with this tree.
-pub fn load(tree: &Node, site: &Site, given: &Given, sink: &mut Sink) -> Option<Graph> {
+pub fn load(tree: &Node, site: &Site, given: &Overrides, sink: &mut Sink) -> Option<Graph> {
     let experiment = experiment::read(tree, sink)?;
     let folder = folder_of_project(site.file);
     let (pipeline, span) = experiment.pipeline;
@@ -35,14 +35,16 @@ pub fn load(tree: &Node, site: &Site, given: &Given, sink: &mut Sink) -> Option<
         match files::read(&file) {
             Ok(source) => {
                 let text = files::add_file(&file, source, sink);
-                overrides::entries(text, sink).iter().for_each(|entry| overlaid.lay(entry, Lay::Merge, sink));
+                overrides::entries(text, sink)
+                    .iter()
+                    .for_each(|entry| overlaid.apply(entry, Overlay::Merge, sink));
             }
             Err(error) => sink.add(Some(*span), error.message, error.help),
         }
     }
-    experiment.params.iter().for_each(|entry| overlaid.lay(entry, Lay::Merge, sink));
-    let sets = lay_given(&mut overlaid, given, sink);
-    lay_metrics(&mut overlaid.tree, &experiment);
+    experiment.params.iter().for_each(|entry| overlaid.apply(entry, Overlay::Merge, sink));
+    let sets = apply_overrides(&mut overlaid, given, sink);
+    override_metrics(&mut overlaid.tree, &experiment);
     let settings = match experiment.sweep {
         Some(sweep) => sweep::read(sweep, sink)?,
         None => vec![Setting::default()],
@@ -57,7 +59,7 @@ pub fn load(tree: &Node, site: &Site, given: &Given, sink: &mut Sink) -> Option<
     let one = settings.len() == 1;
     for setting in settings {
         let mut point = overlaid.clone();
-        setting.values.iter().for_each(|value| point.lay(value, Lay::Replace, sink));
+        setting.values.iter().for_each(|value| point.apply(value, Overlay::Replace, sink));
         let Some(mut graph) = assemble::build(&point, site, sink) else {
             // Other points have more of the same.
             return None;
@@ -86,7 +88,7 @@ fn folder_of_project(file: &Path) -> PathBuf {
 }
 
 /// The experiment's metrics take the place of the pipeline's of the same name.
-fn lay_metrics(tree: &mut Node, experiment: &Experiment) {
+fn override_metrics(tree: &mut Node, experiment: &Experiment) {
     let Yaml::Map(fields) = &mut tree.value else { return };
     if experiment.metrics.is_empty() {
         return;

@@ -43,7 +43,7 @@ pub fn parse(kind: &dyn Kind, mut params: Value, complete: bool, site: &Site, si
                     site.report(&error.field, message, help, sink);
                 }
                 sound = false;
-                if missing || !take_out(&mut params, &error.field) {
+                if missing || !remove_field(&mut params, &error.field) {
                     return None;
                 }
             }
@@ -96,7 +96,7 @@ fn steps(path: &str) -> Vec<String> {
 }
 
 /// Removes the field at a path, or the field that holds the list which the path goes into. False if there is none.
-fn take_out(params: &mut Value, path: &str) -> bool {
+fn remove_field(params: &mut Value, path: &str) -> bool {
     let steps = steps(path);
     let mut depth = 0;
     let mut value = &*params;
@@ -151,15 +151,16 @@ fn explain(kind: &dyn Kind, error: &ParamError) -> (String, Option<String>) {
         .or_else(|| message.strip_prefix("invalid value: "))
         .and_then(|rest| rest.split_once(", expected "));
     match parts {
-        Some((given, expected)) => {
-            (format!("{field} must be {}, but is {}", want(expected), got(given)), None)
-        }
+        Some((given, expected)) => (
+            format!("{field} must be {}, but is {}", expected_in_words(expected), given_in_words(given)),
+            None,
+        ),
         None => (format!("{field}: {message}"), None),
     }
 }
 
 /// What serde expected, in words.
-fn want(expected: &str) -> &str {
+fn expected_in_words(expected: &str) -> &str {
     match expected {
         "f64" | "f32" => "a number",
         "usize" | "u64" | "u32" | "u16" | "u8" => "a whole number of at least 0",
@@ -174,7 +175,7 @@ fn want(expected: &str) -> &str {
 }
 
 /// What serde met, in words.
-fn got(given: &str) -> String {
+fn given_in_words(given: &str) -> String {
     if given == "null" || given == "unit value" || given == "Option value" {
         return "empty".to_owned();
     }

@@ -3,6 +3,7 @@
 mod fields;
 mod fuzz;
 mod graphs;
+mod own_fields;
 mod references;
 mod values;
 
@@ -11,7 +12,7 @@ use crate::kind::context::Context;
 use crate::kind::fields::Fields;
 use crate::kind::registry::Registry;
 use crate::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
-use crate::pipeline::experiments::overrides::Given;
+use crate::pipeline::experiments::overrides::Overrides;
 use crate::pipeline::graph::Graph;
 use crate::pipeline::load::load_text;
 use crate::pipeline::yaml::diagnostics::Diagnostics;
@@ -150,7 +151,7 @@ fn registry() -> Registry {
 
 /// Loads a text as `pipelines/test.yaml` of this crate, with `--set` values.
 fn load_with(source: &str, sets: &[&str]) -> Result<Graph, Diagnostics> {
-    let given = Given { files: Vec::new(), sets: sets.iter().map(|set| set.parse().unwrap()).collect() };
+    let given = Overrides { files: Vec::new(), sets: sets.iter().map(|set| set.parse().unwrap()).collect() };
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     load_text(source.to_owned(), Path::new("pipelines/test.yaml"), root, &given, &registry())
 }

@@ -61,7 +61,7 @@ impl Node {
         };
         match serde_yaml::from_str_with_options::<Node>(source, options) {
             Ok(mut node) => {
-                node.settle(source, text, skip, sink);
+                node.normalize(source, text, skip, sink);
                 Some(node)
             }
             Err(error) => {
@@ -74,7 +74,7 @@ impl Node {
 
     /// Moves the spans to their text, reports duplicate keys, and makes whole numbers of `2e7` and the like: those who count
     /// particles write them so, and a float parameter takes a whole number as well. Zero below nothing (`-0e0`) stays a float.
-    fn settle(&mut self, source: &str, text: u32, skip: u32, sink: &Sink) {
+    fn normalize(&mut self, source: &str, text: u32, skip: u32, sink: &Sink) {
         let shift = |span: Span| Span { text, start: span.start + skip, end: span.end + skip };
         let written = source.get(self.span.start as usize..self.span.end as usize).unwrap_or_default();
         self.span = shift(self.span);
@@ -90,7 +90,7 @@ impl Node {
             }
             Yaml::List(items) => {
                 for item in items {
-                    item.settle(source, text, skip, sink);
+                    item.normalize(source, text, skip, sink);
                 }
             }
             Yaml::Map(entries) => {
@@ -104,7 +104,7 @@ impl Node {
                             "remove one of the two, or rename it",
                         );
                     }
-                    entry.value.settle(source, text, skip, sink);
+                    entry.value.normalize(source, text, skip, sink);
                 }
             }
             _ => {}
@@ -230,7 +230,7 @@ fn offset(source: &str, location: &serde_yaml::Location) -> u32 {
     (start + text.char_indices().nth(column).map_or(text.len(), |(at, _)| at)) as u32
 }
 
-/// The bytes of a location; [`Node::settle`] moves them to their text.
+/// The bytes of a location; [`Node::normalize`] moves them to their text.
 fn span(location: serde_yaml::Location) -> Span {
     let span = location.span();
     let start = span.byte_offset().unwrap_or(0) as u32;

@@ -1,0 +1,354 @@
+//! The worker process: reads assignments, computes them one after the other, and reports how it goes.
+
+use crate::kind::context::{Context, GRACE, Reporter};
+use crate::kind::registry::Registry;
+use crate::kind::stage::StageError;
+use crate::store::Store;
+use crate::store::files::{self, StoreError};
+use crate::store::objects::{Content, Held, Outputs, Shape};
+use crate::worker::error::AttemptError;
+use crate::worker::protocol::{Assignment, FromWorker, Outcome, ToWorker};
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::any::Any;
+use std::fs::File;
+use std::io::{self, BufRead, Write};
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The log of the task at hand, as a destination of `tracing`.
+#[derive(Clone, Default)]
+pub struct TaskLog(Arc<Mutex<Option<File>>>);
+
+impl TaskLog {
+    fn set(&self, file: Option<File>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = file;
+    }
+}
+
+impl Write for TaskLog {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(file) => file.write(bytes),
+            None => Ok(bytes.len()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Serves assignments until the coordinator closes the pipe; then ends at once, whatever is running: a worker never
+/// outlives its coordinator.
+pub fn serve(registry: &Registry, store: &Store, log: &TaskLog) -> io::Result<()> {
+    // Ctrl-C reaches the whole terminal group; only the coordinator decides what it means.
+    let ignored = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGINT, ignored)?;
+    #[cfg(target_os = "linux")]
+    {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        // Whatever leaves the group of a command stays below its worker, so that it is found.
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    }
+
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let (sender, assignments) = mpsc::channel();
+    let channel = Arc::new(Channel::default());
+    let (cancel, watched) = (cancelled.clone(), channel.clone());
+    std::thread::spawn(move || {
+        for line in io::stdin().lock().lines() {
+            match line.map(|line| serde_json::from_str(&line)) {
+                Ok(Ok(ToWorker::Run(assignment))) => {
+                    cancel.store(false, Ordering::Relaxed);
+                    watched.reset();
+                    if sender.send(assignment).is_err() {
+                        break;
+                    }
+                }
+                Ok(Ok(ToWorker::Cancel)) => {
+                    cancel.store(true, Ordering::Relaxed);
+                    Channel::stop_program(&watched);
+                }
+                Ok(Err(_)) | Err(_) => break,
+            }
+        }
+        std::process::exit(0);
+    });
+    panic::set_hook(Box::new(|info| tracing::error!("{info}")));
+    let mut pool = Pool::default();
+    for assignment in assignments {
+        let task_log = File::options().create(true).append(true).open(&assignment.log);
+        let outcome = match task_log {
+            Err(error) => failure(StoreError::io("write the log", &assignment.log)(error).into()),
+            Ok(file) => {
+                log.set(Some(file));
+                let outcome = attempt(registry, store, &assignment, &cancelled, &channel, &mut pool);
+                log.set(None);
+                outcome
+            }
+        };
+        channel.send(&FromWorker::Ended(outcome));
+    }
+    Ok(())
+}
+
+/// Computes one task.
+fn attempt(
+    registry: &Registry,
+    store: &Store,
+    assignment: &Assignment,
+    cancelled: &Arc<AtomicBool>,
+    channel: &Arc<Channel>,
+    pool: &mut Pool,
+) -> Outcome {
+    let started = Instant::now();
+    tracing::info!(task = assignment.task, kind = assignment.kind, threads = assignment.threads, "started");
+    match compute(registry, store, assignment, cancelled, channel, pool) {
+        Ok(outputs) => {
+            let seconds = started.elapsed().as_secs_f64();
+            tracing::info!(seconds, "finished");
+            Outcome::Done { outputs, seconds }
+        }
+        Err(StageError::Cancelled) => {
+            tracing::info!("interrupted");
+            Outcome::Interrupted
+        }
+        Err(error) => {
+            tracing::error!("{error}");
+            failure(error)
+        }
+    }
+}
+
+fn failure(error: StageError) -> Outcome {
+    let message = error.to_string();
+    match error {
+        StageError::Cancelled => Outcome::Interrupted,
+        StageError::Failed { help, .. } => Outcome::Failed { message, help },
+    }
+}
+
+fn compute(
+    registry: &Registry,
+    store: &Store,
+    assignment: &Assignment,
+    cancelled: &Arc<AtomicBool>,
+    channel: &Arc<Channel>,
+    pool: &mut Pool,
+) -> Result<Outputs, StageError> {
+    let kind = registry
+        .get(&assignment.kind)
+        .ok_or_else(|| AttemptError::NoKind { kind: assignment.kind.clone() })?;
+    if kind.fingerprint() != assignment.fingerprint {
+        return Err(AttemptError::OtherCode.advised());
+    }
+    let out = assignment.work.join("out");
+    files::create_folder(&out)?;
+    let mut context = Context {
+        inputs: Default::default(),
+        outputs: Default::default(),
+        checkpoints: assignment.checkpoints.clone(),
+        root: assignment.root.clone(),
+        log: assignment.log.clone(),
+        threads: assignment.threads,
+        sandbox: assignment.sandbox.then(|| assignment.work.clone()),
+        cancelled: cancelled.clone(),
+        reporter: channel.clone(),
+    };
+    let mut objects = Vec::new();
+    for (name, given) in &assignment.inputs {
+        for given in given {
+            if let Some(content) = &given.content {
+                place_input(store, content, &given.item.path, assignment.sandbox)?;
+                if content.shape == Shape::File {
+                    objects.push(*content);
+                }
+            }
+        }
+        context.inputs.insert(name.clone(), given.iter().map(|given| given.item.clone()).collect());
+    }
+    for output in &assignment.outputs {
+        let path = out.join(&output.file);
+        if let Some(parent) = path.parent().filter(|parent| *parent != out) {
+            files::create_folder(parent)?;
+        }
+        context.outputs.insert(output.name.clone(), path);
+    }
+    let run = || kind.run(&assignment.params, &context);
+    let pool = if kind.parallel() { Some(pool.of(assignment.threads)?) } else { None };
+    let run = AssertUnwindSafe(|| pool.map_or_else(run, |pool| pool.install(run)));
+    panic::catch_unwind(run).unwrap_or_else(|payload| {
+        Err(AttemptError::Panicked { message: panic_message(payload.as_ref()) }.advised())
+    })?;
+    intact(store, &objects)?;
+    let _gate = store.enter_gate()?;
+    let mut outputs = Vec::new();
+    for output in &assignment.outputs {
+        let path = out.join(&output.file);
+        let shape = match std::fs::metadata(&path) {
+            Ok(data) if data.is_dir() => Shape::Folder,
+            Ok(_) => Shape::File,
+            Err(_) => {
+                let (name, file) = (output.name.clone(), output.file.clone());
+                return Err(AttemptError::NotWritten { name, file }.advised());
+            }
+        };
+        if output.folder && shape == Shape::File {
+            return Err(AttemptError::NoFolder { name: output.name.clone() }.advised());
+        }
+        outputs.push((output.name.clone(), store.objects().take(&path, &out)?));
+    }
+    Ok(outputs)
+}
+
+/// The thread pool of the latest task that needed one, kept for the next that is granted as many threads.
+#[derive(Default)]
+struct Pool(Option<rayon::ThreadPool>);
+
+impl Pool {
+    fn of(&mut self, threads: usize) -> Result<&rayon::ThreadPool, rayon::ThreadPoolBuildError> {
+        let pool = match self.0.take() {
+            Some(pool) if pool.current_num_threads() == threads => pool,
+            _ => rayon::ThreadPoolBuilder::new().num_threads(threads).build()?,
+        };
+        Ok(self.0.insert(pool))
+    }
+}
+
+/// Refuses a stage that wrote into its inputs: they are objects, which others read too.
+fn intact(store: &Store, inputs: &[Content]) -> Result<(), StageError> {
+    for content in inputs {
+        if store.objects().repair(content)? == Held::Damaged {
+            return Err(AttemptError::InputChanged.advised());
+        }
+    }
+    Ok(())
+}
+
+/// Puts an input where the stage will read it: a file as another name of its object, a folder as a copy.
+fn place_input(store: &Store, content: &Content, path: &Path, sandbox: bool) -> Result<(), StoreError> {
+    match content.shape {
+        Shape::Folder => store.objects().place(content, path),
+        Shape::File => {
+            if let Some(parent) = path.parent() {
+                files::create_folder(parent)?;
+            }
+            let object = store.objects().path(&content.digest);
+            // A symbolic link where a file cannot have two names: between owners, on some file systems; and in a sandbox, which may write
+            // to all that has a name in its folder.
+            let name = if sandbox {
+                Err(io::ErrorKind::Unsupported.into())
+            } else {
+                std::fs::hard_link(&object, path)
+            };
+            name.or_else(|_| std::os::unix::fs::symlink(&object, path))
+                .map_err(StoreError::io("link the input", path))
+        }
+    }
+}
+
+fn panic_message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "no message".into())
+}
+
+/// The pipe to the coordinator.
+#[derive(Default)]
+struct Channel {
+    last_progress: Mutex<Option<Instant>>,
+    program: Mutex<Program>,
+}
+
+/// The program that the task at hand runs.
+#[derive(Default)]
+struct Program {
+    /// Its process group.
+    group: Option<Pid>,
+    /// How many there were: a late kill must not meet the next one.
+    number: u64,
+    /// It is to stop as soon as it is known.
+    stop: bool,
+}
+
+impl Channel {
+    /// The next task starts with a clean slate.
+    fn reset(&self) {
+        self.program().stop = false;
+    }
+
+    fn program(&self) -> MutexGuard<'_, Program> {
+        self.program.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the program to stop, and kills it when it does not.
+    fn stop_program(channel: &Arc<Channel>) {
+        let mut program = channel.program();
+        program.stop = true;
+        let (Some(group), number) = (program.group, program.number) else { return };
+        // Each call fails only when the group is gone, which is what is wanted.
+        let _ = kill_process_group(group, Signal::TERM);
+        drop(program);
+        let channel = channel.clone();
+        std::thread::spawn(move || {
+            std::thread::sleep(GRACE);
+            let program = channel.program();
+            if program.group.is_some() && program.number == number {
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+        });
+    }
+
+    fn send(&self, message: &FromWorker) {
+        let Ok(mut line) = serde_json::to_vec(message) else { return };
+        line.push(b'\n');
+        let mut out = io::stdout().lock();
+        if out.write_all(&line).and_then(|()| out.flush()).is_err() {
+            // The coordinator is gone: nothing that this process could still do is of use.
+            std::process::exit(0);
+        }
+    }
+}
+
+impl Reporter for Channel {
+    fn progress(&self, done: u64, total: u64, unit: &str) {
+        const INTERVAL: Duration = Duration::from_millis(100);
+        let mut last = self.last_progress.lock().unwrap_or_else(PoisonError::into_inner);
+        if done < total && last.is_some_and(|at| at.elapsed() < INTERVAL) {
+            return;
+        }
+        *last = Some(Instant::now());
+        drop(last);
+        self.send(&FromWorker::Progress { done, total, unit: unit.to_owned() });
+    }
+
+    fn checkpoint(&self, step: u64) {
+        tracing::info!(step, "checkpoint");
+        self.send(&FromWorker::Checkpoint { step });
+    }
+
+    fn program_started(&self, group: i32) {
+        let mut program = self.program();
+        program.group = Pid::from_raw(group);
+        program.number += 1;
+        // Ctrl-C was quicker than the start: there is nothing to save yet.
+        if let (true, Some(group)) = (program.stop, program.group) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        drop(program);
+        self.send(&FromWorker::Group { id: group });
+    }
+
+    fn program_ended(&self) {
+        self.program().group = None;
+    }
+
+    fn resumed(&self, step: u64) {
+        tracing::info!(step, "resumed from a checkpoint");
+        self.send(&FromWorker::Resumed { step });
+    }
+}
