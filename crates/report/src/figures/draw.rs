@@ -1,5 +1,4 @@
-//! A figure as charts of plotters, with what its meshes do not do: titles, unlabelled ticks, upright labels, and axes that
-//! stand on the data.
+//! A figure as charts of plotters, with what their meshes do not do: titles, unlabelled ticks and upright labels.
 
 use super::layers;
 use super::layout::{LABEL_GAP, Layout, Place, TICK_LENGTH};
@@ -67,8 +66,6 @@ impl Layout<'_> {
         for layer in &place.panel.layers {
             layers::draw(page, &mut chart, (&place.x, &place.y), layer)?;
         }
-        let corner = [(place.x.low, place.y.high), (place.x.low, place.y.low), (place.x.high, place.y.low)];
-        chart.plotting_area().draw(&PathElement::new(corner.to_vec(), ink))?;
         let minor = page.units(0.6 * TICK_LENGTH);
         for x in place.x.minor() {
             let (x, y) = chart.backend_coord(&(x, place.y.low));

@@ -13,7 +13,8 @@ pub const TICK_LENGTH: f64 = 2.5;
 pub const LABEL_GAP: f64 = 2.0 * TICK_LENGTH;
 /// Room for the label of an axis beside its ticks' labels.
 const AXIS_LABEL: f64 = LABEL + 5.0;
-/// Free space at the right of a panel.
+/// Free space at the left of the page, and at the right of a panel.
+const LEFT: f64 = 2.0;
 const RIGHT: f64 = 8.0;
 
 /// A figure with the places of its parts.
@@ -95,7 +96,7 @@ impl Figure {
                 members().for_each(|i| places[i].left = ticks + label);
             }
             let margins: f64 = places.iter().take(columns).map(|place| place.left + RIGHT).sum();
-            inner = (width - beside - margins) / columns as f64;
+            inner = (width - LEFT - beside - margins) / columns as f64;
             if inner < 20.0 {
                 return Err(ReportError::Draw {
                     message: format!(
@@ -131,7 +132,7 @@ impl Figure {
         for row in places.chunks_mut(columns) {
             y += above(row);
             let next = y + height + under(row) + 4.0;
-            let mut x = 0.0;
+            let mut x = LEFT;
             for place in row {
                 place.at = (x + place.left, y);
                 place.size = (inner, height);
@@ -166,7 +167,7 @@ impl Figure {
                 self.category_axis(width)
             };
             // Bold text is about a tenth wider.
-            let title = wrap_text(&panel.title, (width + 20.0) / 1.12, LABEL);
+            let title = wrap_text(&panel.title, (width + 2.0 * RIGHT) / 1.12, LABEL);
             let (at, size, left, below) = ((0.0, 0.0), (width, height), 0.0, 0.0);
             places.push(Place {
                 panel,

@@ -246,6 +246,10 @@ impl DrawingBackend for Paper<'_> {
         on!(self, backend => backend.fill_polygon(path, style))
     }
 
+    fn draw_line<S: BackendStyle>(&mut self, from: BackendCoord, to: BackendCoord, style: &S) -> Drawn {
+        self.draw_path([from, to], style)
+    }
+
     /// On pixels a bar for each segment and a disc on each joint, which no sharp turn can break as it does the outline that
     /// plotters fills.
     fn draw_path<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(
