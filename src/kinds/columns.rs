@@ -1,8 +1,9 @@
 //! A Parquet table written column by column, and read back by name.
 
+use onsager_report::tables::parquet;
 use onsager_runner::kind::stage::StageError;
 use polars::frame::DataFrame;
-use polars::prelude::{Column, IntoColumn, NamedFrom, ParquetReader, ParquetWriter, SerReader, Series};
+use polars::prelude::{Column, IntoColumn, NamedFrom, ParquetReader, SerReader, Series};
 use serde_json::Value;
 use std::fs::File;
 use std::path::Path;
@@ -75,8 +76,7 @@ impl Columns {
     pub fn write(self, path: &Path) -> Result<(), StageError> {
         let height = self.columns.first().map_or(0, Column::len);
         let mut frame = DataFrame::new(height, self.columns)?;
-        ParquetWriter::new(File::create(path)?).set_parallel(false).finish(&mut frame)?;
-        Ok(())
+        Ok(parquet::save(&mut frame, path, Vec::new())?)
     }
 }
 

@@ -17,7 +17,7 @@ onsager_runner::fingerprints!();
 /// The kinds that onsager ships. A kind is one file here and one line below.
 pub fn builtin() -> Registry {
     let mut registry = onsager_runner::builtin();
-    registry.read_parquet_with(Box::new(onsager_report::read::PolarsParquet));
+    registry.read_parquet_with(Box::new(onsager_report::tables::presentation::PolarsParquet));
     registry.add::<diffusion::dataset::DatasetStage>(of("dataset"));
     registry.add::<motion::random_motion::RandomMotion>(of("random-motion"));
     registry.add::<motion::merge_shards::MergeShards>(of("merge-shards"));

@@ -2,6 +2,7 @@
 
 use onsager_tables::error::TableError;
 use onsager_tables::names::{list, nearest};
+use plotters::drawing::DrawingAreaErrorKind;
 use std::path::PathBuf;
 
 /// Why a figure, table or page could not be made.
@@ -39,4 +40,10 @@ pub enum ReportError {
     Png(#[from] png::EncodingError),
     #[error("`{input}` is neither an SVG nor a PNG image; refer to the `svg` or `png` output of a figure")]
     NotAnImage { input: String },
+}
+
+impl<E: std::error::Error + Send + Sync> From<DrawingAreaErrorKind<E>> for ReportError {
+    fn from(error: DrawingAreaErrorKind<E>) -> ReportError {
+        ReportError::Draw { message: error.to_string() }
+    }
 }

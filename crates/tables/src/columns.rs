@@ -102,21 +102,15 @@ impl Columns {
 
     /// As CSV by RFC 4180, with full precision.
     pub fn csv(&self) -> String {
-        let quote = |text: String| {
-            if text.contains([',', '"', '\n', '\r']) {
-                format!("\"{}\"", text.replace('"', "\"\""))
-            } else {
-                text
-            }
-        };
-        let mut out = self.names().into_iter().map(quote).collect::<Vec<_>>().join(",");
-        out.push('\n');
+        let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
+        let mut written = writer.write_record(self.names());
         for row in 0..self.height() {
-            let fields: Vec<_> = self.0.iter().map(|(_, values)| quote(values[row].to_string())).collect();
-            out.push_str(&fields.join(","));
-            out.push('\n');
+            let fields = self.0.iter().map(|(_, values)| values[row].to_string());
+            written = written.and_then(|()| writer.write_record(fields));
         }
-        out
+        // Memory takes whatever is written to it, and values are text.
+        let bytes = written.ok().and_then(|()| writer.into_inner().ok()).unwrap_or_default();
+        String::from_utf8(bytes).unwrap_or_default()
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::columns::Columns;
 use crate::error::TableError;
 use crate::value::Value;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
@@ -12,46 +12,46 @@ use std::path::Path;
 /// In JSON an object is a row and an array of objects is a table; `{"a": {"b": 1}}` has the column `a_b`.
 pub fn load(path: &Path, parquet: Option<&dyn Parquet>) -> Result<Columns, TableError> {
     let read = |source| TableError::Read { path: path.into(), source };
-    let mut file = File::open(path).map_err(read)?;
-    let mut magic = Vec::new();
-    file.by_ref().take(4).read_to_end(&mut magic).map_err(read)?;
-    if magic == b"PAR1" {
+    if is_parquet(path)? {
         return match parquet {
             Some(parquet) => parquet.read(path),
             None => Err(TableError::NoParquet { path: path.into() }),
         };
     }
-    let mut text = String::from_utf8_lossy(&magic).into_owned();
-    file.read_to_string(&mut text).map_err(read)?;
+    let text = fs::read_to_string(path).map_err(read)?;
     if text.trim_start().starts_with(['{', '[']) {
         let json: serde_json::Value = serde_json::from_str(&text)
             .map_err(|error| TableError::Json { path: path.into(), message: error.to_string() })?;
         return Ok(json_table(&json));
     }
-    let records = csv_records(&text).map_err(|(line, message)| TableError::Csv {
-        path: path.into(),
-        line,
-        message: message.into(),
-    })?;
-    let mut rows = records.into_iter();
-    let Some((_, header)) = rows.next() else {
-        return Err(TableError::Csv { path: path.into(), line: 1, message: "the table is empty".into() });
-    };
-    let mut columns: Vec<(String, Vec<Value>)> = header.into_iter().map(|name| (name, Vec::new())).collect();
-    for (line, row) in rows {
-        if row.len() != columns.len() {
-            let message = format!("{} fields where the header has {}", row.len(), columns.len());
-            return Err(TableError::Csv { path: path.into(), line, message });
-        }
-        for (field, column) in row.into_iter().zip(&mut columns) {
-            column.1.push(typed(field));
+    csv_table(&text).map_err(|(line, message)| TableError::Csv { path: path.into(), line, message })
+}
+
+/// Whether the file is a Parquet file, by its first bytes.
+pub fn is_parquet(path: &Path) -> Result<bool, TableError> {
+    let read = |source| TableError::Read { path: path.into(), source };
+    let mut magic = Vec::new();
+    File::open(path).map_err(read)?.take(4).read_to_end(&mut magic).map_err(read)?;
+    Ok(magic == b"PAR1")
+}
+
+/// The columns as a table: one of integers and numbers holds numbers.
+fn table(mut columns: Vec<(String, Vec<Value>)>) -> Columns {
+    for (_, values) in &mut columns {
+        let any = |test: fn(&Value) -> bool| values.iter().any(test);
+        if any(|value| matches!(value, Value::Number(_))) && !any(|value| matches!(value, Value::Text(_))) {
+            for value in values.iter_mut() {
+                if let Value::Integer(integer) = *value {
+                    *value = Value::Number(integer as f64);
+                }
+            }
         }
     }
-    Ok(Columns::new(columns))
+    Columns::new(columns)
 }
 
 /// A CSV field as a number where it reads as one.
-fn typed(field: String) -> Value {
+fn typed(field: &str) -> Value {
     if field.is_empty() {
         Value::Null
     } else if let Ok(integer) = field.parse() {
@@ -59,53 +59,51 @@ fn typed(field: String) -> Value {
     } else if let Ok(number) = field.parse() {
         Value::Number(number)
     } else {
-        match field.as_str() {
+        match field {
             "true" => Value::Bool(true),
             "false" => Value::Bool(false),
-            _ => Value::Text(field),
+            _ => Value::Text(field.into()),
         }
     }
 }
 
-/// The records of a CSV text with the lines that they begin on; or the line and what is wrong with it.
-fn csv_records(text: &str) -> Result<Vec<(usize, Vec<String>)>, (usize, &'static str)> {
-    let mut records = Vec::new();
-    let mut chars = text.strip_prefix('\u{feff}').unwrap_or(text).chars().peekable();
-    let mut line = 1;
-    while chars.peek().is_some() {
-        let start = line;
-        let mut record = Vec::new();
-        loop {
-            let mut field = String::new();
-            if chars.next_if_eq(&'"').is_some() {
-                loop {
-                    match chars.next() {
-                        None => return Err((start, "a quoted field is not closed")),
-                        Some('"') if chars.next_if_eq(&'"').is_some() => field.push('"'),
-                        Some('"') => break,
-                        Some(c) => {
-                            line += usize::from(c == '\n');
-                            field.push(c);
-                        }
-                    }
-                }
-            }
-            while let Some(c) = chars.next_if(|c| !matches!(c, ',' | '\n' | '\r')) {
-                field.push(c);
-            }
-            record.push(field);
-            if chars.next_if_eq(&',').is_none() {
-                break;
-            }
+/// The crate `csv` takes the end of a text for the end of an open quotation: a last record of our own, of a character that
+/// no table holds, shows whether it was.
+const END: &str = "\u{1}";
+
+/// The table of a CSV text; or the line and what is wrong with it.
+fn csv_table(text: &str) -> Result<Columns, (usize, String)> {
+    let text = format!("{text}\n{END}\n");
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+    let mut columns: Option<Vec<(String, Vec<Value>)>> = None;
+    let (mut record, mut line) = (csv::StringRecord::new(), 1);
+    while reader.read_record(&mut record).map_err(|error| (line, error.to_string()))? {
+        line = record.position().map_or(1, |position| line_of(&text, position));
+        if record.len() == 1 && &record[0] == END {
+            return columns.map(table).ok_or((1, "the table is empty".into()));
         }
-        chars.next_if_eq(&'\r');
-        chars.next_if_eq(&'\n');
-        line += 1;
-        if record != [""] {
-            records.push((start, record));
+        match &mut columns {
+            None => columns = Some(record.iter().map(|name| (name.into(), Vec::new())).collect()),
+            Some(columns) if record.len() == columns.len() => {
+                record.iter().zip(columns).for_each(|(field, (_, values))| values.push(typed(field)));
+            }
+            Some(_) if record.iter().last().is_some_and(|field| field.ends_with("\u{1}\n")) => break,
+            Some(columns) => {
+                return Err((
+                    line,
+                    format!("{} fields where the header has {}", record.len(), columns.len()),
+                ));
+            }
         }
     }
-    Ok(records)
+    Err((line, "a quoted field is not closed".into()))
+}
+
+/// The line on which a record begins: the reader's position is before the empty lines that it skips.
+fn line_of(text: &str, position: &csv::Position) -> usize {
+    let before = &text.as_bytes()[position.byte() as usize..];
+    let empty = before.iter().take_while(|byte| matches!(byte, b'\n' | b'\r'));
+    position.line() as usize + empty.filter(|byte| **byte == b'\n').count()
 }
 
 /// A row for each object, a column for each field that is no list.
@@ -130,7 +128,7 @@ fn json_table(json: &serde_json::Value) -> Columns {
     for column in &mut columns {
         column.1.resize(rows.len(), Value::Null);
     }
-    Columns::new(columns)
+    table(columns)
 }
 
 fn flatten(prefix: &str, json: &serde_json::Value, fields: &mut Vec<(String, Value)>) {
@@ -158,7 +156,7 @@ pub trait Parquet: Send + Sync {
 mod tests {
     use super::*;
 
-    fn table(text: &str) -> Columns {
+    fn read(text: &str) -> Columns {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("table");
         std::fs::write(&path, text).unwrap();
@@ -166,19 +164,22 @@ mod tests {
     }
     #[test]
     fn csv_fields_may_be_quoted() {
-        let table_ = table("a,b,\"c,d\"\r\n1,\"x \"\"y\"\"\nz\",\r\n2,w,0.5\n");
-        assert_eq!(table_.names(), ["a", "b", "c,d"]);
-        assert_eq!(table_.values("b", "t").unwrap()[0], Value::Text("x \"y\"\nz".into()));
-        assert_eq!(table_.values("c,d", "t").unwrap(), [Value::Null, Value::Number(0.5)]);
-        let error = csv_records("a\n\"open").unwrap_err();
-        assert_eq!(error, (2, "a quoted field is not closed"));
+        let table = read("a,b,\"c,d\"\r\n1,\"x \"\"y\"\"\nz\",\r\n2,w,0.5\n");
+        assert_eq!(table.names(), ["a", "b", "c,d"]);
+        assert_eq!(table.values("b", "t").unwrap()[0], Value::Text("x \"y\"\nz".into()));
+        assert_eq!(table.values("c,d", "t").unwrap(), [Value::Null, Value::Number(0.5)]);
+        let error = |text: &str| csv_table(text).unwrap_err();
+        assert_eq!(error("a\n\"open"), (2, "a quoted field is not closed".into()));
+        assert_eq!(error("a,b\n\n1,2\n3,\"open\n\n"), (4, "a quoted field is not closed".into()));
+        assert_eq!(error("a,b\n\n\"x\ny\",2\n\n\n1\n"), (7, "1 fields where the header has 2".into()));
+        assert_eq!(error("\n\r\n"), (1, "the table is empty".into()));
     }
 
     #[test]
     fn json_objects_are_rows() {
-        let table_ = table(r#"[{"a": 1, "b": {"c": "x"}}, {"a": 2.5, "list": [1]}]"#);
-        assert_eq!(table_.names(), ["a", "b_c"]);
-        assert_eq!(table_.values("a", "t").unwrap(), [Value::Number(1.0), Value::Number(2.5)]);
-        assert_eq!(table_.values("b_c", "t").unwrap(), [Value::Text("x".into()), Value::Null]);
+        let table = read(r#"[{"a": 1, "b": {"c": "x"}}, {"a": 2.5, "list": [1]}]"#);
+        assert_eq!(table.names(), ["a", "b_c"]);
+        assert_eq!(table.values("a", "t").unwrap(), [Value::Number(1.0), Value::Number(2.5)]);
+        assert_eq!(table.values("b_c", "t").unwrap(), [Value::Text("x".into()), Value::Null]);
     }
 }

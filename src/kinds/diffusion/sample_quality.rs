@@ -1,6 +1,7 @@
 //! `sample-quality`: sets of samples against real data, between the floor (real against real) and the ceiling (noise).
 
 use onsager_numerics::random::Streams;
+use onsager_report::tables::parquet;
 use onsager_runner::kind::context::{Context, Item};
 use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
 use onsager_science::data::dataset::Dataset;
@@ -10,12 +11,11 @@ use onsager_science::metrics::features::{Features, disjoint_subsets};
 use onsager_science::metrics::quality::{Reference, SampleSet, Score, Settings, memorisation};
 use onsager_science::nn::classifier::Classifier;
 use polars::frame::DataFrame;
-use polars::prelude::{Column, ParquetWriter};
+use polars::prelude::Column;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
 
 /// What the ceiling consists of.
@@ -428,6 +428,5 @@ fn write_summaries(path: &Path, axes: &[String], kept: &[usize], rows: &[Summary
 
 fn write_table(path: &Path, height: usize, columns: Vec<Column>) -> Result<(), StageError> {
     let mut table = DataFrame::new(height, columns)?;
-    ParquetWriter::new(File::create(path)?).set_parallel(false).finish(&mut table)?;
-    Ok(())
+    Ok(parquet::save(&mut table, path, Vec::new())?)
 }

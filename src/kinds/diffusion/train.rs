@@ -2,6 +2,7 @@
 
 use crate::kinds::choice;
 use onsager_numerics::random::Streams;
+use onsager_report::tables::parquet;
 use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
 use onsager_science::data::dataset::Dataset;
@@ -22,7 +23,6 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::fs::File;
 
 /// Trains a diffusion model.
 pub struct Train;
@@ -451,9 +451,5 @@ fn write_losses(rows: &[Row], ctx: &Context) -> Result<(), StageError> {
         "effective_share" => weighting(0),
         "shift" => weighting(1),
     )?;
-    ParquetWriter::new(File::create(ctx.output("loss")?)?)
-        .with_compression(ParquetCompression::Uncompressed)
-        .with_row_group_size(None)
-        .finish(&mut table)?;
-    Ok(())
+    Ok(parquet::save(&mut table, ctx.output("loss")?, Vec::new())?)
 }

@@ -1,9 +1,11 @@
 //! The stage kind `figure`: a figure of columns, or a grid of images, as SVG and PNG.
 
-use onsager_report::frame;
-use onsager_report::images::{self, Samples};
-use onsager_report::plot::{Frames, MarkKind, Plot};
-use onsager_report::read;
+use onsager_report::figures::axis::Scale;
+use onsager_report::figures::grid::grid;
+use onsager_report::figures::images::{Samples, fill_label};
+use onsager_report::figures::paper::{self, Drawing};
+use onsager_report::figures::plot::{Frames, MarkKind, Plot};
+use onsager_report::tables::{frame, read};
 use onsager_runner::kind::context::{Context, Item};
 use onsager_runner::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use onsager_tables::value::Value;
@@ -61,7 +63,7 @@ impl Stage for FigureStage {
             let ordered = axis.min.zip(axis.max).is_none_or(|(min, max)| min < max);
             checks.ensure(ordered, &format!("{name}.max"), || "must be greater than `min`".into());
             let positive = |end: Option<f64>| end.is_none_or(|end| end > 0.0);
-            let log = axis.scale == onsager_report::axis::Scale::Log;
+            let log = axis.scale == Scale::Log;
             checks.ensure(!log || (positive(axis.min) && positive(axis.max)), &format!("{name}.min"), || {
                 "the ends of a logarithmic axis must be positive".into()
             });
@@ -95,32 +97,31 @@ impl Stage for FigureStage {
     }
 
     fn run(plot: &Plot, ctx: &Context) -> Result<(), StageError> {
-        let scene = match &plot.images {
-            Some(spec) => {
-                let mut sources = Vec::new();
-                for row in &spec.rows {
-                    for item in required(ctx, &row.input)?.iter().filter(|item| row.shows(&labels(item))) {
-                        let label = images::fill_label(&row.label, &labels(item));
-                        sources.push((row.clone(), Samples::load(&item.path, label)?));
-                    }
-                }
-                images::scene(spec, &sources, plot.width, plot.title.as_deref())?
+        let Some(spec) = &plot.images else {
+            let mut frames = Frames::new();
+            let mut names: Vec<_> = plot.marks.iter().filter_map(|mark| mark.input.as_ref()).collect();
+            names.sort();
+            names.dedup();
+            for name in names {
+                frames.insert(name.clone(), joined(required(ctx, name)?)?);
             }
-            None => {
-                let mut frames = Frames::new();
-                let mut names: Vec<_> = plot.marks.iter().filter_map(|mark| mark.input.as_ref()).collect();
-                names.sort();
-                names.dedup();
-                for name in names {
-                    frames.insert(name.clone(), joined(required(ctx, name)?)?);
-                }
-                plot.figure(&frames)?.scene()?
-            }
+            return write(plot, ctx, &plot.figure(&frames)?.layout()?);
         };
-        fs::write(ctx.output("svg")?, scene.svg()?)?;
-        fs::write(ctx.output("png")?, scene.png(plot.resolution)?)?;
-        Ok(())
+        let mut sources = Vec::new();
+        for row in &spec.rows {
+            for item in required(ctx, &row.input)?.iter().filter(|item| row.shows(&labels(item))) {
+                let label = fill_label(&row.label, &labels(item));
+                sources.push((row.clone(), Samples::load(&item.path, label)?));
+            }
+        }
+        write(plot, ctx, &grid(spec, &sources, plot.width, plot.title.as_deref())?)
     }
+}
+
+fn write(plot: &Plot, ctx: &Context, drawing: &dyn Drawing) -> Result<(), StageError> {
+    fs::write(ctx.output("svg")?, paper::svg(drawing)?)?;
+    fs::write(ctx.output("png")?, paper::png(drawing, plot.resolution)?)?;
+    Ok(())
 }
 
 /// The artifacts of an input that the parameters name.

@@ -2,8 +2,8 @@
 
 use crate::kinds::report::figure::{labels, required};
 use onsager_report::error::ReportError;
-use onsager_report::html::{Block, Image, Page, Section};
-use onsager_report::parquet;
+use onsager_report::page::html::{Block, Image, Page, Section};
+use onsager_report::tables::presentation;
 use onsager_runner::kind::context::{Context, Item};
 use onsager_runner::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use onsager_tables::value::coordinates;
@@ -15,7 +15,7 @@ use std::fs;
 /// Makes a page.
 pub struct ReportStage;
 
-/// What the page holds. Texts and captions are a small Markdown: paragraphs, lists, `###` headings, **bold**, *italic*, `code`,
+/// What the page holds. Texts and captions are Markdown: paragraphs, lists, `###` headings, **bold**, *italic*, `code`,
 /// [links](https://www.rust-lang.org), simple mathematics as in `$e^{-\gamma A}$`; `{name}` refers to the figure or table of
 /// the input `name`, as in 'see {law}'.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -126,7 +126,7 @@ impl Stage for ReportStage {
             for reference in &section.tables {
                 let (name, caption) = reference.parts();
                 for item in required(ctx, name)? {
-                    let table = Box::new(parquet::load(&item.path)?);
+                    let table = Box::new(presentation::load(&item.path)?);
                     let caption = if caption.is_empty() { &table.caption } else { caption };
                     let caption = full_caption(caption, item);
                     blocks.push(Block::Table { name: name.into(), table, caption });
@@ -145,7 +145,7 @@ impl Stage for ReportStage {
                 page.provenance.push((item_name(item), digest));
             }
         }
-        fs::write(ctx.output("html")?, page.html()?)?;
+        fs::write(ctx.output("html")?, page.html())?;
         Ok(())
     }
 }

@@ -1,9 +1,8 @@
 //! The stage kind `table`: a table for print from the rows of its inputs.
 
 use crate::kinds::report::figure::{joined, required};
-use onsager_report::frame;
-use onsager_report::parquet;
-use onsager_report::tables::{self, TableSpec};
+use onsager_report::tables::print::{self, TableSpec};
+use onsager_report::tables::{frame, presentation};
 use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use std::fs;
@@ -61,8 +60,8 @@ impl Stage for TableStage {
         for name in &names {
             parts.push((joined(required(ctx, name)?)?, Vec::new()));
         }
-        let table = tables::of(&frame::stack(&parts)?, spec)?;
-        parquet::save_parquet(&table, ctx.output("parquet")?)?;
+        let table = print::of(&frame::stack(&parts)?, spec)?;
+        presentation::save(&table, ctx.output("parquet")?)?;
         fs::write(ctx.output("csv")?, table.csv())?;
         fs::write(ctx.output("markdown")?, table.markdown())?;
         fs::write(ctx.output("latex")?, table.latex())?;

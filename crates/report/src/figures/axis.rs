@@ -1,8 +1,13 @@
-//! Axes: ranges, ticks and their labels.
+//! Axes: ranges, ticks and their labels, as a coordinate of plotters.
+//!
+//! plotters has coordinates of its own, but its logarithm is the platform's, whose last digit differs between machines, and
+//! its ticks are neither thinned out to what fits nor labelled with powers of ten.
 
 use onsager_tables::cells::{power_of_ten, superscript};
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// How values become lengths.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +44,69 @@ pub struct Tick {
     pub value: f64,
     /// Empty for a minor tick.
     pub label: String,
+}
+
+/// An axis of a panel: from `low` to `high`, with its ticks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Span {
+    pub scale: Scale,
+    pub low: f64,
+    pub high: f64,
+    pub ticks: Vec<Tick>,
+}
+
+impl Span {
+    /// Where a value lies: 0 at the low end, 1 at the high end; well below for what a log scale does not have.
+    pub fn place(&self, value: f64) -> f64 {
+        let even = |value| self.scale.even(value);
+        ((even(value) - even(self.low)) / (even(self.high) - even(self.low))).max(-1e3)
+    }
+
+    /// The value at a place.
+    pub fn value(&self, place: f64) -> f64 {
+        let (low, high) = (self.scale.even(self.low), self.scale.even(self.high));
+        self.scale.value(low + place * (high - low))
+    }
+
+    /// The nearest value on the axis.
+    pub fn clamp(&self, value: f64) -> f64 {
+        value.max(self.low).min(self.high)
+    }
+
+    /// Whether the axis reaches to the value.
+    pub fn holds(&self, value: f64) -> bool {
+        (-1e-4..=1.0 + 1e-4).contains(&self.place(value))
+    }
+
+    /// The ticks that are marked but not labelled.
+    pub fn minor(&self) -> impl Iterator<Item = f64> {
+        self.ticks.iter().filter(|tick| tick.label.is_empty()).map(|tick| tick.value)
+    }
+}
+
+impl Ranged for Span {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, (start, end): (i32, i32)) -> i32 {
+        start + (self.place(*value) * f64::from(end - start)).round() as i32
+    }
+
+    /// The labelled ticks, whatever number is asked for: they are chosen to fit.
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        let labelled = self.ticks.iter().filter(|tick| !tick.label.is_empty());
+        labelled.map(|tick| tick.value).filter(|_| !hint.weight().allow_light_points()).collect()
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.low..self.high
+    }
+}
+
+impl ValueFormatter<f64> for Span {
+    fn format_ext(&self, value: &f64) -> String {
+        self.ticks.iter().find(|tick| tick.value == *value).map_or(String::new(), |tick| tick.label.clone())
+    }
 }
 
 /// The range that shows all values: those of the data, widened by a twentieth, to the chosen ends where there are any.

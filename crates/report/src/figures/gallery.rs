@@ -2,49 +2,93 @@
 //!
 //! Set `ONSAGER_GALLERY` to a folder to have them written there for looking at.
 
-use super::frame::tests::csv;
-use super::images::{self, ImageRow, Samples};
+use super::grid::grid;
+use super::images::{ImageRow, ImageSpec, Samples};
+use super::paper::{self, Drawing, text_width};
 use super::plot::{Frames, Plot};
-use super::scene::{Scene, Shape};
+use crate::tables::frame::tests::csv;
 use onsager_numerics::random::Streams;
 use std::path::PathBuf;
 
-/// Checks a page, and writes it for looking at when asked to.
-fn check(name: &str, scene: &Scene) {
-    let texts: Vec<_> = scene
-        .shapes
-        .iter()
-        .filter_map(|shape| if let Shape::Text(text) = shape { Some(text) } else { None })
-        .collect();
-    for (i, text) in texts.iter().enumerate() {
-        let (left, top, right, bottom) = text.bounds();
-        let inside =
-            left >= -0.5 && top >= -0.5 && right <= scene.width + 0.5 && bottom <= scene.height + 0.5;
-        assert!(inside, "{name}: `{}` leaves the page: {:?}", text.text, text.bounds());
-        for other in &texts[i + 1..] {
-            let (l, t, r, b) = other.bounds();
-            let apart = l >= right || r <= left || t + 1.0 >= bottom || b - 1.0 <= top;
-            assert!(apart, "{name}: `{}` and `{}` overlap", text.text, other.text);
+/// The value of an attribute of an element.
+fn attribute<'a>(element: &'a str, name: &str) -> Option<&'a str> {
+    element.split_once(&format!(" {name}=\""))?.1.split('"').next()
+}
+
+fn number(element: &str, name: &str) -> f64 {
+    attribute(element, name).unwrap().trim_end_matches("pt").parse().unwrap()
+}
+
+/// The points of the elements with this name.
+fn points(svg: &str, name: &str) -> Vec<Vec<(i32, i32)>> {
+    let elements = svg.split('<').filter(|element| element.starts_with(name));
+    let point = |pair: &str| {
+        let (x, y) = pair.split_once(',').unwrap();
+        (x.parse().unwrap(), y.parse().unwrap())
+    };
+    elements
+        .map(|element| attribute(element, "points").unwrap().split_whitespace().map(point).collect())
+        .collect()
+}
+
+/// The texts of an SVG in DejaVu Sans, with the boxes around them: left, top, right, bottom.
+fn texts(svg: &str) -> Vec<(String, [f64; 4])> {
+    let elements = svg.split('<').filter(|element| element.starts_with("text "));
+    let text = |element: &str| {
+        let (head, body) = element.split_once('>').unwrap();
+        let body = body.trim().replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+        let (x, y, size) = (number(head, "x"), number(head, "y"), number(head, "font-size"));
+        assert_eq!(attribute(head, "dy"), Some("0.76em"));
+        let width = text_width(&body, size, head.contains("font-weight=\"bold\""));
+        let start = match attribute(head, "text-anchor").unwrap() {
+            "start" => 0.0,
+            "middle" => -0.5 * width,
+            _ => -width,
+        };
+        let bounds = if head.contains("rotate(270") {
+            [x, y - start - width, x + size, y - start]
+        } else {
+            [x + start, y, x + start + width, y + size]
+        };
+        (body, bounds)
+    };
+    elements.map(text).collect()
+}
+
+/// Checks a page, and writes it for looking at when asked to. Gives its SVG.
+fn check(name: &str, drawing: &dyn Drawing) -> String {
+    let svg = paper::svg(drawing).unwrap();
+    let page = attribute(&svg, "viewBox").unwrap();
+    let size: Vec<f64> = page.split(' ').skip(2).map(|length| length.parse().unwrap()).collect();
+    // Units of the page per point.
+    let unit = size[0] / number(&svg, "width");
+    let texts = texts(&svg);
+    for (i, (text, bounds)) in texts.iter().enumerate() {
+        let [left, top, right, bottom] = *bounds;
+        let slack = 0.5 * unit;
+        let inside = left >= -slack && top >= -slack && right <= size[0] + slack && bottom <= size[1] + slack;
+        assert!(inside, "{name}: `{text}` leaves the page: {bounds:?} of {size:?}");
+        for (other, [l, t, r, b]) in &texts[i + 1..] {
+            let apart = *l >= right || *r <= left || t + unit >= bottom || b - unit <= top;
+            assert!(apart, "{name}: `{text}` and `{other}` overlap");
         }
     }
-    let svg = scene.svg().unwrap();
-    assert_eq!(svg, scene.svg().unwrap());
+    assert_eq!(svg, paper::svg(drawing).unwrap());
     if let Ok(folder) = std::env::var("ONSAGER_GALLERY") {
         let folder = PathBuf::from(folder);
         std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join(format!("{name}.svg")), svg).unwrap();
-        std::fs::write(folder.join(format!("{name}.png")), scene.png(150.0).unwrap()).unwrap();
+        std::fs::write(folder.join(format!("{name}.svg")), &svg).unwrap();
+        std::fs::write(folder.join(format!("{name}.png")), paper::png(drawing, 150.0).unwrap()).unwrap();
     }
+    svg
 }
 
 fn plot(json: serde_json::Value) -> Plot {
     serde_json::from_value(json).unwrap()
 }
 
-fn draw(name: &str, frames: &Frames, json: serde_json::Value) -> Scene {
-    let scene = plot(json).figure(frames).unwrap().scene().unwrap();
-    check(name, &scene);
-    scene
+fn draw(name: &str, frames: &Frames, json: serde_json::Value) -> String {
+    check(name, &plot(json).figure(frames).unwrap().layout().unwrap())
 }
 
 /// −ln P against action: a panel per system, with the fitted and the predicted line.
@@ -198,7 +242,7 @@ fn categories_and_histograms() {
     for _ in 0..5000 {
         text.push_str(&format!("{}\n", (0..64).map(|_| noise.normal()).map(|z| z * z).sum::<f64>()));
     }
-    let scene = draw(
+    let svg = draw(
         "histogram",
         &Frames::from([("paths".into(), csv(&text))]),
         serde_json::json!({
@@ -209,11 +253,10 @@ fn categories_and_histograms() {
             ],
         }),
     );
-    let corners = scene
-        .shapes
-        .iter()
-        .find_map(|shape| if let Shape::Area(corners, _) = shape { Some(corners.len()) } else { None });
-    assert_eq!(corners, Some(2 * 40 + 2));
+    // One area for all bars: two corners a bar, and the base.
+    let corners: Vec<_> = points(&svg, "polygon").into_iter().map(|corners| corners.len()).collect();
+    assert_eq!(corners, [2 * 40 + 1 + 2 + 2]);
+    assert_eq!(svg.matches("<rect ").count(), 1 + 1, "the page, and the key in the legend");
 }
 
 #[test]
@@ -239,13 +282,13 @@ fn grids_of_images_and_points() {
         start: 0,
         by_class: true,
     };
-    let spec = images::ImageSpec { rows: vec![], columns: 20, points: 2000 };
+    let spec = ImageSpec { rows: vec![], columns: 20, points: 2000 };
     let sources = [
         (row(2), samples("real digits", 60)),
         (row(2), samples("DDPM", 60)),
         (row(2), samples("least action, K = 4 and λ = 0.01", 60)),
     ];
-    check("images", &images::scene(&spec, &sources, 170.0, Some("Real and generated digits")).unwrap());
+    check("images", &grid(&spec, &sources, 170.0, Some("Real and generated digits")).unwrap());
 
     let mut roll = |label: &str, width: f64| Samples {
         label: label.into(),
@@ -262,7 +305,7 @@ fn grids_of_images_and_points() {
         y: None,
     };
     let sources = [(row(1), roll("data", 0.5)), (row(1), roll("h = 0", 0.9)), (row(1), roll("h = 1", 0.6))];
-    check("points", &images::scene(&spec, &sources, 170.0, None).unwrap());
+    check("points", &grid(&spec, &sources, 170.0, None).unwrap());
 }
 
 /// On a log scale the bar of an interval that reaches below zero ends where the axis does.
@@ -273,14 +316,10 @@ fn an_interval_to_below_zero_on_a_log_scale() {
             Frames::from([("q".into(), csv(&format!("x,y,lower,upper\n1,2,1.5,2.5\n2,2,{lower},3\n")))]);
         let mark = serde_json::json!({"mark": "points", "input": "q", "x": "x", "y": "y", "lower": "lower", "upper": "upper"});
         let y = serde_json::json!({"scale": "log", "min": 1, "max": 4});
-        let scene = draw("interval-below-zero", &frames, serde_json::json!({"y": y, "marks": [mark]}));
-        let lines = scene.shapes.iter().filter_map(|shape| match shape {
-            Shape::Line(ends, _) if ends.len() == 2 && ends[0].0 == ends[1].0 => {
-                Some(format!("{:.3} to {:.3}", ends[0].1, ends[1].1))
-            }
-            _ => None,
-        });
-        lines.collect::<Vec<String>>()
+        let svg = draw("interval-below-zero", &frames, serde_json::json!({"y": y, "marks": [mark]}));
+        let mut lines = points(&svg, "polyline");
+        lines.retain(|ends| ends.len() == 2 && ends[0].0 == ends[1].0);
+        lines
     };
     let to_the_edge = upright(1.0);
     assert_eq!(upright(-1.0), to_the_edge);
@@ -292,7 +331,7 @@ fn an_interval_to_below_zero_on_a_log_scale() {
 fn what_cannot_be_drawn_says_why() {
     let frames = Frames::from([("points".into(), csv("x,y,name\n1,-2,a\n"))]);
     let error = |json: serde_json::Value| match plot(json).figure(&frames) {
-        Ok(figure) => figure.scene().unwrap_err().to_string(),
+        Ok(figure) => figure.layout().map(|_| ()).unwrap_err().to_string(),
         Err(error) => error.to_string(),
     };
     let mark = |input: &str, y: &str| serde_json::json!({"mark": "points", "input": input, "x": "x", "y": y});

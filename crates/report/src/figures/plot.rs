@@ -1,7 +1,8 @@
 //! The description of a figure over named tables: which columns are drawn, and how.
 
 use super::axis::Scale;
-use super::figure::{ColourName, LegendPlace, LineStyle, Marker};
+use super::images::ImageSpec;
+use super::style::{ColourName, LineStyle, Marker};
 use onsager_tables::value::Filter;
 use polars::frame::DataFrame;
 use schemars::JsonSchema;
@@ -50,7 +51,7 @@ pub struct Plot {
     pub marks: Vec<MarkSpec>,
     /// A grid of images, or scatters of points, from datasets and samples, in place of marks.
     #[serde(default)]
-    pub images: Option<super::images::ImageSpec>,
+    pub images: Option<ImageSpec>,
 }
 
 fn page() -> f64 {
@@ -80,6 +81,16 @@ pub struct AxisSpec {
     pub share: bool,
     /// The order of the categories where the column holds texts; those not named follow.
     pub order: Vec<String>,
+}
+
+/// Where the legend stands: never on the data.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LegendPlace {
+    #[default]
+    Below,
+    Right,
+    None,
 }
 
 /// One or several columns.

@@ -1,11 +1,11 @@
 //! Tables for print, made from frames: chosen and named columns, value columns with their intervals, pivots.
 
-use super::error::ReportError;
-use super::frame;
+use crate::error::ReportError;
+use crate::tables::frame;
 use onsager_tables::cells::Cell;
 use onsager_tables::expression::Expression;
 use onsager_tables::table::{Head, Mark, Table};
-use onsager_tables::value::{Filter, Value, passes};
+use onsager_tables::value::{Filter, Value};
 use polars::frame::DataFrame;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -143,7 +143,8 @@ pub fn of(rows: &DataFrame, spec: &TableSpec) -> Result<Table, ReportError> {
         label: spec.label.clone(),
         names: spec.names.clone(),
     };
-    let compete = competitors(&data, &spec.compete)?;
+    let compete = frame::passing(&data, &spec.compete, "the table")?;
+    let compete: Vec<bool> = compete.iter().map(|passes| passes == Some(true)).collect();
     for column in &columns {
         let cells = column_cells(&data, column)?;
         for ((cell, mark), (row, marks)) in cells
@@ -208,16 +209,6 @@ fn column_cells(data: &DataFrame, column: &ColumnSpec) -> Result<Vec<Cell>, Repo
         .collect())
 }
 
-fn competitors(data: &DataFrame, compete: &Filter) -> Result<Vec<bool>, ReportError> {
-    let mut inside = vec![true; data.height()];
-    for (column, wanted) in compete {
-        for (inside, value) in inside.iter_mut().zip(frame::values(data, column, "the table")?) {
-            *inside &= passes(wanted, &value);
-        }
-    }
-    Ok(inside)
-}
-
 /// The emphasis of a column's cells.
 fn ranks(cells: &[Cell], best: Option<Best>, compete: &[bool]) -> Vec<Mark> {
     let mut marks = vec![Mark::None; cells.len()];
@@ -254,29 +245,5 @@ fn pivot(data: &DataFrame, p: &Pivot) -> Result<DataFrame, ReportError> {
     if let (Some(lower), Some(upper)) = (find(&p.lower, "lower"), find(&p.upper, "upper")) {
         parts.extend([("_lower", lower), ("_upper", upper)]);
     }
-    let heads = frame::groups(data, std::slice::from_ref(&p.columns), table)?;
-    let rows = frame::groups(data, &p.rows, table)?;
-    let mut columns: Vec<(String, Vec<Value>)> = Vec::new();
-    for (i, name) in p.rows.iter().enumerate() {
-        columns.push((name.clone(), rows.iter().map(|(key, _)| key[i].clone()).collect()));
-    }
-    let sources =
-        parts.iter().map(|(_, name)| frame::values(data, name, table)).collect::<Result<Vec<_>, _>>()?;
-    for (head, members) in &heads {
-        let head = head[0].to_string();
-        for ((suffix, _), source) in parts.iter().zip(&sources) {
-            let mut cells = Vec::new();
-            for (key, in_row) in &rows {
-                let mut hits = in_row.iter().filter(|row| members.binary_search(row).is_ok());
-                cells.push(hits.next().map_or(Value::Null, |&row| source[row].clone()));
-                if hits.next().is_some() {
-                    let pairs = p.rows.iter().zip(key);
-                    let key: Vec<_> = pairs.map(|(name, value)| format!("`{name}` = `{value}`")).collect();
-                    return Err(ReportError::PivotConflict { key: key.join(", "), column: head });
-                }
-            }
-            columns.push((format!("{head}{suffix}"), cells));
-        }
-    }
-    frame::from_columns(columns)
+    frame::pivot(data, &p.rows, &p.columns, &parts, table)
 }

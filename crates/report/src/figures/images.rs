@@ -1,8 +1,6 @@
-//! Grids of images, and scatters of points, from safetensors files with a tensor `x`.
+//! Images and points to show, from safetensors files with a tensor `x`.
 
-use super::error::ReportError;
-use super::layout::MM;
-use super::scene::{Anchor, Colour, Pen, Picture, Scene, Shape, text_width};
+use crate::error::ReportError;
 use onsager_tables::value::{Filter, Value, passes};
 use safetensors::{Dtype, SafeTensors};
 use schemars::JsonSchema;
@@ -106,7 +104,7 @@ impl Samples {
     }
 
     /// The indices to show: in the order of the file, or going round the classes.
-    fn choose(&self, row: &ImageRow, count: usize) -> Vec<usize> {
+    pub fn choose(&self, row: &ImageRow, count: usize) -> Vec<usize> {
         let all = row.start.min(self.shape[0])..self.shape[0];
         let Some(y) = self.y.as_ref().filter(|_| row.by_class) else { return all.take(count).collect() };
         let mut turns = std::collections::BTreeMap::new();
@@ -122,7 +120,7 @@ impl Samples {
     }
 
     /// Image `i` as RGB bytes.
-    fn rgb(&self, i: usize) -> Vec<u8> {
+    pub fn rgb(&self, i: usize) -> Vec<u8> {
         let (channels, area) = (self.shape[1], self.shape[2] * self.shape[3]);
         let image = &self.x[i * channels * area..(i + 1) * channels * area];
         let level = |v: f32| ((v.clamp(-1.0, 1.0) + 1.0) * 127.5).round() as u8;
@@ -135,110 +133,6 @@ pub fn fill_label(template: &str, labels: &[(String, Value)]) -> String {
     labels.iter().fold(template.to_owned(), |text, (axis, value)| {
         text.replace(&format!("{{{axis}}}"), &value.to_string())
     })
-}
-
-const LABEL: f64 = 8.0;
-const GAP: f64 = 1.2;
-
-/// The grid on a page `width` millimetres wide; `sources` holds each row's samples in the order of `spec.rows`.
-pub fn scene(
-    spec: &ImageSpec,
-    sources: &[(ImageRow, Samples)],
-    width: f64,
-    title: Option<&str>,
-) -> Result<Scene, ReportError> {
-    let Some((_, first)) = sources.first() else {
-        return Err(ReportError::Empty { reason: "the grid has no row".into() });
-    };
-    let points = first.shape.len() == 2;
-    if let Some((row, _)) = sources.iter().find(|(_, samples)| (samples.shape.len() == 2) != points) {
-        return Err(ReportError::Draw {
-            message: format!("input `{}` mixes points with images in one grid", row.input),
-        });
-    }
-    let top = title.map_or(3.0, |_| 19.0);
-    let width = width * MM;
-    let mut scene = if points { scatter(spec, sources, width, top) } else { grid(spec, sources, width, top) };
-    if let Some(title) = title {
-        scene.text((0.5 * width, 11.0), title, 9.0, Anchor::Middle).bold = true;
-    }
-    Ok(scene)
-}
-
-fn grid(spec: &ImageSpec, sources: &[(ImageRow, Samples)], width: f64, top: f64) -> Scene {
-    let lines_of: Vec<Vec<String>> =
-        sources.iter().map(|(_, s)| super::layout::wrap_text(&s.label, 0.25 * width, LABEL)).collect();
-    let label = lines_of.iter().flatten().map(|line| text_width(line, LABEL, false)).fold(0.0, f64::max);
-    let left = if label > 0.0 { label + 8.0 } else { 2.0 };
-    let columns = spec.columns.max(1);
-    let cell = (width - left - 2.0) / columns as f64;
-    let mut scene = Scene::new(width, 0.0);
-    let mut y = top;
-    for ((row, samples), lines) in sources.iter().zip(&lines_of) {
-        let height = cell * samples.shape[2] as f64 / samples.shape[3] as f64;
-        let shown = samples.choose(row, columns * row.lines.max(1));
-        let block = height * shown.len().div_ceil(columns).max(1) as f64;
-        for (k, line) in lines.iter().enumerate() {
-            let rise = (k as f64 - 0.5 * (lines.len() as f64 - 1.0)) * 1.2 * LABEL;
-            scene.text((left - 6.0, y + 0.5 * block + 0.36 * LABEL + rise), line, LABEL, Anchor::End);
-        }
-        for (k, &i) in shown.iter().enumerate() {
-            let at = (left + cell * (k % columns) as f64, y + height * (k / columns) as f64);
-            let size = (cell - GAP, height - GAP);
-            scene.shapes.push(Shape::Picture(Picture {
-                at,
-                size,
-                columns: samples.shape[3],
-                rows: samples.shape[2],
-                rgb: samples.rgb(i),
-            }));
-        }
-        y += block + 3.0;
-    }
-    scene.height = y + 1.0;
-    scene
-}
-
-/// One square panel per source, all with the same ranges.
-fn scatter(spec: &ImageSpec, sources: &[(ImageRow, Samples)], width: f64, top: f64) -> Scene {
-    let columns = spec.columns.clamp(1, sources.len()).min(((width / 90.0) as usize).max(1));
-    let side = width / columns as f64 - 6.0;
-    // The ranges hold all but a thousandth of the points on either side, so that one stray point does not shrink the rest.
-    let mut values: Vec<f32> = sources
-        .iter()
-        .flat_map(|(_, samples)| &samples.x)
-        .copied()
-        .filter(|v| v.is_finite())
-        .map(f32::abs)
-        .collect();
-    values.sort_unstable_by(f32::total_cmp);
-    let reach = values
-        .get(values.len().saturating_sub(1 + values.len() / 1000))
-        .map_or(1.0, |&v| 1.05 * f64::from(v).max(1e-6));
-    let mut scene = Scene::new(width, 0.0);
-    let header = if sources.iter().any(|(_, samples)| !samples.label.is_empty()) { LABEL + 5.0 } else { 3.0 };
-    let rows = sources.len().div_ceil(columns);
-    for (k, (row, samples)) in sources.iter().enumerate() {
-        let left = 3.0 + (side + 6.0) * (k % columns) as f64;
-        let y = top + header + (side + header + 4.0) * (k / columns) as f64;
-        let corners = [(left, y), (left + side, y), (left + side, y + side), (left, y + side), (left, y)];
-        scene.line(corners.to_vec(), Pen::solid(0.6, Colour::INK));
-        scene.text((left + 0.5 * side, y - 4.0), &samples.label, LABEL, Anchor::Middle).bold = true;
-        for i in samples.choose(row, spec.points) {
-            let place = |v: f32| 0.5 * (f64::from(v) / reach + 1.0);
-            let (u, v) = (place(samples.x[2 * i]), place(samples.x[2 * i + 1]));
-            if (0.0..=1.0).contains(&u) && (0.0..=1.0).contains(&v) {
-                let centre = (left + side * u, y + side * (1.0 - v));
-                scene.shapes.push(Shape::Disc {
-                    centre,
-                    radius: 0.75,
-                    colour: super::figure::PALETTE[0].fade(0.55),
-                });
-            }
-        }
-    }
-    scene.height = top + rows as f64 * (side + header + 4.0);
-    scene
 }
 
 #[cfg(test)]

@@ -1,18 +1,14 @@
-//! Tables as Parquet, with how they are printed.
+//! Tables for print as Parquet, with how they are printed.
 
-use super::error::ReportError;
-use super::frame;
-use super::read;
-use super::tables::{self, ColumnSpec, TableSpec};
+use crate::error::ReportError;
+use crate::tables::print::{self, ColumnSpec, TableSpec};
+use crate::tables::{frame, parquet, read};
+use onsager_tables::columns::Columns;
+use onsager_tables::error::TableError;
+use onsager_tables::read::Parquet;
 use onsager_tables::table::{Head, Mark, Table};
-use polars::frame::DataFrame;
-use polars::prelude::{
-    KeyValueMetadata, ParquetCompression, ParquetReader, ParquetWriter, SerReader, StatisticsOptions,
-};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Read;
 use std::path::Path;
 
 /// The key under which a Parquet file carries its [`Presentation`].
@@ -29,7 +25,7 @@ struct Presentation {
 }
 
 /// Writes the columns of [`Table::columns`] as Parquet, with the headings and emphasis in its metadata.
-pub fn save_parquet(table: &Table, path: &Path) -> Result<(), ReportError> {
+pub fn save(table: &Table, path: &Path) -> Result<(), ReportError> {
     let presentation = Presentation {
         heads: table.heads.clone(),
         marks: table.marks.clone(),
@@ -38,17 +34,17 @@ pub fn save_parquet(table: &Table, path: &Path) -> Result<(), ReportError> {
         names: table.names.clone(),
     };
     let text = serde_json::to_string(&presentation).unwrap_or_default();
-    save(&mut frame::of(table.columns())?, path, vec![(PRESENTATION.into(), text)])
+    parquet::save(&mut frame::of(table.columns())?, path, vec![(PRESENTATION.into(), text)])
 }
 
-/// Reads a table for print: with its headings, when [`save_parquet`] has written it, else every column plainly.
+/// Reads a table for print: with its headings, when [`save`] has written it, else every column plainly.
 pub fn load(path: &Path) -> Result<Table, ReportError> {
     let data = read::load(path)?;
     let spec = TableSpec::default();
-    let Some(found) = presentation(path)? else { return tables::of(&data, &spec) };
+    let Some(found) = presentation(path)? else { return print::of(&data, &spec) };
     let columns =
         found.heads.iter().map(|head| ColumnSpec { digits: head.digits, ..ColumnSpec::named(&head.name) });
-    let mut table = tables::of(&data, &TableSpec { columns: columns.collect(), ..spec })?;
+    let mut table = print::of(&data, &TableSpec { columns: columns.collect(), ..spec })?;
     table.heads = found.heads;
     if found.marks.len() == table.rows.len() {
         table.marks = found.marks;
@@ -59,46 +55,35 @@ pub fn load(path: &Path) -> Result<Table, ReportError> {
     Ok(table)
 }
 
-/// Writes a frame as Parquet: one row group, no statistics, uncompressed, so that equal tables are equal bytes.
-pub fn save(data: &mut DataFrame, path: &Path, metadata: Vec<(String, String)>) -> Result<(), ReportError> {
-    let file = File::create(path).map_err(|source| ReportError::Write { path: path.into(), source })?;
-    let rows = data.height().max(1);
-    let writer = ParquetWriter::new(file)
-        .with_compression(ParquetCompression::Uncompressed)
-        .with_statistics(StatisticsOptions::empty())
-        .with_row_group_size(Some(rows))
-        .set_parallel(false)
-        .with_key_value_metadata(if metadata.is_empty() {
-            None
-        } else {
-            Some(KeyValueMetadata::from_static(metadata))
-        });
-    writer.finish(data).map(|_| ()).map_err(|source| ReportError::Table { path: path.into(), source })
-}
-
 fn presentation(path: &Path) -> Result<Option<Presentation>, ReportError> {
-    let read = |source| ReportError::Read { path: path.into(), source };
-    let mut magic = [0; 4];
-    let mut file = File::open(path).map_err(read)?;
-    if fs::metadata(path).map_err(read)?.len() < 12
-        || file.read_exact(&mut magic).is_err()
-        || &magic != b"PAR1"
-    {
+    if !onsager_tables::read::is_parquet(path)? {
         return Ok(None);
     }
-    let mut reader = ParquetReader::new(File::open(path).map_err(read)?);
-    let metadata =
-        reader.get_metadata().map_err(|source| ReportError::Table { path: path.into(), source })?;
-    let pairs = metadata.key_value_metadata().iter().flatten();
-    let text = pairs.filter(|pair| pair.key == PRESENTATION).find_map(|pair| pair.value.as_ref());
-    Ok(text.and_then(|text| serde_json::from_str(text).ok()))
+    Ok(parquet::metadata(path, PRESENTATION)?.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+/// Parquet for those who know tables but no frames.
+pub struct PolarsParquet;
+
+impl Parquet for PolarsParquet {
+    fn read(&self, path: &Path) -> Result<Columns, TableError> {
+        let wrong = |source: ReportError| TableError::Parquet { path: path.into(), source: Box::new(source) };
+        let frame = parquet::load(path).map_err(wrong)?;
+        frame::columns(&frame).map_err(wrong)
+    }
+
+    fn write(&self, table: &Table, path: &Path) -> Result<(), TableError> {
+        let wrong = |source| TableError::Write { path: path.into(), source: Box::new(source) };
+        save(table, path).map_err(wrong)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::frame::tests::csv as frame_of;
-    use super::super::tables::{Average, Best, ColumnSpec, Pivot, TableSpec};
     use super::*;
+    use crate::tables::frame::tests::csv as frame_of;
+    use crate::tables::print::{Average, Best, ColumnSpec, Pivot, TableSpec};
+    use std::fs;
 
     const QUALITY: &str = "model,seed,metric,value\nddpm,0,fd,1.0\nddpm,1,fd,1.2\nddpm,0,recall,0.5\nddpm,1,recall,0.5\n\
                            action,0,fd,3.0\naction,1,fd,3.1\naction,0,recall,0.6\naction,1,recall,0.7\n";
@@ -128,7 +113,7 @@ mod tests {
             label: text("tab:quality"),
             ..TableSpec::default()
         };
-        tables::of(&frame_of(QUALITY), &spec).unwrap()
+        print::of(&frame_of(QUALITY), &spec).unwrap()
     }
 
     #[test]
@@ -165,7 +150,7 @@ mod tests {
             compete: serde_json::from_str(r#"{"m": ["a", "b", "c"]}"#).unwrap(),
             ..TableSpec::default()
         };
-        let table = tables::of(&rows, &spec).unwrap();
+        let table = print::of(&rows, &spec).unwrap();
         let marks: Vec<_> = table.marks.iter().map(|row| row[1]).collect();
         assert_eq!(marks, [Mark::Best, Mark::WithinNoise, Mark::None, Mark::None]);
         assert!(table.markdown().contains("| b | 1.05 ± 0.10 † |\n"), "{}", table.markdown());
@@ -176,9 +161,9 @@ mod tests {
         let table = quality();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("table.parquet");
-        save_parquet(&table, &path).unwrap();
+        save(&table, &path).unwrap();
         let first = fs::read(&path).unwrap();
-        save_parquet(&table, &path).unwrap();
+        save(&table, &path).unwrap();
         assert_eq!(first, fs::read(&path).unwrap());
         let again = load(&path).unwrap();
         assert_eq!(again.markdown(), table.markdown());
@@ -196,8 +181,8 @@ mod tests {
             lower: None,
             upper: None,
         };
-        let error = tables::of(&frame_of(QUALITY), &TableSpec { pivot: Some(p), ..TableSpec::default() })
-            .unwrap_err();
+        let error =
+            print::of(&frame_of(QUALITY), &TableSpec { pivot: Some(p), ..TableSpec::default() }).unwrap_err();
         assert_eq!(
             error.to_string(),
             "two rows have `model` = `ddpm`, so the cell under `fd` is not unique; add a column to `rows`, or average first"

@@ -1,11 +1,10 @@
 //! From the description of a figure and its tables to the figure.
 
-use super::error::ReportError;
-use super::figure::{Axis, Datum, Figure, Geometry, Layer, LineStyle, MARKERS, PALETTE, Panel};
-use super::frame;
+use super::figure::{Datum, Figure, Geometry, Layer, Panel};
 use super::plot::{AxisSpec, Columns, Frames, MarkKind, MarkSpec, NumberOrColumn, Plot};
-use super::scene::Colour;
-use onsager_numerics::statistics::{mean, mean_interval};
+use super::style::{Colour, LineStyle, MARKERS, PALETTE};
+use crate::error::ReportError;
+use crate::tables::frame;
 use onsager_tables::error::TableError;
 use onsager_tables::value::Value;
 use polars::frame::DataFrame;
@@ -37,38 +36,27 @@ impl Plot {
             return Err(ReportError::Empty { reason: "no row passes the filters of the marks".into() });
         }
         let used = panels.iter().flat_map(|(_, layers)| layers).any(|(_, layer)| !is_rule(layer));
-        let categories = if used && self.categorical(frames)? { categories } else { Vec::new() };
+        let categories = if used && self.categorical(frames) { categories } else { Vec::new() };
         if !categories.is_empty() {
             panels.iter_mut().for_each(|(_, layers)| dodge(layers));
         }
-        let axis = |spec: &AxisSpec, first: Option<&NumberOrColumn>, categories: Vec<String>| Axis {
-            label: spec.label.clone().unwrap_or_else(|| match first {
+        // The name of the first column drawn, where the axis has no label.
+        let label = |spec: &AxisSpec, place: fn(&MarkSpec) -> Option<&NumberOrColumn>| {
+            spec.label.clone().unwrap_or_else(|| match self.marks.iter().find_map(place) {
                 Some(NumberOrColumn::Column(name)) => name.replace('_', " "),
                 _ => String::new(),
-            }),
-            scale: spec.scale,
-            min: spec.min,
-            max: spec.max,
-            categories,
+            })
         };
-        let first_x = self.marks.iter().find_map(|mark| mark.x.as_ref());
-        let first_y = self.marks.iter().find_map(|mark| mark.y.as_ref());
-        let shown: Vec<String> = categories.iter().map(|name| self.name(name)).collect();
         let panels = panels.into_iter().map(|(key, layers)| Panel {
             title: key.map_or(String::new(), |key| self.name(&key)),
-            x: axis(&self.x, first_x, shown.clone()),
-            y: axis(&self.y, first_y, Vec::new()),
             layers: layers.into_iter().map(|(_, layer)| layer).collect(),
         });
         Ok(Figure {
-            title: self.title.clone(),
-            width: self.width,
-            height: self.height,
-            aspect: self.aspect,
-            columns: self.columns,
+            x_label: label(&self.x, |mark| mark.x.as_ref()),
+            y_label: label(&self.y, |mark| mark.y.as_ref()),
+            categories: categories.iter().map(|name| self.name(name)).collect(),
             panels: panels.collect(),
-            legend: self.legend,
-            share: (self.x.share, self.y.share),
+            plot: self.clone(),
         })
     }
 
@@ -94,17 +82,13 @@ impl Plot {
     }
 
     /// Whether some mark's x is a column of texts.
-    fn categorical(&self, frames: &Frames) -> Result<bool, ReportError> {
-        for mark in &self.marks {
-            if let (Some(input), Some(NumberOrColumn::Column(x))) = (&mark.input, &mark.x)
-                && let Some(data) = frames.get(input)
-                && data.column(x).is_ok()
-                && frame::values(data, x, input)?.iter().any(|value| matches!(value, Value::Text(_)))
-            {
-                return Ok(true);
+    fn categorical(&self, frames: &Frames) -> bool {
+        self.marks.iter().any(|mark| match (&mark.input, &mark.x) {
+            (Some(input), Some(NumberOrColumn::Column(x))) => {
+                frames.get(input).is_some_and(|data| frame::has_texts(data, x))
             }
-        }
-        Ok(false)
+            _ => false,
+        })
     }
 }
 
@@ -166,18 +150,18 @@ impl Build<'_> {
             Some(Columns::Many(many)) => many.clone(),
         };
         let by: Vec<String> = panel.into_iter().chain(&series).cloned().collect();
-        for (key, rows) in frame::groups(&data, &by, &table)? {
-            let group = frame::take(&data, &rows)?;
-            let (panel, values) = match panel {
-                Some(_) => (Some(key[0].to_string()), &key[1..]),
-                None => (None, &key[..]),
+        for group in frame::partition(&data, &by, &table)? {
+            let first = |column: &String| -> Result<Value, ReportError> {
+                Ok(frame::values(&group, column, &table)?.swap_remove(0))
             };
+            let panel = panel.map(first).transpose()?.map(|value| value.to_string());
+            let values = series.iter().map(first).collect::<Result<Vec<_>, _>>()?;
             let name = (!series.is_empty()).then(|| Series {
                 key: format!(
                     "{series:?} {}",
                     values.iter().map(Value::to_string).collect::<Vec<_>>().join("\0")
                 ),
-                label: self.series_label(mark, &series, values),
+                label: self.series_label(mark, &series, &values),
             });
             if mark.mark == MarkKind::Rule {
                 let mut rules: Vec<Geometry> = Vec::new();
@@ -262,7 +246,7 @@ impl Build<'_> {
             (None, None) => Colour(0x44, 0x44, 0x44, 1.0),
         };
         let line = mark.line.unwrap_or_else(|| match number {
-            Some(number) => super::marks::line_style(number),
+            Some(number) => LineStyle::of_series(number),
             None if rule => LineStyle::Dashed,
             None => LineStyle::Solid,
         });
@@ -273,41 +257,35 @@ impl Build<'_> {
     /// The marks of one series, in the order of x for lines and bands.
     fn data(&mut self, group: &DataFrame, mark: &MarkSpec, table: &str) -> Result<Vec<Datum>, ReportError> {
         let x = self.positions(group, mark, table)?;
-        let ends = match (&mark.lower, &mark.upper) {
+        let (lower, upper) = match (&mark.lower, &mark.upper) {
             (Some(lower), Some(upper)) => {
-                Some((frame::numbers(group, lower, table)?, frame::numbers(group, upper, table)?))
+                (frame::numbers(group, lower, table)?, frame::numbers(group, upper, table)?)
             }
-            _ => None,
+            _ => (vec![None; x.len()], vec![None; x.len()]),
         };
-        let y = match (&mark.y, mark.mark) {
-            (Some(NumberOrColumn::Column(y)), _) => frame::numbers(group, y, table)?,
-            (Some(NumberOrColumn::Number(y)), _) => vec![Some(*y); x.len()],
-            (None, MarkKind::Band) if ends.is_some() => {
-                ends.as_ref().map(|(lower, _)| lower.clone()).unwrap_or_default()
-            }
-            (None, _) => return Err(ReportError::Missing { what: "the mark".into(), field: "y" }),
+        let y = match &mark.y {
+            Some(NumberOrColumn::Column(y)) => frame::numbers(group, y, table)?,
+            Some(NumberOrColumn::Number(y)) => vec![Some(*y); x.len()],
+            None if mark.mark == MarkKind::Band && mark.lower.is_some() => lower.clone(),
+            None => return Err(ReportError::Missing { what: "the mark".into(), field: "y" }),
         };
-        let mut data: Vec<Datum> = Vec::new();
-        for (i, (x, y)) in x.into_iter().zip(y).enumerate() {
-            let interval = ends.as_ref().and_then(|(lower, upper)| Some((lower[i]?, upper[i]?)));
-            if let (Some(x), Some(y)) = (x, y) {
-                data.push(Datum { x, y, interval });
-            }
-        }
+        let (by, value) = ("x".to_owned(), "y".to_owned());
+        let columns = [("x", x), ("y", y), ("y_lower", lower), ("y_upper", upper)];
+        let mut rows =
+            frame::of_numbers(columns)?.drop_nulls(Some([by.clone(), value.clone()].as_slice()))?;
         if mark.mark != MarkKind::Points || mark.average {
-            data.sort_by(|a, b| a.x.total_cmp(&b.x));
+            rows = frame::sort(&rows, &[by.clone()], table)?;
         }
         if mark.average {
-            data = data
-                .chunk_by(|a, b| a.x == b.x)
-                .map(|chunk| {
-                    let samples: Vec<f64> = chunk.iter().map(|datum| datum.y).collect();
-                    let interval = mean_interval(&samples, 0.95);
-                    let interval = interval.map(|interval| (interval.lower, interval.upper));
-                    Datum { x: chunk[0].x, y: mean(&samples), interval }
-                })
-                .collect();
+            rows = frame::average(&rows, &[by], &[value], table)?;
         }
+        let column = |name: &str| frame::numbers(&rows, name, table);
+        let places = column("x")?.into_iter().zip(column("y")?);
+        let ends = column("y_lower")?.into_iter().zip(column("y_upper")?);
+        let datum = |((x, y), (lower, upper)): ((Option<f64>, Option<f64>), (Option<f64>, Option<f64>))| {
+            Some(Datum { x: x?, y: y?, interval: lower.zip(upper) })
+        };
+        let mut data: Vec<Datum> = places.zip(ends).filter_map(datum).collect();
         if mark.mark == MarkKind::Band {
             data.retain(|datum| datum.interval.is_some());
         }
@@ -326,25 +304,17 @@ impl Build<'_> {
             Some(NumberOrColumn::Number(x)) => return Ok(vec![Some(*x); group.height()]),
             None => return Err(ReportError::Missing { what: "the mark".into(), field: "x" }),
         };
-        if group.column(x).is_ok() {
-            let values = frame::values(group, x, table)?;
-            if values.iter().any(|value| matches!(value, Value::Text(_))) {
-                let place = |value: &Value| match value {
-                    Value::Null => None,
-                    value => {
-                        let text = value.to_string();
-                        let found =
-                            self.categories.iter().position(|name| *name == text).unwrap_or_else(|| {
-                                self.categories.push(text);
-                                self.categories.len() - 1
-                            });
-                        Some(found as f64)
-                    }
-                };
-                return Ok(values.iter().map(place).collect());
-            }
+        if !frame::has_texts(group, x) {
+            return frame::numbers(group, x, table);
         }
-        frame::numbers(group, x, table)
+        let mut place = |text: String| {
+            self.categories.iter().position(|name| *name == text).unwrap_or_else(|| {
+                self.categories.push(text);
+                self.categories.len() - 1
+            })
+        };
+        let values = frame::values(group, x, table)?.into_iter();
+        Ok(values.map(|value| (value != Value::Null).then(|| place(value.to_string()) as f64)).collect())
     }
 }
 

@@ -1,0 +1,68 @@
+//! A figure: panels of layers in data coordinates.
+
+use super::plot::Plot;
+use super::style::{Colour, LineStyle, Marker};
+
+/// A figure of one panel or more, with the description that it comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Figure {
+    pub plot: Plot,
+    /// The labels of the axes, with their units.
+    pub x_label: String,
+    pub y_label: String,
+    /// Names for the positions 0, 1, 2 … of x instead of numbers.
+    pub categories: Vec<String>,
+    pub panels: Vec<Panel>,
+}
+
+/// The layers of one plot, the first at the bottom.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Panel {
+    pub title: String,
+    pub layers: Vec<Layer>,
+}
+
+/// One series of marks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layer {
+    /// Its entry in the legend; layers of the same label share one.
+    pub label: Option<String>,
+    pub geometry: Geometry,
+    pub colour: Colour,
+    pub marker: Marker,
+    pub line: LineStyle,
+    pub data: Vec<Datum>,
+}
+
+/// How data are drawn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Geometry {
+    /// Markers, with an error bar where `lower` and `upper` are given.
+    Points,
+    /// Markers joined by a line, with error bars.
+    LinePoints,
+    Line,
+    /// A line that holds each value until the next.
+    Steps,
+    /// The area between `lower` and `upper`.
+    Band,
+    /// Bars from zero, each from its `x` to the next; the last datum only ends the bar before it.
+    Bars,
+    /// y = slope · x + intercept across the panel.
+    Slope {
+        slope: f64,
+        intercept: f64,
+    },
+    /// x = constant.
+    Vertical(f64),
+    /// y = constant.
+    Horizontal(f64),
+}
+
+/// A mark's position, with the ends of its interval in y.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Datum {
+    pub x: f64,
+    pub y: f64,
+    pub interval: Option<(f64, f64)>,
+}

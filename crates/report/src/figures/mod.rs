@@ -1,0 +1,23 @@
+//! Figures, drawn by plotters.
+//!
+//! - [`plot`] is the description of a figure over named tables, from which [`compose`] makes a [`figure`]: panels of layers
+//!   in data coordinates. [`images`] reads samples for grids of images and scatters of points.
+//! - [`axis`] chooses ranges and ticks and gives them to plotters; [`layout`] finds room for panels, labels and legend.
+//! - [`draw`] makes a plotters chart of each panel, with its [`layers`] and the [`legend`]; [`grid`] draws the images.
+//! - [`paper`] is the page below: one drawing backend for SVG and PNG, its text in the embedded font. [`style`] has colours,
+//!   markers and sizes.
+
+pub mod axis;
+pub mod compose;
+pub mod draw;
+pub mod figure;
+#[cfg(test)]
+mod gallery;
+pub mod grid;
+pub mod images;
+pub mod layers;
+pub mod layout;
+pub mod legend;
+pub mod paper;
+pub mod plot;
+pub mod style;

@@ -1,0 +1,249 @@
+//! One self-contained page: styles, figures and data inside it, and no request to anywhere.
+
+use super::markup::{blocks, inline};
+use super::table;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use onsager_tables::table::Table;
+use std::collections::BTreeMap;
+
+/// A page.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    pub title: String,
+    /// In a line below the title.
+    pub authors: Vec<String>,
+    /// In the markup of [`super::markup`], like all texts and captions.
+    pub summary: String,
+    pub sections: Vec<Section>,
+    /// What the page was made from: name and SHA-256 of each file.
+    pub provenance: Vec<(String, String)>,
+}
+
+/// A part of the page.
+#[derive(Debug, Clone, Default)]
+pub struct Section {
+    pub heading: String,
+    pub text: String,
+    pub blocks: Vec<Block>,
+}
+
+/// A numbered figure or table. `name` is what texts refer to as `{name}`.
+#[derive(Debug, Clone)]
+pub enum Block {
+    Figure { name: String, image: Image, caption: String },
+    Table { name: String, table: Box<Table>, caption: String },
+}
+
+/// An image to embed.
+#[derive(Debug, Clone)]
+pub enum Image {
+    Svg(String),
+    Png(Vec<u8>),
+}
+
+/// Larger SVG documents are embedded as an image, which browsers draw faster than elements of the page.
+const INLINE_LIMIT: usize = 400_000;
+
+impl Image {
+    /// Recognises SVG and PNG by their content; None for anything else.
+    pub fn from_bytes(bytes: Vec<u8>) -> Option<Image> {
+        if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+            return Some(Image::Png(bytes));
+        }
+        let text = String::from_utf8(bytes).ok()?;
+        text.contains("<svg").then_some(Image::Svg(text))
+    }
+
+    /// The element, with `about` for those who cannot see it.
+    fn html(&self, about: &str) -> Markup {
+        let embed = |kind: &str, bytes: &[u8]| html!(img alt=(about) src={ "data:image/" (kind) ";base64," (STANDARD.encode(bytes)) };);
+        match self {
+            Image::Png(bytes) => embed("png", bytes),
+            Image::Svg(svg) => {
+                // What could run or load something stays an image, where a browser does neither.
+                let low = svg.to_ascii_lowercase();
+                let active =
+                    ["<script", "<foreignobject", "href=\"http", "url(http", "@import", " onload", "<style"];
+                match low.find("<svg") {
+                    Some(at)
+                        if svg.len() <= INLINE_LIMIT && !active.iter().any(|part| low.contains(part)) =>
+                    {
+                        let label =
+                            format!("<svg role=\"img\" aria-label=\"{}\"", html!((about)).into_string());
+                        PreEscaped(svg[at..].replacen("<svg", &label, 1))
+                    }
+                    _ => embed("svg+xml", svg.as_bytes()),
+                }
+            }
+        }
+    }
+}
+
+/// `Figure 1` and `Table 1` for the blocks of a page, in their order.
+fn numbers(sections: &[Section]) -> Vec<Vec<String>> {
+    let (mut figures, mut tables) = (0, 0);
+    let mut number = |block: &Block| {
+        let (word, count) = match block {
+            Block::Figure { .. } => ("Figure", &mut figures),
+            Block::Table { .. } => ("Table", &mut tables),
+        };
+        *count += 1;
+        format!("{word} {count}")
+    };
+    sections.iter().map(|section| section.blocks.iter().map(&mut number).collect()).collect()
+}
+
+impl Page {
+    /// The page's HTML.
+    pub fn html(&self) -> String {
+        let numbers = numbers(&self.sections);
+        let mut named = BTreeMap::new();
+        for (block, number) in
+            self.sections.iter().flat_map(|section| &section.blocks).zip(numbers.iter().flatten())
+        {
+            let (Block::Figure { name, .. } | Block::Table { name, .. }) = block;
+            named.entry(name.as_str()).or_insert(number);
+        }
+        let refer = |name: &str| {
+            let number = named.get(name)?;
+            Some(html!(a href={ "#" (anchor(number)) } { (number) }).into_string())
+        };
+        let line = |text: &str| PreEscaped(inline(text, &refer));
+        let text = |text: &str| PreEscaped(blocks(text, &refer));
+        // The sections with a heading of their own, which the contents list.
+        let headed: Vec<&Section> =
+            self.sections.iter().filter(|section| !section.heading.is_empty()).collect();
+        let number = |section: &Section| headed.iter().position(|other| std::ptr::eq(*other, section));
+        html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    title { (self.title) }
+                    style { (PreEscaped(STYLE)) }
+                }
+                "\n"
+                body {
+                    header {
+                        h1 { (line(&self.title)) }
+                        @if !self.authors.is_empty() { p.authors { (line(&self.authors.join(", "))) } }
+                        @if !self.summary.is_empty() { div.summary { (text(&self.summary)) } }
+                    }
+                    @if headed.len() > 1 {
+                        nav {
+                            h2 { "Contents" }
+                            ol {
+                                @for (i, section) in headed.iter().enumerate() {
+                                    li { a href={ "#section-" (i + 1) } { (line(&section.heading)) } }
+                                }
+                            }
+                        }
+                    }
+                    "\n"
+                    main {
+                        @for (section, numbers) in self.sections.iter().zip(&numbers) {
+                            section {
+                                @if let Some(i) = number(section) {
+                                    h2 id={ "section-" (i + 1) } { (line(&section.heading)) }
+                                }
+                                (text(&section.text))
+                                @for (block, number) in section.blocks.iter().zip(numbers) { (self::block(block, number, &line)) "\n" }
+                            }
+                            "\n"
+                        }
+                    }
+                    @if !self.provenance.is_empty() { (provenance(&self.provenance)) }
+                }
+            }
+            "\n"
+        }
+        .into_string()
+    }
+}
+
+/// A figure or a table with its caption.
+fn block(block: &Block, number: &str, line: &dyn Fn(&str) -> Markup) -> Markup {
+    let caption = |text: &str| html!(figcaption { b { (number) "." } " " (line(text)) });
+    match block {
+        Block::Figure { image, caption: text, .. } => {
+            let about = if text.is_empty() { number.to_owned() } else { format!("{number}. {text}") };
+            html! {
+                figure id=(anchor(number)) {
+                    div.plate { (image.html(&about)) }
+                    (caption(text))
+                }
+            }
+        }
+        Block::Table { name, table, caption: text } => html! {
+            figure.table id=(anchor(number)) {
+                (caption(if text.is_empty() { &table.caption } else { text }))
+                div.scroll { (table::html(table)) }
+                p.note {
+                    a download={ (name) ".csv" } href={ "data:text/csv;base64," (STANDARD.encode(table.csv())) } { "CSV" }
+                }
+            }
+        },
+    }
+}
+
+/// What the page was made from.
+fn provenance(files: &[(String, String)]) -> Markup {
+    html! {
+        footer {
+            details {
+                summary { "Provenance" }
+                p { "The files that this page was made from, with the SHA-256 of their contents." }
+                div.scroll {
+                    table {
+                        @for (name, digest) in files { tr { td { (name) } td { code { (digest) } } } "\n" }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `figure-1` for `Figure 1`.
+fn anchor(number: &str) -> String {
+    number.to_lowercase().replace(' ', "-")
+}
+
+const STYLE: &str = include_str!("page.css");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_one_file_and_asks_for_nothing() {
+        let svg = "<?xml version=\"1.0\"?><svg xmlns=\"http://www.w3.org/2000/svg\"></svg>";
+        let figure = |svg: &str| Block::Figure {
+            name: "law".into(),
+            image: Image::from_bytes(svg.as_bytes().to_vec()).unwrap(),
+            caption: "The *law*.".into(),
+        };
+        let bad = "<svg><script>fetch('https://x.y')</script></svg>";
+        let section = |heading: &str| Section {
+            heading: heading.into(),
+            text: "See {law}.".into(),
+            blocks: vec![figure(svg), figure(bad)],
+        };
+        let page =
+            Page { title: "A & B".into(), sections: vec![section("One"), section("Two")], ..Page::default() };
+        let html = page.html();
+        assert!(
+            html.contains("<title>A &amp; B</title>")
+                && html.contains("See <a href=\"#figure-1\">Figure 1</a>.")
+        );
+        assert!(
+            html.contains("<b>Figure 2.</b> The <em>law</em>.")
+                && html.contains("<a href=\"#section-2\">Two</a>")
+        );
+        assert!(!html.contains("<script") && !html.contains("src=\"http") && !html.contains("<link"));
+        assert_eq!(html, page.html());
+        assert!(Image::from_bytes(b"a,b\n1,2\n".to_vec()).is_none());
+    }
+}
