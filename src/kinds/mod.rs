@@ -16,7 +16,7 @@ onsager_runner::fingerprints!();
 
 /// The kinds that onsager ships. A kind is one file here and one line below.
 pub fn builtin() -> Registry {
-    let mut registry = onsager_runner::builtin();
+    let mut registry = Registry::empty();
     registry.read_parquet_with(Box::new(onsager_report::tables::presentation::PolarsParquet));
     registry.add::<diffusion::dataset::DatasetStage>(of("dataset"));
     registry.add::<motion::random_motion::RandomMotion>(of("random-motion"));
@@ -42,5 +42,6 @@ pub fn builtin() -> Registry {
     registry.add::<report::figure::FigureStage>(of("figure"));
     registry.add::<report::table::TableStage>(of("table"));
     registry.add::<report::page::ReportStage>(of("report"));
+    registry.extend(onsager_runner::builtin());
     registry
 }

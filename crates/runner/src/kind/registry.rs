@@ -68,6 +68,13 @@ impl Registry {
         self
     }
 
+    /// Adds the kinds of another registry.
+    pub fn extend(&mut self, other: Registry) -> &mut Registry {
+        self.kinds.retain(|kind| other.get(kind.name()).is_none());
+        self.kinds.extend(other.kinds);
+        self
+    }
+
     /// Reads metrics from Parquet files, and writes tables to them, with `parquet`; without it only CSV and JSON are known.
     pub fn read_parquet_with(&mut self, parquet: Box<dyn Parquet>) -> &mut Registry {
         self.parquet = Some(parquet);
