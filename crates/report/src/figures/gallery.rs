@@ -308,6 +308,56 @@ fn grids_of_images_and_points() {
     check("points", &grid(&spec, &sources, 170.0, None).unwrap());
 }
 
+/// Bands, steps and every kind of dashes, all longer than the axes; and names of categories too long for their places.
+#[test]
+fn nothing_leaves_its_panel() {
+    let mut text = String::from("x,y,lower,upper,z\n");
+    for i in 0..60 {
+        let (x, y) = (0.2 * f64::from(i), libm::sin(0.2 * f64::from(i)));
+        text.push_str(&format!("{x},{y},{},{},{}\n", y - 0.5, y + 0.7, f64::from(i % 7) - 3.0));
+    }
+    let frames = Frames::from([("q".into(), csv(&text))]);
+    let mark = |mark: &str, rest: serde_json::Value| {
+        let mut whole = serde_json::json!({"mark": mark, "input": "q", "x": "x", "y": "y"});
+        whole.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        whole
+    };
+    let svg = draw(
+        "clipped",
+        &frames,
+        serde_json::json!({
+            "width": 120, "x": {"label": "x", "min": 1, "max": 10}, "y": {"label": "y", "min": -0.8, "max": 0.9},
+            "marks": [
+                mark("band", serde_json::json!({"lower": "lower", "upper": "upper", "label": "band"})),
+                mark("steps", serde_json::json!({"y": "z", "label": "steps", "line": "dotted"})),
+                mark("line", serde_json::json!({"label": "dash-dotted", "line": "dash-dotted", "colour": "black"})),
+                mark("line-points", serde_json::json!({"label": "points", "marker": "cross", "y": "0.8*y", "line": "dashed"})),
+                {"mark": "rule", "y": 0.25, "line": "dotted", "label": "rule"},
+            ],
+        }),
+    );
+    let band = &points(&svg, "polygon")[0];
+    // Half of a marker on the edge of a panel is beyond it.
+    let slack = 50;
+    let (left, right) = (band.iter().map(|p| p.0 - slack).min(), band.iter().map(|p| p.0 + slack).max());
+    let (top, bottom) = (band.iter().map(|p| p.1 - slack).min(), band.iter().map(|p| p.1 + slack).max());
+    // The axes have the colour of ink and stay; data have other colours.
+    let data = svg.split('<').filter(|part| part.starts_with("polyline") && !part.contains("#222222"));
+    for (x, y) in data.flat_map(|part| points(&format!("<{part}"), "polyline")).flatten() {
+        let legend = Some(y) > bottom;
+        let inside = left <= Some(x) && Some(x) <= right && top <= Some(y);
+        assert!(legend || inside, "({x}, {y}) is outside {left:?} to {right:?}, {top:?} to {bottom:?}");
+    }
+    let rows = "model,fd\nunconditional-denoising,1\nleast-action-regularised,4.1\ninterpolation-of-both,2\nnoise,3\n";
+    let frames = Frames::from([("q".into(), csv(rows))]);
+    let mark = serde_json::json!({"mark": "points", "input": "q", "x": "model", "y": "fd"});
+    draw(
+        "categories-upright",
+        &frames,
+        serde_json::json!({"width": 60, "x": {"label": "model"}, "marks": [mark]}),
+    );
+}
+
 /// On a log scale the bar of an interval that reaches below zero ends where the axis does.
 #[test]
 fn an_interval_to_below_zero_on_a_log_scale() {
