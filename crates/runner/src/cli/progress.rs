@@ -4,7 +4,7 @@ use crate::cli::common::{count, duration, plural, print_error};
 use crate::run::events::{Event, Observer};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use onsager_tables::names::list;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -20,8 +20,8 @@ pub struct Progress {
     overall: Option<ProgressBar>,
     tasks: HashMap<String, Shown>,
     total: usize,
-    /// The tasks that have come to an end; one that is made again is counted once.
-    done: HashSet<String>,
+    /// How many tasks have come to an end.
+    done: usize,
     artifacts: PathBuf,
 }
 
@@ -41,7 +41,7 @@ impl Progress {
             overall: None,
             tasks: HashMap::new(),
             total: 0,
-            done: HashSet::new(),
+            done: 0,
             artifacts: artifacts.to_owned(),
         }
     }
@@ -49,7 +49,7 @@ impl Progress {
     /// A run of so many tasks begins.
     fn begin(&mut self, total: usize) {
         self.close();
-        (self.total, self.done) = (total, HashSet::new());
+        (self.total, self.done) = (total, 0);
         if std::io::stderr().is_terminal() {
             let multi = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
             let style = ProgressStyle::with_template("{bar:24} {pos}/{len} tasks  {elapsed}");
@@ -94,18 +94,18 @@ impl Progress {
     }
 
     fn end(&mut self, task: &str) {
-        self.done.insert(task.to_owned());
+        self.done += 1;
         if let Some(Shown { bar: Some(bar), .. }) = self.tasks.remove(task) {
             bar.finish_and_clear();
         }
         if let Some(bar) = &self.overall {
-            bar.set_position(self.done.len() as u64);
+            bar.set_position(self.done as u64);
         }
     }
 
     fn counter(&self) -> String {
         let width = self.total.to_string().len();
-        format!("[{:width$}/{}]", self.done.len(), self.total)
+        format!("[{:width$}/{}]", self.done, self.total)
     }
 
     fn advance(&mut self, task: &str, done: u64, total: u64, unit: &str) {
@@ -144,6 +144,8 @@ impl Observer for Progress {
             Event::RunStarted { tasks, .. } => self.begin(*tasks),
             Event::TaskCheckpoint { .. } | Event::RunFinished { .. } => {}
             Event::TaskCached { task, .. } => self.end(task),
+            // It had come to its end, and comes to it again.
+            Event::ResultLost { .. } => self.done = self.done.saturating_sub(1),
             Event::ObjectDamaged { task, output, object } => {
                 self.say(&format!(
                     "the store's copy of output `{output}` of {task} is damaged (object {}): it is dropped",

@@ -37,6 +37,7 @@ pub trait Sink {
     /// the contents of the inputs only.
     const WHOLE: bool;
 
+    /// Takes a part. The path is complete for a sink that takes the whole.
     fn part(&mut self, path: &[Step], part: Part);
 }
 
@@ -62,19 +63,18 @@ pub fn traverse<S: Sink>(
         walk(&mut vec![Step::Field("params")], &params, sink);
     }
     let mut contents = contents.iter();
-    let mut path = vec![Step::Field("inputs")];
+    let mut path = Vec::new();
     for (name, sources) in &task.inputs {
-        path.push(Step::Field(name));
         for (i, source) in sources.iter().enumerate() {
-            path.push(Step::Index(i));
+            // The places are part of what the pipeline tells.
             if S::WHOLE {
+                path.extend([Step::Field("inputs"), Step::Field(name), Step::Index(i)]);
                 artifact(graph, source, &mut path, sink);
+                path.push(Step::Field("content"));
             }
-            path.push(Step::Field("content"));
             sink.part(&path, Part::Content(contents.next().copied().flatten()));
-            path.truncate(path.len() - 2);
+            path.clear();
         }
-        path.pop();
     }
 }
 

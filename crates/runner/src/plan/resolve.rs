@@ -30,6 +30,8 @@ pub struct Resolver<'a> {
     level: String,
     stat: StatCache,
     external: HashMap<PathBuf, (Content, Digest)>,
+    /// The contents of a task's inputs; kept, so that room is made for them once.
+    contents: Vec<Option<Content>>,
 }
 
 impl<'a> Resolver<'a> {
@@ -53,6 +55,7 @@ impl<'a> Resolver<'a> {
             level: kernel.to_string(),
             stat,
             external: HashMap::new(),
+            contents: Vec::new(),
         })
     }
 
@@ -112,7 +115,8 @@ impl<'a> Resolver<'a> {
         let graph = self.graph;
         let task = &graph.tasks[number];
         let kind = self.kind(task)?;
-        let mut contents = Vec::with_capacity(task.inputs.len());
+        let mut contents = std::mem::take(&mut self.contents);
+        contents.clear();
         for source in task.inputs.iter().flat_map(|(_, sources)| sources) {
             contents.push(match source {
                 Source::Artifact { task, output } => outputs(*task).map(|outputs| outputs[*output]),
@@ -120,6 +124,7 @@ impl<'a> Resolver<'a> {
             });
         }
         traverse(graph, task, kind, &self.level, &contents, sink);
+        self.contents = contents;
         Ok(())
     }
 

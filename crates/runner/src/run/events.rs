@@ -48,6 +48,10 @@ pub enum Event {
         task: String,
         key: Digest,
     },
+    /// The store and the view lack the bytes of a known result, and a task that is about to start reads them: they are made again.
+    ResultLost {
+        task: String,
+    },
     TaskStarted {
         task: String,
         key: Digest,

@@ -135,6 +135,8 @@ impl Scheduler<'_, '_> {
             }
             self.remade.insert(up, vec![number]);
             self.set(up, TaskState::Ready { key })?;
+            let task = self.task(up).id.clone();
+            self.emit(Event::ResultLost { task })?;
             missing += 1;
         }
         if missing > 0 {
