@@ -87,7 +87,7 @@ fn csv_table(text: &str) -> Result<Columns, (usize, String)> {
             Some(columns) if record.len() == columns.len() => {
                 record.iter().zip(columns).for_each(|(field, (_, values))| values.push(typed(field)));
             }
-            Some(_) if record.iter().last().is_some_and(|field| field.ends_with("\u{1}\n")) => break,
+            Some(_) if record.iter().next_back().is_some_and(|field| field.ends_with("\u{1}\n")) => break,
             Some(columns) => {
                 return Err((
                     line,

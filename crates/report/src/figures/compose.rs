@@ -274,7 +274,7 @@ impl Build<'_> {
         let mut rows =
             frame::of_numbers(columns)?.drop_nulls(Some([by.clone(), value.clone()].as_slice()))?;
         if mark.mark != MarkKind::Points || mark.average {
-            rows = frame::sort(&rows, &[by.clone()], table)?;
+            rows = frame::sort(&rows, std::slice::from_ref(&by), table)?;
         }
         if mark.average {
             rows = frame::average(&rows, &[by], &[value], table)?;

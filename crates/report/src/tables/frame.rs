@@ -407,4 +407,55 @@ pub mod tests {
         );
         assert_eq!(upper[1], None);
     }
+
+    fn texts_of(frame: &DataFrame, name: &str) -> Vec<String> {
+        values(frame, name, "t").unwrap().iter().map(Value::to_string).collect()
+    }
+
+    #[test]
+    fn sorting_is_stable_and_a_missing_value_is_the_least() {
+        let frame = csv("k,x,n\nb,2,0\na,,1\nb,1,2\na,2,3\nb,2,4\na,,5\n");
+        let order = |by: &[&str]| {
+            let by: Vec<String> = by.iter().map(|&name| name.to_owned()).collect();
+            texts_of(&sort(&frame, &by, "t").unwrap(), "n").concat()
+        };
+        assert_eq!(order(&["x"]), "152034");
+        assert_eq!(order(&["-x"]), "034215");
+        assert_eq!(order(&["k", "-x"]), "315042");
+        assert_eq!(order(&["-k", "x"]), "204153");
+        assert_eq!(order(&[]), "012345");
+        let error = sort(&frame, &["-y".into()], "the table").unwrap_err().to_string();
+        assert_eq!(error, "no column `y` in the table; it has `k`, `x` and `n`");
+    }
+
+    #[test]
+    fn stacked_columns_hold_what_all_parts_hold() {
+        let parts = ["a,b,c,d\n1,1,1,\n", "a,b,c,d\n2.5,x,true,\n", "a\n3\n"].map(|text| (csv(text), vec![]));
+        let frame = stack(&parts).unwrap();
+        assert_eq!(texts_of(&frame, "a"), ["1", "2.5", "3"]);
+        assert_eq!(texts_of(&frame, "b"), ["1", "x", ""]);
+        assert_eq!(numbers(&frame, "c", "t").unwrap(), [Some(1.0), Some(1.0), None]);
+        assert_eq!(numbers(&frame, "d", "t").unwrap(), [None, None, None]);
+        let only = |filter: &str| {
+            let filter: Filter = serde_json::from_str(filter).unwrap();
+            texts_of(&super::filter(&frame, &filter, "t").unwrap(), "a").join(" ")
+        };
+        assert_eq!(only(r#"{"a": [1, 2.5]}"#), "1 2.5");
+        assert_eq!(only(r#"{"b": ["x", null], "a": 3.0}"#), "3");
+        assert_eq!(only(r#"{"b": 1}"#), "", "a text is no number");
+    }
+
+    #[test]
+    fn a_pivot_keeps_the_order_and_leaves_gaps() {
+        let frame = csv("m,s,metric,v\nz,1,fd,1\n,1,fd,2\na,2,recall,3\nz,1,recall,4\n");
+        let wide = pivot(&frame, &["m".into(), "s".into()], "metric", &[("", "v".into())], "t").unwrap();
+        assert_eq!(names(&wide), ["m", "s", "fd", "recall"]);
+        assert_eq!(texts_of(&wide, "m"), ["z", "", "a"]);
+        assert_eq!(texts_of(&wide, "fd"), ["1", "2", ""]);
+        assert_eq!(texts_of(&wide, "recall"), ["4", "", "3"]);
+        let empty =
+            filter(&frame, &Filter::from([("m".into(), OneOrMany::One(Value::Text("q".into())))]), "t");
+        let empty = pivot(&empty.unwrap(), &["m".into()], "metric", &[("", "v".into())], "t").unwrap();
+        assert_eq!((names(&empty), empty.height()), (vec!["m".to_owned()], 0));
+    }
 }
