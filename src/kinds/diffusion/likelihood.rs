@@ -7,6 +7,7 @@ use crate::kinds::diffusion::guided_model::{GuidedModel, Stop, differentiable, s
 use crate::kinds::numbers;
 use crate::kinds::diffusion::sample::sampling_steps;
 use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
+use onsager_science::nn::device::DeviceClass;
 use onsager_science::data::dataset::Dataset;
 use onsager_science::diffusion::discrete::bound::Bound;
 use onsager_science::diffusion::discrete::flow_likelihood::{Divergence, log_densities};
@@ -33,6 +34,8 @@ pub struct Params {
     pub method: Method,
     /// How many of the items are taken, the first ones; all if left out.
     pub count: Option<usize>,
+    /// Where the networks run: `auto`, `cpu`, `cuda` or `metal`.
+    pub device: DeviceClass,
     /// Selects the random streams of each item.
     pub seed: u64,
     /// Items computed together on one thread; the result does not depend on it.
@@ -101,7 +104,7 @@ impl Default for Method {
 
 impl Default for Params {
     fn default() -> Params {
-        Params { method: Method::default(), count: None, seed: 0, batch: 16 }
+        Params { method: Method::default(), count: None, device: DeviceClass::default(), seed: 0, batch: 16 }
     }
 }
 
@@ -169,7 +172,7 @@ impl Stage for Likelihood {
     }
 
     fn run(p: &Params, ctx: &Context) -> Result<(), StageError> {
-        let guided = GuidedModel::without_classes(ctx)?;
+        let guided = GuidedModel::without_classes(ctx, p.device)?;
         let data = items(ctx, &guided, p.count)?;
         let job =
             Job { p, ctx, guided: &guided, data: &data, levels: data.levels.filter(|_| data.is_images()) };

@@ -6,10 +6,11 @@ use onsager_runner::kind::context::Context;
 use crate::kinds::diffusion::guided_model::{Guidance, GuidedModel, Stop, differentiable, no_variance, stopped};
 use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
 use onsager_science::data::dataset::Dataset;
+use onsager_science::nn::device::DeviceClass;
 use onsager_science::diffusion::discrete::ancestral::ReverseVariance;
 use onsager_science::diffusion::discrete::refinement::refine;
 use onsager_science::diffusion::discrete::sampler::{Batch, Plan, Sampler, rounded, sample, sample_paths};
-use onsager_science::nn::weights::{Weight, Weights};
+use onsager_science::nn::training::weights::{Weight, Weights};
 use onsager_numerics::random::Streams;
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -39,6 +40,8 @@ pub struct Params {
     pub guidance: Guidance,
     /// The classes that samples take in turn, for a conditional model or guidance by a classifier; all if left out.
     pub classes: Option<Vec<u32>>,
+    /// Where the networks run: `auto`, `cpu`, `cuda` or `metal`.
+    pub device: DeviceClass,
     /// Selects the random stream of each sample.
     pub seed: u64,
     /// Samples computed together on one thread; the result does not depend on it.
@@ -55,6 +58,7 @@ impl Default for Params {
             steps: None,
             guidance: Guidance::default(),
             classes: None,
+            device: DeviceClass::default(),
             seed: 0,
             batch: 16,
             clip_denoised: None,
@@ -108,7 +112,7 @@ impl Stage for Sample {
     }
 
     fn run(p: &Params, ctx: &Context) -> Result<(), StageError> {
-        let guided = GuidedModel::load(ctx, p.guidance, p.classes.as_deref())?;
+        let guided = GuidedModel::load(ctx, p.device, p.guidance, p.classes.as_deref())?;
         let model = &guided.model;
         let steps = sampling_steps(p.steps, model.config.timesteps)?;
         fits(&p.sampler, &guided)?;

@@ -9,7 +9,7 @@ use super::mixture::Mixture;
 use super::score::Score;
 use super::sde::Sde;
 use onsager_numerics::statistics::normal_cdf;
-use crate::nn::lane::{LANES, Lane};
+use crate::nn::kernels::lane::{LANES, Lane};
 use rayon::prelude::*;
 
 /// The grid: equal cells between two ends at t_min, and equal steps of t.

@@ -8,11 +8,11 @@
 //! which differs from ½ ∫ E‖∇s − u‖² dθ by a constant, u being the one gradient field that moves the law. The three
 //! expectations share x_0 and ε, which lowers the noise of their sum.
 
-use super::objective::{Batch, BatchLoss, Example, rows};
+use super::batch::{Batch, BatchLoss, Example, rows};
 use super::schedule::Schedule;
 use crate::nn::error::NnError;
-use crate::nn::loss::combine;
-use crate::nn::raw;
+use crate::nn::training::loss::combine;
+use crate::nn::kernels::raw;
 use candle_core::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

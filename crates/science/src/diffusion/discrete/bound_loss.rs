@@ -5,9 +5,10 @@
 
 use super::bound_terms::{decoder, divergence};
 use super::importance::Importance;
-use super::objective::{Batch, BatchLoss, NoisyStep, Predictor, noised, rows, squared_error};
+use super::batch::{Batch, BatchLoss, NoisyStep, Predictor, noised, rows};
+use crate::nn::training::loss::squared_error;
 use super::schedule::{Schedule, Variance};
-use crate::nn::raw;
+use crate::nn::kernels::raw;
 use onsager_numerics::random::Stream;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result as TensorResult, Shape, Tensor};
 use schemars::JsonSchema;
@@ -300,11 +301,11 @@ impl CustomOp1 for BoundTerms {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diffusion::discrete::objective::Example;
+    use crate::diffusion::discrete::batch::Example;
     use crate::diffusion::discrete::path_segment::{PathAction, StepWeight, Target};
     use crate::diffusion::discrete::schedule::ScheduleKind;
     use crate::nn::error::NnError;
-    use crate::nn::operation::Conditions;
+    use crate::nn::layers::conditions::Conditions;
     use onsager_numerics::random::Streams;
     use candle_core::Var;
 

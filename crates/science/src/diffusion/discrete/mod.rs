@@ -2,6 +2,7 @@
 
 pub mod action_matching;
 pub mod ancestral;
+pub mod batch;
 pub mod bound;
 pub mod bound_loss;
 pub mod bound_terms;

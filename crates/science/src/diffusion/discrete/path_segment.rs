@@ -12,10 +12,11 @@
 //! Since x_{s−1} − μ_θ = β_s/√(α_s (1 − ᾱ_s)) (ε_θ − ε*), each step is a squared error of predicted noise
 //! with the weight of the variational bound, and a target ε* that depends on the choice of [`Target`].
 
-use super::objective::{Batch, BatchLoss, NoisyStep, Predictor, rows, squared_error};
+use super::batch::{Batch, BatchLoss, NoisyStep, Predictor, rows};
+use crate::nn::training::loss::squared_error;
 use super::schedule::{Schedule, Variance};
 use crate::nn::error::NnError;
-use crate::nn::loss::{combine, weighted_squares};
+use crate::nn::training::loss::{combine, weighted_squares};
 use onsager_numerics::random::Stream;
 use candle_core::Tensor;
 use schemars::JsonSchema;
@@ -174,10 +175,10 @@ impl PathAction {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diffusion::discrete::objective::Example;
+    use crate::diffusion::discrete::batch::Example;
     use crate::diffusion::discrete::schedule::ScheduleKind;
-    use crate::nn::operation::Conditions;
-    use crate::nn::raw;
+    use crate::nn::layers::conditions::Conditions;
+    use crate::nn::kernels::raw;
     use onsager_numerics::random::Streams;
     use candle_core::Var;
 
