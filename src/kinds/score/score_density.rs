@@ -6,6 +6,7 @@ use onsager_runner::kind::context::Context;
 use crate::kinds::numbers;
 use crate::kinds::score::score_likelihood::{Terminal, points, terminal_density};
 use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
+use onsager_science::nn::device::CpuDevice;
 use onsager_science::diffusion::continuous::fokker_planck::{self, Grid};
 use onsager_science::diffusion::continuous::mixture::Mixture;
 use onsager_science::diffusion::continuous::reverse::{Reverse, Scheme};
@@ -84,6 +85,8 @@ pub struct Params {
     pub count: Option<usize>,
     /// The density that the process starts from.
     pub terminal: Terminal,
+    /// Where the score is computed: on the CPU only, in f64.
+    pub device: CpuDevice,
     /// The seed of the paths.
     pub seed: u64,
 }
@@ -95,6 +98,7 @@ impl Default for Params {
             method: Method::Paths(PathParams::default()),
             count: None,
             terminal: Terminal::Prior,
+            device: CpuDevice::Cpu,
             seed: 0,
         }
     }

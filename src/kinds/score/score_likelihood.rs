@@ -4,6 +4,7 @@ use crate::kinds::columns::Columns;
 use onsager_runner::kind::context::Context;
 use crate::kinds::numbers;
 use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
+use onsager_science::nn::device::CpuDevice;
 use onsager_science::data::dataset::Dataset;
 use onsager_science::diffusion::continuous::mixture::Mixture;
 use onsager_science::diffusion::continuous::ode::{OdeError, Tolerance};
@@ -40,11 +41,13 @@ pub struct Params {
     pub tolerance: f64,
     /// The density that the reverse process starts from.
     pub terminal: Terminal,
+    /// Where the score is computed: on the CPU only, in f64.
+    pub device: CpuDevice,
 }
 
 impl Default for Params {
     fn default() -> Params {
-        Params { count: None, tolerance: 1e-5, terminal: Terminal::Prior }
+        Params { count: None, tolerance: 1e-5, terminal: Terminal::Prior, device: CpuDevice::Cpu }
     }
 }
 

@@ -4,6 +4,7 @@ use crate::kinds::columns::Columns;
 use onsager_runner::kind::context::Context;
 use crate::kinds::numbers;
 use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
+use onsager_science::nn::device::CpuDevice;
 use onsager_science::data::dataset::Dataset;
 use onsager_science::diffusion::continuous::ode::{OdeError, Tolerance};
 use onsager_science::diffusion::continuous::reverse::{Reverse, Scheme, probability_flow};
@@ -52,6 +53,8 @@ pub struct Params {
     /// How many samples' whole paths are kept; with more than 0 there are the outputs `paths` and, with `euler-maruyama` at h > 0,
     /// `actions`.
     pub paths: usize,
+    /// Where the score is computed: on the CPU only, in f64.
+    pub device: CpuDevice,
     /// Selects the random stream of each sample. Runs that differ in h alone start from the same points.
     pub seed: u64,
 }
@@ -66,6 +69,7 @@ impl Default for Params {
             spacing: TimeSpacing::default(),
             tolerance: 1e-5,
             paths: 0,
+            device: CpuDevice::Cpu,
             seed: 0,
         }
     }

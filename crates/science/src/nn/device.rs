@@ -72,8 +72,8 @@ impl Default for DeviceClass {
 /// `auto` becomes what it stands for here, so it never enters a key.
 impl<'de> Deserialize<'de> for DeviceClass {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<DeviceClass, D::Error> {
-        let word = Cow::<'de, str>::deserialize(deserializer)?;
-        match &*word {
+        let word = String::deserialize(deserializer)?;
+        match &word[..] {
             "auto" => Ok(DeviceClass::auto()),
             "cpu" => Ok(DeviceClass::Cpu),
             "cuda" => Ok(DeviceClass::Cuda),
@@ -97,6 +97,44 @@ impl JsonSchema for DeviceClass {
     }
 }
 
+/// The device of what runs on the CPU only: `auto` and `cpu` are the same, and another is refused.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CpuDevice {
+    #[default]
+    Cpu,
+}
+
+impl<'de> Deserialize<'de> for CpuDevice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<CpuDevice, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        match &word[..] {
+            "auto" | "cpu" => Ok(CpuDevice::Cpu),
+            "cuda" | "metal" => {
+                let message = format!(
+                    "`{word}` is not for this kind, which runs on the CPU only, in f64 with derivatives of the score: give `cpu`"
+                );
+                Err(D::Error::custom(message))
+            }
+            _ => Err(D::Error::unknown_variant(&word, &WORDS)),
+        }
+    }
+}
+
+impl JsonSchema for CpuDevice {
+    fn schema_name() -> Cow<'static, str> {
+        "CpuDevice".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "The CPU, which is all that this kind runs on; `auto` is the same.",
+            "type": "string",
+            "enum": &WORDS[..2],
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +148,9 @@ mod tests {
         assert!(read("gpu").unwrap_err().to_string().contains("`metal`"));
         assert!(DeviceClass::Cpu.device().unwrap().is_cpu() && DeviceClass::Cpu.cpu_only("a test").is_ok());
         assert!(DeviceClass::Cuda.cpu_only("a test").unwrap_err().to_string().contains("`device: cpu`"));
+        let cpu = |word: &str| serde_json::from_value::<CpuDevice>(word.into());
+        assert_eq!((cpu("auto").unwrap(), cpu("cpu").unwrap()), (CpuDevice::Cpu, CpuDevice::Cpu));
+        assert!(cpu("cuda").unwrap_err().to_string().contains("on the CPU only"));
         if !cfg!(feature = "cuda") {
             let error = DeviceClass::Cuda.device().unwrap_err().to_string();
             assert!(error.contains("built without it") && error.contains("`--features cuda`"), "{error}");

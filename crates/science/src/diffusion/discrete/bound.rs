@@ -4,7 +4,7 @@
 use super::ancestral::{ReverseVariance, reverse_chain};
 use super::bound_terms::{decoder, divergence};
 use super::chain::{Sigma, Step};
-use super::sampler::{Batch, Denoiser, SamplingError};
+use super::denoiser::{Batch, Denoiser, SamplingError};
 use super::schedule::{Schedule, Variance};
 use std::f64::consts::LN_2;
 

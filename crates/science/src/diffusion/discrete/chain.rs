@@ -1,6 +1,6 @@
 //! Reverse chains: each step is a normal law around a·x̂_0 + b·x, with x̂_0 = (x − √(1 − ᾱ_t) ε_θ)/√ᾱ_t.
 
-use super::sampler::{Batch, Denoiser, Prediction, SamplingError, rounded};
+use super::denoiser::{Batch, Denoiser, Prediction, SamplingError, rounded};
 
 /// One step x' = `clean`·x̂_0 + `state`·x + σ·z, from the model's step `t`.
 #[derive(Debug, Clone, Copy, PartialEq)]

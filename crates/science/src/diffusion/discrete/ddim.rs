@@ -1,7 +1,7 @@
 //! Denoising diffusion implicit models.
 
 use super::chain::{Guided, Sigma, Step};
-use super::sampler::Node;
+use super::denoiser::Node;
 use super::schedule::{Schedule, Spacing};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

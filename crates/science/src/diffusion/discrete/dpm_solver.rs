@@ -1,7 +1,7 @@
 //! DPM-Solver++(2M): the probability flow in λ = ½ ln(ᾱ/(1 − ᾱ)), linear in x beside x̂_0, with x̂_0 extrapolated from two steps (Lu 2022,
 //! arXiv:2211.01095, algorithm 2).
 
-use super::sampler::{Denoiser, Node, SamplingError};
+use super::denoiser::{Denoiser, Node, SamplingError};
 use super::schedule::Spacing;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

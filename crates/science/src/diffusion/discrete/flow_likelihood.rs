@@ -4,7 +4,7 @@
 //! φ = 0, the data. There is no model at t = 0, and none is needed: of data with a density, ε = −σ̄ ∇ ln p + … vanishes there, and v with it.
 
 use super::heun::{angle, mean_velocity, turn};
-use super::sampler::{Differentiable, Node, rounded};
+use super::denoiser::{Differentiable, Node, rounded};
 use std::f64::consts::TAU;
 
 /// How the divergence of ε is found.

@@ -2,7 +2,7 @@
 //!
 //! Each wrapper is a denoiser for one batch, with the class of each of its rows, so every sampler takes it.
 
-use super::sampler::{Denoiser, Differentiable, Prediction};
+use super::denoiser::{Denoiser, Differentiable, Prediction};
 
 /// A model that can be told the class of each row; the number of classes itself stands for 'no class'.
 pub trait ClassDenoiser: Sync {

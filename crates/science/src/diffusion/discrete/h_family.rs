@@ -6,7 +6,7 @@
 //! variance β̃.
 
 use super::chain::{Guided, Sigma, Step};
-use super::sampler::Node;
+use super::denoiser::Node;
 use super::schedule::{Schedule, Spacing};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@
 //! turned back by h. In σ̄ = tan φ and x/cos φ, the usual variables, the same idea fails where σ̄ is huge (2·10⁴ at the end of the cosine schedule): there
 //! its steps in σ̄ span decades.
 
-use super::sampler::{Denoiser, Node, SamplingError};
+use super::denoiser::{Denoiser, Node, SamplingError};
 use super::schedule::Spacing;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

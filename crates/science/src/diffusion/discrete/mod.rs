@@ -8,6 +8,7 @@ pub mod bound_loss;
 pub mod bound_terms;
 pub mod chain;
 pub mod ddim;
+pub mod denoiser;
 pub mod dpm_solver;
 #[cfg(test)]
 mod exact_denoiser;
@@ -22,6 +23,7 @@ mod model_denoiser;
 pub mod objective;
 pub mod path_action;
 pub mod path_segment;
+pub mod plan;
 pub mod refinement;
 pub mod sampler;
 #[cfg(test)]

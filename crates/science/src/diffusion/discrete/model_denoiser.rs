@@ -2,7 +2,7 @@
 
 use super::guidance::{ClassDenoiser, ClassDifferentiable};
 use super::model::Model;
-use super::sampler::{Denoiser, Differentiable, Prediction};
+use super::denoiser::{Denoiser, Differentiable, Prediction};
 use crate::nn::error::NnError;
 use crate::nn::kernels::raw;
 use candle_core::{Tensor, Var};

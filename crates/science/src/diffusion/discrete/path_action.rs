@@ -3,7 +3,7 @@
 //! exp(−A_θ).
 
 use super::chain::{Sigma, Step};
-use super::sampler::{Denoiser, SamplingError};
+use super::denoiser::{Denoiser, SamplingError};
 use std::f64::consts::TAU;
 
 /// The action of a path.

@@ -10,9 +10,8 @@
 use super::ancestral::{Ancestral, ReverseVariance, reverse_chain};
 use super::chain::{Sigma, Step};
 use super::ddim::Ddim;
-use super::dpm_solver::DpmSolver;
-use super::heun::Heun;
-use super::sampler::{Differentiable, Sampler, SamplingError, rounded};
+use super::denoiser::{Differentiable, Node, SamplingError, rounded};
+use super::plan::Plan;
 use super::schedule::{Schedule, Spacing, Variance};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -58,14 +57,16 @@ impl Default for Refined {
 }
 
 impl Refined {
-    /// The sampler of the path that is refined.
-    pub fn coarse(&self) -> Sampler {
+    /// The plan of the path that is refined.
+    pub fn coarse(&self, schedule: &Schedule, steps: usize) -> Plan {
         let spacing = self.spacing;
         match self.from {
-            Coarse::Ancestral => Sampler::Ancestral(Ancestral { variance: self.variance.into(), spacing }),
-            Coarse::Ddim => Sampler::Ddim(Ddim { eta: 0.0, spacing }),
-            Coarse::Heun => Sampler::Heun(Heun { spacing }),
-            Coarse::DpmSolver => Sampler::DpmSolver(DpmSolver { spacing }),
+            Coarse::Ancestral => {
+                Plan::Chain(Ancestral { variance: self.variance.into(), spacing }.plan(schedule, steps))
+            }
+            Coarse::Ddim => Plan::Chain(Ddim { eta: 0.0, spacing }.plan(schedule, steps)),
+            Coarse::Heun => Plan::Heun(Node::list(schedule, spacing, steps)),
+            Coarse::DpmSolver => Plan::DpmSolver(Node::list(schedule, spacing, steps)),
         }
     }
 

@@ -100,7 +100,7 @@ fn refinement_ends_on_the_path_of_least_action() {
         let p = Refined { from, ..Refined::default() };
         let steps = 12;
         let chain = p.chain(&denoiser.schedule, steps);
-        let plan = p.coarse().plan(&denoiser.schedule, steps);
+        let plan = p.coarse(&denoiser.schedule, steps);
         let states = sure(sample_paths(&denoiser, &plan, batch, false, || Ok(())));
         let refined = |iterations| {
             let p = Refined { iterations, ..p };

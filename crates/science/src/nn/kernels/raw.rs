@@ -22,6 +22,35 @@ pub fn stored<'a>(storage: &'a Storage, layout: &Layout) -> Result<&'a [f32]> {
     }
 }
 
+/// The numbers of a tensor that nobody else will read: in an operation's reverse pass, of the gradient of its result, which
+/// candle made for this call and drops after it.
+pub fn take(tensor: &Tensor) -> Result<Vec<f32>> {
+    let take = Take(Cell::new(None));
+    tensor.inplace_op1(&take)?;
+    match take.0.take() {
+        Some(numbers) => Ok(numbers),
+        None => values(&tensor.contiguous()?),
+    }
+}
+
+struct Take(Cell<Option<Vec<f32>>>);
+
+impl InplaceOp1 for Take {
+    fn name(&self) -> &'static str {
+        "take"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        // A part of a storage, or numbers in another order, are copied instead.
+        if let (CpuStorage::F32(data), Some((0, end))) = (storage, layout.contiguous_offsets())
+            && data.len() == end
+        {
+            self.0.set(Some(std::mem::take(data)));
+        }
+        Ok(())
+    }
+}
+
 /// The numbers of an operation's argument.
 pub fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match (storage, layout.contiguous_offsets()) {

@@ -124,11 +124,11 @@ impl Fused<1> for AttentionCall {
         p: View<'_>,
         [x]: [&[f32]; 1],
         tape: AttentionTape,
-        dy: &[f32],
+        dy: Buffer,
         gradient: &mut PackGradient<'_>,
         _: [bool; 1],
     ) -> [Option<Buffer>; 1] {
-        [Some(self.layers.backward(p, x, tape, dy, gradient))]
+        [Some(self.layers.backward(p, x, tape, &dy, gradient))]
     }
 }
 

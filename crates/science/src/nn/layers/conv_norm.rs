@@ -98,12 +98,12 @@ impl ConvNormCall {
         p: View<'_>,
         [x, embedded]: [&[f32]; 2],
         hidden: &[f32],
-        dy: &[f32],
+        dy: Buffer,
         gradient: &mut PackGradient<'_>,
         wanted: [bool; 2],
     ) -> [Option<Buffer>; 2] {
         let n = self.conv.conv.images(x);
-        let dhidden = self.norm.backward(p, hidden, n, Buffer::of(dy), gradient);
+        let dhidden = self.norm.backward(p, hidden, n, dy, gradient);
         self.conv.add_gradients(x, &dhidden, gradient);
         let dx = wanted[0].then(|| self.conv.input_gradient(p, &dhidden));
         let Some(time) = &self.time else { return [dx, None] };
@@ -134,7 +134,7 @@ impl Fused<2> for ConvNormCall {
         p: View<'_>,
         inputs: [&[f32]; 2],
         hidden: Buffer,
-        dy: &[f32],
+        dy: Buffer,
         gradient: &mut PackGradient<'_>,
         wanted: [bool; 2],
     ) -> [Option<Buffer>; 2] {
@@ -160,7 +160,7 @@ impl Fused<1> for ConvNormCall {
         p: View<'_>,
         [x]: [&[f32]; 1],
         hidden: Buffer,
-        dy: &[f32],
+        dy: Buffer,
         gradient: &mut PackGradient<'_>,
         [wanted]: [bool; 1],
     ) -> [Option<Buffer>; 1] {

@@ -179,11 +179,11 @@ impl Fused<2> for HiddenCall {
         p: View<'_>,
         inputs: [&[f32]; 2],
         slope: Buffer,
-        dy: &[f32],
+        dy: Buffer,
         gradient: &mut PackGradient<'_>,
         wanted: [bool; 2],
     ) -> [Option<Buffer>; 2] {
-        let mut dhidden = Buffer::of(dy);
+        let mut dhidden = dy;
         self.layers.dropout.apply(&mut dhidden, &self.dropout);
         self.layers.backward(p, inputs, &slope, dhidden, gradient, wanted)
     }
@@ -206,12 +206,12 @@ impl Fused<1> for HiddenCall {
         p: View<'_>,
         [x]: [&[f32]; 1],
         slope: Buffer,
-        dy: &[f32],
+        dy: Buffer,
         gradient: &mut PackGradient<'_>,
         [wanted]: [bool; 1],
     ) -> [Option<Buffer>; 1] {
         let [dx, _] =
-            self.layers.backward(p, [x, &[]], &slope, Buffer::of(dy), gradient, [wanted, false]);
+            self.layers.backward(p, [x, &[]], &slope, dy, gradient, [wanted, false]);
         [dx]
     }
 }

@@ -113,12 +113,12 @@ impl Fused<1> for InputCall {
         p: View<'_>,
         _: [&[f32]; 1],
         images: Buffer,
-        dy: &[f32],
+        dy: Buffer,
         gradient: &mut PackGradient<'_>,
         [wanted]: [bool; 1],
     ) -> [Option<Buffer>; 1] {
-        self.conv.add_gradients(&images, dy, gradient);
-        [wanted.then(|| self.image.leave(&self.conv.input_gradient(p, dy)))]
+        self.conv.add_gradients(&images, &dy, gradient);
+        [wanted.then(|| self.image.leave(&self.conv.input_gradient(p, &dy)))]
     }
 }
 
@@ -153,11 +153,11 @@ impl Fused<1> for OutputCall {
         p: View<'_>,
         [x]: [&[f32]; 1],
         active: Buffer,
-        dy: &[f32],
+        dy: Buffer,
         gradient: &mut PackGradient<'_>,
         _: [bool; 1],
     ) -> [Option<Buffer>; 1] {
-        let dy = self.image.enter(dy);
+        let dy = self.image.enter(&dy);
         self.conv.add_gradients(&active, &dy, gradient);
         let dactive = self.conv.input_gradient(p, &dy);
         [Some(self.norm.backward(p, x, self.conv.conv.images(x), dactive, gradient))]

@@ -166,12 +166,12 @@ impl Fused<1> for Dense {
         p: View<'_>,
         [x]: [&[f32]; 1],
         (): (),
-        dy: &[f32],
+        dy: Buffer,
         gradient: &mut PackGradient<'_>,
         [wanted]: [bool; 1],
     ) -> [Option<Buffer>; 1] {
-        self.add_gradients(x, dy, gradient);
-        [wanted.then(|| self.input_gradient(p, dy))]
+        self.add_gradients(x, &dy, gradient);
+        [wanted.then(|| self.input_gradient(p, &dy))]
     }
 }
 

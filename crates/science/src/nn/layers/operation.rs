@@ -26,7 +26,7 @@ pub trait Fused<const N: usize>: Send + Sync + 'static {
         p: View<'_>,
         inputs: [&[f32]; N],
         tape: Self::Tape,
-        dy: &[f32],
+        dy: Buffer,
         gradient: &mut PackGradient<'_>,
         wanted: [bool; N],
     ) -> [Option<Buffer>; N];
@@ -89,7 +89,7 @@ impl<F: Fused<N>, const N: usize> Operation<F, N> {
         let Some(tape) = self.tape.lock().unwrap_or_else(PoisonError::into_inner).take() else {
             candle_core::bail!("{}: the gradient was taken twice, or nothing has one", F::NAME);
         };
-        let dy = dy.contiguous()?;
+        let dy = Buffer::from_vec(raw::take(dy)?);
         let storages = inputs.map(|input| input.storage_and_layout());
         let mut numbers = [&[][..]; N];
         for (numbers, (storage, layout)) in numbers.iter_mut().zip(&storages) {
@@ -97,12 +97,10 @@ impl<F: Fused<N>, const N: usize> Operation<F, N> {
         }
         let mut sum = pack.track_op().then(|| Buffer::zeros(pack.elem_count()));
         let gradients = raw::read(pack, |values| {
-            raw::read(&dy, |dy| {
-                let mut sum = PackGradient::of(sum.as_deref_mut());
-                let wanted = inputs.map(|input| input.track_op());
-                self.block.backward(self.prepared.view(values), numbers, tape, dy, &mut sum, wanted)
-            })
-        })??;
+            let mut sum = PackGradient::of(sum.as_deref_mut());
+            let wanted = inputs.map(|input| input.track_op());
+            self.block.backward(self.prepared.view(values), numbers, tape, dy, &mut sum, wanted)
+        })?;
         let mut found = [const { None }; N];
         for ((found, gradient), input) in found.iter_mut().zip(gradients).zip(inputs) {
             *found = gradient.map(|g| raw::tensor(g.into_vec(), input.shape().clone())).transpose()?;

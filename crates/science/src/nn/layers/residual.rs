@@ -156,16 +156,16 @@ impl Fused<2> for ResidualCall {
         p: View<'_>,
         [x, embedded]: [&[f32]; 2],
         tape: ResidualTape,
-        dy: &[f32],
+        dy: Buffer,
         gradient: &mut PackGradient<'_>,
         wanted: [bool; 2],
     ) -> [Option<Buffer>; 2] {
         let l = &*self.layers;
         let n = embedded.len() / l.time.inputs;
         let ResidualTape { active1, hidden, active2 } = tape;
-        l.conv2.add_gradients(&active2, dy, gradient);
+        l.conv2.add_gradients(&active2, &dy, gradient);
         drop(active2);
-        let mut dactive = l.conv2.input_gradient(p, dy);
+        let mut dactive = l.conv2.input_gradient(p, &dy);
         l.dropout.apply(&mut dactive, &self.dropout);
         let (dhidden, dprojected);
         if l.scale_shift {
@@ -188,10 +188,10 @@ impl Fused<2> for ResidualCall {
         let mut dx = l.norm1.backward(p, x, n, dactive, gradient);
         match &l.skip {
             Some(skip) => {
-                skip.add_gradients(x, dy, gradient);
-                skip.add_input_gradient(p, dy, &mut dx);
+                skip.add_gradients(x, &dy, gradient);
+                skip.add_input_gradient(p, &dy, &mut dx);
             }
-            None => add_assign(&mut dx, dy),
+            None => add_assign(&mut dx, &dy),
         }
         [Some(dx), dembedded]
     }

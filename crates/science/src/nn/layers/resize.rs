@@ -1,5 +1,6 @@
 //! Changes of the size of channels-last images [n, h, w, c] between the levels of a network.
 
+use crate::nn::kernels::buffer::Buffer;
 use crate::nn::kernels::raw;
 use crate::nn::kernels::resample::{ImageShape, concat, downsample, split, upsample};
 use super::parameters::Path;
@@ -91,10 +92,11 @@ impl CustomOp1 for Resize {
 
     fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let (_, _, w, c) = x.dims4()?;
+        let dy = Buffer::from_vec(raw::take(dy)?);
         raw::gradient(x, || {
-            raw::read(dy, |dy| match self {
-                Resize::Down => upsample(dy, w / 2, c, 0.25).into_vec(),
-                Resize::Up => downsample(dy, w, c, 1.0).into_vec(),
+            Ok(match self {
+                Resize::Down => upsample(&dy, w / 2, c, 0.25).into_vec(),
+                Resize::Up => downsample(&dy, w, c, 1.0).into_vec(),
             })
         })
     }
@@ -119,7 +121,7 @@ impl CustomOp2 for Concat {
 
     fn bwd(&self, x: &Tensor, y: &Tensor, _: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let (a, b) = (x.dims4()?.3, y.dims4()?.3);
-        let (dx, dskip) = raw::read(dy, |dy| split(dy, a, b))?;
+        let (dx, dskip) = split(&Buffer::from_vec(raw::take(dy)?), a, b);
         let tensor = |of: &Tensor, gradient: Vec<f32>| raw::tensor(gradient, of.shape().clone());
         Ok((Some(tensor(x, dx.into_vec())?), Some(tensor(y, dskip.into_vec())?)))
     }
@@ -149,11 +151,10 @@ impl CustomOp1 for Layouts {
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        let dy = Buffer::from_vec(raw::take(dy)?);
         raw::gradient(x, || {
-            raw::read(dy, |dy| {
-                let dx = if self.to_images { self.image.leave(dy) } else { self.image.enter(dy) };
-                dx.into_vec()
-            })
+            let dx = if self.to_images { self.image.leave(&dy) } else { self.image.enter(&dy) };
+            Ok(dx.into_vec())
         })
     }
 }

@@ -140,13 +140,13 @@ impl Fused<0> for TimeCall {
         p: View<'_>,
         _: [&[f32]; 0],
         tape: TimeTape,
-        dy: &[f32],
+        dy: Buffer,
         gradient: &mut PackGradient<'_>,
         _: [bool; 0],
     ) -> [Option<Buffer>; 0] {
         let TimeLayers { first, second, classes } = &*self.layers;
         let [(embedding, hidden1), (active1, hidden2)] = &tape.layers;
-        let mut dhidden2 = Buffer::of(dy);
+        let mut dhidden2 = dy;
         silu_gradient(hidden2, &mut dhidden2);
         if let Some(table) = classes {
             table.add_gradients(&self.on.classes, &dhidden2, gradient);
@@ -217,11 +217,11 @@ impl Fused<0> for PlainCall {
         _: View<'_>,
         _: [&[f32]; 0],
         (): (),
-        dy: &[f32],
+        dy: Buffer,
         gradient: &mut PackGradient<'_>,
         _: [bool; 0],
     ) -> [Option<Buffer>; 0] {
-        self.table.add_gradients(&self.on.classes, dy, gradient);
+        self.table.add_gradients(&self.on.classes, &dy, gradient);
         []
     }
 }

@@ -183,12 +183,12 @@ impl Fused<1> for Moving {
         p: View<'_>,
         _: [&[f32]; 1],
         tape: PotentialTape,
-        dy: &[f32],
+        dy: Buffer,
         gradients: &mut PackGradient<'_>,
         [wanted]: [bool; 1],
     ) -> [Option<Buffer>; 1] {
         let PotentialLayers { size, layers, out, .. } = &*self.layers;
-        let (ds, drate) = split(dy, 1, 1);
+        let (ds, drate) = split(&dy, 1, 1);
         out.add_gradients(&tape.last[0], &ds, gradients);
         out.add_gradients(&tape.last[1], &drate, gradients);
         let mut dh = [out.input_gradient(p, &ds), out.input_gradient(p, &drate)];

@@ -30,6 +30,7 @@ pub type Gradient = Vec<Buffer>;
 impl Trainer {
     /// A training that has not begun, of the trainable parameters of a network. `ema` is the decay of the moving average.
     pub fn new(parameters: Parameters, config: AdamWConfig, ema: f64) -> Result<Trainer, NnError> {
+        buffer::keep_freed_memory();
         let parts = parameters.parts();
         let moments = parameters.values()?.into_iter().zip(&parts).map(|(values, parts)| {
             let mut decays = vec![false; values.len()];
@@ -84,9 +85,13 @@ impl Trainer {
             .collect::<Result<_, NnError>>()?;
         let total = parts.iter().map(|(loss, _)| f64::from(*loss)).sum();
         let sums = packs.par_iter().enumerate().map(|(i, pack)| {
-            let mut sum = Buffer::zeros(pack.tensor().elem_count());
-            for gradient in parts.iter().filter_map(|(_, gradients)| gradients[i].as_ref()) {
-                raw::read(gradient, |gradient| add_assign(&mut sum, gradient))?;
+            let mut gradients = parts.iter().filter_map(|(_, gradients)| gradients[i].as_ref());
+            let mut sum = match gradients.next() {
+                Some(first) => Buffer::from_vec(raw::take(first)?),
+                None => Buffer::zeros(pack.tensor().elem_count()),
+            };
+            for gradient in gradients {
+                add_assign(&mut sum, &Buffer::from_vec(raw::take(gradient)?));
             }
             Ok(sum)
         });
