@@ -171,7 +171,8 @@ fn from_the_pipeline_and_again_from_the_kept_graph() {
 
 fn from_a_parameters_file() {
     let values = numbers(10, 30_000);
-    let pipeline = "name: params\nparams: {x: []}\nstages:\n  s: {kind: bits, params: {values: \"${params.x}\"}}\n";
+    let pipeline =
+        "name: params\nparams: {x: []}\nstages:\n  s: {kind: bits, params: {values: \"${params.x}\"}}\n";
     let project = Project::new(pipeline);
     project.write("x.yaml", &format!("x: {}\n", list(&values)));
     onsager(&project, &["run", "pipeline.yaml", "--params", "x.yaml"]);
@@ -188,10 +189,13 @@ fn from_a_parameters_file() {
 
 fn from_the_command_line() {
     let parts: Vec<Vec<f64>> = (0..8).map(|part| numbers(20 + part, 2500)).collect();
-    let mut pipeline = "name: set\nparams: {x0: [], x1: [], x2: [], x3: [], x4: [], x5: [], x6: [], x7: []}\nstages:\n".to_owned();
+    let mut pipeline =
+        "name: set\nparams: {x0: [], x1: [], x2: [], x3: [], x4: [], x5: [], x6: [], x7: []}\nstages:\n"
+            .to_owned();
     let mut arguments = vec!["run".to_owned(), "pipeline.yaml".to_owned()];
     for (at, part) in parts.iter().enumerate() {
-        writeln!(pipeline, "  s{at}: {{kind: bits, params: {{values: \"${{params.x{at}}}\"}}}}").expect("text");
+        writeln!(pipeline, "  s{at}: {{kind: bits, params: {{values: \"${{params.x{at}}}\"}}}}")
+            .expect("text");
         arguments.extend(["--set".to_owned(), format!("x{at}={}", list(part))]);
     }
     let project = Project::new(&pipeline);

@@ -1,9 +1,9 @@
 //! `onsager explain`.
 
-use crate::cli::exit;
-use crate::cli::plan as plan_command;
 use crate::cli::common::{self, CliError, Common};
 use crate::cli::documents::ExplainTask;
+use crate::cli::exit;
+use crate::cli::plan as plan_command;
 use crate::kind::registry::Registry;
 use crate::plan::explanation::Explanation;
 use crate::plan::planned::plan;

@@ -1,8 +1,8 @@
 //! Trying out one kind outside of a run: the test kit of stage kinds.
 
 use crate::kind::context::{Context, Item, Reporter};
-use crate::kind::registry::Kind;
 use crate::kind::error::StageError;
+use crate::kind::registry::Kind;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
