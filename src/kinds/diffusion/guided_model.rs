@@ -3,7 +3,9 @@
 use candle_core::Device;
 use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::StageError;
-use onsager_science::diffusion::discrete::guidance::{ClassDenoiser, ClassifierFree, ClassifierGuided, Conditional};
+use onsager_science::diffusion::discrete::guidance::{
+    ClassDenoiser, ClassifierFree, ClassifierGuided, Conditional,
+};
 use onsager_science::diffusion::discrete::model::Model;
 use onsager_science::diffusion::discrete::objective::Output;
 use onsager_science::diffusion::discrete::sampler::{Denoiser, Differentiable, Prediction, SamplingError};

@@ -2,19 +2,19 @@
 
 use crate::kinds::choice;
 use crate::kinds::columns::Columns;
-use onsager_runner::kind::context::Context;
 use crate::kinds::diffusion::guided_model::{GuidedModel, Stop, differentiable, stopped};
-use crate::kinds::numbers;
 use crate::kinds::diffusion::sample::sampling_steps;
+use crate::kinds::numbers;
+use onsager_numerics::random::Streams;
+use onsager_numerics::statistics::{deviation, mean, mean_interval, standard_error};
+use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
-use onsager_science::nn::device::DeviceClass;
 use onsager_science::data::dataset::Dataset;
 use onsager_science::diffusion::discrete::bound::Bound;
 use onsager_science::diffusion::discrete::flow_likelihood::{Divergence, log_densities};
 use onsager_science::diffusion::discrete::sampler::{Batch, Node};
 use onsager_science::diffusion::discrete::schedule::{Schedule, Spacing};
-use onsager_numerics::statistics::{deviation, mean, mean_interval, standard_error};
-use onsager_numerics::random::Streams;
+use onsager_science::nn::device::DeviceClass;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -300,7 +300,10 @@ impl Job<'_> {
             clip: b.clip_denoised.unwrap_or(self.data.is_images()),
         };
         let model = self.guided.batch(first..first + count);
-        Ok(bound.terms(&model, self.schedule(), self.rows(first, count), batch, step_done).map_err(stopped)?.concat())
+        Ok(bound
+            .terms(&model, self.schedule(), self.rows(first, count), batch, step_done)
+            .map_err(stopped)?
+            .concat())
     }
 
     /// The nodes of the flow, from the noise to the data.

@@ -2,16 +2,18 @@
 
 use crate::kinds::choice;
 use crate::kinds::columns::Columns;
+use crate::kinds::diffusion::guided_model::{
+    Guidance, GuidedModel, Stop, differentiable, no_variance, stopped,
+};
+use onsager_numerics::random::Streams;
 use onsager_runner::kind::context::Context;
-use crate::kinds::diffusion::guided_model::{Guidance, GuidedModel, Stop, differentiable, no_variance, stopped};
 use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
 use onsager_science::data::dataset::Dataset;
-use onsager_science::nn::device::DeviceClass;
 use onsager_science::diffusion::discrete::ancestral::ReverseVariance;
 use onsager_science::diffusion::discrete::refinement::refine;
 use onsager_science::diffusion::discrete::sampler::{Batch, Plan, Sampler, rounded, sample, sample_paths};
+use onsager_science::nn::device::DeviceClass;
 use onsager_science::nn::training::weights::{Weight, Weights};
-use onsager_numerics::random::Streams;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -273,7 +275,8 @@ impl Job<'_> {
         };
         let states = sample_paths(&model, &self.plan, batch, self.clip, step_done).map_err(stopped)?;
         let chain = r.chain(&self.guided.model.schedule, self.steps);
-        let refined = refine(&model, &chain, states, batch.count, &r, self.clip, step_done).map_err(stopped)?;
+        let refined =
+            refine(&model, &chain, states, batch.count, &r, self.clip, step_done).map_err(stopped)?;
         Ok(Drawn { x: rounded(&refined.x), before: rounded(&refined.before), after: rounded(&refined.after) })
     }
 }

@@ -1,5 +1,6 @@
 //! `sample-quality`: sets of samples against real data, between the floor (real against real) and the ceiling (noise).
 
+use onsager_numerics::random::Streams;
 use onsager_runner::kind::context::{Context, Item};
 use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
 use onsager_science::data::dataset::Dataset;
@@ -9,7 +10,6 @@ use onsager_science::metrics::features::{Features, disjoint_subsets};
 use onsager_science::metrics::quality::{Reference, SampleSet, Score, Settings, memorisation};
 use onsager_science::nn::device::DeviceClass;
 use onsager_science::nn::networks::classifier::Classifier;
-use onsager_numerics::random::Streams;
 use polars::frame::DataFrame;
 use polars::prelude::{Column, ParquetWriter};
 use schemars::JsonSchema;

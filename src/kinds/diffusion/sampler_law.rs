@@ -2,20 +2,20 @@
 
 use crate::kinds::choice;
 use crate::kinds::columns::Columns;
-use onsager_runner::kind::context::Context;
 use crate::kinds::diffusion::guided_model::{GuidedModel, Stop, stopped};
-use crate::kinds::numbers;
 use crate::kinds::diffusion::sample::{check_sampler, fits, sampling_steps};
-use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
-use onsager_science::data::dataset::Dataset;
-use onsager_science::nn::device::DeviceClass;
-use onsager_science::diffusion::discrete::chain::Step;
-use onsager_science::diffusion::discrete::path_action::{kinetic_actions, path_actions};
-use onsager_science::diffusion::discrete::sampler::{Batch, Plan, Sampler, sample_paths};
+use crate::kinds::numbers;
+use onsager_numerics::random::Streams;
 use onsager_numerics::statistics::{
     chi_square_cdf, chi_square_quantile, kolmogorov_smirnov, mean, standard_error,
 };
-use onsager_numerics::random::Streams;
+use onsager_runner::kind::context::Context;
+use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
+use onsager_science::data::dataset::Dataset;
+use onsager_science::diffusion::discrete::chain::Step;
+use onsager_science::diffusion::discrete::path_action::{kinetic_actions, path_actions};
+use onsager_science::diffusion::discrete::sampler::{Batch, Plan, Sampler, sample_paths};
+use onsager_science::nn::device::DeviceClass;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -46,7 +46,14 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Params {
-        Params { paths: 1000, sampler: Sampler::default(), steps: None, device: DeviceClass::default(), seed: 0, batch: 16 }
+        Params {
+            paths: 1000,
+            sampler: Sampler::default(),
+            steps: None,
+            device: DeviceClass::default(),
+            seed: 0,
+            batch: 16,
+        }
     }
 }
 
@@ -183,14 +190,19 @@ impl Job<'_> {
         let streams = Streams::new(self.p.seed, "sampling noise");
         let batch = Batch { streams: &streams, first, count, size: self.guided.model.size() };
         let model = self.guided.batch(first..first + count);
-        let states = sample_paths(&model, &Plan::Chain(self.chain.clone()), batch, false, step_done).map_err(stopped)?;
+        let states = sample_paths(&model, &Plan::Chain(self.chain.clone()), batch, false, step_done)
+            .map_err(stopped)?;
         let actions = path_actions(&model, &self.chain, &states, count).map_err(stopped)?;
         let kinetic = kinetic_actions(&self.chain, &states, count);
         let forward = match &self.data {
             None => vec![None; count],
             Some(data) => {
                 let states = self.forward_paths(data, batch);
-                path_actions(&model, &self.chain, &states, count).map_err(stopped)?.into_iter().map(Some).collect()
+                path_actions(&model, &self.chain, &states, count)
+                    .map_err(stopped)?
+                    .into_iter()
+                    .map(Some)
+                    .collect()
             }
         };
         let rows = actions.iter().zip(&kinetic).zip(&forward).flat_map(|((path, &kinetic), forward)| {

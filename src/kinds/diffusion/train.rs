@@ -327,7 +327,8 @@ impl Task for Diffusion<'_> {
             (batch_loss.part)(b * block..(b * block + block).min(p.batch))
         })?;
         let more = batch_loss.weighting.map_or(Vec::new(), |w| vec![w.effective, w.shift]);
-        let terms: Vec<(usize, f64)> = batch_loss.terms.iter().filter_map(|term| term.get().copied()).collect();
+        let terms: Vec<(usize, f64)> =
+            batch_loss.terms.iter().filter_map(|term| term.get().copied()).collect();
         drop(batch_loss);
         if let Some(importance) = importance {
             importance.record(terms);
@@ -385,7 +386,8 @@ impl Order {
 /// of equal parts of 1 … T and with noise that depends on i alone, so models and seeds are compared on the
 /// same draws.
 fn validation_loss(trainer: &Trainer, model: &Model, data: &Dataset) -> Result<f64, NnError> {
-    let averaged = Model::with_weights(model.config.clone(), trainer.averaged(String::new()), trainer.device())?;
+    let averaged =
+        Model::with_weights(model.config.clone(), trainer.averaged(String::new()), trainer.device())?;
     let (count, size) = (data.count(), data.size());
     let streams = Streams::new(0, "validation noise");
     let indices: Vec<usize> = (0..count).collect();

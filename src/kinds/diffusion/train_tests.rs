@@ -1,11 +1,11 @@
 //! The kinds `train`, `sample` and `classifier` from file to file.
 
 use super::builtin;
+use onsager_numerics::random::Streams;
 use onsager_runner::kind::context::{Context, Item, Reporter};
 use onsager_runner::kind::stage::StageError;
 use onsager_science::data::dataset::Dataset;
 use onsager_science::nn::networks::classifier::Classifier;
-use onsager_numerics::random::Streams;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -157,7 +157,8 @@ fn a_classifier_learns() {
     let text = fs::read_to_string(folder.path().join("accuracy.json")).unwrap();
     let accuracy: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&accuracy["accuracy"], &accuracy["right"]), (&json!(1.0), &json!(80)));
-    let classifier = Classifier::load(&folder.path().join("model.safetensors"), &candle_core::Device::Cpu).unwrap();
+    let classifier =
+        Classifier::load(&folder.path().join("model.safetensors"), &candle_core::Device::Cpu).unwrap();
     let images = Dataset::load(&data).unwrap();
     let evaluation = classifier.evaluate(&images.x, &images.shape).unwrap();
     assert_eq!((evaluation.features.len(), evaluation.dimension), (480, 6));

@@ -2,19 +2,19 @@
 
 use crate::kinds::choice;
 use crate::kinds::columns::{Columns, Table};
-use onsager_runner::kind::context::Context;
 use crate::kinds::numbers;
 use crate::kinds::score::score_likelihood::{Terminal, points, terminal_density};
+use onsager_numerics::random::Streams;
+use onsager_numerics::statistics::mean;
+use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
-use onsager_science::nn::device::CpuDevice;
 use onsager_science::diffusion::continuous::fokker_planck::{self, Grid};
 use onsager_science::diffusion::continuous::mixture::Mixture;
 use onsager_science::diffusion::continuous::reverse::{Reverse, Scheme};
 use onsager_science::diffusion::continuous::score_model::{ModelScore, ScoreModel};
 use onsager_science::diffusion::continuous::time_spacing::TimeSpacing;
 use onsager_science::diffusion::continuous::transition_density::{self, Batch, Measured, Noise};
-use onsager_numerics::statistics::mean;
-use onsager_numerics::random::Streams;
+use onsager_science::nn::device::CpuDevice;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,17 +1,17 @@
 //! The `score-likelihood` kind.
 
 use crate::kinds::columns::Columns;
-use onsager_runner::kind::context::Context;
 use crate::kinds::numbers;
+use onsager_numerics::random::Streams;
+use onsager_numerics::statistics::{bootstrap_interval, mean, quantile, standard_error};
+use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
-use onsager_science::nn::device::CpuDevice;
 use onsager_science::data::dataset::Dataset;
 use onsager_science::diffusion::continuous::mixture::Mixture;
 use onsager_science::diffusion::continuous::ode::{OdeError, Tolerance};
 use onsager_science::diffusion::continuous::score_model::{ModelScore, ScoreModel};
 use onsager_science::diffusion::continuous::wkb::{Likelihood, likelihoods};
-use onsager_numerics::statistics::{bootstrap_interval, mean, quantile, standard_error};
-use onsager_numerics::random::Streams;
+use onsager_science::nn::device::CpuDevice;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

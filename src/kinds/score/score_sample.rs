@@ -1,18 +1,18 @@
 //! The `score-sample` kind.
 
 use crate::kinds::columns::Columns;
-use onsager_runner::kind::context::Context;
 use crate::kinds::numbers;
+use onsager_numerics::random::Streams;
+use onsager_numerics::statistics::{chi_square_cdf, chi_square_quantile, kolmogorov_smirnov};
+use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
-use onsager_science::nn::device::CpuDevice;
 use onsager_science::data::dataset::Dataset;
 use onsager_science::diffusion::continuous::ode::{OdeError, Tolerance};
 use onsager_science::diffusion::continuous::reverse::{Reverse, Scheme, probability_flow};
 use onsager_science::diffusion::continuous::score_model::{ModelScore, ScoreModel};
 use onsager_science::diffusion::continuous::sde::Sde;
 use onsager_science::diffusion::continuous::time_spacing::TimeSpacing;
-use onsager_numerics::statistics::{chi_square_cdf, chi_square_quantile, kolmogorov_smirnov};
-use onsager_numerics::random::Streams;
+use onsager_science::nn::device::CpuDevice;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -137,8 +137,7 @@ impl Stage for ScoreTrain {
         let parameters = Parameters::random(p.seed, &p.device.device()?);
         let network = ScoreNet::new(p.network, data.size(), &parameters)?;
         // Plain Adam, without weight decay, clipping and moving average.
-        let adam =
-            AdamWConfig { learning_rate: p.learning_rate, warmup: 0, weight_decay: 0.0, clip: 0.0 };
+        let adam = AdamWConfig { learning_rate: p.learning_rate, warmup: 0, weight_decay: 0.0, clip: 0.0 };
         let mut trainer = Trainer::new(parameters, adam, 0.0)?;
         let plan = Plan {
             steps: p.steps,

@@ -51,7 +51,9 @@ impl DeviceClass {
             },
             help: match (feature, self) {
                 (true, _) => "check the driver, or set `device: cpu` or `device: auto`",
-                (false, DeviceClass::Metal) => "build with `--features metal`, or set `device: cpu` or `device: auto`",
+                (false, DeviceClass::Metal) => {
+                    "build with `--features metal`, or set `device: cpu` or `device: auto`"
+                }
                 (false, _) => "build with `--features cuda`, or set `device: cpu` or `device: auto`",
             },
         })

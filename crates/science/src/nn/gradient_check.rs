@@ -3,8 +3,8 @@
 use super::kernels::raw;
 use super::layers::parameters::Parameters;
 use super::training::weights::{Weight, Weights};
-use onsager_numerics::random::Streams;
 use candle_core::{Device, Tensor, Var};
+use onsager_numerics::random::Streams;
 
 /// Normal numbers that differ from one `index` to another.
 pub fn normal(index: u64, len: usize) -> Vec<f32> {

@@ -8,8 +8,8 @@
 use super::mixture::Mixture;
 use super::score::Score;
 use super::sde::Sde;
-use onsager_numerics::statistics::normal_cdf;
 use crate::nn::kernels::lane::{LANES, Lane};
+use onsager_numerics::statistics::normal_cdf;
 use rayon::prelude::*;
 
 /// The grid: equal cells between two ends at t_min, and equal steps of t.

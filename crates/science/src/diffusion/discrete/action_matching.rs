@@ -11,8 +11,8 @@
 use super::batch::{Batch, BatchLoss, Example, rows};
 use super::schedule::Schedule;
 use crate::nn::error::NnError;
-use crate::nn::training::loss::combine;
 use crate::nn::kernels::raw;
+use crate::nn::training::loss::combine;
 use candle_core::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -110,8 +110,8 @@ pub fn ends(schedule: &Schedule) -> [f64; 2] {
 mod tests {
     use super::*;
     use crate::diffusion::discrete::schedule::ScheduleKind;
-    use onsager_numerics::random::{Stream, Streams};
     use candle_core::Var;
+    use onsager_numerics::random::{Stream, Streams};
 
     /// s = c·f(θ) x²/2 with f = d ln σ_θ/dθ, σ_θ² = cos²θ v + sin²θ: for N(0, v) data the exact potential has c = 1.
     struct Quadratic {

@@ -108,11 +108,11 @@ impl Bound {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diffusion::discrete::exact_denoiser::ExactDenoiser;
     use crate::diffusion::continuous::mixture::Mixture;
+    use crate::diffusion::discrete::exact_denoiser::ExactDenoiser;
     use crate::diffusion::discrete::schedule::ScheduleKind;
-    use onsager_numerics::statistics::{mean, standard_error};
     use onsager_numerics::random::Streams;
+    use onsager_numerics::statistics::{mean, standard_error};
     use std::f64::consts::TAU;
 
     /// For N(0, v) and its exact ε, x_0 has the variance V_t = v (1 − ᾱ)/(ᾱ v + 1 − ᾱ) around x̂_0(x_t), so every term has a closed form, and their sum lies

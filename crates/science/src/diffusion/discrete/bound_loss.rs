@@ -3,14 +3,14 @@
 //! The bound is `L = Σ_{t≥2} KL(q(x_{t−1}|x_t, x_0) ‖ p_θ(x_{t−1}|x_t)) + E[−ln p_θ(x_0|x_1)]` and a prior term that nothing is
 //! trained on (Sohl-Dickstein 2015; Ho 2020, eq. 5). Each term is estimated at the t of a sample, in bits per number.
 
+use super::batch::{Batch, BatchLoss, NoisyStep, Predictor, noised, rows};
 use super::bound_terms::{decoder, divergence};
 use super::importance::Importance;
-use super::batch::{Batch, BatchLoss, NoisyStep, Predictor, noised, rows};
-use crate::nn::training::loss::squared_error;
 use super::schedule::{Schedule, Variance};
 use crate::nn::kernels::raw;
-use onsager_numerics::random::Stream;
+use crate::nn::training::loss::squared_error;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result as TensorResult, Shape, Tensor};
+use onsager_numerics::random::Stream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::LN_2;
@@ -306,8 +306,8 @@ mod tests {
     use crate::diffusion::discrete::schedule::ScheduleKind;
     use crate::nn::error::NnError;
     use crate::nn::layers::conditions::Conditions;
-    use onsager_numerics::random::Streams;
     use candle_core::Var;
+    use onsager_numerics::random::Streams;
 
     /// The slopes of every kind of term are those of the value (central differences of step 1e-5: errors of order 1e-8).
     #[test]
@@ -381,7 +381,8 @@ mod tests {
             let mut stream = Streams::new(seed, "bound loss").stream(0);
             stream.below(12);
             let row = noised(&[0.7, -0.2, 0.4, 0.1], &schedule, t, &mut stream);
-            let weight = crate::diffusion::discrete::path_segment::step_weight(&schedule, action.weighting, t);
+            let weight =
+                crate::diffusion::discrete::path_segment::step_weight(&schedule, action.weighting, t);
             let expected: f64 = row
                 .x
                 .iter()

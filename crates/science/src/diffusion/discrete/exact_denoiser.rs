@@ -1,8 +1,8 @@
 //! The exact noise of a mixture of Gaussians: ε = −√(1 − ᾱ_t) ∇ ln p_t(x).
 
-use crate::diffusion::continuous::mixture::{Component, Density, LogDensity, Mixture};
 use super::denoiser::{Denoiser, Differentiable};
 use super::schedule::Schedule;
+use crate::diffusion::continuous::mixture::{Component, Density, LogDensity, Mixture};
 use crate::nn::kernels::lane::{LANES, side_by_side};
 use std::convert::Infallible;
 

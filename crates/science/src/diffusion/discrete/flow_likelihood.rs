@@ -3,8 +3,8 @@
 //! In the angle φ of [`super::heun`], dx/dφ = v = (ε − sin φ x)/cos φ and d ln p/dφ = −∇·v = −(∇·ε − d sin φ)/cos φ, by Heun's method from
 //! φ = 0, the data. There is no model at t = 0, and none is needed: of data with a density, ε = −σ̄ ∇ ln p + … vanishes there, and v with it.
 
-use super::heun::{angle, mean_velocity, turn};
 use super::denoiser::{Differentiable, Node, rounded};
+use super::heun::{angle, mean_velocity, turn};
 use std::f64::consts::TAU;
 
 /// How the divergence of ε is found.
@@ -89,11 +89,11 @@ fn velocity<D: Differentiable>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diffusion::discrete::exact_denoiser::ExactDenoiser;
     use crate::diffusion::continuous::mixture::{Component, Mixture};
+    use crate::diffusion::discrete::exact_denoiser::ExactDenoiser;
     use crate::diffusion::discrete::schedule::{Schedule, ScheduleKind, Spacing};
-    use onsager_numerics::statistics::{mean, standard_error};
     use onsager_numerics::random::Streams;
+    use onsager_numerics::statistics::{mean, standard_error};
 
     fn logs<const D: usize>(
         denoiser: &ExactDenoiser<D>,

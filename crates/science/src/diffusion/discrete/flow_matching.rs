@@ -2,8 +2,8 @@
 //! random, of pairs of least total action (Tong 2024), or of pairs weighted by the probability of their path.
 
 use super::batch::{Batch, BatchLoss, Predictor, Weighting, rows};
-use crate::nn::training::loss::squared_error;
 use crate::metrics::wasserstein::assignment;
+use crate::nn::training::loss::squared_error;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -142,10 +142,10 @@ mod tests {
     use crate::diffusion::discrete::batch::Example;
     use crate::diffusion::discrete::schedule::{Schedule, ScheduleKind};
     use crate::nn::error::NnError;
-    use crate::nn::layers::conditions::Conditions;
     use crate::nn::kernels::raw;
-    use onsager_numerics::random::{Stream, Streams};
+    use crate::nn::layers::conditions::Conditions;
     use candle_core::Tensor;
+    use onsager_numerics::random::{Stream, Streams};
 
     /// The conditional velocity of N(0, v) data with independent noise, E[x_0 − z | x_τ] = (τ v − (1 − τ)) x/(τ² v + (1 − τ)²).
     struct Exact(f64);

@@ -5,13 +5,13 @@ use super::batch::Predictor;
 use super::objective::{Objective, Output};
 use super::schedule::{Schedule, ScheduleKind};
 use crate::nn::error::NnError;
-use crate::nn::training::loss::combine;
-use crate::nn::networks::head::Head;
-use crate::nn::networks::network::{Network, NetworkConfig};
+use crate::nn::kernels::raw;
 use crate::nn::layers::conditions::Conditions;
 use crate::nn::layers::parameters::Parameters;
+use crate::nn::networks::head::Head;
+use crate::nn::networks::network::{Network, NetworkConfig};
 use crate::nn::networks::potential::Potential;
-use crate::nn::kernels::raw;
+use crate::nn::training::loss::combine;
 use crate::nn::training::weights::Weights;
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
@@ -144,8 +144,8 @@ impl PotentialPredictor for Model {
 mod tests {
     use super::*;
     use crate::diffusion::discrete::sampler::Denoiser;
-    use crate::nn::training::adamw::AdamWConfig;
     use crate::nn::networks::mlp::MlpConfig;
+    use crate::nn::training::adamw::AdamWConfig;
     use crate::nn::training::trainer::Trainer;
 
     /// A model read back from its file predicts the same numbers; the file's bytes are those of another

@@ -1,8 +1,8 @@
 //! A model as samplers and likelihoods see it.
 
+use super::denoiser::{Denoiser, Differentiable, Prediction};
 use super::guidance::{ClassDenoiser, ClassDifferentiable};
 use super::model::Model;
-use super::denoiser::{Denoiser, Differentiable, Prediction};
 use crate::nn::error::NnError;
 use crate::nn::kernels::raw;
 use candle_core::{Tensor, Var};
@@ -87,11 +87,11 @@ mod tests {
     use crate::diffusion::discrete::model::ModelConfig;
     use crate::diffusion::discrete::objective::Objective;
     use crate::diffusion::discrete::schedule::ScheduleKind;
-    use crate::nn::training::adamw::AdamWConfig;
-    use crate::nn::networks::mlp::MlpConfig;
-    use crate::nn::networks::head::Head;
-use crate::nn::networks::network::NetworkConfig;
     use crate::nn::layers::parameters::Parameters;
+    use crate::nn::networks::head::Head;
+    use crate::nn::networks::mlp::MlpConfig;
+    use crate::nn::networks::network::NetworkConfig;
+    use crate::nn::training::adamw::AdamWConfig;
     use crate::nn::training::trainer::Trainer;
     use crate::nn::training::weights::Weights;
     use candle_core::Device;

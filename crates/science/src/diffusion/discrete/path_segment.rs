@@ -13,12 +13,12 @@
 //! with the weight of the variational bound, and a target ε* that depends on the choice of [`Target`].
 
 use super::batch::{Batch, BatchLoss, NoisyStep, Predictor, rows};
-use crate::nn::training::loss::squared_error;
 use super::schedule::{Schedule, Variance};
 use crate::nn::error::NnError;
+use crate::nn::training::loss::squared_error;
 use crate::nn::training::loss::{combine, weighted_squares};
-use onsager_numerics::random::Stream;
 use candle_core::Tensor;
+use onsager_numerics::random::Stream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -177,10 +177,10 @@ mod tests {
     use super::*;
     use crate::diffusion::discrete::batch::Example;
     use crate::diffusion::discrete::schedule::ScheduleKind;
-    use crate::nn::layers::conditions::Conditions;
     use crate::nn::kernels::raw;
-    use onsager_numerics::random::Streams;
+    use crate::nn::layers::conditions::Conditions;
     use candle_core::Var;
+    use onsager_numerics::random::Streams;
 
     /// ε_θ(x, t) = c·x.
     struct Linear(Var);

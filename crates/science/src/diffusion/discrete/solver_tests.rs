@@ -6,15 +6,15 @@ use super::ddim::Ddim;
 use super::dpm_solver::DpmSolver;
 use super::exact_denoiser::ExactDenoiser;
 use super::heun::Heun;
-use crate::diffusion::continuous::mixture::{Component, Mixture};
 use super::refinement::{Coarse, Refined, refine};
 use super::sampler::{Batch, Node, Plan, Sampler, follow, sample, sample_paths};
 use super::sampler_tests::sure;
 use super::schedule::{Schedule, ScheduleKind, Spacing};
+use crate::diffusion::continuous::mixture::{Component, Mixture};
 use crate::metrics::features::Features;
-use onsager_numerics::statistics::{mean, standard_error};
 use crate::metrics::wasserstein::wasserstein_squared;
 use onsager_numerics::random::Streams;
+use onsager_numerics::statistics::{mean, standard_error};
 
 fn three_spots(schedule: Schedule) -> ExactDenoiser<2> {
     let spot = |weight, x, y, variance| Component { weight, mean: [x, y], variance };

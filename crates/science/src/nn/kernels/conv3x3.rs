@@ -236,8 +236,8 @@ impl Conv3x3 {
 
 #[cfg(test)]
 mod tests {
-    use crate::nn::gradient_check::{check, normal};
     use super::*;
+    use crate::nn::gradient_check::{check, normal};
     use candle_core::{Device, Tensor, Var};
 
     fn forward(c: Conv3x3, x: &[f32], w: &[f32], b: &[f32]) -> Vec<f32> {

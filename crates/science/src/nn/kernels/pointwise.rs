@@ -191,8 +191,8 @@ pub fn silu(x: &[f32]) -> Buffer {
 #[cfg(test)]
 mod tests {
     use super::super::gemm::{panels_len, rows_to_panels};
-    use crate::nn::gradient_check::check;
     use super::*;
+    use crate::nn::gradient_check::check;
 
     #[test]
     fn gradients() {

@@ -255,8 +255,8 @@ fn product(w: &[f32], transposed: bool, b: &[f32], width: usize) -> Buffer {
 
 #[cfg(test)]
 mod tests {
-    use crate::nn::gradient_check::check;
     use super::*;
+    use crate::nn::gradient_check::check;
 
     /// Over the layer's input and its parameters, the scale 0.3 of which keeps the softmax away from its corners. 19 pixels
     /// are more than the lanes of a sum.
@@ -284,7 +284,7 @@ mod tests {
                         &a[0],
                         tape.unwrap(),
                         dy,
-                        &mut PackGradient::of(Some(&mut gradients)),
+                        &mut PackGradient::of(Some(&mut gradients), p.parts()),
                     );
                     vec![dx.to_vec(), small(&gradients)]
                 },

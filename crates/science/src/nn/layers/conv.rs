@@ -1,8 +1,8 @@
 //! A 3×3 convolution with its parameters.
 
+use super::parameters::{FilterSlot, Init, Pack, PackBuilder, PackGradient, Slot, View};
 use crate::nn::kernels::buffer::Buffer;
 use crate::nn::kernels::conv3x3::Conv3x3;
-use super::parameters::{FilterSlot, Init, Pack, PackBuilder, PackGradient, Slot, View};
 use crate::nn::kernels::pointwise::add_row_sums;
 use candle_core::{Result, Tensor};
 

@@ -210,8 +210,7 @@ impl Fused<1> for HiddenCall {
         gradient: &mut PackGradient<'_>,
         [wanted]: [bool; 1],
     ) -> [Option<Buffer>; 1] {
-        let [dx, _] =
-            self.layers.backward(p, [x, &[]], &slope, dy, gradient, [wanted, false]);
+        let [dx, _] = self.layers.backward(p, [x, &[]], &slope, dy, gradient, [wanted, false]);
         [dx]
     }
 }

@@ -29,7 +29,11 @@ pub struct OutputConv {
 
 impl InputConv {
     /// For images of this shape.
-    pub fn new(vb: &VarBuilder, image: ImageShape, outputs: usize) -> std::result::Result<InputConv, NnError> {
+    pub fn new(
+        vb: &VarBuilder,
+        image: ImageShape,
+        outputs: usize,
+    ) -> std::result::Result<InputConv, NnError> {
         let (h, w) = image.padded();
         let conv = Conv3x3 { h, w, inputs: image.channels, outputs };
         let mut p = PackBuilder::default();

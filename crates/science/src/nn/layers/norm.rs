@@ -1,7 +1,7 @@
 //! Group normalisation (Wu and He 2018), as a rule followed by SiLU, in one operation.
 
-use crate::nn::kernels::buffer::Buffer;
 use super::parameters::{Init, Pack, PackBuilder, PackGradient, Slot, View};
+use crate::nn::kernels::buffer::Buffer;
 use crate::nn::kernels::group_norm::{Backward, EPSILON, Shape, backward, forward};
 use crate::nn::kernels::pointwise::add_assign;
 use candle_core::{Result, Tensor};
@@ -117,8 +117,7 @@ impl Norm {
         let centred = grouped.broadcast_sub(&grouped.mean_keepdim((1, 3))?)?;
         let deviation = (centred.sqr()?.mean_keepdim((1, 3))? + f64::from(EPSILON))?.sqrt()?;
         let x = centred.broadcast_div(&deviation)?.reshape((n, h, w, c))?;
-        let mut z =
-            x.broadcast_mul(&pack.named(self.gamma)?)?.broadcast_add(&pack.named(self.beta)?)?;
+        let mut z = x.broadcast_mul(&pack.named(self.gamma)?)?.broadcast_add(&pack.named(self.beta)?)?;
         if let Some(modulation) = modulation {
             let of = |part: usize| modulation.narrow(1, part * c, c)?.reshape((n, 1, 1, c));
             z = z.broadcast_mul(&(of(0)? + 1.0)?)?.broadcast_add(&of(1)?)?;
@@ -145,8 +144,8 @@ impl Norm {
 
 #[cfg(test)]
 mod tests {
-    use crate::nn::gradient_check::check;
     use super::*;
+    use crate::nn::gradient_check::check;
     use onsager_numerics::random::Streams;
 
     fn layer(channels: usize, groups: usize) -> (PackBuilder, Norm) {
@@ -169,7 +168,13 @@ mod tests {
                         let mut gradients = vec![0.0; a[1].len()];
                         let (prepared, dy) = (p.prepare(&a[1]), Buffer::of(dy));
                         let view = prepared.view(&a[1]);
-                        let dx = norm.backward(view, &a[0], n, dy, &mut PackGradient::of(Some(&mut gradients)));
+                        let dx = norm.backward(
+                            view,
+                            &a[0],
+                            n,
+                            dy,
+                            &mut PackGradient::of(Some(&mut gradients), p.parts()),
+                        );
                         vec![dx.to_vec(), gradients]
                     },
                 );
@@ -189,7 +194,7 @@ mod tests {
             |a, dy| {
                 let mut gradients = vec![0.0; a[1].len()];
                 let (prepared, dy) = (p.prepare(&a[1]), Buffer::of(dy));
-                let sums = &mut PackGradient::of(Some(&mut gradients));
+                let sums = &mut PackGradient::of(Some(&mut gradients), p.parts());
                 let (dx, dm) = norm.backward_modulated(prepared.view(&a[1]), &a[0], &a[2], dy, sums);
                 vec![dx.to_vec(), gradients, dm.to_vec()]
             },

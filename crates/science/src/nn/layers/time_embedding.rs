@@ -170,7 +170,11 @@ pub struct PlainEmbedding {
 
 impl PlainEmbedding {
     /// Of this width, for so many classes.
-    pub fn new(vb: &VarBuilder, width: usize, classes: usize) -> std::result::Result<PlainEmbedding, NnError> {
+    pub fn new(
+        vb: &VarBuilder,
+        width: usize,
+        classes: usize,
+    ) -> std::result::Result<PlainEmbedding, NnError> {
         let mut p = PackBuilder::default();
         let classes = match ClassTable::new(&mut p, classes, width) {
             Some(table) => Some((table, p.build(vb)?)),

@@ -160,8 +160,10 @@ impl Fused<1> for Moving {
 
     fn forward(&self, p: View<'_>, [x]: [&[f32]; 1], keep: bool) -> (Buffer, Option<PotentialTape>) {
         let PotentialLayers { size, embedding, layers, out } = &*self.layers;
-        let embedded =
-            [time_embedding(&self.times, *embedding), time_embedding_rate(&self.times, self.rate, *embedding)];
+        let embedded = [
+            time_embedding(&self.times, *embedding),
+            time_embedding_rate(&self.times, self.rate, *embedding),
+        ];
         let (h, rate) = split(x, *size, *size);
         let mut h = [h, rate];
         let mut tape = Vec::new();

@@ -160,7 +160,8 @@ mod tests {
             (network, Trainer::new(parameters, adamw, 0.0).unwrap())
         };
         let update = |(network, trainer): &mut (ScoreNet, Trainer)| {
-            let block = |b: usize| network.loss(&examples, b * BLOCK..((b + 1) * BLOCK).min(200), 1.0 / 200.0);
+            let block =
+                |b: usize| network.loss(&examples, b * BLOCK..((b + 1) * BLOCK).min(200), 1.0 / 200.0);
             let (loss, gradient) = trainer.gradient(2, block).unwrap();
             trainer.update(&gradient).unwrap();
             loss

@@ -152,8 +152,8 @@ impl CustomOp1 for CrossEntropy {
 
 #[cfg(test)]
 mod tests {
-    use crate::nn::gradient_check;
     use super::*;
+    use crate::nn::gradient_check;
     use candle_core::Var;
 
     /// Through candle's own reverse pass.
