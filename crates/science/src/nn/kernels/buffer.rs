@@ -16,8 +16,8 @@ fn pool() -> &'static Pool {
     POOL.get_or_init(Pool::default)
 }
 
-/// Has the memory that is freed kept for what comes next, for the life of the process: candle makes each tensor anew, and
-/// the page faults of fresh memory took an eighth of a training step.
+/// Has memory that is freed kept for what comes next, until [`release`]: candle makes each tensor anew, and the page faults
+/// of fresh memory took an eighth of a training step.
 pub fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
@@ -37,16 +37,25 @@ pub fn keep_freed_memory() {
     }
 }
 
-/// Gives the pool's memory back to the system; buffers in use are not touched.
+/// Gives the pool's memory, and what else is free, back to the system; buffers in use are not touched.
 pub fn release() {
     pool().lock().unwrap_or_else(PoisonError::into_inner).clear();
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it may be called at any time.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 impl Buffer {
     /// `len` numbers of an earlier use, or zeros: for what is overwritten anyway.
     pub fn stale(len: usize) -> Buffer {
-        let found = pool().lock().unwrap_or_else(PoisonError::into_inner).get_mut(&len).and_then(Vec::pop);
-        Buffer(found.unwrap_or_else(|| vec![0.0; len]))
+        Buffer::pooled(len).unwrap_or_else(|| Buffer(vec![0.0; len]))
+    }
+
+    fn pooled(len: usize) -> Option<Buffer> {
+        let mut pool = pool().lock().unwrap_or_else(PoisonError::into_inner);
+        pool.get_mut(&len).and_then(Vec::pop).map(Buffer)
     }
 
     /// `len` zeros.
@@ -58,9 +67,13 @@ impl Buffer {
 
     /// A copy.
     pub fn of(values: &[f32]) -> Buffer {
-        let mut buffer = Buffer::stale(values.len());
-        buffer.copy_from_slice(values);
-        buffer
+        match Buffer::pooled(values.len()) {
+            Some(mut buffer) => {
+                buffer.copy_from_slice(values);
+                buffer
+            }
+            None => Buffer(values.to_vec()),
+        }
     }
 
     /// These numbers, which the pool gets when they are dropped.

@@ -131,6 +131,57 @@ pub fn split(both: &[f32], a: usize, b: usize) -> (Buffer, Buffer) {
     (x, y)
 }
 
+vectorised! {
+    fn interleave(x: &[f32], width: usize, a: usize, skip: &[f32], b: usize, out: &mut [f32]) {
+        let rows = x.chunks_exact(width * a).flat_map(|row| [row, row]);
+        let skips = skip.chunks_exact(2 * width * b).zip(out.chunks_exact_mut(2 * width * (a + b)));
+        for (row, (skip, out)) in rows.zip(skips) {
+            let pixels = row.chunks_exact(a).flat_map(|pixel| [pixel, pixel]).zip(skip.chunks_exact(b));
+            for ((pixel, skip), out) in pixels.zip(out.chunks_exact_mut(a + b)) {
+                out[..a].copy_from_slice(pixel);
+                out[a..].copy_from_slice(skip);
+            }
+        }
+    }
+}
+
+vectorised! {
+    fn sum_quads_of_both(both: &[f32], width: usize, a: usize, b: usize, x: &mut [f32], skip: &mut [f32]) {
+        let row = 2 * width * (a + b);
+        let rows = both.chunks_exact(2 * row).zip(x.chunks_exact_mut(width * a));
+        for ((two, x), skip) in rows.zip(skip.chunks_exact_mut(4 * width * b)) {
+            let (upper, lower) = two.split_at(row);
+            let quads = upper.chunks_exact(2 * (a + b)).zip(lower.chunks_exact(2 * (a + b)));
+            for ((upper, lower), x) in quads.zip(x.chunks_exact_mut(a)) {
+                let ((u, v), (l, m)) = (upper.split_at(a + b), lower.split_at(a + b));
+                for c in 0..a {
+                    x[c] = (u[c] + v[c]) + (l[c] + m[c]);
+                }
+            }
+            let pixels = upper.chunks_exact(a + b).chain(lower.chunks_exact(a + b));
+            for (skip, both) in skip.chunks_exact_mut(b).zip(pixels) {
+                skip.copy_from_slice(&both[a..]);
+            }
+        }
+    }
+}
+
+/// [`upsample`] of x and then [`concat`] with `skip`: from [n, h, `width`, a] and [n, 2h, 2·`width`, b] to
+/// [n, 2h, 2·`width`, a + b].
+pub fn upsample_concat(x: &[f32], width: usize, a: usize, skip: &[f32], b: usize) -> Buffer {
+    let mut out = Buffer::stale(4 * x.len() + skip.len());
+    interleave(x, width, a, skip, b, &mut out);
+    out
+}
+
+/// The transpose of [`upsample_concat`]: what belongs to x and to `skip`.
+pub fn split_downsample(both: &[f32], width: usize, a: usize, b: usize) -> (Buffer, Buffer) {
+    let pixels = both.len() / (a + b);
+    let (mut x, mut skip) = (Buffer::stale(pixels / 4 * a), Buffer::stale(pixels * b));
+    sum_quads_of_both(both, width, a, b, &mut x, &mut skip);
+    (x, skip)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,6 +211,19 @@ mod tests {
             |_, dy| {
                 let (x, y) = split(dy, 3, 4);
                 vec![x.to_vec(), y.to_vec()]
+            },
+        );
+        check(
+            0.01,
+            &[2 * 2 * 3 * 3, 2 * 4 * 6 * 2],
+            |a| {
+                let both = upsample_concat(&a[0], 3, 3, &a[1], 2);
+                assert_eq!(both[..], concat(&upsample(&a[0], 3, 3, 1.0), 3, &a[1], 2)[..]);
+                both.to_vec()
+            },
+            |_, dy| {
+                let (x, skip) = split_downsample(dy, 3, 3, 2);
+                vec![x.to_vec(), skip.to_vec()]
             },
         );
         check(0.01, &[60], |a| SHAPE.enter(&a[0]).to_vec(), |_, dy| vec![SHAPE.leave(dy).to_vec()]);

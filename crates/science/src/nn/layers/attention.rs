@@ -284,7 +284,7 @@ mod tests {
                         &a[0],
                         tape.unwrap(),
                         dy,
-                        &mut PackGradient::of(Some(&mut gradients)),
+                        &mut PackGradient::of(Some(&mut gradients), p.parts()),
                     );
                     vec![dx.to_vec(), small(&gradients)]
                 },

@@ -65,9 +65,9 @@ impl Dense {
 
     /// Adds the gradient of w alone.
     pub fn add_matrix_gradient(&self, x: &[f32], dy: Right<'_>, gradients: &mut PackGradient<'_>) {
-        if let Some(dw) = gradients.at(self.w.slot) {
+        if let Some((dw, begun)) = gradients.place(self.w.slot) {
             let size = Size { m: self.inputs, k: x.len() / self.inputs, n: self.outputs };
-            multiply(size, Left { data: x, row: 1, col: self.inputs }, dy, dw, true);
+            multiply(size, Left { data: x, row: 1, col: self.inputs }, dy, dw, begun);
         }
     }
 
@@ -191,7 +191,7 @@ mod tests {
                 |a, dy| {
                     let mut gradients = vec![0.0; a[1].len()];
                     let dx = dense.input_gradient(p.prepare(&a[1]).view(&a[1]), dy);
-                    dense.add_gradients(&a[0], dy, &mut PackGradient::of(Some(&mut gradients)));
+                    dense.add_gradients(&a[0], dy, &mut PackGradient::of(Some(&mut gradients), p.parts()));
                     vec![dx.to_vec(), gradients]
                 },
             );

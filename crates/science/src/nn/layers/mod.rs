@@ -15,6 +15,7 @@ pub mod image_conv;
 pub mod linear;
 pub mod norm;
 pub mod operation;
+pub mod pack;
 pub mod parameters;
 pub mod residual;
 pub mod resize;

@@ -168,8 +168,13 @@ mod tests {
                         let mut gradients = vec![0.0; a[1].len()];
                         let (prepared, dy) = (p.prepare(&a[1]), Buffer::of(dy));
                         let view = prepared.view(&a[1]);
-                        let dx =
-                            norm.backward(view, &a[0], n, dy, &mut PackGradient::of(Some(&mut gradients)));
+                        let dx = norm.backward(
+                            view,
+                            &a[0],
+                            n,
+                            dy,
+                            &mut PackGradient::of(Some(&mut gradients), p.parts()),
+                        );
                         vec![dx.to_vec(), gradients]
                     },
                 );
@@ -189,7 +194,7 @@ mod tests {
             |a, dy| {
                 let mut gradients = vec![0.0; a[1].len()];
                 let (prepared, dy) = (p.prepare(&a[1]), Buffer::of(dy));
-                let sums = &mut PackGradient::of(Some(&mut gradients));
+                let sums = &mut PackGradient::of(Some(&mut gradients), p.parts());
                 let (dx, dm) = norm.backward_modulated(prepared.view(&a[1]), &a[0], &a[2], dy, sums);
                 vec![dx.to_vec(), gradients, dm.to_vec()]
             },

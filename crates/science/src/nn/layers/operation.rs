@@ -1,6 +1,6 @@
 //! A block of a network as one candle operation, with a forward and a reverse pass of its own.
 
-use super::parameters::{Pack, PackGradient, Prepared, View};
+use super::parameters::{Layout as Parts, Pack, PackGradient, Prepared, View};
 use crate::nn::kernels::buffer::Buffer;
 use crate::nn::kernels::raw;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
@@ -51,6 +51,7 @@ pub fn apply2<F: Fused<2>>(block: F, pack: &Pack, x: &Tensor, y: &Tensor) -> Res
 
 struct Operation<F: Fused<N>, const N: usize> {
     block: F,
+    layout: Arc<Parts>,
     prepared: Arc<Prepared>,
     /// Whether a reverse pass may follow.
     keep: bool,
@@ -60,7 +61,13 @@ struct Operation<F: Fused<N>, const N: usize> {
 impl<F: Fused<N>, const N: usize> Operation<F, N> {
     fn new(block: F, pack: &Pack, inputs: [&Tensor; N]) -> Operation<F, N> {
         let keep = pack.tensor().track_op() || inputs.iter().any(|input| input.track_op());
-        Operation { block, prepared: pack.prepared(), keep, tape: Mutex::default() }
+        Operation {
+            block,
+            layout: pack.layout().clone(),
+            prepared: pack.prepared(),
+            keep,
+            tape: Mutex::default(),
+        }
     }
 
     fn run(
@@ -95,11 +102,11 @@ impl<F: Fused<N>, const N: usize> Operation<F, N> {
         for (numbers, (storage, layout)) in numbers.iter_mut().zip(&storages) {
             *numbers = raw::stored(storage, layout)?;
         }
-        let mut sum = pack.track_op().then(|| Buffer::zeros(pack.elem_count()));
-        let gradients = raw::read(pack, |values| {
-            let mut sum = PackGradient::of(sum.as_deref_mut());
+        let (gradients, sum) = raw::read(pack, |values| {
             let wanted = inputs.map(|input| input.track_op());
-            self.block.backward(self.prepared.view(values), numbers, tape, dy, &mut sum, wanted)
+            self.layout.gradient(pack.track_op(), |gradient| {
+                self.block.backward(self.prepared.view(values), numbers, tape, dy, gradient, wanted)
+            })
         })?;
         let mut found = [const { None }; N];
         for ((found, gradient), input) in found.iter_mut().zip(gradients).zip(inputs) {

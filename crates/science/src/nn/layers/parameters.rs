@@ -4,9 +4,10 @@
 //! A custom operation of candle's takes three tensors at most, and a block has a dozen parameters, so they lie one after the
 //! other in a single variable, the block's pack. The names and shapes of its parts are those of the network's file.
 
+pub use super::pack::{FilterSlot, Init, Layout, MatrixSlot, PackGradient, Part, Path, Prepared, Slot, View};
+
 use crate::nn::error::NnError;
-use crate::nn::kernels::conv3x3::{Conv3x3, Filters};
-use crate::nn::kernels::matrix::Matrix;
+use crate::nn::kernels::conv3x3::Conv3x3;
 use crate::nn::kernels::raw;
 use crate::nn::training::weights::{Weight, Weights};
 use candle_core::{DType, Device, Shape, Tensor, Var};
@@ -15,153 +16,10 @@ use candle_nn::var_builder::{Backend, VarBuilderArgs};
 use onsager_numerics::random::Streams;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
-use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// candle's builder over our parameters: `vb.pp("name")` goes to a part of the network.
 pub type VarBuilder = VarBuilderArgs<'static, Parameters>;
-
-/// How a parameter begins.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Init {
-    Zeros,
-    Ones,
-    /// Normal numbers of variance 1 / fan-in, for this fan-in.
-    FanIn(usize),
-}
-
-/// The place of a parameter in its block's pack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Slot {
-    part: usize,
-    start: usize,
-    len: usize,
-}
-
-impl Slot {
-    /// Where its numbers lie.
-    pub fn range(self) -> Range<usize> {
-        self.start..self.start + self.len
-    }
-
-    /// The parameter's numbers.
-    pub fn of(self, pack: &[f32]) -> &[f32] {
-        &pack[self.range()]
-    }
-
-    /// The parameter's numbers, to change them.
-    pub fn of_mut(self, pack: &mut [f32]) -> &mut [f32] {
-        &mut pack[self.range()]
-    }
-}
-
-/// A parameter of a block.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Part {
-    /// Its name in the network's file.
-    pub name: String,
-    pub shape: Vec<usize>,
-    pub slot: Slot,
-    init: Init,
-}
-
-/// The filters of a convolution: a parameter and its prepared forms.
-#[derive(Debug, Clone, Copy)]
-pub struct FilterSlot {
-    pub slot: Slot,
-    prepared: usize,
-}
-
-/// The matrix of a dense layer: a parameter and its prepared forms.
-#[derive(Debug, Clone, Copy)]
-pub struct MatrixSlot {
-    pub slot: Slot,
-    prepared: usize,
-}
-
-/// What lies in a pack, and the prepared forms of its numbers.
-#[derive(Debug, Default)]
-pub struct Layout {
-    parts: Vec<Part>,
-    convs: Vec<(Slot, Conv3x3)>,
-    /// With inputs and outputs.
-    matrices: Vec<(Slot, usize, usize)>,
-    path: OnceLock<Path>,
-    prepared: RwLock<Arc<Prepared>>,
-}
-
-/// Which operations a network runs on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Path {
-    /// Blocks of our own, on the CPU.
-    Fused,
-    /// candle's operations, on any device.
-    Generic,
-}
-
-/// The numbers of a pack as a block's own operations read them.
-#[derive(Debug, Clone, Copy)]
-pub struct View<'a> {
-    pub values: &'a [f32],
-    prepared: &'a Prepared,
-}
-
-/// Filters and matrices in the forms that the products need.
-#[derive(Debug, Default)]
-pub struct Prepared {
-    filters: Vec<Filters>,
-    matrices: Vec<Matrix>,
-}
-
-impl Prepared {
-    /// These forms beside the numbers that they were made of.
-    pub fn view<'a>(&'a self, values: &'a [f32]) -> View<'a> {
-        View { values, prepared: self }
-    }
-}
-
-impl FilterSlot {
-    /// The prepared forms.
-    pub fn of(self, p: View<'_>) -> &Filters {
-        &p.prepared.filters[self.prepared]
-    }
-}
-
-impl MatrixSlot {
-    /// The prepared forms.
-    pub fn of(self, p: View<'_>) -> &Matrix {
-        &p.prepared.matrices[self.prepared]
-    }
-}
-
-impl Layout {
-    /// How many numbers.
-    pub fn count(&self) -> usize {
-        self.parts.last().map_or(0, |part| part.slot.range().end)
-    }
-
-    /// The forms of a forward pass and, when `backward`, of the reverse pass, which else makes them when it needs them.
-    pub fn prepare(&self, values: &[f32], backward: bool) -> Prepared {
-        let filters = self.convs.par_iter().map(|(slot, conv)| conv.filters(slot.of(values), backward));
-        let matrices = self
-            .matrices
-            .par_iter()
-            .map(|&(slot, inputs, outputs)| Matrix::new(slot.of(values), inputs, outputs, backward));
-        Prepared { filters: filters.collect(), matrices: matrices.collect() }
-    }
-
-    /// Prepares the forms anew, after the numbers have changed.
-    fn refresh(&self, values: &[f32], backward: bool) {
-        if self.path() == Path::Fused {
-            let prepared = Arc::new(self.prepare(values, backward));
-            *self.prepared.write().unwrap_or_else(PoisonError::into_inner) = prepared;
-        }
-    }
-
-    fn path(&self) -> Path {
-        self.path.get().copied().unwrap_or(Path::Fused)
-    }
-}
 
 /// Collects the parameters of a block while it is built.
 #[derive(Debug, Default)]
@@ -206,6 +64,11 @@ impl PackBuilder {
 
 #[cfg(test)]
 impl PackBuilder {
+    /// The number of parameters that were asked for so far.
+    pub(crate) fn parts(&self) -> usize {
+        self.0.parts.len()
+    }
+
     /// These numbers in the forms of the layers built so far.
     pub(crate) fn prepare(&self, values: &[f32]) -> Prepared {
         self.0.prepare(values, true)
@@ -230,6 +93,11 @@ impl Pack {
         self.tensor.narrow(0, slot.start, slot.len)?.reshape(&self.layout.parts[slot.part].shape[..])
     }
 
+    /// What lies in it.
+    pub fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
     /// Which operations the block runs on.
     pub fn path(&self) -> Path {
         self.layout.path()
@@ -237,7 +105,7 @@ impl Pack {
 
     /// The filters and matrices in the forms that the products need.
     pub fn prepared(&self) -> Arc<Prepared> {
-        self.layout.prepared.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.layout.prepared()
     }
 }
 
@@ -438,25 +306,4 @@ impl std::fmt::Debug for Parameters {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Where the reverse pass of a block adds up the gradient of its pack: nowhere when that is fixed.
-#[derive(Debug)]
-pub struct PackGradient<'a>(Option<&'a mut [f32]>);
-
-impl<'a> PackGradient<'a> {
-    /// Adds to these numbers, one for each of the pack; to none for fixed parameters.
-    pub fn of(sum: Option<&'a mut [f32]>) -> PackGradient<'a> {
-        PackGradient(sum)
-    }
-
-    /// Whether there is anything to add to.
-    pub fn wanted(&self) -> bool {
-        self.0.is_some()
-    }
-
-    /// The gradient of this parameter so far, to add to.
-    pub fn at(&mut self, slot: Slot) -> Option<&mut [f32]> {
-        self.0.as_mut().map(|sum| slot.of_mut(sum))
-    }
 }

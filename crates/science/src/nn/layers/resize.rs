@@ -3,7 +3,9 @@
 use super::parameters::Path;
 use crate::nn::kernels::buffer::Buffer;
 use crate::nn::kernels::raw;
-use crate::nn::kernels::resample::{ImageShape, concat, downsample, split, upsample};
+use crate::nn::kernels::resample::{
+    ImageShape, concat, downsample, split, split_downsample, upsample, upsample_concat,
+};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Module, Result, Shape, Tensor};
 
 /// Means of 2×2 pixels.
@@ -12,32 +14,25 @@ pub struct Downsample {
     pub path: Path,
 }
 
-/// Each pixel four times.
-#[derive(Debug, Clone, Copy)]
-pub struct Upsample {
-    pub path: Path,
-}
-
 impl Module for Downsample {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         if self.path == Path::Fused {
-            return x.contiguous()?.apply_op1(Resize::Down);
+            return x.contiguous()?.apply_op1(Means);
         }
         let (n, h, w, c) = x.dims4()?;
         x.reshape(&[n, h / 2, 2, w / 2, 2, c][..])?.mean(4)?.mean(2)
     }
 }
 
-impl Module for Upsample {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        if self.path == Path::Fused {
-            return x.contiguous()?.apply_op1(Resize::Up);
-        }
-        // The reverse pass of candle's own upsampling assigns where it should add.
-        let (n, h, w, c) = x.dims4()?;
-        let copies = x.reshape(&[n, h, 1, w, 1, c][..])?.broadcast_as(&[n, h, 2, w, 2, c][..])?;
-        copies.contiguous()?.reshape((n, 2 * h, 2 * w, c))
+/// Each pixel of x four times, and then the channels of `skip`: from [n, h, w, a] and [n, 2h, 2w, b] to [n, 2h, 2w, a + b].
+pub fn upsample_and_concat(path: Path, x: &Tensor, skip: &Tensor) -> Result<Tensor> {
+    if path == Path::Fused {
+        return x.contiguous()?.apply_op2(&skip.contiguous()?, UpsampleConcat);
     }
+    // The reverse pass of candle's own upsampling assigns where it should add.
+    let (n, h, w, c) = x.dims4()?;
+    let copies = x.reshape(&[n, h, 1, w, 1, c][..])?.broadcast_as(&[n, h, 2, w, 2, c][..])?;
+    Tensor::cat(&[&copies.contiguous()?.reshape((n, 2 * h, 2 * w, c))?, skip], 3)
 }
 
 /// The channels of x and then those of y.
@@ -68,37 +63,62 @@ pub fn to_rows(path: Path, x: &Tensor, image: ImageShape) -> Result<Tensor> {
     x.permute((0, 3, 1, 2))?.contiguous()?.flatten_from(1)
 }
 
-enum Resize {
-    Down,
-    Up,
-}
+struct Means;
 
-impl CustomOp1 for Resize {
+impl CustomOp1 for Means {
     fn name(&self) -> &'static str {
-        "resize"
+        "downsample"
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (n, h, w, c) = layout.shape().dims4()?;
-        let x = raw::slice(x, layout)?;
-        match self {
-            Resize::Down if h % 2 == 0 && w % 2 == 0 => {
-                raw::result(downsample(x, w / 2, c, 0.25).into_vec(), (n, h / 2, w / 2, c))
-            }
-            Resize::Down => candle_core::bail!("downsampling of {h}×{w} pixels"),
-            Resize::Up => raw::result(upsample(x, w, c, 1.0).into_vec(), (n, 2 * h, 2 * w, c)),
+        if h % 2 != 0 || w % 2 != 0 {
+            candle_core::bail!("downsampling of {h}×{w} pixels");
         }
+        raw::result(downsample(raw::slice(x, layout)?, w / 2, c, 0.25).into_vec(), (n, h / 2, w / 2, c))
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let (_, _, w, c) = x.dims4()?;
         let dy = Buffer::from_vec(raw::take(dy)?);
-        raw::gradient(x, || {
-            Ok(match self {
-                Resize::Down => upsample(&dy, w / 2, c, 0.25).into_vec(),
-                Resize::Up => downsample(&dy, w, c, 1.0).into_vec(),
-            })
-        })
+        raw::gradient(x, || Ok(upsample(&dy, w / 2, c, 0.25).into_vec()))
+    }
+}
+
+struct UpsampleConcat;
+
+impl CustomOp2 for UpsampleConcat {
+    fn name(&self) -> &'static str {
+        "upsample and concat"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        skip: &CpuStorage,
+        ls: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (n, h, w, a) = lx.shape().dims4()?;
+        let (m, k, l, b) = ls.shape().dims4()?;
+        if (n, 2 * h, 2 * w) != (m, k, l) {
+            candle_core::bail!("upsampling of {:?} to {:?}", lx.dims(), ls.dims());
+        }
+        let both = upsample_concat(raw::slice(x, lx)?, w, a, raw::slice(skip, ls)?, b);
+        raw::result(both.into_vec(), (m, k, l, a + b))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        skip: &Tensor,
+        _: &Tensor,
+        dy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let ((_, _, w, a), b) = (x.dims4()?, skip.dims4()?.3);
+        let (dx, dskip) = split_downsample(&Buffer::from_vec(raw::take(dy)?), w, a, b);
+        let tensor = |of: &Tensor, gradient: Buffer| raw::tensor(gradient.into_vec(), of.shape().clone());
+        Ok((Some(tensor(x, dx)?), Some(tensor(skip, dskip)?)))
     }
 }
 

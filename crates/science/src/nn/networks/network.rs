@@ -92,7 +92,7 @@ pub struct Network {
 
 #[derive(Debug)]
 enum Body {
-    Unet(Unet),
+    Unet(Box<Unet>),
     Mlp(Mlp),
 }
 
@@ -106,7 +106,7 @@ impl Network {
     ) -> Result<Network, NnError> {
         let body = parameters.build(|vb| {
             Ok(match config {
-                NetworkConfig::Unet(c) => Body::Unet(Unet::new(c, shape, head, vb)?),
+                NetworkConfig::Unet(c) => Body::Unet(Box::new(Unet::new(c, shape, head, vb)?)),
                 NetworkConfig::Mlp(c) => Body::Mlp(Mlp::new(c, shape, head, vb)?),
             })
         })?;

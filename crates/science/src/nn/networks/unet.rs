@@ -19,7 +19,7 @@ use crate::nn::layers::conditions::Conditions;
 use crate::nn::layers::image_conv::{InputConv, OutputConv};
 use crate::nn::layers::parameters::VarBuilder;
 use crate::nn::layers::residual::{ResidualBlock, ResidualConfig};
-use crate::nn::layers::resize::{Downsample, Upsample, concat_channels};
+use crate::nn::layers::resize::{Downsample, concat_channels, upsample_and_concat};
 use crate::nn::layers::time_embedding::TimeEmbedding;
 use candle_core::{Module, Tensor};
 use schemars::JsonSchema;
@@ -78,7 +78,6 @@ pub struct Unet {
     up: Vec<Vec<Block>>,
     leave: OutputConv,
     downsample: Downsample,
-    upsample: Upsample,
     classes: usize,
 }
 
@@ -156,9 +155,8 @@ impl Unet {
             up.push(blocks);
         }
         let leave = OutputConv::new(&vb.pp("out"), result, current, c.groups)?;
-        let path = leave.path();
-        let (downsample, upsample) = (Downsample { path }, Upsample { path });
-        Ok(Unet { time, enter, down, middle, up, leave, downsample, upsample, classes: head.classes })
+        let downsample = Downsample { path: leave.path() };
+        Ok(Unet { time, enter, down, middle, up, leave, downsample, classes: head.classes })
     }
 
     /// The noise in images x [n, channels·height·width]; see [`super::network::Network::forward`].
@@ -179,13 +177,14 @@ impl Unet {
         for block in &self.middle {
             h = block.forward(&h, &embedded, on)?;
         }
+        let path = self.downsample.path;
         for (i, blocks) in self.up.iter().enumerate() {
-            if i > 0 {
-                h = self.upsample.forward(&h)?;
-            }
-            for block in blocks {
+            for (j, block) in blocks.iter().enumerate() {
                 if let Some(skip) = skips.pop() {
-                    h = concat_channels(self.upsample.path, &h, &skip)?;
+                    // The first block of a level takes what comes from the level below.
+                    let below = i > 0 && j == 0;
+                    let concat = if below { upsample_and_concat } else { concat_channels };
+                    h = concat(path, &h, &skip)?;
                 }
                 h = block.forward(&h, &embedded, on)?;
             }
