@@ -5,21 +5,22 @@
 //! numbers as little-endian f32, IN being the samples and then their times; `peak` measures the processor's fused
 //! multiply-adds in GFLOP/s; `count` is the number of parameters.
 
-mod stock_candle;
-
-use candle_core::Tensor;
-use onsager::kernel::Level;
-use onsager::random::Streams;
-use onsager::science::nn::adamw::AdamWConfig;
-use onsager::science::nn::loss::weighted_squares;
-use onsager::science::nn::mlp::MlpConfig;
-use onsager::science::nn::network::{Head, Network, NetworkConfig, block_size};
-use onsager::science::nn::operation::Conditions;
-use onsager::science::nn::parameters::Parameters;
-use onsager::science::nn::raw;
-use onsager::science::nn::trainer::Trainer;
-use onsager::science::nn::unet::UnetConfig;
-use onsager::science::nn::weights::Weights;
+use candle_core::{Device, Tensor};
+use onsager_numerics::kernel::Level;
+use onsager_numerics::random::Streams;
+use onsager_science::nn::error::NnError;
+use onsager_science::nn::kernels::raw;
+use onsager_science::nn::layers::conditions::Conditions;
+use onsager_science::nn::layers::parameters::Parameters;
+use onsager_science::nn::networks::head::Head;
+use onsager_science::nn::networks::mlp::MlpConfig;
+use onsager_science::nn::networks::network::{Network, NetworkConfig};
+use onsager_science::nn::networks::rows::block_size;
+use onsager_science::nn::networks::unet::UnetConfig;
+use onsager_science::nn::training::adamw::AdamWConfig;
+use onsager_science::nn::training::loss::weighted_squares;
+use onsager_science::nn::training::trainer::Trainer;
+use onsager_science::nn::training::weights::Weights;
 use rayon::prelude::*;
 use serde_json::json;
 use std::error::Error;
@@ -28,7 +29,6 @@ use std::io::{Write, stdin, stdout};
 use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
-use stock_candle::StockUnet;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -39,13 +39,14 @@ struct Bench {
     batch: usize,
     network: Network,
     trainer: Trainer,
-    stock: Option<StockUnet>,
+    /// Whether it runs on candle's own operations.
+    generic: bool,
     x: Vec<f32>,
     times: Vec<f32>,
 }
 
 impl Bench {
-    fn new(network: &str, stock: bool, batch: usize) -> Outcome<Bench> {
+    fn new(network: &str, generic: bool, batch: usize) -> Outcome<Bench> {
         let all = network == "unet-all";
         let (config, shape) = match network {
             "mlp-128" => {
@@ -64,17 +65,14 @@ impl Bench {
         };
         // With every kind of layer.
         let head = if all { Head { variance: true, classes: 10 } } else { Head::default() };
-        let net = Network::new(&config, &shape, head, &mut Parameters::random(1))?;
+        let parameters = path(Parameters::random(1, &Device::Cpu), generic);
+        let net = Network::new(&config, &shape, head, &parameters)?;
         let adamw = AdamWConfig { learning_rate: 1e-3, warmup: 1, weight_decay: 0.01, clip: 1.0 };
-        let trainer = Trainer::new(net.packed().clone(), adamw, 0.9)?;
+        let trainer = Trainer::new(parameters, adamw, 0.9)?;
         let mut x = vec![0.0; batch * shape.iter().product::<usize>()];
         Streams::new(1, "training bench").stream(0).fill_normal(&mut x);
         let times = (0..batch).map(|i| 1000.0 * i as f32 / batch as f32).collect();
-        let stock = match &config {
-            NetworkConfig::Unet(c) if stock => Some(StockUnet::new(c)?),
-            _ => None,
-        };
-        Ok(Bench { config, head, shape, batch, network: net, trainer, stock, x, times })
+        Ok(Bench { config, head, shape, batch, network: net, trainer, generic, x, times })
     }
 
     /// The rows of each block of the batch.
@@ -84,9 +82,6 @@ impl Bench {
     }
 
     fn step(&mut self) -> Outcome<f64> {
-        if let Some(stock) = &self.stock {
-            return Ok(stock.step(&self.x, &self.times)?);
-        }
         let (blocks, size) = (self.blocks(), self.x.len() / self.batch);
         let (scale, head) = (1.0 / self.x.len() as f32, self.head);
         let (loss, gradient) = self.trainer.gradient(blocks.len(), |b| {
@@ -112,12 +107,13 @@ impl Bench {
                 let x = raw::tensor(x[rows.start * size..rows.end * size].to_vec(), (rows.len(), size))?;
                 Ok(raw::values(&network.forward(&x, &conditions(head, rows, times, false))?)?)
             })
-            .collect::<Result<_, onsager::science::nn::error::NnError>>()?;
+            .collect::<Result<_, NnError>>()?;
         Ok(parts.concat())
     }
 
     fn fixed(&self, weights: Weights) -> Outcome<Network> {
-        Ok(Network::new(&self.config, &self.shape, self.head, &mut Parameters::from_weights(weights))?)
+        let parameters = path(Parameters::fixed(weights, &Device::Cpu), self.generic);
+        Ok(Network::new(&self.config, &self.shape, self.head, &parameters)?)
     }
 
     fn answer(&mut self, line: &str) -> Outcome<String> {
@@ -134,10 +130,7 @@ impl Bench {
                 let network = self.fixed(self.trainer.averaged(String::new()))?;
                 let mut first = 0.0;
                 for _ in 0..n.parse()? {
-                    first = match &self.stock {
-                        Some(stock) => stock.forward(&self.x, &self.times)?,
-                        None => self.predict(&network, &self.x, &self.times)?[0],
-                    };
+                    first = self.predict(&network, &self.x, &self.times)?[0];
                 }
                 first.to_string()
             }
@@ -163,7 +156,12 @@ impl Bench {
     }
 }
 
-/// What a network is told of these rows; dropout is for training.
+/// The parameters for a network of our operations or of candle's.
+fn path(parameters: Parameters, generic: bool) -> Parameters {
+    if generic { parameters.generic() } else { parameters }
+}
+
+/// What a network is given for these rows; dropout is for training.
 fn conditions(head: Head, rows: Range<usize>, times: &[f32], training: bool) -> Conditions {
     let classes = head.classes as u32;
     Conditions {

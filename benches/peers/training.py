@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""A training step and a forward pass beside PyTorch's and stock candle's, in one interleaved run.
+"""A training step and a forward pass beside PyTorch's and candle's own operations, in one interleaved run.
 
-    cargo build --release --bench training
+    cargo build --release -p onsager-science --bench training
     python3 benches/peers/training.py --bench "$(ls -t target/release/deps/training-* | grep -v '\\.d$' | head -1)"
 
 First PyTorch loads two networks of ours, one of them with every kind of layer, and predicts what they predict. Then
 the U-Net of 1.3 million parameters on a batch of 64 images 1×32×32, and two MLPs on a batch of 512 points, f32, AdamW.
-PyTorch is eager with fused AdamW, channels-last and not. Each side is a process of its own that does the same number of
-steps in turn; tables give medians and the ratio to PyTorch's faster layout. See README.md.
+PyTorch has fused AdamW and is eager (channels-last and not), compiled by `torch.compile`, and in bfloat16 autocast. Each
+side is a process of its own that does the same number of steps in turn; tables give medians and the ratio to PyTorch's
+fastest f32. With two benches, a new one and an old one, both take turns with the rest. See README.md.
 """
 
 import argparse
@@ -47,7 +48,8 @@ class Side:
 
     def __init__(self, name, command):
         self.name, self.figures = name, {}
-        env = dict(os.environ, PYTHONPATH=str(HERE.parents[1] / "docs"))
+        # candle's elementwise operations would spin in a second pool of threads; workers of onsager turn it off too.
+        env = dict(os.environ, PYTHONPATH=str(HERE.parents[1] / "docs"), CANDLE_NUM_THREADS="1")
         self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
 
     def ask(self, line):
@@ -88,22 +90,34 @@ def compare(network, threads, args, torch):
     """Runs all sides in turn and prints a table. Returns the ratios to PyTorch."""
     batch = BATCH[network]
     worker = [torch, __file__, "--worker", network, str(threads)]
-    sides = [Side("onsager", [args.bench, network, "ours", str(threads), str(batch)])]
+    sides = [Side("onsager", [args.bench[0], network, "ours", str(threads), str(batch)])]
+    for old in args.bench[1:]:
+        sides.append(Side("onsager, old", [old, network, "ours", str(threads), str(batch)]))
     sides.append(Side("PyTorch", [*worker, "contiguous"]))
     if network == "unet":
         sides.append(Side("PyTorch, channels-last", [*worker, "channels-last"]))
-        if args.candle:
-            sides.append(Side("stock candle", [args.bench, network, "candle", str(threads), str(batch)]))
+    for layout in args.also.split(",") if args.also else []:
+        sides.append(Side(f"PyTorch, {layout}", [*worker, layout]))
+    if args.candle:
+        sides.append(Side("candle's operations", [args.bench[0], network, "candle", str(threads), str(batch)]))
     counts = {"step": 1, "forward": 3} if network == "unet" else {"step": 50, "forward": 100}
-    for side in sides:
-        side.ask("step 2")
-        side.ask("forward 1")
+    for side in list(sides):
+        try:
+            side.ask("step 2")
+            side.ask("forward 1")
+        except measure.Failed as failure:
+            if side.name in ("onsager", "PyTorch"):
+                raise
+            print(f"Left out, because it failed: {failure}")
+            sides.remove(side)
     for round in range(args.rounds):
         for what, count in counts.items():
             for side in sides:
-                if side.name != "stock candle" or round < 2:
-                    side.time(what, count if side.name != "stock candle" else 1)
-    peers = [side for side in sides if side.name.startswith("PyTorch")]
+                slow = side.name == "candle's operations"
+                if not slow or round < 2:
+                    side.time(what, count if not slow else 1)
+    # A bfloat16 result has an eighth of the digits, so it is shown and not compared.
+    peers = [side for side in sides if side.name.startswith("PyTorch") and "bfloat16" not in side.name]
     parameters, fma = sides[0].ask("count"), float(sides[0].ask("peak"))
     print(f"\n### {network}, {parameters} parameters, batch {batch}, {threads} thread{'s' * (threads > 1)}\n")
     print("| | step: CPU, ms | wall, ms | GFLOP/s | forward: CPU, ms | wall, ms | peak memory, MB |")
@@ -119,6 +133,9 @@ def compare(network, threads, args, torch):
             ratios[f"{what}, {name}"] = sides[0].median(what, which) / min(peer.median(what, which) for peer in peers)
     ratios["memory"] = sides[0].peak_memory() / min(peer.peak_memory() for peer in peers)
     print("\nTo PyTorch: " + "; ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items()) + ".")
+    for old in (side for side in sides if side.name == "onsager, old"):
+        parts = (f"{what}, {name} {sides[0].median(what, which) / old.median(what, which):.2f}" for what in counts for which, name in ((0, "CPU"), (1, "wall")))
+        print("To the old bench: " + "; ".join(parts) + ".")
     print(f"Fused multiply-adds at the best, one core: {fma:.0f} GFLOP/s. GFLOP/s count a convolution by its definition, per")
     print("CPU second.")
     for side in sides:
@@ -130,7 +147,7 @@ def same_result(network, args, torch):
     """PyTorch loads a file of ours by `docs/unet_pytorch.py` and predicts the same."""
     with tempfile.TemporaryDirectory() as folder:
         model, inputs, ours = (str(Path(folder) / name) for name in ("model.safetensors", "in", "out"))
-        side = Side("onsager", [args.bench, network, "ours", "2", str(BATCH[network])])
+        side = Side("onsager", [args.bench[0], network, "ours", "2", str(BATCH[network])])
         side.ask("step 5")
         side.ask(f"save {model}")
         peer = Side("PyTorch", [torch, __file__, "--worker", network, "2", "contiguous"])
@@ -177,22 +194,26 @@ def work(network, threads, layout):
         from unet_pytorch import Unet, load
 
         net, x = Unet([1, 32, 32], multipliers=[1, 2, 4]), torch.randn(batch, 1, 32, 32)
-        if layout == "channels-last":
+        if layout != "contiguous":
             net, x = net.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)
     else:
         net, x = Mlp(*{"mlp-128": (128, 3), "mlp-256": (256, 4)}[network]), torch.randn(batch, 2)
     optimiser = torch.optim.AdamW(net.parameters(), 1e-3, fused=True)
+    if layout == "compiled":
+        net = torch.compile(net)
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=layout == "bfloat16")
     for line in sys.stdin:
         match line.split():
             case ["step", n]:
                 for _ in range(int(n)):
                     optimiser.zero_grad()
-                    loss = ((net(x, t) - x) ** 2).mean()
+                    with autocast:
+                        loss = ((net(x, t) - x) ** 2).mean()
                     loss.backward()
                     optimiser.step()
                 print(loss.item(), flush=True)
             case ["forward", n]:
-                with torch.inference_mode():
+                with torch.inference_mode(), autocast:
                     for _ in range(int(n)):
                         y = net(x, t)
                 print(y.flatten()[0].item(), flush=True)
@@ -211,18 +232,19 @@ def work(network, threads, layout):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bench", help="the built `training` bench")
+    parser.add_argument("--bench", nargs="+", help="the built `training` bench, and an old one to compare with")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", default="1,2", help="numbers of threads, with commas")
     parser.add_argument("--networks", default="unet,mlp-128,mlp-256")
-    parser.add_argument("--candle", action="store_true", help="also stock candle, which takes ten times as long")
+    parser.add_argument("--candle", action="store_true", help="also our networks on candle's own operations, ten times as slow")
+    parser.add_argument("--also", default="compiled,bfloat16", help="more ways to run PyTorch, with commas")
     parser.add_argument("--worker", nargs="+", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
         network, threads, layout = args.worker
         return work(network, int(threads), layout)
     if not args.bench:
-        parser.error("--bench is needed: `cargo build --release --bench training` makes it")
+        parser.error("--bench is needed: `cargo build --release -p onsager-science --bench training` makes it")
     torch = python()
     print(measure.host("."))
     for network in ("unet", "unet-all"):

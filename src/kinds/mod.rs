@@ -8,6 +8,7 @@ pub mod motion;
 pub mod report;
 pub mod rounds;
 pub mod score;
+pub mod training;
 
 use fingerprints::of;
 use onsager_runner::kind::registry::Registry;

@@ -1,18 +1,22 @@
 //! The `classifier` kind.
 
+use crate::kinds::training::TrainingHost;
 use onsager_numerics::random::{Stream, Streams};
 use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
 use onsager_science::data::dataset::Dataset;
 use onsager_science::diffusion::discrete::schedule::{Schedule, ScheduleKind};
-use onsager_science::nn::adamw::AdamWConfig;
-use onsager_science::nn::classifier::{Classifier as Network, ClassifierConfig, TimeConfig};
-use onsager_science::nn::loss::cross_entropy;
-use onsager_science::nn::network::block_size;
-use onsager_science::nn::operation::Conditions;
-use onsager_science::nn::parameters::Parameters;
-use onsager_science::nn::raw;
-use onsager_science::nn::trainer::Trainer;
+use onsager_science::nn::device::DeviceClass;
+use onsager_science::nn::error::NnError;
+use onsager_science::nn::kernels::raw;
+use onsager_science::nn::layers::conditions::Conditions;
+use onsager_science::nn::layers::parameters::Parameters;
+use onsager_science::nn::networks::classifier::{Classifier as Network, ClassifierConfig, TimeConfig};
+use onsager_science::nn::networks::rows::block_size;
+use onsager_science::nn::training::adamw::AdamWConfig;
+use onsager_science::nn::training::fit::{Plan, Step, Task, fit};
+use onsager_science::nn::training::loss::cross_entropy;
+use onsager_science::nn::training::trainer::Trainer;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +48,8 @@ pub struct Params {
     pub noise: f64,
     /// The diffusion process that this classifier is to guide: it is trained on its noisy images, and told their times.
     pub diffusion: Option<Diffusion>,
+    /// Where the network runs: `auto`, `cpu`, `cuda` or `metal`.
+    pub device: DeviceClass,
     /// Selects the random streams: initial weights, choice of images, noise.
     pub seed: u64,
     /// Steps between checkpoints.
@@ -81,6 +87,7 @@ impl Default for Params {
             ema: 0.99,
             noise: 0.1,
             diffusion: None,
+            device: DeviceClass::default(),
             seed: 0,
             checkpoint_every: 500,
         }
@@ -199,20 +206,24 @@ impl Stage for Classifier {
                 None => None,
             },
         };
-        let mut parameters = Parameters::random(p.seed);
-        let network = Network::new(config, &mut parameters)?;
+        let device = p.device.device()?;
+        let parameters = Parameters::random(p.seed, &device);
+        let network = Network::new(config, &parameters)?;
         let adamw = AdamWConfig {
             learning_rate: p.learning_rate,
             warmup: p.warmup,
             weight_decay: p.weight_decay,
             clip: 1.0,
         };
-        let mut trainer = Trainer::new(network.packed().clone(), adamw, p.ema)?;
-        fit(p, ctx, &network, &mut trainer, &train, &train_labels)?;
+        let mut trainer = Trainer::new(parameters, adamw, p.ema)?;
+        let plan = Plan { steps: p.steps, checkpoint_every: p.checkpoint_every, validate_every: None };
+        let noising = p.diffusion.as_ref().map(Noising::new);
+        let mut task = Classes { p, network: &network, data: &train, labels: &train_labels, noising };
+        fit(&TrainingHost(ctx), plan, &mut trainer, &mut task, ())?;
 
         let path = ctx.output("model")?;
         trainer.averaged(serde_json::to_string(&network.config)?).save(path)?;
-        let averaged = Network::load(path)?;
+        let averaged = Network::load(path, &device)?;
         let right = |data: &Dataset, labels: &[u32]| -> Result<usize, StageError> {
             let predictions = averaged.evaluate(&data.x, &data.shape)?.predictions();
             Ok(predictions.iter().zip(labels).filter(|(a, b)| a == b).count())
@@ -284,23 +295,25 @@ fn labelled(ctx: &Context, input: &str) -> Result<(Dataset, Vec<u32>), StageErro
     }
 }
 
-fn fit(
-    p: &Params,
-    ctx: &Context,
-    network: &Network,
-    trainer: &mut Trainer,
-    data: &Dataset,
-    labels: &[u32],
-) -> Result<(), StageError> {
-    if let Some(checkpoint) = ctx.latest_checkpoint()? {
-        trainer.resume(&checkpoint.path, checkpoint.step)?;
-    }
-    let streams = Streams::new(p.seed, "classifier batches");
-    let noising = p.diffusion.as_ref().map(Noising::new);
-    let (block, size) = (block_size(&data.shape[1..], p.batch), data.size());
-    while trainer.step() < p.steps {
+/// The training of a classifier.
+struct Classes<'a> {
+    p: &'a Params,
+    network: &'a Network,
+    data: &'a Dataset,
+    labels: &'a [u32],
+    /// For a classifier of noisy images.
+    noising: Option<Noising>,
+}
+
+impl Task for Classes<'_> {
+    type State = ();
+
+    fn step(&mut self, trainer: &Trainer, (): &mut ()) -> Result<Step, NnError> {
+        let Classes { p, network, data, labels, noising } = self;
+        let streams = Streams::new(p.seed, "classifier batches");
+        let (block, size) = (trainer.block(block_size(&data.shape[1..], p.batch), p.batch), data.size());
         let first = trainer.step() * p.batch as u64;
-        let (_, gradients) = trainer.gradient(p.batch.div_ceil(block), |b| {
+        let (loss, gradient) = trainer.gradient(p.batch.div_ceil(block), |b| {
             let range = b * block..(b * block + block).min(p.batch);
             let mut x = Vec::with_capacity(block * size);
             let (mut y, mut times) = (Vec::with_capacity(block), Vec::with_capacity(block));
@@ -323,18 +336,8 @@ fn fit(
             let (_, logits) = network.forward(&raw::tensor(x, (y.len(), size))?, &Conditions::at(&times))?;
             Ok((cross_entropy(&logits, &y)? * (1.0 / p.batch as f64))?)
         })?;
-        trainer.update(&gradients)?;
-        let step = trainer.step();
-        ctx.progress(step, p.steps, "steps");
-        let cancelled = ctx.cancelled();
-        if step < p.steps && (cancelled || step.is_multiple_of(p.checkpoint_every)) {
-            ctx.save_checkpoint(step, |path| Ok(trainer.save(path, "{}".into())?))?;
-        }
-        if cancelled && step < p.steps {
-            return Err(StageError::Cancelled);
-        }
+        Ok(Step { loss, gradient, more: Vec::new() })
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -388,7 +391,7 @@ mod tests {
         assert!(accuracy["accuracy"].as_f64() == Some(1.0) && by_time[0]["accuracy"].as_f64() > Some(0.95));
         assert!(by_time[9]["accuracy"].as_f64() < Some(0.85));
 
-        let network = Network::load(&whole.join("model.safetensors")).unwrap();
+        let network = Network::load(&whole.join("model.safetensors"), &candle_core::Device::Cpu).unwrap();
         assert_eq!(network.config.time.as_ref().unwrap().schedule, "cosine");
         let (times, wanted) = (vec![600.0; 60], vec![1; 60]);
         let gradient = network.log_probability_gradient(&x, &times, &wanted).unwrap();

@@ -1,6 +1,7 @@
 //! A model towards classes, as the stages that sample it see it: for one batch, interruptible.
 
 use crate::kinds::rounds::Cancelled;
+use candle_core::Device;
 use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::StageError;
 use onsager_science::diffusion::discrete::denoiser::{Denoiser, Differentiable, Prediction, SamplingError};
@@ -9,8 +10,9 @@ use onsager_science::diffusion::discrete::guidance::{
 };
 use onsager_science::diffusion::discrete::model::Model;
 use onsager_science::diffusion::discrete::objective::Output;
-use onsager_science::nn::classifier::Classifier;
+use onsager_science::nn::device::DeviceClass;
 use onsager_science::nn::error::NnError;
+use onsager_science::nn::networks::classifier::Classifier;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -123,24 +125,26 @@ pub struct GuidedModel {
 
 impl GuidedModel {
     /// The model of the input `model`, without guidance; samples of a conditional one take all classes in turn.
-    pub fn unguided(ctx: &Context) -> Result<GuidedModel, StageError> {
-        GuidedModel::load(ctx, Guidance::default(), None)
+    pub fn unguided(ctx: &Context, device: DeviceClass) -> Result<GuidedModel, StageError> {
+        GuidedModel::load(ctx, device, Guidance::default(), None)
     }
 
     /// The model of the input `model`, which is told no classes.
-    pub fn without_classes(ctx: &Context) -> Result<GuidedModel, StageError> {
-        Ok(GuidedModel { classes: Vec::new(), ..GuidedModel::unguided(ctx)? })
+    pub fn without_classes(ctx: &Context, device: DeviceClass) -> Result<GuidedModel, StageError> {
+        Ok(GuidedModel { classes: Vec::new(), ..GuidedModel::unguided(ctx, device)? })
     }
 
     /// The model of the input `model`. The classes are all by default.
     pub fn load(
         ctx: &Context,
+        device: DeviceClass,
         guidance: Guidance,
         classes: Option<&[u32]>,
     ) -> Result<GuidedModel, StageError> {
-        let model = Model::load(&ctx.input("model")?.path)?;
+        let device = device.device()?;
+        let model = Model::load(&ctx.input("model")?.path, &device)?;
         let classifier = match guidance {
-            Guidance::Classifier(_) => Some(classifier(ctx, &model)?),
+            Guidance::Classifier(_) => Some(classifier(ctx, &device, &model)?),
             _ => None,
         };
         let count = classifier.as_ref().map_or(model.classes(), |classifier| classifier.config.classes);
@@ -191,14 +195,14 @@ impl GuidedModel {
 }
 
 /// The classifier of the input `classifier`, which must know the noise of the model.
-fn classifier(ctx: &Context, model: &Model) -> Result<Classifier, StageError> {
+fn classifier(ctx: &Context, device: &Device, model: &Model) -> Result<Classifier, StageError> {
     let Some(item) = ctx.items("classifier").first() else {
         return Err(StageError::with_help(
             "guidance by a classifier, and there is none",
             "give the input `classifier`: a model of a `classifier` stage that was trained on noisy images",
         ));
     };
-    let classifier = Classifier::load(&item.path)?;
+    let classifier = Classifier::load(&item.path, device)?;
     let Some(time) = &classifier.config.time else {
         return Err(StageError::with_help(
             "the classifier was trained on clean images",

@@ -15,6 +15,7 @@ use onsager_science::diffusion::discrete::flow_likelihood::{Divergence, log_dens
 use onsager_science::diffusion::discrete::node::Node;
 use onsager_science::diffusion::discrete::sample_batch::Batch;
 use onsager_science::diffusion::discrete::schedule::{Schedule, Spacing};
+use onsager_science::nn::device::DeviceClass;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::LN_2;
@@ -32,6 +33,8 @@ pub struct Params {
     pub method: Method,
     /// How many of the items are taken, the first ones; all if left out.
     pub count: Option<usize>,
+    /// Where the networks run: `auto`, `cpu`, `cuda` or `metal`.
+    pub device: DeviceClass,
     /// Selects the random streams of each item.
     pub seed: u64,
     /// Items computed together on one thread; the result does not depend on it.
@@ -100,7 +103,7 @@ impl Default for Method {
 
 impl Default for Params {
     fn default() -> Params {
-        Params { method: Method::default(), count: None, seed: 0, batch: 16 }
+        Params { method: Method::default(), count: None, device: DeviceClass::default(), seed: 0, batch: 16 }
     }
 }
 
@@ -168,7 +171,7 @@ impl Stage for Likelihood {
     }
 
     fn run(p: &Params, ctx: &Context) -> Result<(), StageError> {
-        let guided = GuidedModel::without_classes(ctx)?;
+        let guided = GuidedModel::without_classes(ctx, p.device)?;
         let data = items(ctx, &guided, p.count)?;
         let job =
             Job { p, ctx, guided: &guided, data: &data, levels: data.levels.filter(|_| data.is_images()) };

@@ -14,6 +14,7 @@ use onsager_science::diffusion::discrete::plan::{Plan, sample, sample_paths};
 use onsager_science::diffusion::discrete::refinement::refine;
 use onsager_science::diffusion::discrete::sample_batch::Batch;
 use onsager_science::diffusion::discrete::sampler::Sampler;
+use onsager_science::nn::device::DeviceClass;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,8 @@ pub struct Params {
     pub guidance: Guidance,
     /// The classes that samples take in turn, for a conditional model or guidance by a classifier; all if left out.
     pub classes: Option<Vec<u32>>,
+    /// Where the networks run: `auto`, `cpu`, `cuda` or `metal`.
+    pub device: DeviceClass,
     /// Selects the random stream of each sample.
     pub seed: u64,
     /// Samples computed together on one thread; the result does not depend on it.
@@ -54,6 +57,7 @@ impl Default for Params {
             steps: None,
             guidance: Guidance::default(),
             classes: None,
+            device: DeviceClass::default(),
             seed: 0,
             batch: 16,
             clip_denoised: None,
@@ -107,7 +111,7 @@ impl Stage for Sample {
     }
 
     fn run(p: &Params, ctx: &Context) -> Result<(), StageError> {
-        let guided = GuidedModel::load(ctx, p.guidance, p.classes.as_deref())?;
+        let guided = GuidedModel::load(ctx, p.device, p.guidance, p.classes.as_deref())?;
         let model = &guided.model;
         let steps = sampling_steps(p.steps, model.config.timesteps)?;
         fits(&p.sampler, &guided)?;

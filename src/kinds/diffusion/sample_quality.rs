@@ -9,7 +9,8 @@ use onsager_science::metrics::classifier_score::Probabilities;
 use onsager_science::metrics::comparison::{Measurement, Set, Summary, summarise};
 use onsager_science::metrics::features::{Features, disjoint_subsets};
 use onsager_science::metrics::quality::{Reference, SampleSet, Score, Settings, memorisation};
-use onsager_science::nn::classifier::Classifier;
+use onsager_science::nn::device::DeviceClass;
+use onsager_science::nn::networks::classifier::Classifier;
 use polars::frame::DataFrame;
 use polars::prelude::Column;
 use schemars::JsonSchema;
@@ -49,6 +50,8 @@ pub struct Params {
     /// Labels that mark the baseline, for example `{model: ddpm}` (`null`: without this label). Every other group is
     /// compared with the baseline's group that has the same remaining labels. Left out: no comparison.
     pub baseline: BTreeMap<String, Value>,
+    /// Where the classifier runs: `auto`, `cpu`, `cuda` or `metal`.
+    pub device: DeviceClass,
     /// The seed of subsets, noise and directions.
     pub seed: u64,
 }
@@ -63,6 +66,7 @@ impl Default for Params {
             noise: Noise::Uniform,
             over: vec!["seed".to_owned()],
             baseline: BTreeMap::new(),
+            device: DeviceClass::default(),
             seed: 0,
         }
     }
@@ -210,7 +214,7 @@ fn measure(
         items.iter().map(|item| load(item, Some(&train))).collect::<Result<_, StageError>>()?;
     let count = count(p, &samples, &train, &test)?;
     let classifier = match ctx.items("classifier") {
-        [item] => Some(Classifier::load(&item.path)?),
+        [item] => Some(Classifier::load(&item.path, &p.device.device()?)?),
         _ => None,
     };
     let parts = |of: &Dataset, purpose: &str| {

@@ -17,6 +17,7 @@ use onsager_science::diffusion::discrete::path_action::{kinetic_actions, path_ac
 use onsager_science::diffusion::discrete::plan::{Plan, sample_paths};
 use onsager_science::diffusion::discrete::sample_batch::Batch;
 use onsager_science::diffusion::discrete::sampler::Sampler;
+use onsager_science::nn::device::DeviceClass;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,8 @@ pub struct Params {
     pub sampler: Sampler,
     /// Number of sampling steps, 2 to the model's T; T if left out.
     pub steps: Option<usize>,
+    /// Where the networks run: `auto`, `cpu`, `cuda` or `metal`.
+    pub device: DeviceClass,
     /// Selects the random stream of each path.
     pub seed: u64,
     /// Paths computed together on one thread; the result does not depend on it.
@@ -43,7 +46,14 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Params {
-        Params { paths: 1000, sampler: Sampler::default(), steps: None, seed: 0, batch: 16 }
+        Params {
+            paths: 1000,
+            sampler: Sampler::default(),
+            steps: None,
+            device: DeviceClass::default(),
+            seed: 0,
+            batch: 16,
+        }
     }
 }
 
@@ -108,7 +118,7 @@ impl Stage for SamplerLaw {
     }
 
     fn run(p: &Params, ctx: &Context) -> Result<(), StageError> {
-        let guided = GuidedModel::unguided(ctx)?;
+        let guided = GuidedModel::unguided(ctx, p.device)?;
         let steps = sampling_steps(p.steps, guided.model.config.timesteps)?;
         fits(&p.sampler, &guided)?;
         let Plan::Chain(chain) = p.sampler.plan(&guided.model.schedule, steps) else {

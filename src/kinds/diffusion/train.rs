@@ -1,23 +1,27 @@
 //! The `train` kind.
 
 use crate::kinds::choice;
+use crate::kinds::training::TrainingHost;
 use onsager_numerics::random::Streams;
 use onsager_report::tables::parquet;
 use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
 use onsager_science::data::dataset::Dataset;
+use onsager_science::diffusion::discrete::batch::{Batch, Example, noised};
 use onsager_science::diffusion::discrete::importance::Importance;
 use onsager_science::diffusion::discrete::model::{Model, ModelConfig};
-use onsager_science::diffusion::discrete::objective::{
-    Batch, Example, Objective, Output as NetworkOutput, noised,
-};
+use onsager_science::diffusion::discrete::objective::{Objective, Output as NetworkOutput};
 use onsager_science::diffusion::discrete::schedule::ScheduleKind;
-use onsager_science::nn::adamw::AdamWConfig;
+use onsager_science::nn::device::DeviceClass;
 use onsager_science::nn::error::NnError;
-use onsager_science::nn::network::{Head, NetworkConfig, block_size};
-use onsager_science::nn::parameters::Parameters;
-use onsager_science::nn::raw;
-use onsager_science::nn::trainer::Trainer;
+use onsager_science::nn::kernels::raw;
+use onsager_science::nn::layers::parameters::Parameters;
+use onsager_science::nn::networks::head::Head;
+use onsager_science::nn::networks::network::NetworkConfig;
+use onsager_science::nn::networks::rows::block_size;
+use onsager_science::nn::training::adamw::AdamWConfig;
+use onsager_science::nn::training::fit::{Plan, Row, Step, Task, fit};
+use onsager_science::nn::training::trainer::Trainer;
 use polars::prelude::*;
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -65,6 +69,8 @@ pub struct Params {
     pub ema: f64,
     /// The gradient's norm is cut to this; 0 leaves it alone.
     pub clip: f64,
+    /// Where the network runs: `auto`, `cpu`, `cuda` or `metal`; `action-matching` on the CPU only.
+    pub device: DeviceClass,
     /// Selects the random streams: initial weights, order of the data, noise.
     pub seed: u64,
     /// Steps between checkpoints.
@@ -90,30 +96,12 @@ impl Default for Params {
             weight_decay: 0.0,
             ema: 0.995,
             clip: 1.0,
+            device: DeviceClass::default(),
             seed: 0,
             checkpoint_every: 500,
             validate_every: 100,
         }
     }
-}
-
-/// What a checkpoint holds beside the trainer's state. Numbers are kept as the bits of their f64, which JSON keeps exactly.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct History {
-    rows: Vec<Row>,
-    /// The sums since the last row of the losses, effective shares and shifts.
-    pending: [u64; 3],
-    importance: Option<Importance>,
-}
-
-/// A row of the loss table.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Row {
-    step: u64,
-    train: u64,
-    validation: Option<u64>,
-    /// The effective share of the samples and the shift of the data, where samples are weighted.
-    weighting: Option<[u64; 2]>,
 }
 
 #[derive(Serialize)]
@@ -137,6 +125,7 @@ struct Info<'a> {
     weight_decay: f64,
     ema: f64,
     clip: f64,
+    device: DeviceClass,
     seed: u64,
 }
 
@@ -226,7 +215,10 @@ impl Stage for Train {
         if p.dequantise && data.levels.is_none() {
             return Err("`dequantise` needs images with grey levels".into());
         }
-        let mut parameters = Parameters::random(p.seed);
+        if p.objective.output() == NetworkOutput::Potential {
+            p.device.cpu_only("the potential of `action-matching`")?;
+        }
+        let parameters = Parameters::random(p.seed, &p.device.device()?);
         let config = ModelConfig {
             data: data.name.clone(),
             shape: data.shape[1..].to_vec(),
@@ -238,15 +230,23 @@ impl Stage for Train {
             objective: p.objective,
             dequantised: p.dequantise,
         };
-        let model = Model::new(config, &mut parameters)?;
+        let model = Model::new(config, &parameters)?;
         let adamw = AdamWConfig {
             learning_rate: p.learning_rate,
             warmup: p.warmup,
             weight_decay: p.weight_decay,
             clip: p.clip,
         };
-        let mut trainer = Trainer::new(model.packed().clone(), adamw, p.ema)?;
-        let history = fit(p, ctx, &model, &mut trainer, &data, validation.as_ref())?;
+        let mut trainer = Trainer::new(parameters, adamw, p.ema)?;
+        let plan = Plan {
+            steps: p.steps,
+            checkpoint_every: p.checkpoint_every,
+            validate_every: Some(p.validate_every),
+        };
+        let order = Order::new(p.seed, data.count());
+        let mut task = Diffusion { p, model: &model, data: &data, validation: validation.as_ref(), order };
+        let importance = p.objective.importance(p.timesteps);
+        let history = fit(&TrainingHost(ctx), plan, &mut trainer, &mut task, importance)?;
 
         let description = serde_json::to_string(&model.config)?;
         trainer.averaged(description).save(ctx.output("model")?)?;
@@ -270,6 +270,7 @@ impl Stage for Train {
             weight_decay: p.weight_decay,
             ema: p.ema,
             clip: p.clip,
+            device: p.device,
             seed: p.seed,
         };
         std::fs::write(ctx.output("info")?, serde_json::to_string_pretty(&info)? + "\n")?;
@@ -290,27 +291,25 @@ fn classes(p: &Params, data: &Dataset) -> Result<usize, StageError> {
     }
 }
 
-/// Trains from the latest checkpoint, or from the beginning, to the end.
-fn fit(
-    p: &Params,
-    ctx: &Context,
-    model: &Model,
-    trainer: &mut Trainer,
-    data: &Dataset,
-    validation: Option<&Dataset>,
-) -> Result<History, StageError> {
-    let mut history = History { importance: p.objective.importance(p.timesteps), ..History::default() };
-    if let Some(checkpoint) = ctx.latest_checkpoint()? {
-        history = serde_json::from_str(&trainer.resume(&checkpoint.path, checkpoint.step)?)?;
-        if let Some(importance) = &mut history.importance {
-            importance.refresh();
-        }
-    }
-    let noise = Streams::new(p.seed, "training noise");
-    // A sample can take several network evaluations; blocks hold so many fewer of them.
-    let block = (block_size(&model.config.shape, p.batch) / p.objective.evaluations()).max(1);
-    let mut order = Order::new(p.seed, data.count());
-    while trainer.step() < p.steps {
+/// The training of a diffusion model.
+struct Diffusion<'a> {
+    p: &'a Params,
+    model: &'a Model,
+    data: &'a Dataset,
+    validation: Option<&'a Dataset>,
+    order: Order,
+}
+
+impl Task for Diffusion<'_> {
+    /// Of importance sampling, for an objective that asks for it.
+    type State = Option<Importance>;
+
+    fn step(&mut self, trainer: &Trainer, importance: &mut Option<Importance>) -> Result<Step, NnError> {
+        let Diffusion { p, model, data, order, .. } = self;
+        let noise = Streams::new(p.seed, "training noise");
+        // A sample can take several network evaluations; blocks hold so many fewer of them.
+        let block = (block_size(&model.config.shape, p.batch) / p.objective.evaluations()).max(1);
+        let block = trainer.block(block, p.batch);
         let first = trainer.step() * p.batch as u64;
         let examples: Vec<Example<'_>> =
             (0..p.batch as u64).map(|i| example(p, model, data, order.at(first + i), first + i)).collect();
@@ -321,47 +320,25 @@ fn fit(
             schedule: &model.schedule,
             levels: data.levels,
             scale: 1.0 / p.batch as f64,
-            importance: history.importance.as_ref(),
+            importance: importance.as_ref(),
         };
-        let loss = p.objective.batch(&batch, model);
-        let (value, gradients) = trainer.gradient(p.batch.div_ceil(block), |b| {
-            (loss.part)(b * block..(b * block + block).min(p.batch))
+        let batch_loss = p.objective.batch(&batch, *model);
+        let (loss, gradient) = trainer.gradient(p.batch.div_ceil(block), |b| {
+            (batch_loss.part)(b * block..(b * block + block).min(p.batch))
         })?;
-        let weighting = loss.weighting.map(|w| [w.effective, w.shift]);
-        let terms: Vec<(usize, f64)> = loss.terms.iter().filter_map(|term| term.get().copied()).collect();
-        drop(loss);
-        if let Some(importance) = &mut history.importance {
+        let more = batch_loss.weighting.map_or(Vec::new(), |w| vec![w.effective, w.shift]);
+        let terms: Vec<(usize, f64)> =
+            batch_loss.terms.iter().filter_map(|term| term.get().copied()).collect();
+        drop(batch_loss);
+        if let Some(importance) = importance {
             importance.record(terms);
         }
-        trainer.update(&gradients)?;
-        let step = trainer.step();
-        let [effective, shift] = weighting.unwrap_or_default();
-        for (pending, x) in history.pending.iter_mut().zip([value, effective, shift]) {
-            *pending = (f64::from_bits(*pending) + x).to_bits();
-        }
-        if step.is_multiple_of(p.validate_every) || step == p.steps {
-            let since = step - history.rows.last().map_or(0, |row| row.step);
-            let [train, effective, shift] =
-                history.pending.map(|sum| (f64::from_bits(sum) / since as f64).to_bits());
-            let validation = match validation {
-                Some(data) => Some(validation_loss(trainer, model, data)?.to_bits()),
-                None => None,
-            };
-            let weighting = weighting.map(|_| [effective, shift]);
-            history.rows.push(Row { step, train, validation, weighting });
-            history.pending = [0f64.to_bits(); 3];
-        }
-        ctx.progress(step, p.steps, "steps");
-        let cancelled = ctx.cancelled();
-        if step < p.steps && (cancelled || step.is_multiple_of(p.checkpoint_every)) {
-            let description = serde_json::to_string(&history)?;
-            ctx.save_checkpoint(step, |path| Ok(trainer.save(path, description)?))?;
-        }
-        if cancelled && step < p.steps {
-            return Err(StageError::Cancelled);
-        }
+        Ok(Step { loss, gradient, more })
     }
-    Ok(history)
+
+    fn validation(&self, trainer: &Trainer) -> Result<Option<f64>, NnError> {
+        self.validation.map(|data| validation_loss(trainer, self.model, data)).transpose()
+    }
 }
 
 /// The `index`-th sample of the data as the `position`-th of the training. What is drawn here has a stream of its own.
@@ -409,12 +386,13 @@ impl Order {
 /// of equal parts of 1 … T and with noise that depends on i alone, so models and seeds are compared on the
 /// same draws.
 fn validation_loss(trainer: &Trainer, model: &Model, data: &Dataset) -> Result<f64, NnError> {
-    let averaged = Model::with_weights(model.config.clone(), trainer.averaged(String::new()))?;
+    let averaged =
+        Model::with_weights(model.config.clone(), trainer.averaged(String::new()), trainer.device())?;
     let (count, size) = (data.count(), data.size());
     let streams = Streams::new(0, "validation noise");
     let indices: Vec<usize> = (0..count).collect();
     let sums: Vec<f64> = indices
-        .par_chunks(block_size(&model.config.shape, count))
+        .par_chunks(trainer.block(block_size(&model.config.shape, count), count))
         .map(|block| {
             let draws: Vec<_> = block
                 .iter()
@@ -439,11 +417,10 @@ fn validation_loss(trainer: &Trainer, model: &Model, data: &Dataset) -> Result<f
 
 fn write_losses(rows: &[Row], ctx: &Context) -> Result<(), StageError> {
     let steps: Vec<u64> = rows.iter().map(|row| row.step).collect();
-    let train: Vec<f64> = rows.iter().map(|row| f64::from_bits(row.train)).collect();
-    let validation: Vec<Option<f64>> = rows.iter().map(|row| row.validation.map(f64::from_bits)).collect();
-    let weighting = |i: usize| -> Vec<Option<f64>> {
-        rows.iter().map(|row| row.weighting.map(|w| f64::from_bits(w[i]))).collect()
-    };
+    let train: Vec<f64> = rows.iter().map(|row| row.train).collect();
+    let validation: Vec<Option<f64>> = rows.iter().map(|row| row.validation).collect();
+    let weighting =
+        |i: usize| -> Vec<Option<f64>> { rows.iter().map(|row| row.more.get(i).copied()).collect() };
     let mut table = df!(
         "step" => steps,
         "train_loss" => train,

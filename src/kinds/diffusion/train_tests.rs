@@ -5,7 +5,7 @@ use onsager_numerics::random::Streams;
 use onsager_runner::kind::stage::StageError;
 use onsager_runner::kind::trial::Trial;
 use onsager_science::data::dataset::Dataset;
-use onsager_science::nn::classifier::Classifier;
+use onsager_science::nn::networks::classifier::Classifier;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -119,12 +119,13 @@ fn a_classifier_learns() {
     let text = fs::read_to_string(folder.path().join("accuracy.json")).unwrap();
     let accuracy: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&accuracy["accuracy"], &accuracy["right"]), (&json!(1.0), &json!(80)));
-    let classifier = Classifier::load(&folder.path().join("model.safetensors")).unwrap();
+    let classifier =
+        Classifier::load(&folder.path().join("model.safetensors"), &candle_core::Device::Cpu).unwrap();
     let images = Dataset::load(&data).unwrap();
     let evaluation = classifier.evaluate(&images.x, &images.shape).unwrap();
     assert_eq!((evaluation.features.len(), evaluation.dimension), (480, 6));
     assert_eq!((evaluation.logits.len(), evaluation.classes), (160, 2));
     assert_eq!(evaluation.predictions(), images.y.unwrap());
     assert!(classifier.evaluate(&images.x, &[80, 36]).is_err());
-    assert!(Classifier::load(&data).is_err());
+    assert!(Classifier::load(&data, &candle_core::Device::Cpu).is_err());
 }

@@ -14,6 +14,7 @@ use onsager_science::diffusion::continuous::reverse::{Reverse, Scheme};
 use onsager_science::diffusion::continuous::score_model::{ModelScore, ScoreModel};
 use onsager_science::diffusion::continuous::time_spacing::TimeSpacing;
 use onsager_science::diffusion::continuous::transition_density::{self, Batch, Measured, Noise};
+use onsager_science::nn::device::CpuDevice;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -84,6 +85,8 @@ pub struct Params {
     pub count: Option<usize>,
     /// The density that the process starts from.
     pub terminal: Terminal,
+    /// Where the score is computed: on the CPU only, in f64.
+    pub device: CpuDevice,
     /// The seed of the paths.
     pub seed: u64,
 }
@@ -95,6 +98,7 @@ impl Default for Params {
             method: Method::Paths(PathParams::default()),
             count: None,
             terminal: Terminal::Prior,
+            device: CpuDevice::Cpu,
             seed: 0,
         }
     }

@@ -11,6 +11,7 @@ use onsager_science::diffusion::continuous::mixture::Mixture;
 use onsager_science::diffusion::continuous::ode::{OdeError, Tolerance};
 use onsager_science::diffusion::continuous::score_model::{ModelScore, ScoreModel};
 use onsager_science::diffusion::continuous::wkb::{Likelihood, likelihoods};
+use onsager_science::nn::device::CpuDevice;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -38,11 +39,13 @@ pub struct Params {
     pub tolerance: f64,
     /// The density that the reverse process starts from.
     pub terminal: Terminal,
+    /// Where the score is computed: on the CPU only, in f64.
+    pub device: CpuDevice,
 }
 
 impl Default for Params {
     fn default() -> Params {
-        Params { count: None, tolerance: 1e-5, terminal: Terminal::Prior }
+        Params { count: None, tolerance: 1e-5, terminal: Terminal::Prior, device: CpuDevice::Cpu }
     }
 }
 

@@ -12,6 +12,7 @@ use onsager_science::diffusion::continuous::reverse::{Reverse, Scheme, probabili
 use onsager_science::diffusion::continuous::score_model::{ModelScore, ScoreModel};
 use onsager_science::diffusion::continuous::sde::Sde;
 use onsager_science::diffusion::continuous::time_spacing::TimeSpacing;
+use onsager_science::nn::device::CpuDevice;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -51,6 +52,8 @@ pub struct Params {
     /// How many samples' whole paths are kept; with more than 0 there are the outputs `paths` and, with `euler-maruyama` at h > 0,
     /// `actions`.
     pub paths: usize,
+    /// Where the score is computed: on the CPU only, in f64.
+    pub device: CpuDevice,
     /// Selects the random stream of each sample. Runs that differ in h alone start from the same points.
     pub seed: u64,
 }
@@ -65,6 +68,7 @@ impl Default for Params {
             spacing: TimeSpacing::default(),
             tolerance: 1e-5,
             paths: 0,
+            device: CpuDevice::Cpu,
             seed: 0,
         }
     }

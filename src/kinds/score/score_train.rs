@@ -2,6 +2,7 @@
 
 use crate::kinds::choice;
 use crate::kinds::columns::Columns;
+use crate::kinds::training::TrainingHost;
 use onsager_numerics::random::Streams;
 use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
@@ -9,8 +10,14 @@ use onsager_science::data::dataset::Dataset;
 use onsager_science::diffusion::continuous::score_matching::{Epochs, Weighting, noised};
 use onsager_science::diffusion::continuous::score_model::{ScoreConfig, ScoreModel, Source};
 use onsager_science::diffusion::continuous::sde::Sde;
-use onsager_science::nn::swish_mlp::SwishMlpConfig;
-use onsager_science::nn::swish_training::{Examples, SwishTraining};
+use onsager_science::nn::device::DeviceClass;
+use onsager_science::nn::error::NnError;
+use onsager_science::nn::layers::parameters::Parameters;
+use onsager_science::nn::networks::score_net::{BLOCK, Examples, ScoreNet};
+use onsager_science::nn::networks::swish_mlp::SwishMlpConfig;
+use onsager_science::nn::training::adamw::AdamWConfig;
+use onsager_science::nn::training::fit::{Plan, Step, Task, fit};
+use onsager_science::nn::training::trainer::{Gradient, Trainer};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -36,6 +43,8 @@ pub struct Params {
     pub batch: usize,
     /// Adam's learning rate.
     pub learning_rate: f64,
+    /// Where the network runs while it is trained: `auto`, `cpu`, `cuda` or `metal`.
+    pub device: DeviceClass,
     /// Selects the random streams: initial weights, order of the data, times and noise.
     pub seed: u64,
     /// Steps between checkpoints.
@@ -53,20 +62,12 @@ impl Default for Params {
             steps: 80_000,
             batch: 512,
             learning_rate: 1e-3,
+            device: DeviceClass::default(),
             seed: 0,
             checkpoint_every: 5000,
             validate_every: 1000,
         }
     }
-}
-
-/// What a checkpoint holds beside the training's state; numbers as the bits of their f64, which JSON keeps exactly.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct History {
-    /// Step, mean training loss since the last row, validation loss.
-    rows: Vec<(u64, u64, Option<u64>)>,
-    /// The sum of the losses since the last row.
-    pending: u64,
 }
 
 impl Stage for ScoreTrain {
@@ -133,8 +134,19 @@ impl Stage for ScoreTrain {
             [item, ..] => Some(validation_examples(p, &Dataset::load(&item.path)?, &data)?),
             [] => None,
         };
-        let mut training = SwishTraining::new(p.network, data.size(), p.seed);
-        let history = fit(p, ctx, &data, validation.as_ref(), &mut training)?;
+        let parameters = Parameters::random(p.seed, &p.device.device()?);
+        let network = ScoreNet::new(p.network, data.size(), &parameters)?;
+        // Plain Adam, without weight decay, clipping and moving average.
+        let adam = AdamWConfig { learning_rate: p.learning_rate, warmup: 0, weight_decay: 0.0, clip: 0.0 };
+        let mut trainer = Trainer::new(parameters, adam, 0.0)?;
+        let plan = Plan {
+            steps: p.steps,
+            checkpoint_every: p.checkpoint_every,
+            validate_every: Some(p.validate_every),
+        };
+        let epochs = Epochs::new(p.seed, data.count(), p.batch);
+        let mut task = Scores { p, data: &data, validation, network: &network, epochs };
+        let history = fit(&TrainingHost(ctx), plan, &mut trainer, &mut task, ())?;
 
         let config = ScoreConfig {
             data: data.name.clone(),
@@ -142,17 +154,17 @@ impl Stage for ScoreTrain {
             sde: p.sde,
             source: Source::Trained { network: p.network, weighting: p.weighting },
         };
-        ScoreModel::new(config, training.weights(String::new())).save(ctx.output("model")?)?;
+        ScoreModel::new(config, trainer.averaged(String::new())).save(ctx.output("model")?)?;
         let mut table = Columns::default();
         table
-            .integers("step", history.rows.iter().map(|row| Some(row.0 as i64)))
-            .numbers("train_loss", history.rows.iter().map(|row| Some(f64::from_bits(row.1))))
-            .numbers("validation_loss", history.rows.iter().map(|row| row.2.map(f64::from_bits)));
+            .integers("step", history.rows.iter().map(|row| Some(row.step as i64)))
+            .numbers("train_loss", history.rows.iter().map(|row| Some(row.train)))
+            .numbers("validation_loss", history.rows.iter().map(|row| row.validation));
         table.write(ctx.output("loss")?)?;
         let info = json!({
             "data": data.name,
             "points": data.count(),
-            "parameters": training.parameter_count(),
+            "parameters": trainer.parameter_count(),
             "settings": p,
         });
         std::fs::write(ctx.output("info")?, serde_json::to_string_pretty(&info)? + "\n")?;
@@ -180,45 +192,43 @@ fn validation_examples(p: &Params, points: &Dataset, data: &Dataset) -> Result<E
     Ok(examples)
 }
 
-/// Trains from the latest checkpoint, or from the beginning, to the end.
-fn fit(
-    p: &Params,
-    ctx: &Context,
-    data: &Dataset,
-    validation: Option<&Examples>,
-    training: &mut SwishTraining,
-) -> Result<History, StageError> {
-    let mut history = History::default();
-    if let Some(checkpoint) = ctx.latest_checkpoint()? {
-        history = serde_json::from_str(&training.resume(&checkpoint.path, checkpoint.step)?)?;
+/// The training of a score.
+struct Scores<'a> {
+    p: &'a Params,
+    data: &'a Dataset,
+    validation: Option<Examples>,
+    network: &'a ScoreNet,
+    epochs: Epochs,
+}
+
+impl Scores<'_> {
+    /// The mean loss of examples and its gradient.
+    fn gradient(&self, trainer: &Trainer, examples: &Examples) -> Result<(f64, Gradient), NnError> {
+        let count = examples.weights.len();
+        let block = trainer.block(BLOCK, count);
+        let range = |b: usize| b * block..(b * block + block).min(count);
+        trainer.gradient(count.div_ceil(block), |b| self.network.loss(examples, range(b), 1.0 / count as f64))
     }
-    let noise = Streams::new(p.seed, "score training noise");
-    let mut epochs = Epochs::new(p.seed, data.count(), p.batch);
-    while training.step() < p.steps {
+}
+
+impl Task for Scores<'_> {
+    type State = ();
+
+    fn step(&mut self, trainer: &Trainer, (): &mut ()) -> Result<Step, NnError> {
+        let p = self.p;
+        let noise = Streams::new(p.seed, "score training noise");
         let mut examples = Examples::default();
-        let first = training.step() * p.batch as u64;
-        for (i, &item) in epochs.batch(training.step()).iter().enumerate() {
+        let first = trainer.step() * p.batch as u64;
+        for (i, &item) in self.epochs.batch(trainer.step()).iter().enumerate() {
             let mut stream = noise.stream(first + i as u64);
-            noised(data.item(item), &p.sde, p.weighting, &mut stream, &mut examples);
+            noised(self.data.item(item), &p.sde, p.weighting, &mut stream, &mut examples);
         }
-        let loss = training.update(&examples, p.learning_rate)?;
-        let step = training.step();
-        history.pending = (f64::from_bits(history.pending) + loss).to_bits();
-        if step.is_multiple_of(p.validate_every) || step == p.steps {
-            let since = step - history.rows.last().map_or(0, |row| row.0);
-            let train = f64::from_bits(history.pending) / since as f64;
-            history.rows.push((step, train.to_bits(), validation.map(|v| training.loss(v).to_bits())));
-            history.pending = 0;
-        }
-        ctx.progress(step, p.steps, "steps");
-        let cancelled = ctx.cancelled();
-        if step < p.steps && (cancelled || step.is_multiple_of(p.checkpoint_every)) {
-            let description = serde_json::to_string(&history)?;
-            ctx.save_checkpoint(step, |path| Ok(training.save(path, description)?))?;
-        }
-        if cancelled && step < p.steps {
-            return Err(StageError::Cancelled);
-        }
+        let (loss, gradient) = self.gradient(trainer, &examples)?;
+        Ok(Step { loss, gradient, more: Vec::new() })
     }
-    Ok(history)
+
+    fn validation(&self, trainer: &Trainer) -> Result<Option<f64>, NnError> {
+        let loss = |examples| Ok(self.gradient(trainer, examples)?.0);
+        self.validation.as_ref().map(loss).transpose()
+    }
 }

@@ -14,6 +14,8 @@ pub enum NnError {
     Write { path: PathBuf, source: io::Error },
     #[error("`{}` is not a safetensors file", path.display())]
     Format { path: PathBuf, source: safetensors::SafeTensorError },
+    #[error("cannot write a description")]
+    Json(#[source] serde_json::Error),
     #[error("cannot encode weights")]
     Encode(#[source] safetensors::SafeTensorError),
     #[error("`{}` does not describe a model: give the file that a `train` or `classifier` stage wrote", path.display())]
@@ -32,6 +34,10 @@ pub enum NnError {
     Class { class: u32, classes: usize },
     #[error("parameters that were read from a file are fixed: they cannot be trained")]
     Fixed,
+    #[error("{what} runs on the CPU only, because it needs second derivatives: set `device: cpu`")]
+    CpuOnly { what: &'static str },
+    #[error("`device: {device}`, and {why}: {help}")]
+    NoDevice { device: &'static str, why: String, help: &'static str },
     #[error("the loss is not finite after {step} steps: lower the learning rate or clip the gradient")]
     Diverged { step: u64 },
 }

@@ -1,8 +1,9 @@
 //! For tests: gradients against central differences.
 
-use super::parameters::Packed;
-use super::raw;
-use candle_core::{Tensor, Var};
+use super::kernels::raw;
+use super::layers::parameters::Parameters;
+use super::training::weights::{Weight, Weights};
+use candle_core::{Device, Tensor, Var};
 use onsager_numerics::random::Streams;
 
 /// Normal numbers that differ from one `index` to another.
@@ -48,18 +49,40 @@ pub fn check(
     }
 }
 
-/// Makes random what begins at zero, so that every path counts; returns the parameters.
-pub fn moved(packed: &Packed) -> Vec<f32> {
-    let mut values = raw::values(packed.tensor()).unwrap();
-    for (i, entry) in packed.entries().iter().enumerate() {
-        let slot = entry.slot.of_mut(&mut values);
-        if slot.iter().all(|x| *x == 0.0) {
-            let noise = normal(300 + i as u64, slot.len());
-            slot.iter_mut().zip(noise).for_each(|(x, r)| *x = 0.2 * r);
+/// Makes random what begins at zero, so that every path counts; returns the parameters of each pack.
+pub fn moved(parameters: &Parameters) -> Vec<Vec<f32>> {
+    let mut packs = parameters.values().unwrap();
+    let mut index = 300;
+    for (values, parts) in packs.iter_mut().zip(parameters.parts()) {
+        for part in parts {
+            let numbers = part.slot.of_mut(values);
+            if numbers.iter().all(|x| *x == 0.0) {
+                let noise = normal(index, numbers.len());
+                numbers.iter_mut().zip(noise).for_each(|(x, r)| *x = 0.2 * r);
+            }
+            index += 1;
         }
     }
-    packed.change(|to| to.copy_from_slice(&values)).unwrap();
-    values
+    parameters.change(|pack, to| to.copy_from_slice(&packs[pack])).unwrap();
+    packs
+}
+
+/// The parameters as their file has them.
+pub fn weights(parameters: &Parameters) -> Weights {
+    let values = parameters.values().unwrap();
+    let packs = parameters.parts().into_iter().zip(values);
+    let parts = packs.flat_map(|(parts, values)| {
+        parts.into_iter().map(move |part| {
+            let weight = Weight { shape: part.shape.clone(), values: part.slot.of(&values).to_vec() };
+            (part.name, weight)
+        })
+    });
+    Weights { tensors: parts.collect(), description: String::new() }
+}
+
+/// The same parameters, fixed.
+pub fn fixed(parameters: &Parameters) -> Parameters {
+    Parameters::fixed(weights(parameters), &Device::Cpu)
 }
 
 /// The gradient of Σ r·f(x), r being random, at a random x [n, d].
@@ -87,8 +110,8 @@ pub fn check_fixed(
 /// direction, against a central difference of step 0.01 (relative truncation and rounding below 1 %).
 ///
 /// Parameters that begin at zero are made random, so that every path counts.
-pub fn check_network(packed: &Packed, n: usize, d: usize, f: impl Fn(&Tensor) -> Tensor) {
-    let before = moved(packed);
+pub fn check_network(parameters: &Parameters, n: usize, d: usize, f: impl Fn(&Tensor) -> Tensor) {
+    let before = moved(parameters);
     let start = normal(0, n * d);
     let x = Var::from_tensor(&raw::tensor(start.clone(), (n, d)).unwrap()).unwrap();
     let out = f(&x);
@@ -104,20 +127,27 @@ pub fn check_network(packed: &Packed, n: usize, d: usize, f: impl Fn(&Tensor) ->
         assert!((slope - size).abs() < 0.01 * size + 2e-3, "{name}: {size}, differences give {slope}");
     };
 
-    let gradient = raw::values(gradients.get(packed.tensor()).unwrap()).unwrap();
-    for entry in packed.entries() {
-        let gradient = entry.slot.of(&gradient);
-        let size = norm(gradient);
-        let step_along = |sign: f32| {
-            let mut values = before.clone();
-            let step = sign * 0.01 / size.max(1e-12) as f32;
-            entry.slot.of_mut(&mut values).iter_mut().zip(gradient).for_each(|(x, g)| *x += step * g);
-            packed.change(|to| to.copy_from_slice(&values)).unwrap();
-            value()
-        };
-        close(&entry.name, (step_along(1.0) - step_along(-1.0)) / 0.02, size);
+    for (i, (pack, parts)) in parameters.packs().iter().zip(parameters.parts()).enumerate() {
+        let gradient = raw::values(gradients.get(pack.tensor()).unwrap()).unwrap();
+        for part in parts {
+            let gradient = part.slot.of(&gradient);
+            let size = norm(gradient);
+            let step_along = |sign: f32| {
+                let step = sign * 0.01 / size.max(1e-12) as f32;
+                parameters
+                    .change(|pack, to| {
+                        to.copy_from_slice(&before[pack]);
+                        if pack == i {
+                            part.slot.of_mut(to).iter_mut().zip(gradient).for_each(|(x, g)| *x += step * g);
+                        }
+                    })
+                    .unwrap();
+                value()
+            };
+            close(&part.name, (step_along(1.0) - step_along(-1.0)) / 0.02, size);
+        }
     }
-    packed.change(|to| to.copy_from_slice(&before)).unwrap();
+    parameters.change(|pack, to| to.copy_from_slice(&before[pack])).unwrap();
 
     let gradient = raw::values(gradients.get(&x).unwrap()).unwrap();
     let size = norm(&gradient);

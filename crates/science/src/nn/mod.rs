@@ -1,43 +1,18 @@
-//! Networks on the CPU. To candle a network is one operation of its input and of all its parameters, with a reverse pass of
-//! our own (`operation`): activations live in buffers that are used again, and none is kept outside training.
+//! Neural networks over candle: `candle_nn::Module`s whose parameters come from a `VarBuilder`, joined by candle's autograd.
 //!
-//! A batch is cut into blocks of fixed size; each block runs forward and backward on one thread with its
-//! activations in cache, and the blocks' gradients are added in order. So the result does not depend on the
-//! number of threads.
+//! On the CPU the layers are operations of our own (`kernels`, `layers`), each with its own reverse pass: activations lie
+//! in buffers that are used again, and none is kept outside training. On other devices they are candle's operations.
+//!
+//! A batch is cut into blocks of fixed size; each block runs forward and in reverse on one thread with its activations in
+//! cache, and the blocks' gradients are added in order. So the result does not depend on the number of threads.
 
-pub mod adamw;
-#[cfg(test)]
-mod against_candle;
-pub mod attention;
-pub mod buffer;
-pub mod class_table;
-pub mod classifier;
-pub mod conv;
-pub mod conv_layer;
-pub mod dropout;
+pub mod device;
 pub mod error;
-pub mod gemm;
+#[cfg(test)]
+mod generic_path_tests;
 #[cfg(test)]
 pub(crate) mod gradient_check;
-pub mod jet;
-pub mod lane;
-pub mod linear;
-pub mod loss;
-pub mod mlp;
-pub mod network;
-pub mod norm;
-pub mod operation;
-pub mod parameters;
-pub mod pointwise;
-pub mod potential;
-pub mod raw;
-pub mod residual;
-pub mod resize;
-pub mod swish_mlp;
-pub mod swish_training;
-pub mod time_embedding;
-pub mod trainer;
-pub mod unet;
-pub mod vector;
-pub mod weights;
-pub mod winograd;
+pub mod kernels;
+pub mod layers;
+pub mod networks;
+pub mod training;

@@ -8,7 +8,7 @@
 use super::mixture::Mixture;
 use super::score::Score;
 use super::sde::Sde;
-use crate::nn::lane::{LANES, Lane};
+use crate::nn::kernels::lane::{LANES, Lane};
 use onsager_numerics::statistics::normal_cdf;
 use rayon::prelude::*;
 

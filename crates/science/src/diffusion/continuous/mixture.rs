@@ -2,8 +2,8 @@
 
 use super::score::{Score, SmoothScore};
 use super::sde::Sde;
-use crate::nn::jet::Jet;
-use crate::nn::lane::Lane;
+use crate::nn::kernels::jet::Jet;
+use crate::nn::kernels::lane::Lane;
 use onsager_numerics::random::Stream;
 use std::f64::consts::TAU;
 

@@ -3,7 +3,7 @@
 //! Eight trajectories run side by side, each with its own time and step; one that arrives makes room for the next. So the
 //! result of a trajectory does not depend on the others.
 
-use crate::nn::lane::{LANES, Lane};
+use crate::nn::kernels::lane::{LANES, Lane};
 
 /// The error that a step may make: absolute + relative · |y|, as the root mean square over the components (Hairer, Nørsett and
 /// Wanner, Solving Ordinary Differential Equations I, eq. II.4.11).

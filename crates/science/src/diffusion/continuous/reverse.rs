@@ -22,7 +22,7 @@
 use super::ode::{Arrival, OdeError, Tolerance, solve};
 use super::score::Score;
 use super::sde::Sde;
-use crate::nn::lane::{LANES, Lane, side_by_side};
+use crate::nn::kernels::lane::{LANES, Lane, side_by_side};
 use onsager_numerics::arithmetic::square;
 use onsager_numerics::random::{self, Streams};
 use schemars::JsonSchema;

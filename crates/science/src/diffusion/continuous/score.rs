@@ -1,8 +1,8 @@
 //! Scores: s(x, t) ≈ ∇ ln p_t(x), of points in one or two dimensions, eight at a time.
 
-use crate::nn::jet::Jet;
-use crate::nn::lane::Lane;
-use crate::nn::swish_mlp::SwishMlp;
+use crate::nn::kernels::jet::Jet;
+use crate::nn::kernels::lane::Lane;
+use crate::nn::networks::swish_mlp::SwishMlp;
 
 /// A score. A plain function of (t, x) is one too.
 pub trait Score<const D: usize>: Sync {

@@ -2,7 +2,7 @@
 //! noise of λ(t) ‖s_θ(x_t, t) − ∇ ln p(x_t given x_0)‖², where the gradient is −z/σ_t for x_t = m_t x_0 + σ_t z.
 
 use super::sde::Sde;
-use crate::nn::swish_training::Examples;
+use crate::nn::networks::score_net::Examples;
 use onsager_numerics::random::{Stream, Streams};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -85,7 +85,7 @@ mod tests {
     use crate::diffusion::continuous::mixture::{Mixture, MixtureScore};
     use crate::diffusion::continuous::score::Score;
     use crate::diffusion::continuous::sde::Cosine;
-    use crate::nn::lane::Lane;
+    use crate::nn::kernels::lane::Lane;
 
     /// The targets average to the exact score: with data N(0, v), target + x_t/v_t has no correlation with x_t. The mean of n
     /// products is within 4.5 of its standard errors.

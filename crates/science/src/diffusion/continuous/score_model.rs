@@ -5,10 +5,10 @@ use super::score::{Score, SmoothScore};
 use super::score_matching::Weighting;
 use super::sde::Sde;
 use crate::nn::error::NnError;
-use crate::nn::jet::Jet;
-use crate::nn::lane::Lane;
-use crate::nn::swish_mlp::{SwishMlp, SwishMlpConfig};
-use crate::nn::weights::Weights;
+use crate::nn::kernels::jet::Jet;
+use crate::nn::kernels::lane::Lane;
+use crate::nn::networks::swish_mlp::{SwishMlp, SwishMlpConfig};
+use crate::nn::training::weights::Weights;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -150,7 +150,10 @@ impl<const D: usize> SmoothScore<D> for ModelScore<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::swish_training::SwishTraining;
+    use crate::nn::gradient_check::weights;
+    use crate::nn::layers::parameters::Parameters;
+    use crate::nn::networks::score_net::ScoreNet;
+    use candle_core::Device;
 
     /// Models read back from their files give the same scores.
     #[test]
@@ -165,7 +168,9 @@ mod tests {
         ];
         for source in sources {
             let config = ScoreConfig { data: "two".into(), size: 2, sde: Sde::default(), source };
-            let weights = SwishTraining::new(network, 2, 5).weights(String::new());
+            let parameters = Parameters::random(5, &Device::Cpu);
+            ScoreNet::new(network, 2, &parameters).unwrap();
+            let weights = weights(&parameters);
             let model = match config.source {
                 Source::Trained { .. } => ScoreModel::new(config.clone(), weights),
                 Source::Exact { .. } => ScoreModel::exact(config.clone()),

@@ -4,7 +4,7 @@
 use super::mixture::Mixture;
 use super::reverse::{Reverse, Scheme};
 use super::score::Score;
-use crate::nn::lane::{LANES, Lane};
+use crate::nn::kernels::lane::{LANES, Lane};
 use onsager_numerics::random::Streams;
 use rayon::prelude::*;
 use std::f64::consts::TAU;

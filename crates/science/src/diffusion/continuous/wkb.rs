@@ -13,7 +13,7 @@ use super::ode::{Arrival, OdeError, Piece, Tolerance, solve};
 use super::score::SmoothScore;
 use super::sde::Sde;
 use super::tabulated::{Node, solve_tabulated};
-use crate::nn::lane::{LANES, Lane};
+use crate::nn::kernels::lane::{LANES, Lane};
 use onsager_numerics::arithmetic::square;
 
 /// The likelihood of one point.
@@ -262,7 +262,7 @@ mod tests {
     /// A network's ℓ0, its derivatives and ℓ1 against an independent calculation with 30 digits, `benches/peers/wkb_reference.py`.
     #[test]
     fn network_against_higher_precision() {
-        let network = crate::nn::swish_mlp::tests::reference();
+        let network = crate::nn::networks::swish_mlp::tests::reference();
         let sde = Sde::Simple(Simple::default());
         let points = [[0.3, -0.7], [-0.5, 0.2]];
         let exact = [

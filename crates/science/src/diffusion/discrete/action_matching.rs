@@ -11,8 +11,8 @@
 use super::batch::{Batch, BatchLoss, Example, rows};
 use super::schedule::Schedule;
 use crate::nn::error::NnError;
-use crate::nn::loss::combine;
-use crate::nn::raw;
+use crate::nn::kernels::raw;
+use crate::nn::training::loss::combine;
 use candle_core::Tensor;
 use onsager_numerics::arithmetic::square;
 use schemars::JsonSchema;

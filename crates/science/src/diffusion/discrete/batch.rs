@@ -1,14 +1,10 @@
-//! A batch of training samples and its loss: what objectives are made of.
-//!
-//! An objective draws what it needs for a whole batch (a pairing, a weight may depend on all of it) and then gives the loss of
-//! any part of the batch, so that the parts can be computed in parallel. Losses are per number of a sample: divided by d.
+//! A batch of training samples, and its loss, which an objective draws for.
 
 use super::importance::Importance;
 use super::schedule::Schedule;
 use crate::nn::error::NnError;
-use crate::nn::loss::{combine, weighted_squares};
-use crate::nn::operation::Conditions;
-use crate::nn::raw;
+use crate::nn::kernels::raw;
+use crate::nn::layers::conditions::Conditions;
 use candle_core::Tensor;
 use onsager_numerics::random::Stream;
 use rayon::prelude::*;
@@ -135,10 +131,4 @@ pub fn rows<'r>(rows: impl ExactSizeIterator<Item = &'r [f32]>) -> Result<Tensor
     let numbers: Vec<f32> = rows.flatten().copied().collect();
     let width = numbers.len() / n.max(1);
     Ok(raw::tensor(numbers, (n, width))?)
-}
-
-/// Σ_i weights_i ‖predicted_i − target_i‖².
-pub fn squared_error(predicted: &Tensor, target: &Tensor, weights: &[f32]) -> Result<Tensor, NnError> {
-    let (plus, minus) = (vec![1.0; weights.len()], vec![-1.0; weights.len()]);
-    Ok(weighted_squares(&combine(predicted, &plus, target, &minus)?, weights)?)
 }

@@ -3,11 +3,12 @@
 //! The bound is `L = Σ_{t≥2} KL(q(x_{t−1}|x_t, x_0) ‖ p_θ(x_{t−1}|x_t)) + E[−ln p_θ(x_0|x_1)]` and a prior term that nothing is
 //! trained on (Sohl-Dickstein 2015; Ho 2020, eq. 5). Each term is estimated at the t of a sample, in bits per number.
 
-use super::batch::{Batch, BatchLoss, NoisyStep, Predictor, noised, rows, squared_error};
+use super::batch::{Batch, BatchLoss, NoisyStep, Predictor, noised, rows};
 use super::bound_terms::{decoder, divergence};
 use super::importance::Importance;
 use super::schedule::{Schedule, Variance};
-use crate::nn::raw;
+use crate::nn::kernels::raw;
+use crate::nn::training::loss::squared_error;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result as TensorResult, Shape, Tensor};
 use onsager_numerics::random::Stream;
 use schemars::JsonSchema;
@@ -304,7 +305,7 @@ mod tests {
     use crate::diffusion::discrete::path_segment::{PathAction, StepWeight, Target};
     use crate::diffusion::discrete::schedule::ScheduleKind;
     use crate::nn::error::NnError;
-    use crate::nn::operation::Conditions;
+    use crate::nn::layers::conditions::Conditions;
     use candle_core::Var;
     use onsager_numerics::random::Streams;
 

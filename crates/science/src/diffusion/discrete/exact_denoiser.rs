@@ -3,7 +3,7 @@
 use super::denoiser::{Denoiser, Differentiable};
 use super::schedule::Schedule;
 use crate::diffusion::continuous::mixture::{Component, Density, LogDensity, Mixture};
-use crate::nn::lane::{LANES, side_by_side};
+use crate::nn::kernels::lane::{LANES, side_by_side};
 use std::convert::Infallible;
 
 /// The denoiser of data whose law is known.

@@ -1,8 +1,9 @@
 //! Flow matching: the velocity of straight paths x_τ = (1 − τ) z + τ x_0 from noise z to data x_0 (Lipman 2023), of pairs at
 //! random, of pairs of least total action (Tong 2024), or of pairs weighted by the probability of their path.
 
-use super::batch::{Batch, BatchLoss, Predictor, Weighting, rows, squared_error};
+use super::batch::{Batch, BatchLoss, Predictor, Weighting, rows};
 use crate::metrics::wasserstein::assignment;
+use crate::nn::training::loss::squared_error;
 use onsager_numerics::arithmetic::square;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -117,7 +118,7 @@ fn loss<'a>(
         let predicted = network.predict(&rows(points.iter().map(|x| &x[..]))?, &batch.conditions(times))?;
         let factor = |i: usize| weights.as_ref().map_or(1.0, |weights| weights[i]) * batch.per_number();
         let factors: Vec<f32> = range.clone().map(|i| factor(i) as f32).collect();
-        squared_error(&predicted, &rows(targets.iter().map(|x| &x[..]))?, &factors)
+        Ok(squared_error(&predicted, &rows(targets.iter().map(|x| &x[..]))?, &factors)?)
     });
     loss.weighting = weighting;
     loss
@@ -142,8 +143,8 @@ mod tests {
     use crate::diffusion::discrete::batch::Example;
     use crate::diffusion::discrete::schedule::{Schedule, ScheduleKind};
     use crate::nn::error::NnError;
-    use crate::nn::operation::Conditions;
-    use crate::nn::raw;
+    use crate::nn::kernels::raw;
+    use crate::nn::layers::conditions::Conditions;
     use candle_core::Tensor;
     use onsager_numerics::random::{Stream, Streams};
 

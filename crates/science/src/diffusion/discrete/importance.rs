@@ -1,21 +1,39 @@
 //! Importance sampling of the step t (Nichol and Dhariwal 2021, section 3.3): `p_t ∝ √E[L_t²]` over the last ten losses of each
 //! step, uniform until every step has ten.
 
-use onsager_numerics::arithmetic::square;
 use onsager_numerics::random::Stream;
 use serde::{Deserialize, Serialize};
 
 /// The losses that each step is remembered by.
 const REMEMBERED: usize = 10;
 
-/// The last losses of each step. It is part of a training's state; numbers are kept as their bits, which JSON does not round.
+/// The last losses of each step. It is part of a training's state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Losses", into = "Losses")]
 pub struct Importance {
     /// For t = 1 … T, the oldest first.
-    last: Vec<Vec<u64>>,
+    last: Vec<Vec<f64>>,
     /// The cumulative probabilities, once every step has its losses.
-    #[serde(skip)]
     cumulative: Option<Vec<f64>>,
+}
+
+/// What is kept of it in a checkpoint.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Losses(Vec<Vec<f64>>);
+
+impl From<Losses> for Importance {
+    fn from(Losses(last): Losses) -> Importance {
+        let mut importance = Importance { last, cumulative: None };
+        importance.refresh();
+        importance
+    }
+}
+
+impl From<Importance> for Losses {
+    fn from(importance: Importance) -> Losses {
+        Losses(importance.last)
+    }
 }
 
 impl Importance {
@@ -31,19 +49,18 @@ impl Importance {
             if last.len() == REMEMBERED {
                 last.remove(0);
             }
-            last.push(loss.to_bits());
+            last.push(loss);
         }
         self.refresh();
     }
 
-    /// Computes what is derived, after reading.
-    pub fn refresh(&mut self) {
+    fn refresh(&mut self) {
         self.cumulative = self.last.iter().all(|last| last.len() == REMEMBERED).then(|| {
-            let squared = |&bits: &u64| square(f64::from_bits(bits));
+            let square = |&loss: &f64| loss * loss;
             let mut sum = 0.0;
             let sums = self.last.iter().map(|last| {
                 // The floor keeps every step possible when its losses vanish.
-                sum += (last.iter().map(squared).sum::<f64>() / REMEMBERED as f64).sqrt().max(1e-12);
+                sum += (last.iter().map(square).sum::<f64>() / REMEMBERED as f64).sqrt().max(1e-12);
                 sum
             });
             sums.collect()
@@ -78,9 +95,7 @@ mod tests {
         importance.record((0..39).map(|i| (1 + i % 4, 100.0)));
         assert!((0..50).all(|i| importance.draw(&mut streams.stream(i)).1 == 1.0));
         importance.record((0..40).map(|i| (1 + i % 4, (1 + i % 4) as f64)));
-        let mut saved: Importance =
-            serde_json::from_str(&serde_json::to_string(&importance).unwrap()).unwrap();
-        saved.refresh();
+        let saved: Importance = serde_json::from_str(&serde_json::to_string(&importance).unwrap()).unwrap();
         assert_eq!(saved, importance);
         let (mut counts, mut weighted) = ([0.0; 4], 0.0);
         for i in 0..20_000 {

@@ -5,17 +5,17 @@ use super::batch::Predictor;
 use super::objective::{Objective, Output};
 use super::schedule::{Schedule, ScheduleKind};
 use crate::nn::error::NnError;
-use crate::nn::loss::combine;
-use crate::nn::network::{Head, Network, NetworkConfig};
-use crate::nn::operation::Conditions;
-use crate::nn::parameters::{Packed, Parameters};
-use crate::nn::potential::Potential;
-use crate::nn::raw;
-use crate::nn::weights::Weights;
-use candle_core::Tensor;
+use crate::nn::kernels::raw;
+use crate::nn::layers::conditions::Conditions;
+use crate::nn::layers::parameters::Parameters;
+use crate::nn::networks::head::Head;
+use crate::nn::networks::network::{Network, NetworkConfig};
+use crate::nn::networks::potential::Potential;
+use crate::nn::training::loss::combine;
+use crate::nn::training::weights::Weights;
+use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use std::sync::Arc;
 
 /// Everything about a model but its weights: the JSON in its file's metadata, under `onsager`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,43 +49,40 @@ pub struct Model {
 
 #[derive(Debug)]
 enum Body {
-    Network(Network),
+    Network(Box<Network>),
     Potential(Potential),
 }
 
 impl Model {
-    /// The model of this description, with parameters from `p`.
-    pub fn new(config: ModelConfig, p: &mut Parameters) -> Result<Model, NnError> {
+    /// The model of this description, with these parameters, on their device.
+    pub fn new(config: ModelConfig, parameters: &Parameters) -> Result<Model, NnError> {
         let body = match (config.objective.output(), &config.network) {
             (Output::Potential, NetworkConfig::Mlp(c)) => {
-                Body::Potential(Potential::new(c, &config.shape, p)?)
+                Body::Potential(Potential::new(c, &config.shape, parameters)?)
             }
             (Output::Potential, NetworkConfig::Unet(_)) => return Err(NnError::NoSecondDerivative),
-            _ => Body::Network(Network::new(&config.network, &config.shape, config.head, p)?),
+            _ => Body::Network(Box::new(Network::new(
+                &config.network,
+                &config.shape,
+                config.head,
+                parameters,
+            )?)),
         };
         let schedule = Schedule::new(config.schedule, config.timesteps);
         Ok(Model { config, schedule, body })
     }
 
     /// Reads a model that a `train` stage wrote.
-    pub fn load(path: &Path) -> Result<Model, NnError> {
+    pub fn load(path: &Path, device: &Device) -> Result<Model, NnError> {
         let weights = Weights::load(path)?;
         let config = serde_json::from_str(&weights.description)
             .map_err(|source| NnError::Description { path: path.into(), source: Some(source) })?;
-        Model::with_weights(config, weights)
+        Model::with_weights(config, weights, device)
     }
 
     /// The model of this description with fixed weights.
-    pub fn with_weights(config: ModelConfig, weights: Weights) -> Result<Model, NnError> {
-        Model::new(config, &mut Parameters::from_weights(weights))
-    }
-
-    /// Its parameters.
-    pub fn packed(&self) -> &Arc<Packed> {
-        match &self.body {
-            Body::Network(network) => network.packed(),
-            Body::Potential(potential) => potential.packed(),
-        }
+    pub fn with_weights(config: ModelConfig, weights: Weights, device: &Device) -> Result<Model, NnError> {
+        Model::new(config, &Parameters::fixed(weights, device))
     }
 
     /// The numbers of one sample.
@@ -152,9 +149,9 @@ impl PotentialPredictor for Model {
 mod tests {
     use super::*;
     use crate::diffusion::discrete::denoiser::Denoiser;
-    use crate::nn::adamw::AdamWConfig;
-    use crate::nn::mlp::MlpConfig;
-    use crate::nn::trainer::Trainer;
+    use crate::nn::networks::mlp::MlpConfig;
+    use crate::nn::training::adamw::AdamWConfig;
+    use crate::nn::training::trainer::Trainer;
 
     /// A model read back from its file predicts the same numbers; the file's bytes are those of another
     /// writing.
@@ -176,13 +173,11 @@ mod tests {
             head: Head::default(),
             dequantised: false,
         };
-        let mut parameters = Parameters::random(4);
-        let model = Model::new(config, &mut parameters).unwrap();
-        let packed = model.packed();
-        let moved: Vec<f32> = raw::values(packed.tensor()).unwrap().iter().map(|x| x + 0.1).collect();
-        packed.change(|to| to.copy_from_slice(&moved)).unwrap();
+        let parameters = Parameters::random(4, &Device::Cpu);
+        let model = Model::new(config, &parameters).unwrap();
+        parameters.change(|_, values| values.iter_mut().for_each(|x| *x += 0.1)).unwrap();
         let adamw = AdamWConfig { learning_rate: 0.1, warmup: 0, weight_decay: 0.0, clip: 0.0 };
-        let trainer = Trainer::new(packed.clone(), adamw, 0.0).unwrap();
+        let trainer = Trainer::new(parameters, adamw, 0.0).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
         let write = || {
             let description = serde_json::to_string(&model.config).unwrap();
@@ -190,7 +185,7 @@ mod tests {
             std::fs::read(file.path()).unwrap()
         };
         assert!(write() == write());
-        let read = Model::load(file.path()).unwrap();
+        let read = Model::load(file.path(), &Device::Cpu).unwrap();
         assert_eq!(read.config, model.config);
         let (x, t) = ([0.5, -1.0, 2.0, 0.0], [3, 10]);
         let noise = model.noise(&x, &t).unwrap();

@@ -4,7 +4,7 @@ use super::denoiser::{Denoiser, Differentiable, Prediction};
 use super::guidance::{ClassDenoiser, ClassDifferentiable};
 use super::model::Model;
 use crate::nn::error::NnError;
-use crate::nn::raw;
+use crate::nn::kernels::raw;
 use candle_core::{Tensor, Var};
 
 impl Model {
@@ -87,12 +87,14 @@ mod tests {
     use crate::diffusion::discrete::model::ModelConfig;
     use crate::diffusion::discrete::objective::Objective;
     use crate::diffusion::discrete::schedule::ScheduleKind;
-    use crate::nn::adamw::AdamWConfig;
-    use crate::nn::mlp::MlpConfig;
-    use crate::nn::network::{Head, NetworkConfig};
-    use crate::nn::parameters::Parameters;
-    use crate::nn::trainer::Trainer;
-    use crate::nn::weights::Weights;
+    use crate::nn::layers::parameters::Parameters;
+    use crate::nn::networks::head::Head;
+    use crate::nn::networks::mlp::MlpConfig;
+    use crate::nn::networks::network::NetworkConfig;
+    use crate::nn::training::adamw::AdamWConfig;
+    use crate::nn::training::trainer::Trainer;
+    use crate::nn::training::weights::Weights;
+    use candle_core::Device;
 
     /// A model with fixed weights, as a sampler loads it.
     fn fixed(objective: Objective, variance: bool) -> Model {
@@ -107,16 +109,17 @@ mod tests {
             objective,
             dequantised: false,
         };
-        let mut parameters = Parameters::random(3);
-        let random = Model::new(config.clone(), &mut parameters).unwrap();
-        let old = raw::values(random.packed().tensor()).unwrap();
-        let moved: Vec<f32> = old.iter().enumerate().map(|(i, x)| x + 0.2 * (i as f32).sin()).collect();
-        random.packed().change(|to| to.copy_from_slice(&moved)).unwrap();
+        let parameters = Parameters::random(3, &Device::Cpu);
+        Model::new(config.clone(), &parameters).unwrap();
+        let moved = |_, values: &mut [f32]| {
+            values.iter_mut().enumerate().for_each(|(i, x)| *x += 0.2 * (i as f32).sin());
+        };
+        parameters.change(moved).unwrap();
         let adamw = AdamWConfig { learning_rate: 0.1, warmup: 0, weight_decay: 0.0, clip: 0.0 };
-        let trainer = Trainer::new(random.packed().clone(), adamw, 0.0).unwrap();
+        let trainer = Trainer::new(parameters, adamw, 0.0).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
         trainer.averaged(serde_json::to_string(&config).unwrap()).save(file.path()).unwrap();
-        Model::with_weights(config, Weights::load(file.path()).unwrap()).unwrap()
+        Model::with_weights(config, Weights::load(file.path()).unwrap(), &Device::Cpu).unwrap()
     }
 
     /// Against central differences of cᵀε with step h = 1/64: their error is h²/6 of a third derivative and the rounding of f32, 2·1e-7/h. With a

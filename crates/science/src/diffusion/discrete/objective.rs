@@ -1,7 +1,7 @@
 //! What a network is trained on.
 
 use super::action_matching::{ActionMatching, PotentialPredictor};
-use super::batch::{BatchLoss, Predictor};
+use super::batch::{Batch, BatchLoss, Predictor};
 use super::bound_loss::{Hybrid, Vlb};
 use super::flow_matching::{FlowMatching, PathWeighted};
 use super::importance::Importance;
@@ -9,8 +9,6 @@ use super::path_segment::PathAction;
 use super::simple::Simple;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-pub use super::batch::{Batch, Example, noised};
 
 /// A training objective.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]

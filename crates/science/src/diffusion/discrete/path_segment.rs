@@ -12,10 +12,11 @@
 //! Since x_{s−1} − μ_θ = β_s/√(α_s (1 − ᾱ_s)) (ε_θ − ε*), each step is a squared error of predicted noise
 //! with the weight of the variational bound, and a target ε* that depends on the choice of [`Target`].
 
-use super::batch::{Batch, BatchLoss, NoisyStep, Predictor, rows, squared_error};
+use super::batch::{Batch, BatchLoss, NoisyStep, Predictor, rows};
 use super::schedule::{Schedule, Variance};
 use crate::nn::error::NnError;
-use crate::nn::loss::{combine, weighted_squares};
+use crate::nn::training::loss::squared_error;
+use crate::nn::training::loss::{combine, weighted_squares};
 use candle_core::Tensor;
 use onsager_numerics::random::Stream;
 use schemars::JsonSchema;
@@ -176,8 +177,8 @@ mod tests {
     use super::*;
     use crate::diffusion::discrete::batch::Example;
     use crate::diffusion::discrete::schedule::ScheduleKind;
-    use crate::nn::operation::Conditions;
-    use crate::nn::raw;
+    use crate::nn::kernels::raw;
+    use crate::nn::layers::conditions::Conditions;
     use candle_core::Var;
     use onsager_numerics::random::Streams;
 

@@ -1,6 +1,7 @@
 //! The loss of DDPM: the error of the predicted noise (Ho 2020, eq. 14).
 
-use super::batch::{Batch, BatchLoss, Predictor, noised, rows, squared_error};
+use super::batch::{Batch, BatchLoss, Predictor, noised, rows};
+use crate::nn::training::loss::squared_error;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +23,7 @@ impl Simple {
             let on = batch.conditions(range.zip(draws).map(|(i, row)| (i, 0, schedule.network_time(row.s))));
             let predicted = network.predict(&rows(draws.iter().map(|row| &row.x[..]))?, &on)?;
             let target = rows(draws.iter().map(|row| &row.target[..]))?;
-            squared_error(&predicted, &target, &vec![batch.per_number() as f32; draws.len()])
+            Ok(squared_error(&predicted, &target, &vec![batch.per_number() as f32; draws.len()])?)
         })
     }
 }

@@ -1,0 +1,248 @@
+//! The training loop: steps, the table of losses, validation, checkpoints and what follows an interruption.
+
+use super::trainer::{Gradient, Trainer};
+use crate::nn::error::NnError;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Where a training runs: what keeps its checkpoints, shows its progress and may interrupt it.
+pub trait Host {
+    type Error: From<NnError>;
+
+    /// The latest checkpoint, and the steps that had been done.
+    fn latest_checkpoint(&self) -> Result<Option<(PathBuf, u64)>, Self::Error>;
+
+    /// Keeps the file that `write` writes as the checkpoint after `step` steps.
+    fn save_checkpoint(
+        &self,
+        step: u64,
+        write: &dyn Fn(&Path) -> Result<(), NnError>,
+    ) -> Result<(), Self::Error>;
+
+    /// `step` of `steps` are done.
+    fn progress(&self, step: u64, steps: u64);
+
+    /// Whether the training is to stop now.
+    fn cancelled(&self) -> bool;
+
+    /// What a training returns that has stopped before its end.
+    fn stopped(&self) -> Self::Error;
+}
+
+/// What is learned.
+pub trait Task {
+    /// What the next step depends on beside the trainer's state.
+    type State: Serialize + DeserializeOwned;
+
+    /// The loss of the batch of the trainer's next step.
+    fn step(&mut self, trainer: &Trainer, state: &mut Self::State) -> Result<Step, NnError>;
+
+    /// The validation loss, where there is one.
+    fn validation(&self, _trainer: &Trainer) -> Result<Option<f64>, NnError> {
+        Ok(None)
+    }
+}
+
+/// The loss of a batch.
+#[derive(Debug)]
+pub struct Step {
+    pub loss: f64,
+    pub gradient: Gradient,
+    /// Other numbers whose means stand in the table of losses.
+    pub more: Vec<f64>,
+}
+
+/// How long a training is.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    pub steps: u64,
+    /// Steps between checkpoints.
+    pub checkpoint_every: u64,
+    /// Steps between rows of the table of losses; none: there is no table.
+    pub validate_every: Option<u64>,
+}
+
+/// A row of the table of losses.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    pub step: u64,
+    /// The mean training loss since the last row.
+    pub train: f64,
+    pub validation: Option<f64>,
+    /// The means of the other numbers since the last row.
+    pub more: Vec<f64>,
+}
+
+/// What a checkpoint holds beside the trainer's state.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct History<S> {
+    pub rows: Vec<Row>,
+    /// The sums since the last row: of the losses, then of the other numbers.
+    pending: Vec<f64>,
+    pub state: S,
+}
+
+/// Trains from the latest checkpoint, or from the beginning in this state, to the end.
+pub fn fit<H: Host, T: Task>(
+    host: &H,
+    plan: Plan,
+    trainer: &mut Trainer,
+    task: &mut T,
+    state: T::State,
+) -> Result<History<T::State>, H::Error> {
+    let mut history = History { rows: Vec::new(), pending: Vec::new(), state };
+    if let Some((path, step)) = host.latest_checkpoint()? {
+        history = serde_json::from_str(&trainer.resume(&path, step)?)
+            .map_err(|source| NnError::Description { path, source: Some(source) })?;
+    }
+    while trainer.step() < plan.steps {
+        let Step { loss, gradient, more } = task.step(trainer, &mut history.state)?;
+        trainer.update(&gradient)?;
+        let step = trainer.step();
+        if !loss.is_finite() {
+            return Err(NnError::Diverged { step }.into());
+        }
+        history.add(loss, &more);
+        if plan.validate_every.is_some_and(|every| step.is_multiple_of(every) || step == plan.steps) {
+            history.row(step, task.validation(trainer)?);
+        }
+        host.progress(step, plan.steps);
+        let cancelled = host.cancelled();
+        if step < plan.steps && (cancelled || step.is_multiple_of(plan.checkpoint_every)) {
+            let description = serde_json::to_string(&history).map_err(NnError::Json)?;
+            host.save_checkpoint(step, &|path| trainer.save(path, description.clone()))?;
+        }
+        if cancelled && step < plan.steps {
+            return Err(host.stopped());
+        }
+    }
+    Ok(history)
+}
+
+impl<S> History<S> {
+    fn add(&mut self, loss: f64, more: &[f64]) {
+        self.pending.resize(1 + more.len(), 0.0);
+        for (pending, x) in self.pending.iter_mut().zip([loss].iter().chain(more)) {
+            *pending += x;
+        }
+    }
+
+    /// Ends a row after `step` steps.
+    fn row(&mut self, step: u64, validation: Option<f64>) {
+        let since = step - self.rows.last().map_or(0, |row| row.step);
+        let mut means = self.pending.drain(..).map(|sum| sum / since as f64);
+        let train = means.next().unwrap_or_default();
+        let more = means.collect();
+        self.rows.push(Row { step, train, validation, more });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::kernels::raw;
+    use crate::nn::layers::parameters::Parameters;
+    use crate::nn::networks::score_net::{Examples, ScoreNet};
+    use crate::nn::networks::swish_mlp::SwishMlpConfig;
+    use crate::nn::training::adamw::AdamWConfig;
+    use candle_core::{Device, Module};
+    use onsager_numerics::random::Streams;
+    use std::cell::{Cell, RefCell};
+
+    /// A host that keeps one checkpoint in a file and interrupts after some steps.
+    struct OneFile {
+        file: tempfile::NamedTempFile,
+        saved: Cell<Option<u64>>,
+        stop_after: u64,
+        seen: RefCell<Vec<u64>>,
+    }
+
+    /// Why a training ended: none, it was stopped.
+    type Ended = Option<NnError>;
+
+    impl Host for OneFile {
+        type Error = Ended;
+
+        fn latest_checkpoint(&self) -> Result<Option<(PathBuf, u64)>, Ended> {
+            Ok(self.saved.get().map(|step| (self.file.path().to_owned(), step)))
+        }
+
+        fn save_checkpoint(
+            &self,
+            step: u64,
+            write: &dyn Fn(&Path) -> Result<(), NnError>,
+        ) -> Result<(), Ended> {
+            self.saved.set(Some(step));
+            Ok(write(self.file.path())?)
+        }
+
+        fn progress(&self, step: u64, _: u64) {
+            self.seen.borrow_mut().push(step);
+        }
+
+        fn cancelled(&self) -> bool {
+            self.seen.borrow().last() == Some(&self.stop_after)
+        }
+
+        fn stopped(&self) -> Ended {
+            None
+        }
+    }
+
+    struct Regression {
+        network: ScoreNet,
+    }
+
+    impl Task for Regression {
+        type State = f64;
+
+        fn step(&mut self, trainer: &Trainer, state: &mut f64) -> Result<Step, NnError> {
+            let mut inputs = vec![0.0; 30];
+            Streams::new(1, "loop test").stream(trainer.step()).fill_normal(&mut inputs);
+            let targets = inputs.chunks(3).flat_map(|x| [x[1], x[0] * x[2]]).collect();
+            let examples = Examples { inputs, targets, weights: vec![1.0; 10] };
+            let (loss, gradient) =
+                trainer.gradient(2, |b| self.network.loss(&examples, 5 * b..5 * b + 5, 0.1))?;
+            *state += loss / 3.0;
+            Ok(Step { loss, gradient, more: vec![*state] })
+        }
+
+        fn validation(&self, _: &Trainer) -> Result<Option<f64>, NnError> {
+            let x = raw::tensor(vec![0.1, 0.2, 0.3], (1, 3))?;
+            Ok(Some(f64::from(raw::values(&self.network.forward(&x)?)?[0])))
+        }
+    }
+
+    fn host(stop_after: u64) -> OneFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        OneFile { file, saved: Cell::new(None), stop_after, seen: RefCell::default() }
+    }
+
+    fn run(host: &OneFile) -> Result<(History<f64>, Trainer), Ended> {
+        let parameters = Parameters::random(3, &Device::Cpu);
+        let config = SwishMlpConfig { width: 16, layers: 2 };
+        let network = ScoreNet::new(config, 2, &parameters).unwrap();
+        let adamw = AdamWConfig { learning_rate: 0.01, warmup: 0, weight_decay: 0.0, clip: 0.0 };
+        let mut trainer = Trainer::new(parameters, adamw, 0.0).unwrap();
+        let plan = Plan { steps: 40, checkpoint_every: 15, validate_every: Some(7) };
+        let history = fit(host, plan, &mut trainer, &mut Regression { network }, 0.0)?;
+        Ok((history, trainer))
+    }
+
+    /// An interrupted training ends with the same table, state and weights as another, and its last row holds what is left
+    /// over; all numbers of the table survive their way through the checkpoint.
+    #[test]
+    fn resumed_training() {
+        let (whole, trainer) = run(&host(u64::MAX)).unwrap();
+        let interrupted = host(22);
+        assert!(matches!(run(&interrupted), Err(None)));
+        assert_eq!(interrupted.saved.get(), Some(22));
+        let (resumed, again) = run(&interrupted).unwrap();
+        assert_eq!((&resumed.rows, resumed.state), (&whole.rows, whole.state));
+        assert_eq!(trainer.averaged(String::new()), again.averaged(String::new()));
+        assert_eq!(whole.rows.iter().map(|row| row.step).collect::<Vec<_>>(), [7, 14, 21, 28, 35, 40]);
+        assert_eq!(interrupted.seen.borrow().len(), 40);
+        assert!(whole.rows[5].train < whole.rows[0].train);
+    }
+}
