@@ -23,7 +23,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-/// Runs experiment pipelines: stages as a content-hashed graph, cached, resumable, with the same bytes every time.
+/// Runs experiment pipelines: stages as a content-hashed graph, cached, resumable, byte-identical on every run.
 #[derive(Parser)]
 #[command(name = "onsager", version, max_term_width = 100)]
 struct Cli {
