@@ -1,4 +1,4 @@
-"""The numbers that the tests of src/nn/swish_mlp.rs and src/diffusion/wkb.rs compare with.
+"""The numbers that the tests of `swish_mlp.rs` and `wkb.rs` in crates/science compare with.
 
 An independent calculation with 30 digits (mpmath): derivatives of a small network by finite differences, and along the
 probability flow ℓ0(x, t) by definition, its gradient and Laplacian by finite differences of it, and ℓ1 by Gauss-Legendre.
