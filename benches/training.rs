@@ -1,9 +1,9 @@
 //! The side of `benches/peers/training.py` that runs this crate: one training, driven by lines on the standard input.
 //!
-//! `training <unet|unet-all|mlp-128|mlp-256> <ours|candle> <threads> <batch>` answers each line with one: `step N` and `forward N`
-//! do that N times; `save PATH` writes the averaged weights; `predict MODEL IN OUT` gives a saved network's noise, all
-//! numbers as little-endian f32, IN being the samples and then their times; `peak` measures the processor's fused
-//! multiply-adds in GFLOP/s; `count` is the number of parameters.
+//! `training <unet|unet-all|mlp-128|mlp-256> <ours|candle> <threads> <batch>` answers each line with one, `candle` by the same
+//! network on candle's own operations: `step N` and `forward N` do that N times; `save PATH` writes the averaged weights;
+//! `predict MODEL IN OUT` gives a saved network's noise, all numbers as little-endian f32, IN being the samples and then
+//! their times; `peak` measures the processor's fused multiply-adds in GFLOP/s; `count` is the number of parameters.
 
 use candle_core::{Device, Tensor};
 use onsager_numerics::kernel::Level;

@@ -8,6 +8,9 @@ use crate::nn::kernels::gemm::{Left, Right, Size, multiply};
 use crate::nn::kernels::pointwise::{add_bias, add_row_sums};
 use candle_core::{Module, Result, Tensor};
 
+/// Up to so many outputs are few.
+const NARROW: usize = 4;
+
 /// y = x·w + b for x [rows, inputs], w [inputs, outputs], within a block.
 #[derive(Debug, Clone, Copy)]
 pub struct Dense {
@@ -60,7 +63,21 @@ impl Dense {
         if let Some(db) = self.bias_gradient(gradients) {
             add_row_sums(dy, self.outputs, db);
         }
-        self.add_matrix_gradient(x, Right::rows(dy, self.outputs), gradients);
+        if self.outputs > NARROW {
+            return self.add_matrix_gradient(x, Right::rows(dy, self.outputs), gradients);
+        }
+        // The transpose has the long rows that the product is quick with, and the same numbers.
+        if let Some((dw, begun)) = gradients.place(self.w.slot) {
+            let (inputs, outputs) = (self.inputs, self.outputs);
+            let mut turned = Buffer::stale(dw.len());
+            let size = Size { m: outputs, k: x.len() / inputs, n: inputs };
+            let dy = Left { data: dy, row: 1, col: outputs };
+            multiply(size, dy, Right::rows(x, inputs), &mut turned, false);
+            for (i, dw) in dw.iter_mut().enumerate() {
+                let product = turned[i % outputs * inputs + i / outputs];
+                *dw = if begun { *dw + product } else { product };
+            }
+        }
     }
 
     /// Adds the gradient of w alone.

@@ -1,5 +1,5 @@
 //! A small convolutional classifier of images; its penultimate layer gives the features of Fréchet and kernel
-//! distances, and one that is told the time, trained on noisy images, guides sampling (Dhariwal and Nichol 2021).
+//! distances, and one that is given the time, trained on noisy images, guides sampling (Dhariwal and Nichol 2021).
 //!
 //! Parameters, by name: `time.1.{w,b}`, `time.2.{w,b}` where there is a time embedding, `conv1.{w,b}`, `conv1.time.w` (the
 //! embedding's share in the bias), `norm1.{gamma,beta}`, `conv2.{w,b}`, …, `norm3.{gamma,beta}`, `features.{w,b}`,
@@ -37,7 +37,7 @@ pub struct ClassifierConfig {
     pub channels: usize,
     /// Width of the penultimate layer.
     pub features: usize,
-    /// What a classifier of noisy images is told of the noise; none for one of clean images.
+    /// What a classifier of noisy images knows of the noise; none for one of clean images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<TimeConfig>,
 }

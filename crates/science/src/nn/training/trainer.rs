@@ -184,6 +184,7 @@ mod tests {
     use crate::nn::layers::conditions::Conditions;
     use crate::nn::networks::head::Head;
     use crate::nn::networks::mlp::{Mlp, MlpConfig};
+    use crate::nn::networks::unet::{Unet, UnetConfig};
     use crate::nn::training::loss::weighted_squares;
     use onsager_numerics::random::Streams;
 
@@ -236,5 +237,48 @@ mod tests {
         assert_eq!(resumed.resume(file.path(), 9).unwrap(), "\"note\"");
         run(&mlp, &mut resumed, 20);
         assert!(bytes(&one) == bytes(&resumed));
+    }
+
+    /// The bytes of a U-Net with every kind of layer after some steps do not depend on the number of threads.
+    #[test]
+    fn threads_of_a_unet() {
+        let c = UnetConfig {
+            channels: 16,
+            multipliers: vec![1, 2],
+            groups: 4,
+            embedding: 8,
+            attention: vec![1],
+            scale_shift: true,
+            dropout: 0.2,
+            ..UnetConfig::default()
+        };
+        let trained = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let parameters = Parameters::random(1, &Device::Cpu);
+                let head = Head { variance: false, classes: 2 };
+                let unet = parameters.build(|vb| Unet::new(&c, &[1, 8, 8], head, vb)).unwrap();
+                let config = AdamWConfig { learning_rate: 0.01, warmup: 0, weight_decay: 0.1, clip: 1.0 };
+                let mut trainer = Trainer::new(parameters, config, 0.9).unwrap();
+                while trainer.step() < 3 {
+                    let (_, gradient) = trainer
+                        .gradient(5, |block| {
+                            let mut x = vec![0.0; 2 * 64];
+                            Streams::new(trainer.step(), "unet test")
+                                .stream(block as u64)
+                                .fill_normal(&mut x);
+                            let x = raw::tensor(x, (2, 64))?;
+                            let (times, seeds) = (vec![10.0, 700.0], vec![block as u64, 9]);
+                            let on = Conditions { times, classes: vec![0, 2], dropout: seeds };
+                            Ok(weighted_squares(&(unet.forward(&x, &on)? - x)?, &[0.1; 2])?)
+                        })
+                        .unwrap();
+                    trainer.update(&gradient).unwrap();
+                }
+                bytes(&trainer)
+            })
+        };
+        let one = trained(1);
+        assert!(one == trained(2) && one == trained(3));
     }
 }
