@@ -39,6 +39,8 @@
 //! With the feature `science` (default) the program has every kind below [`kinds`], and the science itself in [`science`] and
 //! [`report`]; without it, the kind `command` alone.
 
+// `fingerprints!` makes the list of a package of its own; the module of this name holds the runner's `command`, and
+// `kinds::fingerprints` all else.
 pub use onsager_numerics::{kernel, random, statistics};
 pub use onsager_runner::{cli, command, compare, fingerprints, kind, pipeline, plan, run, store, worker};
 

@@ -59,6 +59,11 @@ pub fn nearest(word: &str, names: &[String]) -> String {
     meant.map_or(String::new(), |name| format!("; did you mean `{name}`?"))
 }
 
+/// `; did you mean …?` and the like behind a message, when there is such a help.
+pub fn advice(help: &Option<String>) -> String {
+    help.as_ref().map_or(String::new(), |help| format!("; {help}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -35,21 +35,6 @@ pub fn is_parquet(path: &Path) -> Result<bool, TableError> {
     Ok(magic == b"PAR1")
 }
 
-/// The columns as a table: one of integers and numbers holds numbers.
-fn table(mut columns: Vec<(String, Vec<Value>)>) -> Columns {
-    for (_, values) in &mut columns {
-        let any = |test: fn(&Value) -> bool| values.iter().any(test);
-        if any(|value| matches!(value, Value::Number(_))) && !any(|value| matches!(value, Value::Text(_))) {
-            for value in values.iter_mut() {
-                if let Value::Integer(integer) = *value {
-                    *value = Value::Number(integer as f64);
-                }
-            }
-        }
-    }
-    Columns::new(columns)
-}
-
 /// A CSV field as a number where it reads as one.
 fn typed(field: &str) -> Value {
     if field.is_empty() {
@@ -79,11 +64,19 @@ fn csv_table(text: &str) -> Result<Columns, (usize, String)> {
     let (mut record, mut line) = (csv::StringRecord::new(), 1);
     while reader.read_record(&mut record).map_err(|error| (line, error.to_string()))? {
         line = record.position().map_or(1, |position| line_of(&text, position));
-        if record.len() == 1 && &record[0] == END {
-            return columns.map(table).ok_or((1, "the table is empty".into()));
+        let rest = record.position().and_then(|position| text.get(position.byte() as usize..));
+        if rest.is_some_and(|rest| rest.trim_start_matches(['\n', '\r']).trim_end() == END) {
+            return columns.map(Columns::new).ok_or((1, "the table is empty".into()));
         }
         match &mut columns {
-            None => columns = Some(record.iter().map(|name| (name.into(), Vec::new())).collect()),
+            None => {
+                let mut names: Vec<&str> = record.iter().collect();
+                names.sort_unstable();
+                if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+                    return Err((line, format!("two columns are called `{}`", twice[0])));
+                }
+                columns = Some(record.iter().map(|name| (name.into(), Vec::new())).collect());
+            }
             Some(columns) if record.len() == columns.len() => {
                 record.iter().zip(columns).for_each(|(field, (_, values))| values.push(typed(field)));
             }
@@ -128,7 +121,7 @@ fn json_table(json: &serde_json::Value) -> Columns {
     for column in &mut columns {
         column.1.resize(rows.len(), Value::Null);
     }
-    table(columns)
+    Columns::new(columns)
 }
 
 fn flatten(prefix: &str, json: &serde_json::Value, fields: &mut Vec<(String, Value)>) {

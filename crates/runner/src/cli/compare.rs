@@ -55,7 +55,7 @@ pub struct Compare {
     /// Write the table to this file
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Overlay a YAML file of parameters over the pipeline's, before `--set`; may be repeated
+    /// Lay a YAML file of parameters over the pipeline's, before `--set`; may be repeated
     #[arg(long = "params", value_name = "FILE")]
     params: Vec<PathBuf>,
     /// Set a parameter of the pipeline, as if it were written in the file; may be repeated

@@ -1,7 +1,7 @@
 //! The `--json` documents: one type each, from which `schema/output/` and `docs/json.md` are generated.
 //!
 //! A command that prints another one: give it a type here, a line in `documents_tests.rs`, and run
-//! `ONSAGER_UPDATE=1 cargo test --release documents`.
+//! `ONSAGER_UPDATE=1 cargo test --release -p onsager-runner documents`.
 
 use crate::compare::comparison::Measured;
 use crate::compare::gather::Missing;

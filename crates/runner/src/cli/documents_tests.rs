@@ -45,12 +45,12 @@ With `--json` a command prints one JSON document to standard output and nothing 
 the one below and that of the JSON Schema in `schema/output/`. Fields may be added in later versions; those that are here keep their name and
 meaning within a major version. A field whose type says *or null* may be null.
 
-The documents are types with doc comments in `src/cli/documents.rs`; this page and the schemas are made from them by
-`ONSAGER_UPDATE=1 cargo test --release documents`. A new command adds its type there, a line to the list in `src/cli/documents_tests.rs`, and an
+The documents are types with doc comments in `crates/runner/src/cli/documents.rs`; this page and the schemas are made from them by
+`ONSAGER_UPDATE=1 cargo test --release -p onsager-runner documents`. A new command adds its type there, a line to the list in `crates/runner/src/cli/documents_tests.rs`, and an
 example of its output to `tests/json.rs`, which checks what the program prints against the schemas.
 ";
 
-/// `ONSAGER_UPDATE=1 cargo test --release documents` writes the files anew.
+/// `ONSAGER_UPDATE=1 cargo test --release -p onsager-runner documents` writes the files anew.
 #[test]
 fn documents_are_described() {
     let mut page = HEAD.to_owned();
@@ -116,7 +116,10 @@ fn current(name: &str, text: &str) {
         fs::write(&path, text).unwrap();
     }
     let stored = fs::read_to_string(&path).unwrap_or_default();
-    assert!(stored == text, "{name} is stale; run `ONSAGER_UPDATE=1 cargo test --release documents`");
+    assert!(
+        stored == text,
+        "{name} is stale; run `ONSAGER_UPDATE=1 cargo test --release -p onsager-runner documents`"
+    );
 }
 
 /// The document's own fields, then those of the objects in it.

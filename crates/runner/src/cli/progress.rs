@@ -145,7 +145,13 @@ impl Observer for Progress {
             Event::TaskCheckpoint { .. } | Event::RunFinished { .. } => {}
             Event::TaskCached { task, .. } => self.end(task),
             // It had come to its end, and comes to it again.
-            Event::ResultLost { .. } => self.done = self.done.saturating_sub(1),
+            Event::ResultLost { task, .. } => {
+                self.done = self.done.saturating_sub(1);
+                if let Some(overall) = &self.overall {
+                    overall.set_position(self.done as u64);
+                }
+                self.say(&format!("the bytes of {task} are gone and are needed: it is executed again"));
+            }
             Event::ObjectDamaged { task, output, object } => {
                 self.say(&format!(
                     "the store's copy of output `{output}` of {task} is damaged (object {}): it is dropped",

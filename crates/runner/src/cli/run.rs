@@ -65,7 +65,7 @@ impl Run {
             store: session.store(),
         };
         if self.watch {
-            session.watch(&request, &mut screen)?;
+            session.watch(&request, &mut screen);
             return Ok(exit::INTERRUPTED);
         }
         let outcome = session.run(&request, &mut screen)?;

@@ -3,6 +3,7 @@
 use crate::compare::gather::Sample;
 use onsager_numerics::statistics::{mean, mean_interval};
 use onsager_tables::cells::{self, Cell};
+use onsager_tables::names::advice;
 use onsager_tables::names::did_you_mean;
 use onsager_tables::table::{Head, Mark, Table};
 use onsager_tables::value::Value;
@@ -55,9 +56,9 @@ enum Comparison {
 pub enum ChoiceError {
     #[error("`{text}` is no condition; write for example `tubes>=40`, with one of < <= = != >= >")]
     Condition { text: String },
-    #[error("there is no column `{column}`{}", .help.as_ref().map_or(String::new(), |help| format!("; {help}")))]
+    #[error("there is no column `{column}`{}", advice(.help))]
     NoColumn { column: String, help: Option<String> },
-    #[error("there is no parameter `{parameter}` to average over{}", .help.as_ref().map_or(String::new(), |help| format!("; {help}")))]
+    #[error("there is no parameter `{parameter}` to average over{}", advice(.help))]
     NoParameter { parameter: String, help: Option<String> },
 }
 

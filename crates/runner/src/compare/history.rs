@@ -6,6 +6,7 @@ use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
 use crate::store::log;
+use onsager_tables::names::advice;
 use onsager_tables::names::did_you_mean;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -43,10 +44,6 @@ pub enum HistoryError {
 
 fn of(pipeline: &Option<String>) -> String {
     pipeline.as_ref().map_or(String::new(), |pipeline| format!(" of `{pipeline}`"))
-}
-
-fn advice(help: &Option<String>) -> String {
-    help.as_ref().map_or(String::new(), |help| format!("; {help}"))
 }
 
 /// The runs of a pipeline, or of all, oldest first.

@@ -68,10 +68,11 @@ impl Registry {
         self
     }
 
-    /// Adds the kinds of another registry.
+    /// Adds the kinds of another registry, and takes its reader of Parquet files where it has one.
     pub fn extend(&mut self, other: Registry) -> &mut Registry {
         self.kinds.retain(|kind| other.get(kind.name()).is_none());
         self.kinds.extend(other.kinds);
+        self.parquet = other.parquet.or(self.parquet.take());
         self
     }
 

@@ -6,6 +6,7 @@ use crate::pipeline::spec::metrics::Metric;
 use crate::pipeline::spec::reference::{self, ReferenceError};
 pub use crate::pipeline::spec::resources::Resources;
 use crate::store::digest::Digest;
+use onsager_tables::names::advice;
 use onsager_tables::names::did_you_mean;
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -151,10 +152,6 @@ pub enum SelectError {
     NoAxis { stage: String, axis: String, help: Option<String> },
     #[error("`{word}` matches no instance of stage `{stage}`{}", advice(.help))]
     NoInstance { word: String, stage: String, help: Option<String> },
-}
-
-fn advice(help: &Option<String>) -> String {
-    help.as_ref().map_or(String::new(), |help| format!("; {help}"))
 }
 
 impl Graph {

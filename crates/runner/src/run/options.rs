@@ -16,9 +16,9 @@ pub struct Options {
     pub selected: Vec<bool>,
     /// Tasks to execute although their result is there.
     pub forced: HashSet<usize>,
-    /// How many tasks may run side by side.
+    /// How many tasks may run side by side; 0 counts as 1.
     pub jobs: usize,
-    /// How many threads they may have in all.
+    /// How many threads they may have in all; 0 counts as 1.
     pub threads: usize,
     /// How many places each pool has.
     pub pools: Sizes,

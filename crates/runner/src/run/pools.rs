@@ -6,6 +6,7 @@ use crate::pipeline::graph::Graph;
 use crate::store::Store;
 use crate::store::files::StoreError;
 use crate::store::locks::Lock;
+use onsager_tables::names::advice;
 use onsager_tables::names::did_you_mean;
 use std::collections::BTreeMap;
 
@@ -111,10 +112,6 @@ pub enum PoolError {
         "pool `{pool}` is to have {size}, but task `{task}` takes {wanted}; give the pool more, or leave the task out"
     )]
     TooSmall { pool: String, size: u32, task: String, wanted: u32 },
-}
-
-fn advice(help: &Option<String>) -> String {
-    help.as_ref().map_or(String::new(), |help| format!("; {help}"))
 }
 
 /// The sizes of a pipeline's pools, with those that are `given` for this run in their place.

@@ -114,12 +114,12 @@ pub fn rerun(
     let outputs = |up: usize| planned[up].as_ref().and_then(|planned| planned.outputs.as_deref());
     let work = scratch.work.join(number.to_string());
     let log = scratch.work.join(format!("{number}.log"));
-    let threads = graph.tasks[number].resources.threads.clamp(1, threads);
+    let threads = graph.tasks[number].resources.threads.clamp(1, threads.max(1));
     let mut assignment = resolver.assignment(number, &key, &outputs, work, log, threads);
     assignment.checkpoints = scratch.store.checkpoints(&key);
     for (name, given) in &assignment.inputs {
         let contents: Vec<Content> = given.iter().filter_map(|given| given.content).collect();
-        for digest in store.closure(&contents) {
+        for digest in store.closure(&contents)? {
             if !scratch.link(&digest, &store.objects())? {
                 return Ok(Rerun::NoInput { input: name.clone() });
             }

@@ -55,9 +55,9 @@ pub struct Request {
     pub force: Vec<String>,
     /// Pools with another number of places than the pipeline gives them.
     pub pools: Vec<(String, u32)>,
-    /// How many tasks may run side by side.
+    /// How many tasks may run side by side; 0 counts as 1.
     pub jobs: usize,
-    /// How many threads they may have in all.
+    /// How many threads they may have in all; 0 counts as 1.
     pub threads: usize,
     /// Whether every task that can be confined sees nothing but what it declares.
     pub sandbox: bool,
@@ -105,7 +105,7 @@ pub struct Finished {
 
 /// Hears what happens while a session watches.
 pub trait Watcher: Observer {
-    /// A run has ended, or the pipeline cannot be run as it is. The same error is not told twice in a row.
+    /// A run has ended, or the pipeline cannot be run as it is. While a file stays wrong in the same way, that is told once.
     fn ended(&mut self, outcome: Result<&Finished, &SessionError>);
     /// The session waits for a change.
     fn waiting(&mut self);
@@ -196,7 +196,7 @@ impl<'r> Session<'r> {
 
     /// Runs the pipeline, and again whenever one of its files or inputs changes, until an interrupt. What is wrong is told, and may be
     /// put right meanwhile.
-    pub fn watch(&self, request: &Request, watcher: &mut dyn Watcher) -> Result<(), SessionError> {
+    pub fn watch(&self, request: &Request, watcher: &mut dyn Watcher) {
         let interrupted = || request.interrupts.load(Ordering::Relaxed) > 0;
         let mut reported = None;
         let mut files = self.files(&[]);
@@ -230,7 +230,6 @@ impl<'r> Session<'r> {
             watcher.waiting();
             watch.wait(&request.interrupts).iter().flatten().for_each(|path| watcher.changed(path));
         }
-        Ok(())
     }
 
     /// What the last run came to, if it was of the whole pipeline and a run now would come to the same.

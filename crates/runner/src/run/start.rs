@@ -28,14 +28,15 @@ enum Attempt {
 impl Scheduler<'_, '_> {
     /// Starts tasks in the order of the graph, as far as threads, memory and pools go.
     pub fn start_what_fits(&mut self) -> Result<(), EngineError> {
-        if self.running.len() >= self.options.jobs {
+        if self.running.len() >= self.options.jobs.max(1) {
             return Ok(());
         }
-        let (threads, shares) = (self.options.threads, self.running.values().map(|running| &running.share));
+        let (threads, shares) =
+            (self.options.threads.max(1), self.running.values().map(|running| &running.share));
         let mut room = Room::beside(threads, self.memory, &self.options.pools, shares);
         // One after the other, as far as there is room: the whole list may be long.
         let mut from = 0;
-        while self.running.len() < self.options.jobs && !room.is_full() {
+        while self.running.len() < self.options.jobs.max(1) && !room.is_full() {
             let Some(number) = self.states.next_to_start(from) else { break };
             from = number + 1;
             let share = self.share(number);
@@ -57,7 +58,7 @@ impl Scheduler<'_, '_> {
     fn share(&self, number: usize) -> Share {
         let resources = &self.task(number).resources;
         Share {
-            threads: resources.threads.clamp(1, self.options.threads),
+            threads: resources.threads.clamp(1, self.options.threads.max(1)),
             memory: resources.memory.unwrap_or(0).min(self.memory),
             pools: resources.pools.clone(),
         }

@@ -72,7 +72,7 @@ fn contents(
     }
     let mut objects: BTreeMap<Digest, &str> = BTreeMap::new();
     for (task, action) in &actions {
-        for digest in store.closure(action.outputs.iter().map(|(_, content)| content)) {
+        for digest in store.closure(action.outputs.iter().map(|(_, content)| content))? {
             objects.entry(digest).or_insert(task);
         }
     }

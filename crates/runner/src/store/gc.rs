@@ -149,7 +149,7 @@ fn shown(store: &Store, pipeline: &str) -> Result<HashSet<Digest>, StoreError> {
     let view = store.view(pipeline)?;
     let contents: Vec<Content> =
         view.all().flat_map(|shown| &shown.outputs).map(|output| output.content).collect();
-    Ok(store.closure(&contents).into_iter().collect())
+    Ok(store.closure(&contents)?.into_iter().collect())
 }
 
 /// For each pipeline its latest runs.
@@ -192,7 +192,7 @@ fn candidates(
     }
     let mut uses: HashMap<Digest, Use> = HashMap::new();
     for action in store.all_actions()?.actions {
-        for digest in store.closure(action.outputs.iter().map(|(_, content)| content)) {
+        for digest in store.closure(action.outputs.iter().map(|(_, content)| content))? {
             let of = uses.entry(digest).or_default();
             of.last = of.last.max(last_run.get(&action.key).copied().unwrap_or(0));
             of.made_by.insert(Maker { task: action.task.clone(), run: action.run.clone() });

@@ -74,18 +74,24 @@ impl Store {
     }
 
     /// The digests of every object that these contents consist of: those of a folder's files too, as far as its list is there.
-    pub fn closure<'c>(&self, contents: impl IntoIterator<Item = &'c Content>) -> Vec<Digest> {
+    pub fn closure<'c>(
+        &self,
+        contents: impl IntoIterator<Item = &'c Content>,
+    ) -> Result<Vec<Digest>, StoreError> {
         let objects = self.objects();
         let mut digests = Vec::new();
         for content in contents {
             digests.push(content.digest);
             if content.shape == Shape::Folder {
-                // A list that cannot be read counts as one object, which is reported for itself.
-                let entries = objects.entries(&content.digest).unwrap_or_default();
-                digests.extend(entries.into_iter().map(|entry| entry.digest));
+                match objects.entries(&content.digest) {
+                    Ok(entries) => digests.extend(entries.into_iter().map(|entry| entry.digest)),
+                    // It counts as one object, which is reported for itself.
+                    Err(StoreError::MissingObject { .. } | StoreError::Damaged { .. }) => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
-        digests
+        Ok(digests)
     }
 
     /// The names of the pipelines that have a view.

@@ -76,7 +76,7 @@ pub fn usage(store: &Store, level: Level) -> Result<Usage, StoreError> {
     };
     let mut groups: BTreeMap<Group, BTreeSet<Digest>> = BTreeMap::new();
     for action in &actions {
-        let digests = store.closure(action.outputs.iter().map(|(_, content)| content));
+        let digests = store.closure(action.outputs.iter().map(|(_, content)| content))?;
         for (pipeline, task) in owners.get(&action.key).into_iter().flatten() {
             let of = groups.entry(group(pipeline, task)).or_default();
             of.extend(digests.iter().filter(|digest| sizes.contains_key(digest)));

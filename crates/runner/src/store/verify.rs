@@ -79,7 +79,8 @@ pub fn verify(store: &Store, dry_run: bool) -> Result<Report, StoreError> {
     };
     let wrong: Vec<(Digest, String)> = objects.par_iter().filter_map(check_object).collect();
     let closure = |action: &Action| store.closure(action.outputs.iter().map(|(_, content)| content));
-    let closures: Vec<Vec<Digest>> = records.actions.par_iter().map(closure).collect();
+    let closures: Result<Vec<Vec<Digest>>, StoreError> = records.actions.par_iter().map(closure).collect();
+    let closures = closures?;
     let present: HashSet<Digest> = objects.iter().map(|object| object.digest).collect();
     let collected = store.collected()?;
     let mut gone: BTreeSet<Digest> = BTreeSet::new();

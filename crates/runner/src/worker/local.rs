@@ -32,7 +32,7 @@ pub struct LocalExecutor {
     sender: Sender<(u64, Option<FromWorker>)>,
     receiver: Receiver<(u64, Option<FromWorker>)>,
     started: u64,
-    /// When the memory of tasks with a limit was checked_memory at last.
+    /// When the memory of tasks with a limit was last looked at.
     checked_memory: Instant,
 }
 
@@ -85,7 +85,7 @@ impl LocalExecutor {
         let id = self.started;
         let sender = self.sender.clone();
         let group = Arc::new(AtomicI32::new(0));
-        let watched_group = group.clone();
+        let group_to_tell = group.clone();
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).split(b'\n') {
                 // A worker that cannot be understood is given up.
@@ -94,7 +94,7 @@ impl LocalExecutor {
                 };
                 // Nobody waits for it: so it wakes nobody.
                 if let FromWorker::Group { id } = message {
-                    watched_group.store(id, Ordering::Relaxed);
+                    group_to_tell.store(id, Ordering::Relaxed);
                     continue;
                 }
                 if sender.send((id, Some(message))).is_err() {
@@ -217,7 +217,7 @@ impl Executor for LocalExecutor {
         if let Ok(mut line) = serde_json::to_vec(&ToWorker::Cancel) {
             line.push(b'\n');
             for worker in self.workers.iter_mut().filter(|worker| worker.busy.is_some()) {
-                // A worker that cannot be watched_group is dead, and says so by its closed pipe.
+                // A worker that cannot be told is dead, and says so by its closed pipe.
                 let _ = worker.stdin.write_all(&line);
             }
         }

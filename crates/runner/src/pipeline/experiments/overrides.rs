@@ -26,7 +26,7 @@ pub struct Override {
 }
 
 impl Override {
-    /// The argument as it was typed.
+    /// The argument, without blanks around the key.
     pub fn argument(&self) -> String {
         format!("--set {}={}", self.key, self.value)
     }
