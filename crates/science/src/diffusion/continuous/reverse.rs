@@ -5,10 +5,10 @@
 //! Any function of (t, x) may be the score:
 //!
 //! ```
-//! use onsager::diffusion::continuous::reverse::{Reverse, Scheme};
-//! use onsager::diffusion::continuous::sde::Sde;
-//! use onsager::diffusion::continuous::time_spacing::TimeSpacing;
-//! use onsager::random::Streams;
+//! use onsager_science::diffusion::continuous::reverse::{Reverse, Scheme};
+//! use onsager_science::diffusion::continuous::sde::Sde;
+//! use onsager_science::diffusion::continuous::time_spacing::TimeSpacing;
+//! use onsager_numerics::random::Streams;
 //!
 //! let normal = |_t: f64, x: [f64; 2]| [-x[0], -x[1]]; // the score of N(0, I) at all times
 //! let sde = Sde::default();

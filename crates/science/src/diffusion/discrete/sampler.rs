@@ -5,9 +5,9 @@
 //! own stream: neither batches nor threads change a sample.
 //!
 //! ```
-//! use onsager::diffusion::discrete::sampler::{Batch, Denoiser, Sampler, sample};
-//! use onsager::diffusion::discrete::schedule::{Schedule, ScheduleKind};
-//! use onsager::random::Streams;
+//! use onsager_science::diffusion::discrete::sampler::{Batch, Denoiser, Sampler, sample};
+//! use onsager_science::diffusion::discrete::schedule::{Schedule, ScheduleKind};
+//! use onsager_numerics::random::Streams;
 //! use std::convert::Infallible;
 //!
 //! /// The exact noise of data from N(0, I): ε = √(1 − ᾱ_t) x.
@@ -30,7 +30,7 @@
 //! let x = sample(&Normal(schedule), &plan, batch, false, || Ok(()))?;
 //! let variance = x.iter().map(|x| x * x).sum::<f64>() / 2000.0;
 //! assert!((variance - 1.0).abs() < 0.2);
-//! # Ok::<(), onsager::diffusion::discrete::sampler::SamplingError<Infallible>>(())
+//! # Ok::<(), onsager_science::diffusion::discrete::sampler::SamplingError<Infallible>>(())
 //! ```
 
 pub use super::denoiser::{Batch, Denoiser, Differentiable, Node, Prediction, SamplingError, rounded};
