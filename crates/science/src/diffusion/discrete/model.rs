@@ -61,7 +61,12 @@ impl Model {
                 Body::Potential(Potential::new(c, &config.shape, parameters)?)
             }
             (Output::Potential, NetworkConfig::Unet(_)) => return Err(NnError::NoSecondDerivative),
-            _ => Body::Network(Box::new(Network::new(&config.network, &config.shape, config.head, parameters)?)),
+            _ => Body::Network(Box::new(Network::new(
+                &config.network,
+                &config.shape,
+                config.head,
+                parameters,
+            )?)),
         };
         let schedule = Schedule::new(config.schedule, config.timesteps);
         Ok(Model { config, schedule, body })
