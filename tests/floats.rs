@@ -104,7 +104,7 @@ fn numbers(seed: u64, count: usize) -> Vec<f64> {
         9_007_199_254_740_992.0,
         9_007_199_254_740_994.0,
         18_446_744_073_709_551_616.0,
-        2.2250738585072011e-308,
+        2.225_073_858_507_201e-308,
     ];
     let mut stream = Streams::new(seed, "floats").stream(0);
     let subnormals: Vec<f64> = (0..count / 10).map(|_| f64::from_bits(stream.below(1 << 52))).collect();
