@@ -1,5 +1,5 @@
 //! Tables: read into polars frames ([`read`], [`parquet`]), worked on as such ([`frame`]), chosen and named for print
-//! ([`print`]), and kept as Parquet together with how they are printed ([`presentation`]).
+//! ([`mod@print`]), and kept as Parquet together with how they are printed ([`presentation`]).
 
 pub mod frame;
 pub mod parquet;
