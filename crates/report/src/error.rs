@@ -16,6 +16,8 @@ pub enum ReportError {
     Write { path: PathBuf, source: std::io::Error },
     #[error("cannot read the table `{}`", path.display())]
     Table { path: PathBuf, source: polars::error::PolarsError },
+    #[error("the headings in the table `{}` are damaged: make it again", path.display())]
+    Heading { path: PathBuf, source: serde_json::Error },
     #[error("the table cannot be built")]
     Frame(#[from] polars::error::PolarsError),
     #[error("no input `{input}`; the inputs are {}{}", list(inputs), nearest(input, inputs))]
@@ -32,6 +34,14 @@ pub enum ReportError {
         "the {axis} axis is logarithmic but has the value {value}; use a linear scale, or filter it out with `where`"
     )]
     NotPositive { axis: &'static str, value: f64 },
+    #[error(
+        "the {axis} axis would run from {low} to {high}; set `{end}` {side} the other end, or leave it out"
+    )]
+    Inverted { axis: &'static str, low: f64, high: f64, end: &'static str, side: &'static str },
+    #[error(
+        "the {axis} axis is logarithmic, so `{end}` must be above 0, but it is {value}; raise it, or leave it out"
+    )]
+    LogEnd { axis: &'static str, end: &'static str, value: f64 },
     #[error("cannot read the samples `{}`: {message}", path.display())]
     Samples { path: PathBuf, message: String },
     #[error("cannot draw: {message}")]

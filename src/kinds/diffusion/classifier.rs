@@ -49,6 +49,7 @@ pub struct Params {
     /// The diffusion process that this classifier is to guide: it is trained on its noisy images, and told their times.
     pub diffusion: Option<Diffusion>,
     /// Where the network runs: `auto`, `cpu`, `cuda` or `metal`.
+    #[schemars(extend("default" = "auto"))]
     pub device: DeviceClass,
     /// Selects the random streams: initial weights, choice of images, noise.
     pub seed: u64,

@@ -34,6 +34,7 @@ pub struct Params {
     /// How many of the items are taken, the first ones; all if left out.
     pub count: Option<usize>,
     /// Where the networks run: `auto`, `cpu`, `cuda` or `metal`.
+    #[schemars(extend("default" = "auto"))]
     pub device: DeviceClass,
     /// Selects the random streams of each item.
     pub seed: u64,

@@ -40,6 +40,7 @@ pub struct Params {
     /// The classes that samples take in turn, for a conditional model or guidance by a classifier; all if left out.
     pub classes: Option<Vec<u32>>,
     /// Where the networks run: `auto`, `cpu`, `cuda` or `metal`.
+    #[schemars(extend("default" = "auto"))]
     pub device: DeviceClass,
     /// Selects the random stream of each sample.
     pub seed: u64,

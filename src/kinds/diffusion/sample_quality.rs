@@ -50,7 +50,8 @@ pub struct Params {
     /// Labels that mark the baseline, for example `{model: ddpm}` (`null`: without this label). Every other group is
     /// compared with the baseline's group that has the same remaining labels. Left out: no comparison.
     pub baseline: BTreeMap<String, Value>,
-    /// Where the classifier runs: `auto`, `cpu`, `cuda` or `metal`.
+    /// Where the classifier runs, if there is one: `auto`, `cpu`, `cuda` or `metal`.
+    #[schemars(extend("default" = "auto"))]
     pub device: DeviceClass,
     /// The seed of subsets, noise and directions.
     pub seed: u64,
@@ -213,8 +214,10 @@ fn measure(
     let samples: Vec<Dataset> =
         items.iter().map(|item| load(item, Some(&train))).collect::<Result<_, StageError>>()?;
     let count = count(p, &samples, &train, &test)?;
+    // A device that there is not is an error without a classifier too.
+    let device = p.device.device()?;
     let classifier = match ctx.items("classifier") {
-        [item] => Some(Classifier::load(&item.path, &p.device.device()?)?),
+        [item] => Some(Classifier::load(&item.path, &device)?),
         _ => None,
     };
     let parts = |of: &Dataset, purpose: &str| {

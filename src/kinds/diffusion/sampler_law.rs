@@ -37,6 +37,7 @@ pub struct Params {
     /// Number of sampling steps, 2 to the model's T; T if left out.
     pub steps: Option<usize>,
     /// Where the networks run: `auto`, `cpu`, `cuda` or `metal`.
+    #[schemars(extend("default" = "auto"))]
     pub device: DeviceClass,
     /// Selects the random stream of each path.
     pub seed: u64,

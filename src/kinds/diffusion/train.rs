@@ -25,6 +25,8 @@ use onsager_science::nn::training::trainer::Trainer;
 use polars::prelude::*;
 use rayon::prelude::*;
 use schemars::JsonSchema;
+use serde::de::Deserializer;
+use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -33,7 +35,7 @@ pub struct Train;
 
 /// Parameters of `train`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, remote = "Self")]
 pub struct Params {
     /// The network that predicts the noise: `unet` for images, `mlp` for points.
     #[serde(deserialize_with = "choice::read")]
@@ -70,6 +72,7 @@ pub struct Params {
     /// The gradient's norm is cut to this; 0 leaves it alone.
     pub clip: f64,
     /// Where the network runs: `auto`, `cpu`, `cuda` or `metal`; `action-matching` on the CPU only.
+    #[schemars(extend("default" = "auto"))]
     pub device: DeviceClass,
     /// Selects the random streams: initial weights, order of the data, noise.
     pub seed: u64,
@@ -101,6 +104,31 @@ impl Default for Params {
             checkpoint_every: 500,
             validate_every: 100,
         }
+    }
+}
+
+/// What the device `auto` is depends on the objective: a potential is on the CPU.
+impl<'de> Deserialize<'de> for Params {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Params, D::Error> {
+        let p = Params::deserialize(deserializer)?;
+        Ok(Params { device: p.place(), ..p })
+    }
+}
+
+impl Serialize for Params {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Params::serialize(self, serializer)
+    }
+}
+
+impl Params {
+    fn potential(&self) -> bool {
+        self.objective.output() == NetworkOutput::Potential
+    }
+
+    /// Where the network runs.
+    fn place(&self) -> DeviceClass {
+        if self.potential() { self.device.of_cpu_only() } else { self.device }
     }
 }
 
@@ -170,12 +198,18 @@ impl Stage for Train {
             let field = if field.is_empty() { "objective".to_owned() } else { format!("objective.{field}") };
             checks.ensure(false, &field, || message);
         }
-        let potential = p.objective.output() == NetworkOutput::Potential;
+        let potential = p.potential();
         checks.ensure(!potential || matches!(p.network, NetworkConfig::Mlp(_)), "network", || {
             "must be `mlp` for `action-matching`, which needs second derivatives".into()
         });
         checks.ensure(!potential || !p.conditional, "conditional", || {
             "must be false for `action-matching`, whose potential is not told classes".into()
+        });
+        checks.ensure(!potential || p.place() == DeviceClass::Cpu, "device", || {
+            format!(
+                "must be `cpu` or left out for `action-matching`, whose potential needs second derivatives, but is `{}`",
+                p.device.name()
+            )
         });
         checks.ensure((0.0..1.0).contains(&p.drop_class), "drop_class", || {
             format!("must be from 0 to below 1, but is {}", p.drop_class)
@@ -215,10 +249,7 @@ impl Stage for Train {
         if p.dequantise && data.levels.is_none() {
             return Err("`dequantise` needs images with grey levels".into());
         }
-        if p.objective.output() == NetworkOutput::Potential {
-            p.device.cpu_only("the potential of `action-matching`")?;
-        }
-        let parameters = Parameters::random(p.seed, &p.device.device()?);
+        let parameters = Parameters::random(p.seed, &p.place().device()?);
         let config = ModelConfig {
             data: data.name.clone(),
             shape: data.shape[1..].to_vec(),
@@ -270,7 +301,7 @@ impl Stage for Train {
             weight_decay: p.weight_decay,
             ema: p.ema,
             clip: p.clip,
-            device: p.device,
+            device: p.place(),
             seed: p.seed,
         };
         std::fs::write(ctx.output("info")?, serde_json::to_string_pretty(&info)? + "\n")?;
@@ -392,7 +423,7 @@ fn validation_loss(trainer: &Trainer, model: &Model, data: &Dataset) -> Result<f
     let streams = Streams::new(0, "validation noise");
     let indices: Vec<usize> = (0..count).collect();
     let sums: Vec<f64> = indices
-        .par_chunks(trainer.block(block_size(&model.config.shape, count), count))
+        .par_chunks(trainer.evaluation_block(block_size(&model.config.shape, count), count))
         .map(|block| {
             let draws: Vec<_> = block
                 .iter()

@@ -45,6 +45,28 @@ pub(crate) fn points(folder: &Path) -> PathBuf {
     save(folder, "points.safetensors", &data)
 }
 
+/// Left alone, a potential is on the CPU, also in the key; another device is refused while the pipeline is checked. Other
+/// networks may be anywhere.
+#[test]
+fn device_of_a_potential() {
+    let registry = builtin();
+    let parse = |objective: &str, device: Option<&str>| {
+        let mut params = json!({"objective": objective, "network": "mlp"});
+        if let Some(device) = device {
+            params["device"] = device.into();
+        }
+        registry.get("train").unwrap().parse(&params).unwrap()
+    };
+    for device in [None, Some("auto"), Some("cpu")] {
+        let parsed = parse("action-matching", device);
+        assert_eq!((&parsed.canonical["device"], &parsed.issues[..]), (&json!("cpu"), &[][..]));
+        assert_ne!(parse("simple", device).canonical["device"], "auto");
+    }
+    let issues = parse("action-matching", Some("cuda")).issues;
+    assert!(issues.len() == 1 && format!("{issues:?}").contains("`cpu`"), "{issues:?}");
+    assert_eq!(parse("simple", Some("cuda")).issues, []);
+}
+
 /// Bright and dark images with noise, labelled.
 pub(crate) fn images(folder: &Path) -> PathBuf {
     let mut x = vec![0.0; 80 * 36];

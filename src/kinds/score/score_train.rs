@@ -3,6 +3,7 @@
 use crate::kinds::choice;
 use crate::kinds::columns::Columns;
 use crate::kinds::training::TrainingHost;
+use candle_core::Tensor;
 use onsager_numerics::random::Streams;
 use onsager_runner::kind::context::Context;
 use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
@@ -17,7 +18,7 @@ use onsager_science::nn::networks::score_net::{BLOCK, Examples, ScoreNet};
 use onsager_science::nn::networks::swish_mlp::SwishMlpConfig;
 use onsager_science::nn::training::adamw::AdamWConfig;
 use onsager_science::nn::training::fit::{Plan, Step, Task, fit};
-use onsager_science::nn::training::trainer::{Gradient, Trainer};
+use onsager_science::nn::training::trainer::Trainer;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -44,6 +45,7 @@ pub struct Params {
     /// Adam's learning rate.
     pub learning_rate: f64,
     /// Where the network runs while it is trained: `auto`, `cpu`, `cuda` or `metal`.
+    #[schemars(extend("default" = "auto"))]
     pub device: DeviceClass,
     /// Selects the random streams: initial weights, order of the data, times and noise.
     pub seed: u64,
@@ -202,12 +204,11 @@ struct Scores<'a> {
 }
 
 impl Scores<'_> {
-    /// The mean loss of examples and its gradient.
-    fn gradient(&self, trainer: &Trainer, examples: &Examples) -> Result<(f64, Gradient), NnError> {
+    /// The share of the `b`-th block of so many examples in their mean loss.
+    fn part(&self, examples: &Examples, block: usize, b: usize) -> Result<Tensor, NnError> {
         let count = examples.weights.len();
-        let block = trainer.block(BLOCK, count);
-        let range = |b: usize| b * block..(b * block + block).min(count);
-        trainer.gradient(count.div_ceil(block), |b| self.network.loss(examples, range(b), 1.0 / count as f64))
+        let range = b * block..(b * block + block).min(count);
+        self.network.loss(examples, range, 1.0 / count as f64)
     }
 }
 
@@ -223,12 +224,18 @@ impl Task for Scores<'_> {
             let mut stream = noise.stream(first + i as u64);
             noised(self.data.item(item), &p.sde, p.weighting, &mut stream, &mut examples);
         }
-        let (loss, gradient) = self.gradient(trainer, &examples)?;
+        let block = trainer.block(BLOCK, p.batch);
+        let (loss, gradient) =
+            trainer.gradient(p.batch.div_ceil(block), |b| self.part(&examples, block, b))?;
         Ok(Step { loss, gradient, more: Vec::new() })
     }
 
     fn validation(&self, trainer: &Trainer) -> Result<Option<f64>, NnError> {
-        let loss = |examples| Ok(self.gradient(trainer, examples)?.0);
+        let loss = |examples: &Examples| {
+            let count = examples.weights.len();
+            let block = trainer.evaluation_block(BLOCK, count);
+            trainer.loss(count.div_ceil(block), |b| self.part(examples, block, b))
+        };
         self.validation.as_ref().map(loss).transpose()
     }
 }

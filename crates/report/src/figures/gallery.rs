@@ -411,4 +411,19 @@ fn what_cannot_be_drawn_says_why() {
         ),
         "nothing to draw: no row passes the filters of the marks"
     );
+    let axis = |axis: &str, spec: serde_json::Value| {
+        error(serde_json::json!({axis: spec, "marks": [mark("points", "y")]}))
+    };
+    let high = axis("y", serde_json::json!({"min": 3}));
+    assert!(
+        high.starts_with("the y axis would run from 3 to -1.") && high.contains("set `min` below"),
+        "{high}"
+    );
+    let low = axis("x", serde_json::json!({"max": 0.1, "scale": "log"}));
+    assert!(low.contains("to 0.1") && low.contains("set `max` above"), "{low}");
+    assert!(axis("x", serde_json::json!({"min": 2, "max": 2})).contains("from 2 to 2"));
+    assert_eq!(
+        axis("x", serde_json::json!({"min": 0, "scale": "log"})),
+        "the x axis is logarithmic, so `min` must be above 0, but it is 0; raise it, or leave it out"
+    );
 }

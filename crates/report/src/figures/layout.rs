@@ -217,7 +217,17 @@ fn span(
     if let Some(&value) = values.iter().find(|value| scale == Scale::Log && **value <= 0.0) {
         return Err(ReportError::NotPositive { axis: name, value });
     }
+    for (end, value) in [("min", spec.min), ("max", spec.max)] {
+        if let Some(value) = value.filter(|&value| scale == Scale::Log && value <= 0.0) {
+            return Err(ReportError::LogEnd { axis: name, end, value });
+        }
+    }
     let (low, high) = range(scale, values.into_iter(), spec.min, spec.max);
+    // The one end that is given is on the wrong side of the data, or the two are the wrong way round.
+    if low >= high || low.is_nan() || high.is_nan() {
+        let (end, side) = if spec.min.is_some() { ("min", "below") } else { ("max", "above") };
+        return Err(ReportError::Inverted { axis: name, low, high, end, side });
+    }
     let mut span = Span { scale, low, high, ticks: Vec::new() };
     for target in (2..=8).rev() {
         span.ticks = ticks(scale, low, high, target);

@@ -33,7 +33,8 @@ pub fn save(table: &Table, path: &Path) -> Result<(), ReportError> {
         label: table.label.clone(),
         names: table.names.clone(),
     };
-    let text = serde_json::to_string(&presentation).unwrap_or_default();
+    let text = serde_json::to_string(&presentation)
+        .map_err(|source| ReportError::Heading { path: path.into(), source })?;
     parquet::save(&mut frame::of(table.columns())?, path, vec![(PRESENTATION.into(), text)])
 }
 
@@ -59,7 +60,10 @@ fn presentation(path: &Path) -> Result<Option<Presentation>, ReportError> {
     if !onsager_tables::read::is_parquet(path)? {
         return Ok(None);
     }
-    Ok(parquet::metadata(path, PRESENTATION)?.and_then(|text| serde_json::from_str(&text).ok()))
+    let read = |text: String| {
+        serde_json::from_str(&text).map_err(|source| ReportError::Heading { path: path.into(), source })
+    };
+    parquet::metadata(path, PRESENTATION)?.map(read).transpose()
 }
 
 /// Parquet for those who know tables but no frames.
@@ -170,6 +174,16 @@ mod tests {
         let text = table.csv();
         assert!(text.starts_with("model,fd,fd_lower,fd_upper,100*recall\nddpm,1.1,-0.17"), "{text}");
         assert_eq!(again.csv(), text);
+    }
+
+    #[test]
+    fn damaged_headings_are_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.parquet");
+        let data = vec![(PRESENTATION.into(), "{\"heads\": 3".into())];
+        parquet::save(&mut frame_of(QUALITY), &path, data).unwrap();
+        let error = load(&path).unwrap_err().to_string();
+        assert!(error.contains("table.parquet") && error.contains("make it again"), "{error}");
     }
 
     #[test]

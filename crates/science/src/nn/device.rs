@@ -4,14 +4,18 @@ use super::error::NnError;
 use candle_core::Device;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error};
+use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
-/// The class of device that a network runs on. In a file `auto` stands for the best that there is: a graphics card that
-/// this program was built for, else the CPU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// The class of device that a network runs on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DeviceClass {
+    /// The best that there is: a graphics card that this program was built for, else the CPU.
+    #[default]
+    Auto,
     Cpu,
     Cuda,
     Metal,
@@ -21,15 +25,27 @@ pub enum DeviceClass {
 const WORDS: [&str; 4] = ["auto", "cpu", "cuda", "metal"];
 
 impl DeviceClass {
-    /// What `auto` is on this machine.
-    pub fn auto() -> DeviceClass {
-        let usable = |class: &DeviceClass| class.device().is_ok();
-        [DeviceClass::Cuda, DeviceClass::Metal].into_iter().find(usable).unwrap_or(DeviceClass::Cpu)
+    /// The class itself: of `auto`, what that is on this machine, which is tried out once.
+    pub fn resolved(self) -> DeviceClass {
+        static AUTO: OnceLock<DeviceClass> = OnceLock::new();
+        if self != DeviceClass::Auto {
+            return self;
+        }
+        *AUTO.get_or_init(|| {
+            let usable = |class: &DeviceClass| class.device().is_ok();
+            [DeviceClass::Cuda, DeviceClass::Metal].into_iter().find(usable).unwrap_or(DeviceClass::Cpu)
+        })
+    }
+
+    /// The same for what runs on the CPU only, where `auto` is the CPU.
+    pub fn of_cpu_only(self) -> DeviceClass {
+        if self == DeviceClass::Auto { DeviceClass::Cpu } else { self }
     }
 
     /// The name in a file.
     pub fn name(self) -> &'static str {
         match self {
+            DeviceClass::Auto => "auto",
             DeviceClass::Cpu => "cpu",
             DeviceClass::Cuda => "cuda",
             DeviceClass::Metal => "metal",
@@ -39,6 +55,7 @@ impl DeviceClass {
     /// The device, the first of its class.
     pub fn device(self) -> Result<Device, NnError> {
         let (device, feature) = match self {
+            DeviceClass::Auto => return self.resolved().device(),
             DeviceClass::Cpu => return Ok(Device::Cpu),
             DeviceClass::Cuda => (Device::new_cuda(0), cfg!(feature = "cuda")),
             DeviceClass::Metal => (Device::new_metal(0), cfg!(feature = "metal")),
@@ -58,30 +75,12 @@ impl DeviceClass {
             },
         })
     }
-
-    /// An error where `what` runs on the CPU only and another device is asked for.
-    pub fn cpu_only(self, what: &'static str) -> Result<(), NnError> {
-        if self == DeviceClass::Cpu { Ok(()) } else { Err(NnError::CpuOnly { what }) }
-    }
 }
 
-impl Default for DeviceClass {
-    fn default() -> DeviceClass {
-        DeviceClass::auto()
-    }
-}
-
-/// `auto` becomes what it stands for here, so it never enters a key.
-impl<'de> Deserialize<'de> for DeviceClass {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<DeviceClass, D::Error> {
-        let word = String::deserialize(deserializer)?;
-        match &word[..] {
-            "auto" => Ok(DeviceClass::auto()),
-            "cpu" => Ok(DeviceClass::Cpu),
-            "cuda" => Ok(DeviceClass::Cuda),
-            "metal" => Ok(DeviceClass::Metal),
-            _ => Err(D::Error::unknown_variant(&word, &WORDS)),
-        }
+/// `auto` becomes what it stands for when it is written, so it never enters a key.
+impl Serialize for DeviceClass {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.resolved().name())
     }
 }
 
@@ -141,15 +140,18 @@ impl JsonSchema for CpuDevice {
 mod tests {
     use super::*;
 
-    /// `auto` is resolved while it is read; a device that is not compiled in is an error that says what to do.
+    /// `auto` is resolved when it is written; a device that is not compiled in is an error that says what to do.
     #[test]
     fn words() {
         let read = |word: &str| serde_json::from_value::<DeviceClass>(word.into());
-        assert_eq!(read("auto").unwrap(), DeviceClass::auto());
+        let auto = read("auto").unwrap();
+        assert_eq!(serde_json::to_value(auto).unwrap(), auto.resolved().name());
+        assert!(auto.resolved() != DeviceClass::Auto && auto.device().is_ok());
+        assert_eq!(auto.of_cpu_only(), DeviceClass::Cpu);
+        assert_eq!(DeviceClass::Metal.of_cpu_only(), DeviceClass::Metal);
         assert_eq!(serde_json::to_value(read("cuda").unwrap()).unwrap(), "cuda");
         assert!(read("gpu").unwrap_err().to_string().contains("`metal`"));
-        assert!(DeviceClass::Cpu.device().unwrap().is_cpu() && DeviceClass::Cpu.cpu_only("a test").is_ok());
-        assert!(DeviceClass::Cuda.cpu_only("a test").unwrap_err().to_string().contains("`device: cpu`"));
+        assert!(DeviceClass::Cpu.device().unwrap().is_cpu());
         let cpu = |word: &str| serde_json::from_value::<CpuDevice>(word.into());
         assert_eq!((cpu("auto").unwrap(), cpu("cpu").unwrap()), (CpuDevice::Cpu, CpuDevice::Cpu));
         assert!(cpu("cuda").unwrap_err().to_string().contains("on the CPU only"));

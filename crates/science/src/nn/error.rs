@@ -20,6 +20,10 @@ pub enum NnError {
     Encode(#[source] safetensors::SafeTensorError),
     #[error("`{}` does not describe a model: give the file that a `train` or `classifier` stage wrote", path.display())]
     Description { path: PathBuf, source: Option<serde_json::Error> },
+    #[error("the checkpoint `{}` is damaged: delete it, and the training starts over", path.display())]
+    Checkpoint { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("cannot write the history of a training")]
+    History(#[source] rmp_serde::encode::Error),
     #[error("the model file has no weight `{name}`: it belongs to another network, train it again")]
     MissingWeight { name: String },
     #[error("weight `{name}` has shape {found:?} where {expected:?} is needed: train the model again")]

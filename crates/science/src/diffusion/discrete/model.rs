@@ -80,8 +80,9 @@ impl Model {
         Model::with_weights(config, weights, device)
     }
 
-    /// The model of this description with fixed weights.
+    /// The model of this description with fixed weights. A potential is on the CPU whatever the device.
     pub fn with_weights(config: ModelConfig, weights: Weights, device: &Device) -> Result<Model, NnError> {
+        let device = if config.objective.output() == Output::Potential { &Device::Cpu } else { device };
         Model::new(config, &Parameters::fixed(weights, device))
     }
 

@@ -9,7 +9,16 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 #[derive(Debug)]
 pub struct Buffer(Vec<f32>);
 
-type Pool = Mutex<HashMap<usize, Vec<Vec<f32>>>>;
+/// What there is of one size.
+#[derive(Debug, Default)]
+struct Class {
+    free: Vec<Vec<f32>>,
+    /// How many times there was none when one was asked for. No more are kept: where nothing asks, as for gradients that
+    /// come from another device, what is dropped would only pile up.
+    missed: usize,
+}
+
+type Pool = Mutex<HashMap<usize, Class>>;
 
 fn pool() -> &'static Pool {
     static POOL: OnceLock<Pool> = OnceLock::new();
@@ -22,9 +31,10 @@ pub fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         static ONCE: std::sync::Once = std::sync::Once::new();
-        // Above these sizes memory goes back to the system; and this much more is taken than is asked for.
+        // Above these sizes memory goes back to the system, the first being the largest that glibc takes (`mallopt(3)`); and
+        // this much more is taken than is asked for.
         let settings = [
-            (libc::M_MMAP_THRESHOLD, 1 << 30),
+            (libc::M_MMAP_THRESHOLD, 1 << 25),
             (libc::M_TRIM_THRESHOLD, i32::MAX),
             (libc::M_TOP_PAD, 1 << 26),
         ];
@@ -55,7 +65,10 @@ impl Buffer {
 
     fn pooled(len: usize) -> Option<Buffer> {
         let mut pool = pool().lock().unwrap_or_else(PoisonError::into_inner);
-        pool.get_mut(&len).and_then(Vec::pop).map(Buffer)
+        let class = pool.entry(len).or_default();
+        let found = class.free.pop().map(Buffer);
+        class.missed += usize::from(found.is_none());
+        found
     }
 
     /// `len` zeros.
@@ -76,7 +89,7 @@ impl Buffer {
         }
     }
 
-    /// These numbers, which the pool gets when they are dropped.
+    /// These numbers, which the pool gets when they are dropped, if it can use them.
     pub fn from_vec(numbers: Vec<f32>) -> Buffer {
         Buffer(numbers)
     }
@@ -87,16 +100,20 @@ impl Buffer {
     }
 }
 
+/// How many buffers of this size are free.
+#[cfg(test)]
+pub(crate) fn free(len: usize) -> usize {
+    pool().lock().unwrap_or_else(PoisonError::into_inner).get(&len).map_or(0, |class| class.free.len())
+}
+
 impl Drop for Buffer {
     fn drop(&mut self) {
         if !self.0.is_empty() {
             let values = std::mem::take(&mut self.0);
-            pool()
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .entry(values.len())
-                .or_default()
-                .push(values);
+            let mut pool = pool().lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(class) = pool.get_mut(&values.len()).filter(|class| class.free.len() < class.missed) {
+                class.free.push(values);
+            }
         }
     }
 }

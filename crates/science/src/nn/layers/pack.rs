@@ -122,6 +122,11 @@ impl MatrixSlot {
 }
 
 impl Layout {
+    /// The name of the first part, which stands for all.
+    pub fn name(&self) -> &str {
+        self.parts.first().map_or("", |part| &part.name)
+    }
+
     /// How many numbers.
     pub fn count(&self) -> usize {
         self.parts.last().map_or(0, |part| part.slot.range().end)

@@ -56,8 +56,7 @@ impl PackBuilder {
             self.0.parts.iter_mut().for_each(|part| part.name = format!("{prefix}.{}", part.name));
         }
         let layout = Arc::new(self.0);
-        let name = layout.parts.first().map_or(String::new(), |part| part.name.clone());
-        let tensor = vb.root().get_with_hints(layout.count(), &name, layout.clone())?;
+        let tensor = vb.root().get_with_hints(layout.count(), layout.name(), layout.clone())?;
         Ok(Pack { tensor, layout })
     }
 }
@@ -117,13 +116,14 @@ struct Store {
     source: Source,
     path: Path,
     device: Device,
-    /// The packs under the name of their first part, when they are trainable.
+    /// The variables of trainable packs, under the name of the pack's first part.
     vars: VarMap,
     packs: Mutex<Vec<Pack>>,
     /// What was wrong with a file, which candle's errors do not hold.
     wrong: Mutex<Option<NnError>>,
 }
 
+#[derive(Clone)]
 enum Source {
     Random(u64),
     File(BTreeMap<String, Weight>),
@@ -141,7 +141,10 @@ impl Parameters {
     }
 
     fn of(source: Source, device: &Device) -> Parameters {
-        let path = if device.is_cpu() { Path::Fused } else { Path::Generic };
+        Parameters::by(if device.is_cpu() { Path::Fused } else { Path::Generic }, source, device)
+    }
+
+    fn by(path: Path, source: Source, device: &Device) -> Parameters {
         Parameters(Arc::new(Store {
             source,
             path,
@@ -152,12 +155,9 @@ impl Parameters {
         }))
     }
 
-    /// The same, before a network is built, for a network of candle's operations alone; on the CPU that is for comparison.
-    pub fn generic(self) -> Parameters {
-        match Arc::try_unwrap(self.0) {
-            Ok(store) => Parameters(Arc::new(Store { path: Path::Generic, ..store })),
-            Err(shared) => Parameters(shared),
-        }
+    /// Others that begin with the same numbers, for a network of candle's operations alone; on the CPU that is for comparison.
+    pub fn generic(&self) -> Parameters {
+        Parameters::by(Path::Generic, self.0.source.clone(), &self.0.device)
     }
 
     /// Builds a network from these parameters.
@@ -166,9 +166,9 @@ impl Parameters {
         network(vb).map_err(|error| lock(&self.0.wrong).take().unwrap_or(error))
     }
 
-    /// The variables, by the name of the first of their parts.
-    pub fn vars(&self) -> &VarMap {
-        &self.0.vars
+    /// Which operations a network of them runs on.
+    pub fn path(&self) -> Path {
+        self.0.path
     }
 
     /// Where they are.
@@ -207,9 +207,8 @@ impl Parameters {
             return Err(NnError::Fixed);
         }
         self.packs().par_iter().zip(states).try_for_each(|(pack, state)| {
-            // The variable itself, which shares its storage.
-            let var = Var::from_tensor(&pack.tensor)?;
-            if self.0.device.is_cpu() {
+            let var = lock(self.0.vars.data()).get(pack.layout.name()).cloned().ok_or(NnError::Fixed)?;
+            if self.0.path == Path::Fused {
                 return Ok(raw::change(&var, |values| {
                     f(state, values);
                     pack.layout.refresh(values, true);

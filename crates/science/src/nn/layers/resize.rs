@@ -63,6 +63,11 @@ pub fn to_rows(path: Path, x: &Tensor, image: ImageShape) -> Result<Tensor> {
     x.permute((0, 3, 1, 2))?.contiguous()?.flatten_from(1)
 }
 
+/// The gradient of a tensor, in its shape.
+fn like(of: &Tensor, gradient: Buffer) -> Result<Option<Tensor>> {
+    Ok(Some(raw::tensor(gradient.into_vec(), of.shape().clone())?))
+}
+
 struct Means;
 
 impl CustomOp1 for Means {
@@ -117,8 +122,7 @@ impl CustomOp2 for UpsampleConcat {
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let ((_, _, w, a), b) = (x.dims4()?, skip.dims4()?.3);
         let (dx, dskip) = split_downsample(&Buffer::from_vec(raw::take(dy)?), w, a, b);
-        let tensor = |of: &Tensor, gradient: Buffer| raw::tensor(gradient.into_vec(), of.shape().clone());
-        Ok((Some(tensor(x, dx)?), Some(tensor(skip, dskip)?)))
+        Ok((like(x, dx)?, like(skip, dskip)?))
     }
 }
 
@@ -153,9 +157,8 @@ impl CustomOp2 for Concat {
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let (a, b) = (x.dims4()?.3, y.dims4()?.3);
-        let (dx, dskip) = split(&Buffer::from_vec(raw::take(dy)?), a, b);
-        let tensor = |of: &Tensor, gradient: Vec<f32>| raw::tensor(gradient, of.shape().clone());
-        Ok((Some(tensor(x, dx.into_vec())?), Some(tensor(y, dskip.into_vec())?)))
+        let (dx, dy) = split(&Buffer::from_vec(raw::take(dy)?), a, b);
+        Ok((like(x, dx)?, like(y, dy)?))
     }
 }
 

@@ -5,7 +5,7 @@
 //! embedding's share in the bias), `norm1.{gamma,beta}`, `conv2.{w,b}`, …, `norm3.{gamma,beta}`, `features.{w,b}`,
 //! `out.{w,b}`; layouts as in [`super::unet`].
 
-use super::rows::block_size;
+use super::rows::{block_size, evaluation_block};
 use crate::nn::error::NnError;
 use crate::nn::kernels::conv3x3::Conv3x3;
 use crate::nn::kernels::raw;
@@ -207,7 +207,7 @@ impl Classifier {
             let expected = format!("[{n}, {size}]");
             return Err(NnError::Shape { what: "the images", found: vec![x.len()], expected });
         }
-        let block = if self.device.is_cpu() { block_size(&self.config.shape, n) } else { n.max(1) };
+        let block = evaluation_block(self.path, block_size(&self.config.shape, n), n);
         (0..n.div_ceil(block))
             .into_par_iter()
             .map(|i| {

@@ -93,8 +93,8 @@ pub fn fit<H: Host, T: Task>(
 ) -> Result<History<T::State>, H::Error> {
     let mut history = History { rows: Vec::new(), pending: Vec::new(), state };
     if let Some((path, step)) = host.latest_checkpoint()? {
-        history = serde_json::from_str(&trainer.resume(&path, step)?)
-            .map_err(|source| NnError::Description { path, source: Some(source) })?;
+        history = History::read(&trainer.resume(&path, step)?)
+            .map_err(|source| NnError::Checkpoint { path, source: source.into() })?;
     }
     while trainer.step() < plan.steps {
         let Step { loss, gradient, more } = task.step(trainer, &mut history.state)?;
@@ -110,7 +110,7 @@ pub fn fit<H: Host, T: Task>(
         host.progress(step, plan.steps);
         let cancelled = host.cancelled();
         if step < plan.steps && (cancelled || step.is_multiple_of(plan.checkpoint_every)) {
-            let description = serde_json::to_string(&history).map_err(NnError::Json)?;
+            let description = history.text().map_err(NnError::History)?;
             host.save_checkpoint(step, &|path| trainer.save(path, description.clone()))?;
         }
         if cancelled && step < plan.steps {
@@ -118,6 +118,21 @@ pub fn fit<H: Host, T: Task>(
         }
     }
     Ok(history)
+}
+
+impl<S: Serialize + DeserializeOwned> History<S> {
+    /// As MessagePack, which keeps every number bit by bit, in hexadecimal digits: JSON has no numbers that are not finite.
+    fn text(&self) -> Result<String, rmp_serde::encode::Error> {
+        Ok(rmp_serde::to_vec(self)?.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    fn read(text: &str) -> Result<History<S>, Box<dyn std::error::Error + Send + Sync>> {
+        let digits = |pair: &[u8]| Ok(u8::from_str_radix(std::str::from_utf8(pair)?, 16)?);
+        let bytes = text.as_bytes().chunks(2).map(digits);
+        Ok(rmp_serde::from_slice(
+            &bytes.collect::<Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>>>()?,
+        )?)
+    }
 }
 
 impl<S> History<S> {
@@ -228,6 +243,25 @@ mod tests {
         let plan = Plan { steps: 40, checkpoint_every: 15, validate_every: Some(7) };
         let history = fit(host, plan, &mut trainer, &mut Regression { network }, 0.0)?;
         Ok((history, trainer))
+    }
+
+    /// Losses that are not finite survive their way through a checkpoint, bit by bit; what is no history is told from it.
+    #[test]
+    fn numbers_that_are_not_finite() {
+        let odd = f64::from_bits(0x7ff8_0000_0000_0123);
+        let numbers = vec![f64::NAN, odd, f64::INFINITY, f64::NEG_INFINITY, -0.0, 0.1, 5e-324];
+        let row = Row { step: 3, train: f64::NEG_INFINITY, validation: Some(odd), more: numbers.clone() };
+        let history = History { rows: vec![row], pending: numbers.clone(), state: numbers.clone() };
+        let again = History::<Vec<f64>>::read(&history.text().unwrap()).unwrap();
+        let bits = |numbers: &[f64]| numbers.iter().map(|x| x.to_bits()).collect::<Vec<u64>>();
+        for found in [&again.rows[0].more, &again.pending, &again.state] {
+            assert_eq!(bits(found), bits(&numbers));
+        }
+        assert_eq!(again.rows[0].train, f64::NEG_INFINITY);
+        assert_eq!(again.rows[0].validation.map(f64::to_bits), Some(odd.to_bits()));
+        for damaged in ["", "9", "xy", "{}", "93", "é9"] {
+            assert!(History::<Vec<f64>>::read(damaged).is_err(), "{damaged}");
+        }
     }
 
     /// An interrupted training ends with the same table, state and weights as another, and its last row holds what is left

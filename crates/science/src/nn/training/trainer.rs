@@ -6,7 +6,8 @@ use crate::nn::error::NnError;
 use crate::nn::kernels::buffer::{self, Buffer};
 use crate::nn::kernels::pointwise::add_assign;
 use crate::nn::kernels::raw;
-use crate::nn::layers::parameters::{Parameters, Part};
+use crate::nn::layers::parameters::{Parameters, Part, Path as Operations};
+use crate::nn::networks::rows::evaluation_block;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -58,9 +59,28 @@ impl Trainer {
         self.parameters.device()
     }
 
-    /// The number of samples of a batch that are computed together: `block` on the CPU, elsewhere all.
+    /// The number of samples of a batch that are computed together: `block` on the CPU, by candle's operations all.
     pub fn block(&self, block: usize, batch: usize) -> usize {
-        if self.parameters.device().is_cpu() { block } else { batch }
+        match self.parameters.path() {
+            Operations::Fused => block,
+            Operations::Generic => batch,
+        }
+    }
+
+    /// The same of a data set that is evaluated, which may be much larger than a batch.
+    pub fn evaluation_block(&self, block: usize, count: usize) -> usize {
+        evaluation_block(self.parameters.path(), block, count)
+    }
+
+    /// The sum of the losses of the blocks 0 … `blocks` − 1, added in order, without a gradient.
+    pub fn loss(
+        &self,
+        blocks: usize,
+        loss: impl Fn(usize) -> Result<Tensor, NnError> + Sync,
+    ) -> Result<f64, NnError> {
+        let value = |block| Ok(f64::from(raw::values(&loss(block)?)?[0]));
+        let losses: Vec<f64> = (0..blocks).into_par_iter().map(value).collect::<Result<_, NnError>>()?;
+        Ok(losses.iter().sum())
     }
 
     /// The sum of the losses of the blocks 0 … `blocks` − 1 and its gradient: each block on one thread, added
@@ -116,7 +136,7 @@ impl Trainer {
         Weights { tensors: self.named("", self.moments.iter().map(|m| &m.average)), description }
     }
 
-    /// Saves everything that the next step depends on, and the caller's `description` (JSON).
+    /// Saves everything that the next step depends on, and the caller's `description`.
     pub fn save(&self, path: &Path, description: String) -> Result<(), NnError> {
         let mut tensors = self.named("weight.", &self.parameters.values()?);
         tensors.append(&mut self.named("average.", self.moments.iter().map(|m| &m.average)));
@@ -237,6 +257,51 @@ mod tests {
         assert_eq!(resumed.resume(file.path(), 9).unwrap(), "\"note\"");
         run(&mlp, &mut resumed, 20);
         assert!(bytes(&one) == bytes(&resumed));
+    }
+
+    /// Training by candle's operations, with the batch as one block, does what training by our own does, to rounding; and
+    /// gradients that no block of ours uses again are not kept.
+    #[test]
+    fn training_by_candles_operations() {
+        let c = MlpConfig { width: 23, layers: 2, embedding: 4, ..MlpConfig::default() };
+        let config = AdamWConfig { learning_rate: 0.01, warmup: 5, weight_decay: 0.1, clip: 1.0 };
+        let train = |parameters: Parameters| {
+            let mlp = parameters.build(|vb| Mlp::new(&c, &[2], Head::default(), vb)).unwrap();
+            let mut trainer = Trainer::new(parameters, config, 0.9).unwrap();
+            let block = trainer.block(3, 12);
+            let mut free = Vec::new();
+            while trainer.step() < 8 {
+                let mut all = vec![0.0; 24];
+                Streams::new(trainer.step(), "path test").stream(0).fill_normal(&mut all);
+                let loss = |b: usize| {
+                    let x = raw::tensor(all[2 * b * block..2 * (b + 1) * block].to_vec(), (block, 2))?;
+                    let missed = (mlp.forward(&x, &Conditions::at(&vec![7.0; block]))? - x)?;
+                    Ok(weighted_squares(&missed, &vec![1.0; block])?)
+                };
+                let (total, gradient) = trainer.gradient(12 / block, loss).unwrap();
+                assert!((trainer.loss(12 / block, loss).unwrap() - total).abs() < 1e-9);
+                trainer.update(&gradient).unwrap();
+                drop(gradient);
+                free.push(
+                    trainer
+                        .parts
+                        .iter()
+                        .map(|parts| buffer::free(parts[parts.len() - 1].slot.range().end))
+                        .sum::<usize>(),
+                );
+            }
+            (block, free, trainer.averaged(String::new()).tensors)
+        };
+        let random = Parameters::random(1, &Device::Cpu);
+        let (block, free, generic) = train(random.generic());
+        assert_eq!((block, &free[1..]), (12, &[free[0]; 7][..]));
+        let (block, _, fused) = train(random);
+        assert_eq!(block, 3);
+        for (name, fused) in &fused {
+            // AdamW divides by the gradient's size, so the rounding of small gradients is seen whole.
+            let apart = fused.values.iter().zip(&generic[name].values).map(|(a, b)| (a - b).abs());
+            assert!(apart.fold(0.0, f32::max) < 1e-3, "{name}");
+        }
     }
 
     /// The bytes of a U-Net with every kind of layer after some steps do not depend on the number of threads.

@@ -1,4 +1,4 @@
-//! Files of named `f32` tensors: safetensors with one metadata entry, `onsager`, that holds a JSON description.
+//! Files of named `f32` tensors: safetensors with one metadata entry, `onsager`, that holds a description: of a model as JSON.
 //! The bytes depend on the contents alone.
 
 use crate::nn::error::NnError;
