@@ -120,7 +120,7 @@ pub fn concat(x: &[f32], a: usize, y: &[f32], b: usize) -> Buffer {
     out
 }
 
-/// Splits what [`concat`] put together.
+/// Splits what [`concat`](fn@concat) put together.
 pub fn split(both: &[f32], a: usize, b: usize) -> (Buffer, Buffer) {
     let pixels = both.len() / (a + b);
     let (mut x, mut y) = (Buffer::stale(pixels * a), Buffer::stale(pixels * b));
@@ -166,7 +166,7 @@ vectorised! {
     }
 }
 
-/// [`upsample`] of x and then [`concat`] with `skip`: from [n, h, `width`, a] and [n, 2h, 2·`width`, b] to
+/// [`upsample`] of x and then [`concat`](fn@concat) with `skip`: from [n, h, `width`, a] and [n, 2h, 2·`width`, b] to
 /// [n, 2h, 2·`width`, a + b].
 pub fn upsample_concat(x: &[f32], width: usize, a: usize, skip: &[f32], b: usize) -> Buffer {
     let mut out = Buffer::stale(4 * x.len() + skip.len());
