@@ -18,8 +18,8 @@ use candle_core::{Device, Module, Tensor, Var};
 /// What is compared: the network of some parameters as a function of x.
 type Forward = Box<dyn Fn(&Tensor) -> Tensor>;
 
-/// Compares results and the gradients of Σ r·result in x [n, size] and in every parameter, `tolerance` being relative to
-/// the largest number of each.
+/// Compares results and the gradients of Σ r·result in x [n, size] and in every parameter: the distance of the two to 1e-5
+/// of their length, and each number to `tolerance` of the largest.
 fn compare(n: usize, size: usize, tolerance: f32, network: impl Fn(&Parameters) -> Forward) {
     let fused = Parameters::random(3, &Device::Cpu);
     let generic = Parameters::random(3, &Device::Cpu).generic();
@@ -37,6 +37,11 @@ fn compare(n: usize, size: usize, tolerance: f32, network: impl Fn(&Parameters) 
             let error = (a - b).abs() / largest;
             assert!(error < tolerance, "{name}: {a}, candle gives {b}, the largest is {largest}: {error:e}");
         }
+        let norm =
+            |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
+        let apart = norm(&mut a.iter().zip(b).map(|(a, b)| f64::from(a - b)));
+        let relative = apart / norm(&mut b.iter().map(|b| f64::from(*b)));
+        assert!(relative < 1e-5, "{name}: {relative:e} apart, relative to the length of all its numbers");
     };
     let values = |tensor: &Tensor| raw::values(&tensor.contiguous().unwrap()).unwrap();
     close("the result", &values(&results[0]), &values(&results[1]));
