@@ -94,7 +94,7 @@ pub fn fit<H: Host, T: Task>(
     let mut history = History { rows: Vec::new(), pending: Vec::new(), state };
     if let Some((path, step)) = host.latest_checkpoint()? {
         history = History::read(&trainer.resume(&path, step)?)
-            .map_err(|source| NnError::Checkpoint { path, source: source.into() })?;
+            .map_err(|source| NnError::Checkpoint { path, source })?;
     }
     while trainer.step() < plan.steps {
         let Step { loss, gradient, more } = task.step(trainer, &mut history.state)?;
