@@ -49,7 +49,7 @@ stages:
     run: |
       echo x >> calls; wc -l < calls > ${outputs.text}
       mkdir ${outputs.folder}; printf '\\0%s' $(wc -l < calls) > ${outputs.folder}/bytes
-    outputs: {text: count.txt, folder: count}
+    outputs: {text: count.txt, folder: count/}
 metrics:
   loss: {from: fit.json, field: loss}
   name: {from: fit.json, field: name}

@@ -21,7 +21,7 @@ stages:
       echo x >> calls.txt
       (cat ${inputs.text}; wc -l < calls.txt) > ${outputs.text}
       mkdir ${outputs.folder}; printf '\\0%s' $(wc -l < calls.txt) > ${outputs.folder}/bytes
-    outputs: {text: counted.txt, folder: counted}
+    outputs: {text: counted.txt, folder: counted/}
 ",
     );
     let rerun = |task: &str| project.onsager(&["store", "verify", "pipeline.yaml", "--rerun", task]);

@@ -26,7 +26,7 @@ stages:
     kind: command
     inputs: {text: b.text}
     run: mkdir ${outputs.folder}; cp ${inputs.text} ${outputs.folder}/one; echo two > ${outputs.folder}/two
-    outputs: {folder: c}
+    outputs: {folder: c/}
 ";
 
 /// The chain, once run.

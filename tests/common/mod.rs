@@ -3,6 +3,7 @@
 // Each test file uses its own part of this.
 #![allow(dead_code)]
 
+pub mod archive;
 pub mod chain;
 
 use serde_json::Value;

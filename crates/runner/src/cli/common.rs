@@ -9,6 +9,7 @@ use crate::pipeline::yaml::diagnostics::Diagnostics;
 use crate::plan::error::EngineError;
 use crate::plan::explanation::Change;
 use crate::run::session::{Session, SessionError, Settings};
+use crate::store::digest::Digest;
 use crate::store::files::StoreError;
 use clap::Args;
 use onsager_numerics::kernel::{Level, LevelError};
@@ -168,10 +169,12 @@ pub fn count(number: u64) -> String {
 /// `params.tubes: 40 → 60`, digests cut to what a person can tell apart.
 pub fn change(change: &Change) -> String {
     let value = |value: &Option<String>| match value {
-        Some(text) if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
-            text[..12].to_owned()
-        }
-        Some(text) => text.clone(),
+        Some(text) => match text.split_at_checked(64) {
+            Some((digest, "" | " (folder)" | " (executable)")) if digest.parse::<Digest>().is_ok() => {
+                digest[..12].to_owned()
+            }
+            _ => text.clone(),
+        },
         None => "(none)".to_owned(),
     };
     format!("{}: {} → {}", change.field, value(&change.old), value(&change.new))

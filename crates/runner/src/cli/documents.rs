@@ -9,6 +9,7 @@ use crate::plan::planned::{Planned, Verdict};
 use crate::run::rerun::Rerun;
 use crate::store::digest::Digest;
 use crate::store::gc::Collected;
+use crate::store::names::{self, Written};
 use crate::store::objects::Outputs;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -57,6 +58,8 @@ pub struct RunOutput {
     /// In bytes.
     pub size: u64,
     /// Where it is found.
+    #[serde(serialize_with = "names::optional::serialize")]
+    #[schemars(with = "Option<String>")]
     pub path: Option<PathBuf>,
 }
 
@@ -126,6 +129,8 @@ pub struct LogTask {
     pub task: String,
     /// The run that executed it.
     pub run: String,
+    #[serde(serialize_with = "names::serialize")]
+    #[schemars(with = "String")]
     pub path: PathBuf,
     /// The log's text.
     pub log: String,
@@ -136,7 +141,8 @@ pub struct LogTask {
 pub struct InitDocument {
     pub template: String,
     /// The files that were written.
-    pub files: Vec<PathBuf>,
+    #[schemars(with = "Vec<String>")]
+    pub files: Vec<Written>,
 }
 
 /// Parameters and metrics side by side.

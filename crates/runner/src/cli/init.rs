@@ -5,6 +5,7 @@ use crate::cli::documents::InitDocument;
 use crate::cli::exit;
 use crate::kind::registry::Registry;
 use crate::pipeline::template::{self, TEMPLATES};
+use crate::store::names::Written;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -40,6 +41,7 @@ impl Init {
         }
         let files = template::find(&self.template)?.write(&self.folder, registry)?;
         if self.json {
+            let files = files.into_iter().map(Written).collect();
             common::print_json(&InitDocument { template: self.template.clone(), files });
             return Ok(exit::DONE);
         }

@@ -61,11 +61,10 @@ impl Log {
 fn latest(store: &Store, pipeline: &str, task: &str) -> Result<Option<(String, PathBuf)>, CliError> {
     for record in events::records(store, pipeline)?.rev() {
         let record = record?;
-        let started = record.events.iter().rev().find_map(|event| match event {
-            Event::TaskStarted { task: started, log, .. } if started == task => Some(log.clone()),
-            _ => None,
-        });
-        if let Some(log) = started.filter(|log| log.exists()) {
+        let of_task = |event: &Event| matches!(event, Event::TaskStarted { task: id, .. } if id == task);
+        // Not where the record says: it may come from elsewhere.
+        let log = store.task_log(&record.run, task);
+        if record.events.iter().any(of_task) && log.exists() {
             return Ok(Some((record.run, log)));
         }
     }

@@ -144,6 +144,13 @@ impl Observer for Progress {
             Event::RunStarted { tasks, .. } => self.begin(*tasks),
             Event::TaskCheckpoint { .. } | Event::RunFinished { .. } => {}
             Event::TaskCached { task, .. } => self.end(task),
+            Event::LinkDangling { path, target } => {
+                self.say(&format!(
+                    "note: `{}` is a link that leads nowhere: its content is its text, `{}`",
+                    path.display(),
+                    target.display()
+                ));
+            }
             // It had come to its end, and comes to it again.
             Event::ResultLost { task, .. } => {
                 self.done = self.done.saturating_sub(1);

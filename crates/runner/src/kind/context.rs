@@ -1,6 +1,7 @@
 //! What a running stage sees of the world: its inputs, output paths, checkpoints, progress and cancellation.
 
 use crate::kind::error::{ContextError, StageError};
+use crate::store::names;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -19,6 +20,7 @@ pub const GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Item {
     /// Where to read it; read-only.
+    #[serde(with = "names")]
     pub path: PathBuf,
     /// The artifact's name, for example `motion.tubes`, or the file's name for an external file.
     pub name: String,

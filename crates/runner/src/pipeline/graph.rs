@@ -6,6 +6,7 @@ use crate::pipeline::spec::metrics::Metric;
 use crate::pipeline::spec::reference::{self, ReferenceError};
 pub use crate::pipeline::spec::resources::Resources;
 use crate::store::digest::Digest;
+use crate::store::names;
 use onsager_tables::names::advice;
 use onsager_tables::names::did_you_mean;
 use serde::de::Visitor;
@@ -19,8 +20,10 @@ use std::path::PathBuf;
 pub struct Graph {
     pub name: String,
     /// The file, as the user gave it.
+    #[serde(with = "names")]
     pub file: PathBuf,
     /// The project root, absolute: relative file inputs start there.
+    #[serde(with = "names")]
     pub root: PathBuf,
     /// Whether the file is an experiment rather than a pipeline.
     pub experiment: bool,
@@ -33,6 +36,7 @@ pub struct Graph {
     /// The pools that tasks take places of, with their sizes.
     pub pools: Vec<(String, u32)>,
     /// The files that the pipeline was read from, with the digest of each.
+    #[serde(with = "names::pairs")]
     pub sources: Vec<(PathBuf, Digest)>,
     /// What enters the key of each task as far as the pipeline tells; empty until the engine has computed it.
     pub identities: Vec<Digest>,
@@ -119,6 +123,7 @@ pub enum Source {
     /// A file or folder that no task makes.
     File {
         /// Absolute.
+        #[serde(with = "names")]
         path: PathBuf,
         /// As written in the pipeline.
         name: String,

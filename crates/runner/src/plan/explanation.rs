@@ -94,7 +94,7 @@ fn text(part: Part) -> String {
         Part::Value(Value::String(text)) => text.clone(),
         Part::Value(value) => value.to_string(),
         Part::Kernel(level) => level.to_owned(),
-        Part::Content(Some(content)) => content.digest.to_string(),
+        Part::Content(Some(content)) => content.to_string(),
         Part::Content(None) => UNKNOWN.to_owned(),
     }
 }

@@ -11,9 +11,10 @@ use crate::plan::resolve;
 use crate::store::Store;
 use crate::store::digest::{Digest, Encoder};
 use crate::store::files;
+use crate::store::names;
 use crate::store::stat;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,14 @@ use std::path::{Path, PathBuf};
 pub struct GraphCache {
     path: PathBuf,
     program: Digest,
+}
+
+/// What a kept graph counts for.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    program: Digest,
+    #[serde(with = "names::pairs")]
+    sources: Vec<(PathBuf, Digest)>,
 }
 
 impl GraphCache {
@@ -71,7 +80,7 @@ impl GraphCache {
         let (length, content) = content.split_at_checked(4)?;
         let length = u32::from_le_bytes(length.try_into().ok()?) as usize;
         let (head, body) = content.split_at_checked(length)?;
-        let (program, sources): (Digest, Vec<(PathBuf, Digest)>) = rmp_serde::from_slice(head).ok()?;
+        let Head { program, sources } = rmp_serde::from_slice(head).ok()?;
         let same = |(path, digest): &(PathBuf, Digest)| {
             fs::read(path).is_ok_and(|bytes| Digest::of(&bytes) == *digest)
         };
@@ -101,7 +110,7 @@ impl GraphCache {
             return;
         }
         let encoded = || {
-            let head = rmp_serde::to_vec(&(self.program, sources))?;
+            let head = rmp_serde::to_vec(&Head { program: self.program, sources: sources.to_vec() })?;
             // The checksum goes into the first four bytes.
             let mut bytes = vec![0; 4];
             bytes.extend((head.len() as u32).to_le_bytes());

@@ -88,7 +88,11 @@ impl Sink for KeyHash {
         match part {
             Part::Kernel(level) => self.encoder.field(b'K', level.as_bytes()),
             Part::Content(Some(content)) => {
-                let tag = if content.shape == Shape::File { b'f' } else { b'd' };
+                let tag = match content.shape {
+                    Shape::File => b'f',
+                    Shape::Executable => b'x',
+                    Shape::Folder => b'd',
+                };
                 self.encoder.field(tag, &content.digest.0);
             }
             Part::Content(None) => self.known = false,

@@ -84,7 +84,7 @@ pub fn plan(
             continue;
         }
         let result = match (&key, forced.contains(&number)) {
-            (Some(key), false) => resolver.result(key)?,
+            (Some(key), false) => resolver.result(number, key)?,
             _ => None,
         };
         let verdict = match (&key, &result) {

@@ -2,6 +2,7 @@
 
 use crate::kind::context::Item;
 use crate::kind::registry::{Kind, Registry};
+use crate::kind::stage::Output;
 use crate::pipeline::graph::{Graph, Source, Task};
 use crate::plan::error::EngineError;
 use crate::plan::explanation::{Explain, Explanation};
@@ -10,7 +11,7 @@ use crate::plan::preimage::{Sink, artifact_name, file_of, traverse};
 use crate::store::Store;
 use crate::store::actions::Action;
 use crate::store::digest::Digest;
-use crate::store::objects::{Content, Held, Objects};
+use crate::store::objects::{Content, Held, Objects, Shape};
 use crate::store::stat::{self, StatCache};
 use crate::worker::protocol::{Assignment, DeclaredOutput, InputArtifact};
 use onsager_numerics::kernel::Level;
@@ -73,6 +74,11 @@ impl<'a> Resolver<'a> {
             .collect();
         let found = self.stat.contents(&paths);
         self.external.extend(found.into_iter().map(|(path, content)| (path.to_owned(), content)));
+    }
+
+    /// The links that lead nowhere, in the external inputs that had to be read, and what they say.
+    pub fn dangling(&mut self) -> Vec<(PathBuf, PathBuf)> {
+        self.stat.dangling()
     }
 
     /// The external inputs that were read, with their stat data, if none of them has changed since then or shortly before.
@@ -164,9 +170,17 @@ impl<'a> Resolver<'a> {
         changed
     }
 
-    /// The result of this key, if there is one; the store may hold its bytes or not.
-    pub fn result(&self, key: &Digest) -> Result<Option<Action>, EngineError> {
-        Ok(self.store.actions().get(key)?)
+    /// The result of this task with this key, if there is one; the store may hold its bytes or not. A record of other outputs than
+    /// the task declares counts as none.
+    pub fn result(&self, number: usize, key: &Digest) -> Result<Option<Action>, EngineError> {
+        let declared = &self.graph.tasks[number].outputs;
+        let fits = |action: &Action| {
+            let same = |(output, (name, content)): (&Output, &(String, Content))| {
+                output.name == *name && output.folder == (content.shape == Shape::Folder)
+            };
+            declared.len() == action.outputs.len() && declared.iter().zip(&action.outputs).all(same)
+        };
+        Ok(self.store.actions().get(key)?.filter(fits))
     }
 
     /// How the bytes of these outputs stand in the store: as the worst of them does.
@@ -212,7 +226,7 @@ impl<'a> Resolver<'a> {
             });
             inputs.push((name.clone(), given.collect()));
         }
-        let declared = |output: &crate::kind::stage::Output| DeclaredOutput {
+        let declared = |output: &Output| DeclaredOutput {
             name: output.name.clone(),
             file: output.file.clone(),
             folder: output.folder,
@@ -254,9 +268,4 @@ fn unknown_kind(task: &Task) -> EngineError {
 /// The folder of an input's artifact: the first one's has the input's name. A name holds no dot.
 fn input_folder(name: &str, i: usize) -> String {
     if i == 0 { name.to_owned() } else { format!("{name}.{i}") }
-}
-
-/// A task's name as a file name.
-pub fn file_name(task: &Task) -> String {
-    task.id.replace('/', "%2F")
 }

@@ -10,6 +10,7 @@ use crate::run::state::{Phase, TaskState};
 use crate::run::states::TaskStates;
 use crate::run::unchanged::Unchanged;
 use crate::store::Store;
+use crate::store::digest::Digest;
 use crate::store::files;
 use crate::store::gate::Gate;
 use crate::worker::executor::Executor;
@@ -17,6 +18,7 @@ use crate::worker::folders::Folders;
 use crate::worker::memory;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -56,6 +58,7 @@ pub fn run(
         decidable: Vec::new(),
         remade: HashMap::new(),
         damaged: HashSet::new(),
+        lost: HashSet::new(),
         running: BTreeMap::new(),
         retrying: Retrying::default(),
         queued: HashSet::new(),
@@ -72,11 +75,15 @@ pub fn run(
         tasks: options.selected.iter().filter(|selected| **selected).count(),
         jobs: options.jobs,
         threads: options.threads,
+        source: source(&graph.file, &graph.sources, store)?,
         host: fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),
         points: graph.points.clone(),
     };
     scheduler.emit(begin.clone())?;
     scheduler.resolver.read_external(&options.selected);
+    for (path, target) in scheduler.resolver.dangling() {
+        scheduler.emit(Event::LinkDangling { path, target })?;
+    }
     if let Err(error) = scheduler.drive() {
         // What the attempts wrote is of no use any more, and on a full disk its space is.
         for number in scheduler.running.keys() {
@@ -90,6 +97,17 @@ pub fn run(
         tracing::warn!("the working folder stays: {error}");
     }
     Ok(ended)
+}
+
+/// Keeps the text of the pipeline's file, if it is still the one that the graph was read from.
+fn source(file: &Path, sources: &[(PathBuf, Digest)], store: &Store) -> Result<Option<Digest>, EngineError> {
+    let Some((path, digest)) = sources.first() else { return Ok(None) };
+    let same = std::path::absolute(file).is_ok_and(|file| file == *path);
+    let Some(text) = fs::read(path).ok().filter(|text| same && Digest::of(text) == *digest) else {
+        return Ok(None);
+    };
+    store.manifests().keep(&text)?;
+    Ok(Some(*digest))
 }
 
 impl Scheduler<'_, '_> {

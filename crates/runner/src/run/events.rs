@@ -5,6 +5,7 @@ use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
 use crate::store::log::{self, Log};
+use crate::store::names;
 use crate::store::objects::Outputs;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ pub enum Event {
     RunStarted {
         run: String,
         pipeline: String,
+        #[serde(with = "names")]
         file: PathBuf,
         version: String,
         kernel: String,
@@ -23,9 +25,19 @@ pub enum Event {
         jobs: usize,
         threads: usize,
         host: String,
+        /// The text of that file, in the store's manifests; none for a pipeline that a program made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<Digest>,
         /// The settings of the parameters, with the metrics to compare them by.
         #[serde(default)]
         points: Vec<Point>,
+    },
+    /// A link in an external input leads nowhere: what it says counts as its content.
+    LinkDangling {
+        #[serde(with = "names")]
+        path: PathBuf,
+        #[serde(with = "names")]
+        target: PathBuf,
     },
     /// Not in the record, but in its manifest.
     TaskCached {
@@ -56,6 +68,7 @@ pub enum Event {
         task: String,
         key: Digest,
         threads: usize,
+        #[serde(with = "names")]
         log: PathBuf,
     },
     /// The task goes on from a checkpoint: the first `step` steps are not computed again.
@@ -94,6 +107,7 @@ pub enum Event {
         task: String,
         message: String,
         help: Option<String>,
+        #[serde(default, with = "names::optional")]
         log: Option<PathBuf>,
         /// Which of the retries follows, from 1.
         retry: u32,
@@ -105,6 +119,7 @@ pub enum Event {
         task: String,
         message: String,
         help: Option<String>,
+        #[serde(default, with = "names::optional")]
         log: Option<PathBuf>,
     },
     TaskInterrupted {
@@ -181,8 +196,9 @@ pub fn records(
     let read = move |path: PathBuf| match log::read_lines::<Stamped>(&path) {
         Err(error) => Some(Err(error)),
         Ok(lines) => match lines.first().map(|line| &line.event) {
-            Some(Event::RunStarted { run, pipeline: of, .. }) if of == pipeline => {
-                let run = run.clone();
+            Some(Event::RunStarted { pipeline: of, .. }) if of == pipeline => {
+                // The file's name, not what it says of itself: it may come from elsewhere.
+                let run = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
                 Some(Ok(Recorded { run, events: lines.into_iter().map(|line| line.event).collect() }))
             }
             _ => None,

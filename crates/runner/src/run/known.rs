@@ -7,6 +7,7 @@ use crate::run::retry::Failure;
 use crate::run::scheduler::Scheduler;
 use crate::run::state::TaskState;
 use crate::store::digest::Digest;
+use crate::store::files::StoreError;
 use crate::store::objects::{Content, Held};
 use crate::store::view::Placed;
 use std::path::Path;
@@ -36,14 +37,23 @@ impl Scheduler<'_, '_> {
             self.cached(number, key, outputs)?;
             return Ok(true);
         }
-        let Some(action) = self.resolver.result(&key)? else { return Ok(false) };
+        let Some(action) = self.resolver.result(number, &key)? else { return Ok(false) };
         let outputs: Vec<Content> = action.outputs.iter().map(|(_, content)| *content).collect();
         match self.ensure_in_store(number, &outputs)? {
-            Held::Sound => {
-                if !self.put_into_view(number, key, &outputs)? {
+            Held::Sound => match self.put_into_view(number, key, &outputs)? {
+                None => {}
+                Some(StoreError::DamagedObject { digest }) => {
+                    if let Ok(object) = digest.parse() {
+                        self.object_damaged(number, object, &outputs)?;
+                    }
+                    self.damaged.insert(number);
+                    return Ok(false);
+                }
+                Some(error) => {
+                    self.fail(number, Failure::before_start(&error))?;
                     return Ok(true);
                 }
-            }
+            },
             // Nobody needs its bytes: to know what they were is enough.
             Held::Missing if !self.is_wanted(number) && !self.damaged.contains(&number) => {
                 self.view.withdraw(&task.id, key)?;
@@ -82,13 +92,32 @@ impl Scheduler<'_, '_> {
         !self.dependents.of(number).iter().any(|dependent| self.options.selected[*dependent])
     }
 
-    /// Makes the view show a result, whose bytes are in the store. Where that cannot be done the task fails, and it gives false.
+    /// Drops an object that is damaged, and tells whose it was.
+    pub fn object_damaged(
+        &mut self,
+        number: usize,
+        object: Digest,
+        outputs: &[Content],
+    ) -> Result<(), EngineError> {
+        self.store.objects().drop_damaged(&object)?;
+        let declared = &self.resolver.graph.tasks[number].outputs;
+        for (output, content) in declared.iter().zip(outputs) {
+            // Of a folder's files it can tell as long as the list is there.
+            if content.digest == object || self.store.closure([content])?.contains(&object) {
+                let (task, output) = (self.task(number).id.clone(), output.name.clone());
+                return self.emit(Event::ObjectDamaged { task, output, object });
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the view show a result, whose bytes are in the store. Gives why that cannot be done, if it cannot.
     pub fn put_into_view(
         &mut self,
         number: usize,
         key: Digest,
         outputs: &[Content],
-    ) -> Result<bool, EngineError> {
+    ) -> Result<Option<StoreError>, EngineError> {
         let task = &self.resolver.graph.tasks[number];
         let folder = Path::new(&self.resolver.graph.name).join(&task.folder);
         let place = |declared: &Output, content| (content, folder.join(&declared.file));
@@ -96,10 +125,7 @@ impl Scheduler<'_, '_> {
             task.outputs.iter().zip(outputs).map(|(declared, content)| place(declared, *content)).collect();
         let what = match self.view.show(&task.id, key, &placed) {
             // The result itself is in the store.
-            Err(error) => {
-                self.fail(number, Failure::before_start(&error))?;
-                return Ok(false);
-            }
+            Err(error) => return Ok(Some(error)),
             Ok(what) => what,
         };
         for (what, (_, path)) in what.into_iter().zip(placed) {
@@ -108,6 +134,6 @@ impl Scheduler<'_, '_> {
                 self.emit(Event::OutputRestored { task, path, edited })?;
             }
         }
-        Ok(true)
+        Ok(None)
     }
 }

@@ -63,6 +63,7 @@ impl Scheduler<'_, '_> {
         match outcome {
             Outcome::Done { outputs, seconds } => self.executed(number, running.key, outputs, seconds),
             Outcome::Interrupted => self.interrupt(number),
+            Outcome::InputLost { object } => self.input_lost(number, running, object),
             Outcome::Failed { .. } if self.interrupts > 1 => self.interrupt(number),
             Outcome::Failed { message, help } => {
                 let failure = match self.task(number).resources.time {
@@ -72,6 +73,19 @@ impl Scheduler<'_, '_> {
                 self.retry_or_fail(number, running.key, failure)
             }
         }
+    }
+
+    /// A task did not begin since the bytes of an input are damaged or gone: it waits until they are made again.
+    fn input_lost(&mut self, number: usize, running: Running, object: Digest) -> Result<(), EngineError> {
+        for up in self.resolver.graph.dependencies(number) {
+            let outputs = self.results[up].clone().unwrap_or_default();
+            self.object_damaged(up, object, &outputs)?;
+        }
+        // Once for each object: on a disk that damages what it has just been given there is no end.
+        if self.lost.insert((number, object)) {
+            return self.set(number, TaskState::Ready { key: running.key });
+        }
+        self.fail(number, Failure::of(&Fault::InputLost { object }, running.log))
     }
 
     /// A worker has made the outputs: the action record, which makes the result count, comes last.
@@ -99,8 +113,8 @@ impl Scheduler<'_, '_> {
             }
         }
         let contents: Vec<Content> = outputs.iter().map(|(_, content)| *content).collect();
-        if !self.put_into_view(number, key, &contents)? {
-            return Ok(());
+        if let Some(error) = self.put_into_view(number, key, &contents)? {
+            return self.fail(number, Failure::before_start(&error));
         }
         let task = task.id.clone();
         self.emit(Event::TaskFinished { task, key, seconds, outputs })?;

@@ -9,6 +9,7 @@ use crate::plan::resolve::Resolver;
 use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
+use crate::store::listing::{Entry, Listed};
 use crate::store::objects::{Content, Objects, Outputs, Shape};
 use crate::worker::executor::Executor;
 use crate::worker::protocol::{FromWorker, Outcome};
@@ -34,6 +35,8 @@ pub enum Comparison {
     Byte { byte: u64, stored_size: u64, new_size: u64 },
     /// A file of a folder: its path, and how it compares where both folders have it.
     Inside { path: String, comparison: Option<Box<Comparison>> },
+    /// The same bytes, but one of them is executable: whether the new one is.
+    Executable { new: bool },
     /// Other bytes, and the stored ones were collected.
     Collected,
 }
@@ -110,7 +113,7 @@ pub fn rerun(
     let Some(key) = planned[number].as_ref().and_then(|planned| planned.key) else {
         return Ok(Rerun::NoResult);
     };
-    let Some(action) = store.actions().get(&key)? else { return Ok(Rerun::NoResult) };
+    let Some(action) = resolver.result(number, &key)? else { return Ok(Rerun::NoResult) };
     let outputs = |up: usize| planned[up].as_ref().and_then(|planned| planned.outputs.as_deref());
     let work = scratch.work.join(number.to_string());
     let log = scratch.work.join(format!("{number}.log"));
@@ -151,6 +154,10 @@ pub fn rerun(
         Outcome::Interrupted => Rerun::Interrupted,
         Outcome::Failed { .. } if pressed > 0 => Rerun::Interrupted,
         Outcome::Failed { message, help } => Rerun::Failed { message, help },
+        Outcome::InputLost { object } => {
+            let lost = StoreError::DamagedObject { digest: object.to_string() };
+            Rerun::Failed { message: lost.to_string(), help: None }
+        }
     })
 }
 
@@ -181,29 +188,35 @@ fn compare(
         return Ok(Comparison::Collected);
     }
     if (stored.shape, new.shape) != (Shape::Folder, Shape::Folder) {
+        if stored.digest == new.digest {
+            return Ok(Comparison::Executable { new: new.shape == Shape::Executable });
+        }
         return compare_files(&old.path(&stored.digest), &fresh.path(&new.digest));
     }
     let (ours, theirs) = (old.entries(&stored.digest)?, fresh.entries(&new.digest)?);
+    let path = |entry: &Entry| entry.path.to_string_lossy().into_owned();
     for entry in &ours {
-        let path = entry.path.clone();
-        let Some(other) = theirs.iter().find(|other| other.path == path) else {
-            return Ok(Comparison::Inside { path, comparison: None });
+        let Some(other) = theirs.iter().find(|other| other.path == entry.path) else {
+            return Ok(Comparison::Inside { path: path(entry), comparison: None });
         };
-        if other.digest != entry.digest {
-            let comparison = if old.contains(&entry.digest) {
-                compare_files(&old.path(&entry.digest), &fresh.path(&other.digest))?
-            } else {
-                Comparison::Collected
+        if other.what != entry.what {
+            let comparison = match (&entry.what, &other.what) {
+                (Listed::File { digest, .. }, Listed::File { digest: new, executable, .. }) => {
+                    Some(Box::new(if digest == new {
+                        Comparison::Executable { new: *executable }
+                    } else if old.contains(digest) {
+                        compare_files(&old.path(digest), &fresh.path(new))?
+                    } else {
+                        Comparison::Collected
+                    }))
+                }
+                _ => None,
             };
-            return Ok(Comparison::Inside { path, comparison: Some(Box::new(comparison)) });
+            return Ok(Comparison::Inside { path: path(entry), comparison });
         }
     }
     let added = theirs.iter().find(|other| ours.iter().all(|entry| entry.path != other.path));
-    // The lists differ, so if every file is the same one may be executed and the other not: that shows in the list itself.
-    match added {
-        Some(added) => Ok(Comparison::Inside { path: added.path.clone(), comparison: None }),
-        None => compare_files(&old.path(&stored.digest), &fresh.path(&new.digest)),
-    }
+    Ok(added.map_or(Comparison::Same, |added| Comparison::Inside { path: path(added), comparison: None }))
 }
 
 /// Compares two files that differ: by lines where both are text as far as they are compared, else by bytes.

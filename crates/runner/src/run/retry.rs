@@ -1,6 +1,7 @@
 //! Failed tasks that are tried again, each after its wait.
 
 use crate::pipeline::spec::resources::Retries;
+use crate::store::digest::Digest;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -30,6 +31,8 @@ impl Failure {
 pub enum Fault {
     #[error("input `{}` was changed while the task ran", .path.display())]
     InputChanged { path: PathBuf },
+    #[error("object {object} of an input is damaged again after it was made anew")]
+    InputLost { object: Digest },
     #[error("the time limit of {} s was reached", .limit.as_secs())]
     TimeLimit { limit: Duration },
 }
@@ -38,6 +41,7 @@ impl Fault {
     fn help(&self) -> &'static str {
         match self {
             Fault::InputChanged { .. } => "run again: the result is not kept",
+            Fault::InputLost { .. } => "check the disk; `onsager store verify` tells what else is damaged",
             Fault::TimeLimit { .. } => {
                 "raise `resources: {time: …}`; a stage with checkpoints goes on from the last"
             }

@@ -58,6 +58,8 @@ pub struct Scheduler<'a, 'r> {
     pub remade: HashMap<usize, Vec<usize>>,
     /// Tasks whose known result was found damaged: they are executed, whether somebody needs the bytes or not.
     pub damaged: HashSet<usize>,
+    /// Inputs that tasks found damaged or gone when they were about to begin.
+    pub lost: HashSet<(usize, Digest)>,
     pub running: BTreeMap<usize, Running>,
     pub retrying: Retrying,
     /// Tasks that were reported as waiting for places that another run has.

@@ -2,7 +2,6 @@
 
 use crate::kind::fields::Field;
 use crate::plan::error::EngineError;
-use crate::plan::resolve;
 use crate::run::events::Event;
 use crate::run::pools::{self, Room, Share};
 use crate::run::scheduler::{Running, Scheduler};
@@ -158,7 +157,7 @@ impl Scheduler<'_, '_> {
         let threads = share.threads;
         let work = self.folders.take();
         let task = &self.resolver.graph.tasks[number];
-        let log = self.store.runs().join(&self.run).join(format!("{}.log", resolve::file_name(task)));
+        let log = self.store.task_log(&self.run, &task.id);
         let results = &self.results;
         let outputs = |up: usize| results[up].as_deref();
         let mut assignment =

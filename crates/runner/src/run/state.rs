@@ -43,7 +43,7 @@ pub enum Phase {
 }
 
 /// Every way from one state to another. A task begins as `Waiting`.
-pub const TRANSITIONS: [(Phase, Phase); 21] = [
+pub const TRANSITIONS: [(Phase, Phase); 22] = [
     // Its inputs are known: it has a result, or is to be executed, or its key cannot be computed.
     (Phase::Waiting, Phase::Cached),
     (Phase::Waiting, Phase::Ready),
@@ -64,6 +64,8 @@ pub const TRANSITIONS: [(Phase, Phase); 21] = [
     (Phase::Running, Phase::Failed),
     (Phase::Running, Phase::Interrupted),
     (Phase::Running, Phase::Retrying),
+    // It did not begin: an input turned out to be damaged, and is made again first.
+    (Phase::Running, Phase::Ready),
     // The wait is over, or the run ends before.
     (Phase::Retrying, Phase::Ready),
     (Phase::Retrying, Phase::Failed),

@@ -38,6 +38,8 @@ enum Way {
     Fails,
     /// It goes on until it is cancelled, and saves a checkpoint then.
     UntilCancelled,
+    /// The object of its first input is damaged.
+    LosesInput,
 }
 
 /// What a test does while the scheduler waits; it is told how often that happened.
@@ -68,6 +70,9 @@ impl Executor for Fake<'_, '_> {
         let outcome = match ways.and_then(VecDeque::pop_front).unwrap_or(Way::Done) {
             Way::Done => Outcome::Done { outputs: self.project.make(&assignment), seconds: 0.5 },
             Way::Fails => Outcome::Failed { message: "it fails".into(), help: None },
+            Way::LosesInput => {
+                Outcome::InputLost { object: assignment.inputs[0].1[0].content.unwrap().digest }
+            }
             Way::UntilCancelled => {
                 self.hanging.push(assignment.number);
                 return Ok(());
@@ -355,6 +360,20 @@ fn makes_again_what_was_executed_and_lost() {
 }
 
 #[test]
+fn begins_again_when_an_input_was_damaged() {
+    let mut project = chain();
+    project.way("b", &[Way::LosesInput]);
+    project.run();
+    assert_eq!(way_of(1), [Waiting, Ready, Running, Ready, Running, Executed]);
+    // There is an end to it.
+    let mut project = chain();
+    project.way("b", &[Way::LosesInput, Way::LosesInput]);
+    forget_way();
+    project.run();
+    assert_eq!(way_of(1), [Waiting, Ready, Running, Ready, Running, Failed]);
+}
+
+#[test]
 fn interrupts_what_is_running() {
     let mut project = single();
     project.way("a", &[Way::UntilCancelled]);
@@ -462,6 +481,7 @@ fn every_transition_is_walked() {
         fails_where_a_result_cannot_be_shown,
         makes_again_what_was_cached_and_lost,
         makes_again_what_was_executed_and_lost,
+        begins_again_when_an_input_was_damaged,
         interrupts_what_is_running,
         retries_what_failed,
         interrupts_the_wait_for_a_retry,

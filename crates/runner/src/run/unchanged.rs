@@ -10,6 +10,7 @@ use crate::run::events::Event;
 use crate::run::state::TaskState;
 use crate::store::Store;
 use crate::store::digest::Digest;
+use crate::store::names;
 use crate::store::stat;
 use crate::store::view::View;
 use onsager_numerics::kernel::Level;
@@ -29,6 +30,7 @@ pub struct Unchanged {
     /// The tasks and their keys.
     manifest: Digest,
     /// Every file with its stat data; a relative path starts at the `artifacts` folder.
+    #[serde(with = "names::pairs")]
     files: Vec<(PathBuf, Digest)>,
     /// The first event of a record, as JSON: the fields that depend on the pipeline.
     started: String,

@@ -24,6 +24,14 @@ pub struct Action {
     pub material: Vec<(String, String)>,
 }
 
+impl Action {
+    /// The contents of its inputs, files that no task made among them.
+    pub fn inputs(&self) -> impl Iterator<Item = Digest> {
+        let contents = self.material.iter().filter(|(field, _)| field.starts_with("inputs."));
+        contents.filter_map(|(_, value)| value.split(' ').next()?.parse().ok())
+    }
+}
+
 /// The folder of action records.
 #[derive(Debug, Clone)]
 pub struct Actions {
@@ -35,7 +43,8 @@ impl Actions {
         Actions { root }
     }
 
-    fn path(&self, key: &Digest) -> PathBuf {
+    /// Where the record of this key is, or would be.
+    pub fn path(&self, key: &Digest) -> PathBuf {
         let name = key.to_string();
         self.root.join(&name[..2]).join(format!("{}.json", &name[2..]))
     }

@@ -5,7 +5,7 @@
 //! ```text
 //! onsager.json            the header: format, version, run, pipeline, tasks with their keys, and every further member
 //!                         with its size and SHA-256
-//! pipeline.yaml           the pipeline's file, for reading, where it was still there
+//! pipeline.yaml           the pipeline's file as it was when it ran, for reading
 //! objects/ab/cdef…        in the order of their digests, which are their names
 //! actions/ab/cdef….json   in the order of their keys
 //! manifests/ab/cdef…      the run's manifest, where it finished
@@ -28,6 +28,7 @@ use std::path::PathBuf;
 pub(super) const FORMAT: &str = "onsager archive";
 pub(super) const VERSION: u32 = 1;
 pub(super) const HEADER: &str = "onsager.json";
+pub(super) const PIPELINE: &str = "pipeline.yaml";
 
 /// The first member.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -80,9 +81,15 @@ pub enum Fault {
     Short(String),
     #[error("member `{0}` is missing")]
     Missing(String),
-    #[error("member `{0}` is not in the header")]
+    #[error("member `{}` is not in the header", .0.escape_debug())]
     Unknown(String),
-    #[error("member `{name}` is no record of a task: {message}")]
+    #[error("member `{}` comes twice", .0.escape_debug())]
+    Twice(String),
+    #[error("{what} `{}` is no plain name", name.escape_debug())]
+    Name { what: &'static str, name: String },
+    #[error("member `{name}` is contradicted by its objects: {message}")]
+    Contradicted { name: String, message: String },
+    #[error("member `{name}` is no record: {message}")]
     Record { name: String, message: String },
     #[error("member `{name}` names object {digest}, which the archive does not have")]
     Open { name: String, digest: Digest },

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -22,18 +22,30 @@ impl Digest {
 
     /// The digest of a file's content, and its size in bytes.
     pub fn of_file(path: &Path) -> Result<(Digest, u64), StoreError> {
-        let mut file = File::open(path).map_err(StoreError::io("open", path))?;
+        let file = File::open(path).map_err(StoreError::io("open", path))?;
+        let expected = file.metadata().map_or(0, |data| data.len());
+        Digest::reading(file, expected, |_| Ok(())).map_err(StoreError::io("read", path))
+    }
+
+    /// The digest of everything that a reader gives, and its size in bytes; each piece is handed to `each` as well. About
+    /// `expected` bytes will come.
+    pub fn reading(
+        mut reader: impl Read,
+        expected: u64,
+        mut each: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<(Digest, u64)> {
         let mut hash = Sha256::new();
         let mut size = 0;
-        let expected = file.metadata().map_or(0, |data| data.len());
         // No larger than it needs: most files are small, and a large buffer takes longer to clear than they to hash.
         let mut buffer = vec![0; (expected + 1).clamp(1 << 10, 1 << 18) as usize];
         loop {
-            let n = file.read(&mut buffer).map_err(StoreError::io("read", path))?;
-            if n == 0 {
-                return Ok((Digest(hash.finalize().into()), size));
-            }
+            let n = match reader.read(&mut buffer) {
+                Ok(0) => return Ok((Digest(hash.finalize().into()), size)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read?,
+            };
             hash.update(&buffer[..n]);
+            each(&buffer[..n])?;
             size += n as u64;
         }
     }

@@ -3,7 +3,7 @@
 use crate::store::Store;
 use crate::store::actions::Action;
 use crate::store::archive::{
-    ArchiveError, FORMAT, HEADER, Hashing, Header, Member, Moved, VERSION, member_name,
+    ArchiveError, FORMAT, HEADER, Hashing, Header, Member, Moved, PIPELINE, VERSION, member_name,
 };
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
@@ -67,8 +67,9 @@ fn contents(
         members.push(Member { name, size: bytes.len() as u64, digest: Digest::of(&bytes) });
         sources.push(Source::Bytes(bytes));
     };
-    if let Ok(bytes) = fs::read(&run.file) {
-        add("pipeline.yaml".into(), bytes);
+    // As it was when it ran, out of the store: what a record says of files elsewhere may be a stranger's word.
+    if let Some(text) = run.source.map(|source| store.manifests().text(&source)).transpose()?.flatten() {
+        add(PIPELINE.into(), text);
     }
     let mut objects: BTreeMap<Digest, &str> = BTreeMap::new();
     for (task, action) in &actions {
@@ -142,18 +143,17 @@ fn chosen(store: &Store, run: &Run, words: &[String]) -> Result<BTreeMap<String,
     if words.is_empty() {
         open.extend(all.keys());
     }
-    let mut makers: HashMap<String, Vec<&str>> = HashMap::new();
+    let mut makers: HashMap<Digest, Vec<&str>> = HashMap::new();
     for (task, action) in &all {
         for (_, content) in &action.outputs {
-            makers.entry(content.digest.to_string()).or_default().push(task);
+            makers.entry(content.digest).or_default().push(task);
         }
     }
     let mut chosen: BTreeSet<&str> = BTreeSet::new();
     while let Some(task) = open.pop() {
         if chosen.insert(task) {
-            let inputs = all.get(task).into_iter().flat_map(|action| &action.material);
-            let digests = inputs.filter(|(field, _)| field.starts_with("inputs."));
-            open.extend(digests.filter_map(|(_, value)| makers.get(value)).flatten());
+            let inputs = all.get(task).into_iter().flat_map(Action::inputs);
+            open.extend(inputs.filter_map(|digest| makers.get(&digest)).flatten());
         }
     }
     Ok(all

@@ -1,8 +1,9 @@
 //! Files written so that nothing is ever half there.
 
+use crate::store::names::NameFault;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,6 +16,22 @@ pub enum StoreError {
     NotAFile { path: PathBuf },
     #[error("object {digest} is missing from the store: run the pipeline again to make it anew")]
     MissingObject { digest: String },
+    #[error(
+        "object {digest} is damaged: its bytes are not those of its name; run the pipeline again to make it anew"
+    )]
+    DamagedObject { digest: String },
+    #[error("`{}` cannot be kept: {fault}; rename it", path.to_string_lossy().escape_debug())]
+    Name { path: PathBuf, fault: NameFault },
+    #[error(
+        "`{}` is a link, and nothing is written through links: remove it; to keep outputs elsewhere, make the whole `artifacts` \
+         folder a link, or give `--artifacts`",
+        path.display()
+    )]
+    Link { path: PathBuf },
+    #[error("`{}` changed while it was read: run again", path.display())]
+    Changed { path: PathBuf },
+    #[error("`{}` is a link to `{}`, which leads nowhere: write the file itself, or remove the link", path.display(), target.display())]
+    Dangling { path: PathBuf, target: PathBuf },
     #[error("`{}` is damaged ({message}): remove it and run again", path.display())]
     Damaged { path: PathBuf, message: String },
 }
@@ -127,17 +144,20 @@ fn write_whole(path: &Path, bytes: &[u8], sync: bool) -> Result<(), StoreError> 
     })
 }
 
-/// Copies a file, the copy with these permissions: as a reflink where the file system can, else byte by byte.
-pub fn clone_file(from: &Path, to: &Path, mode: u32) -> Result<(), StoreError> {
-    let source = File::open(from).map_err(StoreError::io("open", from))?;
-    let made = File::options().write(true).create(true).truncate(true).mode(mode).open(to);
-    let mut target = made.map_err(StoreError::io("write", to))?;
-    #[cfg(target_os = "linux")]
-    if rustix::fs::ioctl_ficlone(&target, &source).is_ok() {
-        return Ok(());
+/// Gives the owner of a folder, and of everything in it, the right to read it and to take things out of it.
+pub fn open_up(folder: &Path) -> Result<(), StoreError> {
+    let failed = || StoreError::io("open up", folder);
+    let data = fs::symlink_metadata(folder).map_err(failed())?;
+    let needed = if data.is_dir() { 0o700 } else { 0o400 };
+    let mode = data.permissions().mode();
+    if !data.is_symlink() && mode & needed != needed {
+        fs::set_permissions(folder, fs::Permissions::from_mode(mode | needed)).map_err(failed())?;
     }
-    let mut source = source;
-    io::copy(&mut source, &mut target).map_err(StoreError::io("write", to))?;
+    if data.is_dir() {
+        for entry in fs::read_dir(folder).map_err(failed())? {
+            open_up(&entry.map_err(failed())?.path())?;
+        }
+    }
     Ok(())
 }
 

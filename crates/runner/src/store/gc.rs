@@ -19,6 +19,7 @@ use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
 use crate::store::inventory::{Maker, Stored};
 use crate::store::locks::Lock;
+use crate::store::names;
 use crate::store::objects::Content;
 use crate::store::runs::{self, Run};
 use schemars::JsonSchema;
@@ -59,6 +60,8 @@ pub struct Options {
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Item {
     pub what: What,
+    #[serde(serialize_with = "names::serialize")]
+    #[schemars(with = "String")]
     pub path: PathBuf,
     pub bytes: u64,
     /// Unix seconds.

@@ -3,19 +3,24 @@
 use crate::store::Store;
 use crate::store::actions::Action;
 use crate::store::archive::{
-    ArchiveError, FORMAT, Fault, HEADER, Hashing, Header, Member, Moved, VERSION, digest_in, member_name,
+    ArchiveError, FORMAT, Fault, HEADER, Header, Member, Moved, PIPELINE, VERSION, digest_in, member_name,
 };
+use crate::store::beneath::Folder;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
+use crate::store::listing::Entry;
+use crate::store::names;
 use crate::store::objects::{Content, Held, Objects, Shape};
+use crate::store::text;
 use flate2::read::GzDecoder;
-use std::collections::BTreeMap;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
-use std::path::{Component, Path};
+use std::path::Path;
 
-/// A larger header is not one.
-const LARGEST_HEADER: u64 = 1 << 30;
+/// A larger header is not one, nor is a larger record.
+const LARGEST: u64 = 1 << 30;
 
 /// Reads an archive into the store. Nothing of it is visible before all of it was checked.
 pub fn import(store: &Store, archive: &Path) -> Result<Moved, ArchiveError> {
@@ -40,7 +45,7 @@ fn stage(archive: &Path, work: &Path) -> Result<Header, ArchiveError> {
     let mut entries = tar.entries().map_err(|error| not_an_archive(error.to_string()))?;
 
     let mut first = match entries.next() {
-        Some(Ok(entry)) if name_of(&entry) == HEADER && entry.size() <= LARGEST_HEADER => entry,
+        Some(Ok(entry)) if name_of(&entry) == HEADER && entry.size() <= LARGEST => entry,
         Some(Err(error)) => return Err(not_an_archive(error.to_string())),
         _ => return Err(not_an_archive(format!("it does not begin with `{HEADER}`"))),
     };
@@ -54,10 +59,16 @@ fn stage(archive: &Path, work: &Path) -> Result<Header, ArchiveError> {
     if header.version != VERSION {
         return Err(ArchiveError::Version { path: archive.to_owned(), version: header.version });
     }
+    for (what, name) in [("the run", &header.run), ("the pipeline", &header.pipeline)] {
+        if !names::is_plain(name) {
+            return Err(damaged(Fault::Name { what, name: name.clone() }));
+        }
+    }
+    let root = Folder::open(work)?;
     let mut after = HEADER.to_owned();
     for member in &header.members {
         let name = &member.name;
-        if !is_plain(Path::new(name)) {
+        if names::check(Path::new(name)).is_err() {
             return Err(damaged(Fault::Unknown(name.clone())));
         }
         let mut entry = match entries.next() {
@@ -70,29 +81,10 @@ fn stage(archive: &Path, work: &Path) -> Result<Header, ArchiveError> {
             let known = header.members.iter().any(|member| member.name == found);
             return Err(damaged(if known { Fault::Missing(name.clone()) } else { Fault::Unknown(found) }));
         }
-        let path = work.join(name);
-        if let Some(parent) = path.parent() {
-            files::create_folder(parent)?;
+        if !entry.header().entry_type().is_file() {
+            return Err(damaged(Fault::Unknown(name.clone())));
         }
-        let mut target = File::create(&path).map_err(StoreError::io("write", &path))?;
-        let mut reader = Hashing::new(&mut entry);
-        let mut size = 0;
-        let mut buffer = vec![0; 1 << 18];
-        loop {
-            let n = reader.read(&mut buffer).map_err(|_| damaged(Fault::Short(name.clone())))?;
-            if n == 0 {
-                break;
-            }
-            target.write_all(&buffer[..n]).map_err(StoreError::io("write", &path))?;
-            size += n as u64;
-        }
-        if size < member.size {
-            return Err(damaged(Fault::Short(name.clone())));
-        }
-        if size != member.size || reader.finish() != member.digest {
-            return Err(damaged(Fault::Differs(name.clone())));
-        }
-        target.sync_data().map_err(StoreError::io("sync", &path))?;
+        unpack(member, &mut entry, &root, &damaged)?;
         after = name.clone();
     }
     match entries.next() {
@@ -102,51 +94,141 @@ fn stage(archive: &Path, work: &Path) -> Result<Header, ArchiveError> {
     }
 }
 
+/// Writes one member to a new file in the working folder, if it is what the header says.
+fn unpack(
+    member: &Member,
+    entry: &mut impl Read,
+    root: &Folder,
+    damaged: &dyn Fn(Fault) -> ArchiveError,
+) -> Result<(), ArchiveError> {
+    let name = Path::new(&member.name);
+    let parent = root.below(name.parent().unwrap_or(Path::new("")))?;
+    let file_name = name.file_name().unwrap_or_default();
+    if parent.is_folder(file_name).is_some() {
+        return Err(damaged(Fault::Twice(member.name.clone())));
+    }
+    let mut target = parent.create(file_name, 0o600)?;
+    let path = parent.path().join(file_name);
+    let mut failed = None;
+    // One byte more shows that there is more.
+    let bytes = entry.take(member.size.saturating_add(1));
+    let read = Digest::reading(bytes, member.size, |bytes| {
+        target.write_all(bytes).inspect_err(|error| failed = Some(io::Error::from(error.kind())))
+    });
+    if let Some(error) = failed {
+        return Err(StoreError::io("write", &path)(error).into());
+    }
+    match read {
+        Ok((digest, size)) if size == member.size && digest == member.digest => {}
+        Ok((_, size)) if size >= member.size => return Err(damaged(Fault::Differs(member.name.clone()))),
+        Ok(_) | Err(_) => return Err(damaged(Fault::Short(member.name.clone()))),
+    }
+    target.sync_data().map_err(StoreError::io("sync", &path))?;
+    Ok(())
+}
+
 fn name_of(entry: &tar::Entry<impl Read>) -> String {
     String::from_utf8_lossy(&entry.path_bytes()).into_owned()
 }
 
-/// Whether a member's name stays inside the folder that it is unpacked to.
-fn is_plain(path: &Path) -> bool {
-    path.components().all(|component| matches!(component, Component::Normal(_)))
+/// Why a member is not the record that it should be.
+enum NoRecord {
+    Store(StoreError),
+    Because(String),
 }
 
-/// Moves what was checked into the store.
+impl NoRecord {
+    fn of(self, name: &str, damaged: &dyn Fn(Fault) -> ArchiveError) -> ArchiveError {
+        match self {
+            NoRecord::Store(error) => error.into(),
+            NoRecord::Because(message) => damaged(Fault::Record { name: name.to_owned(), message }),
+        }
+    }
+}
+
+/// The bytes of a record that was unpacked.
+fn bytes_of(work: &Path, member: &Member) -> Result<Vec<u8>, NoRecord> {
+    if member.size > LARGEST {
+        return Err(NoRecord::Because("it is too large".into()));
+    }
+    let path = work.join(&member.name);
+    fs::read(&path).map_err(|error| NoRecord::Store(StoreError::io("read", &path)(error)))
+}
+
+/// The action record in a member.
+fn action(work: &Path, member: &Member, key: &Digest) -> Result<Action, NoRecord> {
+    let bytes = bytes_of(work, member)?;
+    let wrong = |error: serde_json::Error| NoRecord::Because(error.to_string());
+    let value: Value = serde_json::from_slice(&bytes).map_err(wrong)?;
+    if !text::all_clean(&value) {
+        return Err(NoRecord::Because("it has control characters".into()));
+    }
+    let action: Action = serde_json::from_value(value).map_err(wrong)?;
+    if action.key != *key {
+        return Err(NoRecord::Because(format!("it is that of the key {}", action.key.short())));
+    }
+    let names: BTreeSet<&str> = action.outputs.iter().map(|(name, _)| name.as_str()).collect();
+    if names.len() < action.outputs.len() {
+        return Err(NoRecord::Because("it names an output twice".into()));
+    }
+    Ok(action)
+}
+
+/// Refuses the record of another run, and one that would spoil what is printed.
+fn check_run(work: &Path, member: &Member, header: &Header) -> Result<(), NoRecord> {
+    let bytes = bytes_of(work, member)?;
+    // A line that is torn is passed over whenever a record is read.
+    let lines =
+        bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+    let lines: Vec<Value> = lines.collect();
+    if !lines.iter().all(text::all_clean) {
+        return Err(NoRecord::Because("it has control characters".into()));
+    }
+    let says = |field: &str, value: &str| lines.first().is_some_and(|line| line[field] == value);
+    if says("event", "run-started") && says("run", &header.run) && says("pipeline", &header.pipeline) {
+        return Ok(());
+    }
+    Err(NoRecord::Because(format!("it is not that of the run `{}` of `{}`", header.run, header.pipeline)))
+}
+
+/// Checks what was unpacked as a whole, and moves it into the store.
 fn admit(store: &Store, archive: &Path, work: &Path, header: Header) -> Result<Moved, ArchiveError> {
     let damaged = |reason| ArchiveError::Damaged { path: archive.to_owned(), reason };
     let mut objects: BTreeMap<Digest, &Member> = BTreeMap::new();
     let mut actions: Vec<(&str, Action)> = Vec::new();
+    let mut manifests: Vec<(Digest, &Member)> = Vec::new();
     let mut record = None;
-    let mut manifest = None;
     for member in &header.members {
         let name = member.name.as_str();
-        if let Some(digest) = digest_in(name, "objects", "") {
+        let of = |folder: &str, ending: &str| {
+            digest_in(name, folder, ending).filter(|digest| member_name(folder, digest, ending) == name)
+        };
+        if let Some(digest) = of("objects", "") {
             if digest != member.digest {
                 return Err(damaged(Fault::Differs(name.to_owned())));
             }
             objects.insert(digest, member);
-        } else if let Some(key) = digest_in(name, "actions", ".json") {
-            let path = work.join(name);
-            let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
-            let wrong = |message| damaged(Fault::Record { name: name.to_owned(), message });
-            let action: Action = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
-            if action.key != key {
-                return Err(wrong(format!("it is that of the key {}", action.key.short())));
-            }
-            actions.push((name, action));
-        } else if let Some(digest) = digest_in(name, "manifests", "") {
+        } else if let Some(key) = of("actions", ".json") {
+            actions.push((name, action(work, member, &key).map_err(|error| error.of(name, &damaged))?));
+        } else if let Some(digest) = of("manifests", "") {
             if digest != member.digest {
                 return Err(damaged(Fault::Differs(name.to_owned())));
             }
-            manifest = Some((digest, member));
-        } else if *name == format!("runs/{}.jsonl", header.run) && is_plain(Path::new(&header.run)) {
+            manifests.push((digest, member));
+        } else if name == format!("runs/{}.jsonl", header.run) {
+            check_run(work, member, &header).map_err(|error| error.of(name, &damaged))?;
             record = Some(member);
-        } else if name != "pipeline.yaml" {
+        } else if name == PIPELINE {
+            manifests.push((member.digest, member));
+        } else {
             return Err(damaged(Fault::Unknown(name.to_owned())));
         }
     }
     let record = record.ok_or_else(|| damaged(Fault::Missing(format!("runs/{}.jsonl", header.run))))?;
     for (task, key) in &header.tasks {
+        if !text::is_clean(task) {
+            return Err(damaged(Fault::Name { what: "the task", name: task.clone() }));
+        }
         if !actions.iter().any(|(_, action)| action.key == *key) {
             return Err(damaged(Fault::Missing(format!(
                 "{} (`{task}`)",
@@ -157,9 +239,13 @@ fn admit(store: &Store, archive: &Path, work: &Path, header: Header) -> Result<M
     let staged = Objects::new(work.join("objects"));
     for (name, action) in &actions {
         for (_, content) in &action.outputs {
+            let of_record = |message| damaged(Fault::Contradicted { name: (*name).to_owned(), message });
+            if let Some(message) = staged.contradiction(content)? {
+                return Err(of_record(message));
+            }
             let mut digests = vec![content.digest];
             if content.shape == Shape::Folder && objects.contains_key(&content.digest) {
-                digests.extend(staged.entries(&content.digest)?.into_iter().map(|entry| entry.digest));
+                digests.extend(staged.entries(&content.digest)?.iter().filter_map(Entry::object));
             }
             if let Some(digest) = digests.into_iter().find(|digest| !objects.contains_key(digest)) {
                 return Err(damaged(Fault::Open { name: (*name).to_owned(), digest }));
@@ -188,7 +274,7 @@ fn admit(store: &Store, archive: &Path, work: &Path, header: Header) -> Result<M
             new += 1;
         }
     }
-    if let Some((digest, member)) = manifest {
+    for (digest, member) in manifests {
         let (source, target) = (work.join(&member.name), store.manifests().path(&digest));
         if let Some(parent) = target.parent() {
             files::create_folder(parent)?;

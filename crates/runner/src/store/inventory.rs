@@ -4,6 +4,7 @@ use super::{Store, locks, runs};
 use crate::store::actions::Action;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
+use crate::store::listing::Entry;
 use crate::store::log::{self, Log};
 use crate::store::objects::{Content, Shape};
 use schemars::JsonSchema;
@@ -84,9 +85,13 @@ impl Store {
             digests.push(content.digest);
             if content.shape == Shape::Folder {
                 match objects.entries(&content.digest) {
-                    Ok(entries) => digests.extend(entries.into_iter().map(|entry| entry.digest)),
+                    Ok(entries) => digests.extend(entries.iter().filter_map(Entry::object)),
                     // It counts as one object, which is reported for itself.
-                    Err(StoreError::MissingObject { .. } | StoreError::Damaged { .. }) => {}
+                    Err(
+                        StoreError::MissingObject { .. }
+                        | StoreError::DamagedObject { .. }
+                        | StoreError::Damaged { .. },
+                    ) => {}
                     Err(error) => return Err(error),
                 }
             }

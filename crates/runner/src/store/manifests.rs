@@ -1,4 +1,5 @@
-//! Manifests: the tasks of a finished run with their keys. Runs in which nothing changed share one.
+//! Manifests: the tasks of a finished run with their keys, and the texts of pipelines' files. Runs in which nothing changed share
+//! them.
 
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
@@ -39,25 +40,37 @@ impl Manifests {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{key} {task}");
         }
-        let digest = Digest::of(text.as_bytes());
+        self.keep(text.as_bytes())
+    }
+
+    /// Keeps any other text that belongs to runs, and gives its name: many of them share it.
+    pub fn keep(&self, text: &[u8]) -> Result<Digest, StoreError> {
+        let digest = Digest::of(text);
         let path = self.path(&digest);
         if !path.exists() {
-            files::write_atomic(&path, text.as_bytes())?;
+            files::write_atomic(&path, text)?;
         }
         Ok(digest)
     }
 
-    /// The tasks of a manifest in the order of the graph; none where it is not there any more.
-    pub fn get(&self, digest: &Digest) -> Result<Option<Vec<Listed>>, StoreError> {
+    /// The text of this name; none where it is not there any more.
+    pub fn text(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
         let path = self.path(digest);
-        let text = match fs::read_to_string(&path) {
+        let text = match fs::read(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             text => text.map_err(StoreError::io("read", &path))?,
         };
-        if Digest::of(text.as_bytes()) != *digest {
+        if Digest::of(&text) != *digest {
             return Err(StoreError::Damaged { path, message: "its content does not have its name".into() });
         }
-        let listed = text.lines().filter_map(|line| {
+        Ok(Some(text))
+    }
+
+    /// The tasks of a manifest in the order of the graph; none where it is not there any more.
+    pub fn get(&self, digest: &Digest) -> Result<Option<Vec<Listed>>, StoreError> {
+        let Some(text) = self.text(digest)? else { return Ok(None) };
+        let listed = String::from_utf8_lossy(&text);
+        let listed = listed.lines().filter_map(|line| {
             let (key, task) = line.split_once(' ')?;
             Some(Listed { task: task.to_owned(), key: key.parse().ok()? })
         });

@@ -23,6 +23,8 @@
 
 pub mod actions;
 pub mod archive;
+pub mod beneath;
+pub mod copy;
 pub mod digest;
 pub mod export;
 pub mod files;
@@ -31,15 +33,20 @@ pub mod gc;
 pub mod import;
 pub mod inventory;
 pub mod journal;
+pub mod listing;
 pub mod locks;
 pub mod log;
 pub mod manifests;
+pub mod names;
 pub mod objects;
+pub mod place;
 pub mod runs;
 pub mod stat;
+pub mod text;
 pub mod usage;
 pub mod verify;
 pub mod view;
+pub mod walk;
 
 use digest::Digest;
 use files::StoreError;
@@ -96,6 +103,11 @@ impl Store {
     /// The folder of run records.
     pub fn runs(&self) -> PathBuf {
         self.root.join("runs")
+    }
+
+    /// The log of a task in a run.
+    pub fn task_log(&self, run: &str, task: &str) -> PathBuf {
+        self.runs().join(run).join(format!("{}.log", task.replace('/', "%2F")))
     }
 
     /// The manifests of runs.

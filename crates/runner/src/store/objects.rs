@@ -1,21 +1,26 @@
 //! Content, named by its digest. A folder is an object too: the list of its files.
 
+use crate::store::copy;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
+use crate::store::listing::{self, Entry, ListError, Listed};
+use crate::store::walk::{self, Kind};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
-use walkdir::WalkDir;
 
-/// Whether an artifact is a file or a folder.
+/// What an artifact is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Shape {
     File,
+    /// A file that its owner may start as a program. Its object is that of its bytes, like any other file's.
+    Executable,
     Folder,
 }
 
@@ -27,6 +32,18 @@ pub struct Content {
     pub shape: Shape,
     /// In bytes; of a folder, the sum over its files.
     pub size: u64,
+}
+
+/// As a person reads it, and as it is written down in records: its digest, and what it is unless that is a plain file.
+impl fmt::Display for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.digest.fmt(f)?;
+        match self.shape {
+            Shape::File => Ok(()),
+            Shape::Executable => f.write_str(" (executable)"),
+            Shape::Folder => f.write_str(" (folder)"),
+        }
+    }
 }
 
 /// A task's outputs: the name and content of each, in declared order.
@@ -45,16 +62,6 @@ pub enum Held {
 
 /// The modification time of every object, in seconds since 1970: any later write changes it.
 const STORED: i64 = 1;
-
-/// One entry of a folder's list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    /// Relative to the folder, with `/`.
-    pub path: String,
-    pub digest: Digest,
-    pub size: u64,
-    pub executable: bool,
-}
 
 /// The folder of objects.
 #[derive(Debug, Clone)]
@@ -89,37 +96,103 @@ impl Objects {
     }
 
     fn check_files(&self, content: &Content, remove: bool) -> Result<Held, StoreError> {
-        let file = |digest: &Digest| {
-            let held = self.check_file(digest)?;
-            if held == Held::Damaged && remove {
+        let file = |digest: &Digest, size: Option<u64>| {
+            let held = self.check_file(digest, size)?;
+            if held == Held::Damaged && remove && !self.is_itself(digest)? {
                 files::remove(&self.path(digest))?;
             }
             Ok(held)
         };
-        let mut held = file(&content.digest)?;
-        if content.shape == Shape::Folder && held == Held::Sound {
-            for entry in self.entries(&content.digest)? {
-                held = held.max(file(&entry.digest)?);
+        if content.shape != Shape::Folder {
+            return file(&content.digest, Some(content.size));
+        }
+        let mut held = file(&content.digest, None)?;
+        if held != Held::Sound {
+            return Ok(held);
+        }
+        let entries = match self.entries(&content.digest) {
+            Err(StoreError::DamagedObject { .. }) => {
+                if remove {
+                    files::remove(&self.path(&content.digest))?;
+                }
+                return Ok(Held::Damaged);
+            }
+            // A record that takes another file for the list of a folder.
+            Err(StoreError::Damaged { .. }) => return Ok(Held::Damaged),
+            entries => entries?,
+        };
+        if listing::size(&entries) != Some(content.size) {
+            return Ok(Held::Damaged);
+        }
+        for entry in &entries {
+            if let Listed::File { digest, size, .. } = &entry.what {
+                held = held.max(file(digest, Some(*size))?);
             }
         }
         Ok(held)
     }
 
-    fn check_file(&self, digest: &Digest) -> Result<Held, StoreError> {
+    /// How an object of this size stands.
+    fn check_file(&self, digest: &Digest, size: Option<u64>) -> Result<Held, StoreError> {
         let path = self.path(digest);
         let data = match fs::metadata(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Held::Missing),
             data => data.map_err(StoreError::io("read", &path))?,
         };
+        if size.is_some_and(|size| size != data.len()) {
+            return Ok(Held::Damaged);
+        }
         if data.mtime() == STORED && data.mtime_nsec() == 0 {
             return Ok(Held::Sound);
         }
-        if Digest::of_file(&path)?.0 == *digest {
+        if self.is_itself(digest)? {
             // Where it cannot be marked again, it is read again the next time.
             let _ = File::open(&path).and_then(|file| mark(&file));
             return Ok(Held::Sound);
         }
         Ok(Held::Damaged)
+    }
+
+    /// Removes an object whose bytes are not those of its name.
+    pub fn drop_damaged(&self, digest: &Digest) -> Result<(), StoreError> {
+        if self.contains(digest) && !self.is_itself(digest)? {
+            files::remove(&self.path(digest))?;
+        }
+        Ok(())
+    }
+
+    /// What the objects of a content say against it, as far as they are there: they have other sizes, or there is no list of a folder.
+    pub fn contradiction(&self, content: &Content) -> Result<Option<String>, StoreError> {
+        let other_size = |digest: &Digest, size: u64| match fs::metadata(self.path(digest)) {
+            // One that is damaged says nothing against the record.
+            Ok(data) if data.len() != size && self.is_itself(digest).unwrap_or(false) => {
+                Some(format!("object {} has {} bytes, not {size}", digest.short(), data.len()))
+            }
+            _ => None,
+        };
+        if content.shape != Shape::Folder {
+            return Ok(other_size(&content.digest, content.size));
+        }
+        let entries = match self.entries(&content.digest) {
+            Err(StoreError::MissingObject { .. } | StoreError::DamagedObject { .. }) => return Ok(None),
+            Err(StoreError::Damaged { message, .. }) => {
+                return Ok(Some(format!("object {} stands for a folder: {message}", content.digest.short())));
+            }
+            entries => entries?,
+        };
+        if listing::size(&entries) != Some(content.size) {
+            return Ok(Some(format!("the files of folder {} have other sizes", content.digest.short())));
+        }
+        let wrong = entries.iter().find_map(|entry| match &entry.what {
+            Listed::File { digest, size, .. } => other_size(digest, *size),
+            Listed::Folder | Listed::Link(_) => None,
+        });
+        Ok(wrong)
+    }
+
+    /// Whether the bytes of an object are those of its name.
+    pub fn is_itself(&self, digest: &Digest) -> Result<bool, StoreError> {
+        Ok(Digest::of_file(&self.path(digest))?.0 == *digest)
     }
 
     /// Takes back a content that the store no longer has from a copy of it, if that still is one.
@@ -130,7 +203,7 @@ impl Objects {
         let file = |file: &Path, digest: &Digest| {
             if self.contains(digest) { Ok(()) } else { self.copy_in(file, digest) }
         };
-        let taken = self.describe(copy, &file, &|list, digest| self.keep(list, digest))?;
+        let taken = self.describe(copy, &refuse, &file, &|list, digest| self.keep(list, digest))?;
         Ok(taken == *content)
     }
 
@@ -138,17 +211,28 @@ impl Objects {
     /// a link leads to outside that folder, and what has another name elsewhere, is copied.
     pub fn take(&self, path: &Path, within: &Path) -> Result<Content, StoreError> {
         let file = |file: &Path, digest: &Digest| self.ingest(file, digest, within);
-        self.describe(path, &file, &|list, digest| self.keep(list, digest))
+        self.describe(path, &refuse, &file, &|list, digest| self.keep(list, digest))
     }
 
-    /// The content of a file or folder outside the store, which is left where it is.
+    /// The content of a file or folder outside the store, which is left where it is. A link in it that leads nowhere counts as the
+    /// text that it says.
     pub fn measure(path: &Path) -> Result<Content, StoreError> {
-        Objects::new(PathBuf::new()).describe(path, &|_, _| Ok(()), &|_, _| Ok(()))
+        Objects::measure_and_note(path, &|_, _| {})
+    }
+
+    /// The same; `note` is told of each link that leads nowhere, and what it says.
+    pub fn measure_and_note(path: &Path, note: &dyn Fn(&Path, &Path)) -> Result<Content, StoreError> {
+        let link = |link: &Path, target: &Path| {
+            note(link, target);
+            Ok(())
+        };
+        Objects::new(PathBuf::new()).describe(path, &link, &|_, _| Ok(()), &|_, _| Ok(()))
     }
 
     fn describe(
         &self,
         path: &Path,
+        link: &dyn Fn(&Path, &Path) -> Result<(), StoreError>,
         file: &dyn Fn(&Path, &Digest) -> Result<(), StoreError>,
         list: &dyn Fn(&[u8], &Digest) -> Result<(), StoreError>,
     ) -> Result<Content, StoreError> {
@@ -156,44 +240,46 @@ impl Objects {
         if data.is_file() {
             let (digest, size) = Digest::of_file(path)?;
             file(path, &digest)?;
-            return Ok(Content { digest, shape: Shape::File, size });
+            let shape = if is_executable(data.mode()) { Shape::Executable } else { Shape::File };
+            return Ok(Content { digest, shape, size });
         }
         if !data.is_dir() {
             return Err(StoreError::NotAFile { path: path.to_owned() });
         }
-        let mut found = Vec::new();
-        for entry in WalkDir::new(path).sort_by_file_name().follow_links(true) {
-            let entry = entry.map_err(|error| {
-                let at = error.path().unwrap_or(path).to_owned();
-                StoreError::Io { action: "read", path: at, source: error.into() }
-            })?;
-            if entry.file_type().is_dir() {
-                continue;
+        let found = walk::walk(path)?;
+        let read = found.par_iter().map(|found| match found.kind {
+            Kind::File => {
+                let data = fs::metadata(&found.path).map_err(StoreError::io("read", &found.path))?;
+                Ok(Some((Digest::of_file(&found.path)?, is_executable(data.mode()))))
             }
-            if !entry.file_type().is_file() {
-                return Err(StoreError::NotAFile { path: entry.path().to_owned() });
-            }
-            let data = entry.metadata().map_err(io::Error::from);
-            let mode = data.map_err(StoreError::io("read", entry.path()))?.permissions().mode();
-            found.push((entry.into_path(), mode & 0o100 != 0));
-        }
-        let digests: Result<Vec<_>, _> = found.par_iter().map(|(path, _)| Digest::of_file(path)).collect();
+            _ => Ok(None),
+        });
+        let read: Vec<_> = read.collect::<Result<_, StoreError>>()?;
         let mut entries = Vec::with_capacity(found.len());
-        for ((at, executable), (digest, size)) in found.into_iter().zip(digests?) {
-            let relative = at.strip_prefix(path).unwrap_or(&at).to_string_lossy().into_owned();
-            file(&at, &digest)?;
-            entries.push(Entry { path: relative, digest, size, executable });
+        for (at, (here, read)) in found.iter().zip(read).enumerate() {
+            let what = match (&here.kind, read) {
+                (Kind::File, Some(((digest, size), executable))) => {
+                    file(&here.path, &digest)?;
+                    Listed::File { digest, size, executable }
+                }
+                (Kind::Link(target), _) => {
+                    link(&here.path, target)?;
+                    Listed::Link(target.clone())
+                }
+                // The others are where something in them is.
+                (Kind::Folder, _) => match found.get(at + 1) {
+                    Some(next) if next.path.starts_with(&here.path) => continue,
+                    _ => Listed::Folder,
+                },
+                _ => return Err(StoreError::NotAFile { path: here.path.clone() }),
+            };
+            let relative = here.path.strip_prefix(path).unwrap_or(&here.path);
+            entries.push(Entry { path: relative.to_owned(), what });
         }
-        let bytes = serde_json::to_vec(&entries).map_err(|error| StoreError::Io {
-            action: "list",
-            path: path.to_owned(),
-            source: error.into(),
-        })?;
-        // The tag keeps a folder's list apart from a file with the same bytes.
-        let bytes = [b"onsager folder\n".as_slice(), &bytes].concat();
+        let bytes = listing::encode(&entries).map_err(|error| unlisted(path, error))?;
         let digest = Digest::of(&bytes);
         list(&bytes, &digest)?;
-        Ok(Content { digest, shape: Shape::Folder, size: entries.iter().map(|entry| entry.size).sum() })
+        Ok(Content { digest, shape: Shape::Folder, size: listing::size(&entries).unwrap_or(u64::MAX) })
     }
 
     pub(super) fn ingest(&self, file: &Path, digest: &Digest, within: &Path) -> Result<(), StoreError> {
@@ -207,7 +293,7 @@ impl Objects {
             return self.copy_in(file, digest);
         }
         handle.sync_data().map_err(StoreError::io("sync", file))?;
-        protect(&handle, data.mode()).map_err(StoreError::io("protect", file))?;
+        protect(&handle).map_err(StoreError::io("protect", file))?;
         match move_in(file, &target) {
             Err(error) if error.kind() == ErrorKind::CrossesDevices => self.copy_in(file, digest),
             moved => moved.map_err(StoreError::io("move into the store", file)),
@@ -220,13 +306,19 @@ impl Objects {
             files::create_folder(parent)?;
         }
         let temporary = files::temporary_beside(&target);
-        files::clone_file(file, &temporary, 0o644)?;
-        let synced = File::open(&temporary).and_then(|copy| {
-            copy.sync_data()?;
-            protect(&copy, fs::metadata(file)?.mode())
+        let mut made = File::create_new(&temporary).map_err(StoreError::io("write", &temporary))?;
+        let copied = copy::copy(file, &mut made).and_then(|(found, _)| {
+            if found != *digest {
+                return Err(StoreError::Changed { path: file.to_owned() });
+            }
+            made.sync_data().and_then(|()| protect(&made)).map_err(StoreError::io("sync", &temporary))?;
+            fs::rename(&temporary, &target).map_err(StoreError::io("move into the store", &target))
         });
-        synced.map_err(StoreError::io("sync", &temporary))?;
-        fs::rename(&temporary, &target).map_err(StoreError::io("move into the store", &target))
+        if copied.is_err() {
+            // The first error is the one to tell.
+            let _ = fs::remove_file(&temporary);
+        }
+        copied
     }
 
     /// Keeps these bytes as an object.
@@ -236,11 +328,11 @@ impl Objects {
             return Ok(());
         }
         files::write_atomic(&target, bytes)?;
-        let marked = File::open(&target).and_then(|file| protect(&file, 0));
+        let marked = File::open(&target).and_then(|file| protect(&file));
         marked.map_err(StoreError::io("protect", &target))
     }
 
-    /// The list of a folder.
+    /// The list of a folder, if the object is one and its bytes are those of its name.
     pub fn entries(&self, digest: &Digest) -> Result<Vec<Entry>, StoreError> {
         let path = self.path(digest);
         let bytes = match fs::read(&path) {
@@ -249,60 +341,29 @@ impl Objects {
             }
             bytes => bytes.map_err(StoreError::io("read", &path))?,
         };
-        let damaged = |message: String| StoreError::Damaged { path: path.clone(), message };
-        let list = bytes
-            .strip_prefix(b"onsager folder\n".as_slice())
-            .ok_or_else(|| damaged("not the list of a folder".into()))?;
-        serde_json::from_slice(list).map_err(|error| damaged(error.to_string()))
+        if Digest::of(&bytes) != *digest {
+            return Err(StoreError::DamagedObject { digest: digest.to_string() });
+        }
+        listing::decode(&bytes).map_err(|error| StoreError::Damaged { path, message: error.to_string() })
     }
+}
 
-    /// Puts a content at `target`, replacing what is there: written beside it, then renamed.
-    pub fn place(&self, content: &Content, target: &Path) -> Result<(), StoreError> {
-        if let Some(parent) = target.parent() {
-            files::create_folder(parent)?;
-        }
-        let temporary = files::temporary_beside(target);
-        let placed = match content.shape {
-            Shape::File => self.place_file(&content.digest, &temporary, false),
-            Shape::Folder => self.place_folder(&content.digest, &temporary),
-        };
-        let placed = placed.and_then(|()| {
-            // A folder cannot be renamed over: the old one steps aside first.
-            let aside = files::temporary_beside(target);
-            let old = fs::symlink_metadata(target)
-                .is_ok_and(|data| content.shape == Shape::Folder || data.is_dir());
-            if old {
-                fs::rename(target, &aside).map_err(StoreError::io("replace", target))?;
-            }
-            fs::rename(&temporary, target).map_err(StoreError::io("write", target))?;
-            if old { files::remove(&aside) } else { Ok(()) }
-        });
-        if placed.is_err() {
-            // The first error is the one to tell.
-            let _ = files::remove(&temporary);
-        }
-        placed
-    }
+/// An output holds what can be kept.
+fn refuse(link: &Path, target: &Path) -> Result<(), StoreError> {
+    Err(StoreError::Dangling { path: link.to_owned(), target: target.to_owned() })
+}
 
-    fn place_folder(&self, digest: &Digest, target: &Path) -> Result<(), StoreError> {
-        files::create_folder(target)?;
-        for entry in self.entries(digest)? {
-            let path = target.join(&entry.path);
-            if let Some(parent) = path.parent() {
-                files::create_folder(parent)?;
-            }
-            self.place_file(&entry.digest, &path, entry.executable)?;
-        }
-        Ok(())
+/// A folder that cannot be listed.
+fn unlisted(folder: &Path, error: ListError) -> StoreError {
+    match error {
+        ListError::Name { path, fault } => StoreError::Name { path: folder.join(path), fault },
+        error => StoreError::Damaged { path: folder.to_owned(), message: error.to_string() },
     }
+}
 
-    fn place_file(&self, digest: &Digest, target: &Path, executable: bool) -> Result<(), StoreError> {
-        let source = self.path(digest);
-        if !source.exists() {
-            return Err(StoreError::MissingObject { digest: digest.to_string() });
-        }
-        files::clone_file(&source, target, if executable { 0o755 } else { 0o644 })
-    }
+/// Whether the owner of a file may start it.
+fn is_executable(mode: u32) -> bool {
+    mode & 0o100 != 0
 }
 
 /// Whether a file is in a folder, or in one below, and none of these is a link that leads elsewhere.
@@ -312,8 +373,8 @@ fn is_inside(file: &Path, folder: &Path) -> bool {
 }
 
 /// Makes a file that becomes an object read-only, and marks it as not written to since.
-fn protect(file: &File, mode: u32) -> io::Result<()> {
-    file.set_permissions(fs::Permissions::from_mode(0o444 | (mode & 0o111)))?;
+fn protect(file: &File) -> io::Result<()> {
+    file.set_permissions(fs::Permissions::from_mode(0o444))?;
     mark(file)
 }
 
@@ -335,16 +396,16 @@ fn move_in(file: &Path, target: &Path) -> io::Result<()> {
 }
 
 /// Whether an object is there already, not written to since. It counts as new from now on (its ctime does), so that `gc` passes over
-/// it until a record names it.
+/// it until a record names it. One that another user owns cannot be renewed: it is replaced.
 fn renew(object: &Path) -> Result<bool, StoreError> {
     let renewed = (|| {
         let file = File::open(object)?;
         let data = file.metadata()?;
         let sound = data.mtime() == STORED && data.mtime_nsec() == 0;
-        if sound { file.set_permissions(data.permissions()).map(|()| true) } else { Ok(false) }
+        if sound { file.set_permissions(fs::Permissions::from_mode(0o444)).map(|()| true) } else { Ok(false) }
     })();
     match renewed {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => Ok(false),
         renewed => renewed.map_err(StoreError::io("protect", object)),
     }
 }

@@ -3,6 +3,7 @@
 use super::{Store, log};
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
+use crate::store::names;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -14,8 +15,8 @@ pub struct Run {
     /// Its record.
     pub path: PathBuf,
     pub pipeline: String,
-    /// The pipeline's file, as the user gave it.
-    pub file: PathBuf,
+    /// The text of the pipeline's file, in the manifests.
+    pub source: Option<Digest>,
     /// Unix seconds.
     pub started: i64,
     /// Whether it ended with every task done.
@@ -34,7 +35,7 @@ struct Line {
     at: String,
     event: String,
     pipeline: Option<String>,
-    file: Option<PathBuf>,
+    source: Option<Digest>,
     task: Option<String>,
     key: Option<Digest>,
     manifest: Option<Digest>,
@@ -63,11 +64,15 @@ fn read(store: &Store, path: PathBuf) -> Result<Option<Run>, StoreError> {
     let (Some(pipeline), Ok(started)) = (first.pipeline.clone(), first.at.parse::<jiff::Timestamp>()) else {
         return Ok(None);
     };
+    // It names a file of the store: nothing that may lead elsewhere.
+    if !names::is_plain(&pipeline) || !names::is_plain(&id) {
+        return Ok(None);
+    }
     let mut run = Run {
         id,
         path,
         pipeline,
-        file: first.file.clone().unwrap_or_default(),
+        source: first.source,
         started: started.as_second(),
         done: false,
         results: BTreeMap::new(),

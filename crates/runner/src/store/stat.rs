@@ -3,17 +3,19 @@
 use crate::store::digest::{Digest, Encoder};
 use crate::store::files::StoreError;
 use crate::store::journal::Journal;
+use crate::store::names;
 use crate::store::objects::{Content, Objects};
+use crate::store::walk::{self, Kind};
 use rayon::prelude::*;
 use rustix::fs::{AtFlags, CWD, FileType, Stat, statat};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
-use walkdir::WalkDir;
 
 /// How close to the present a time stamp may be: a later write within the clock's grain would not change it.
 const RACY: Duration = Duration::from_millis(50);
@@ -50,14 +52,13 @@ fn scan(path: &Path) -> Result<(Digest, SystemTime), StoreError> {
     }
     let mut encoder = Encoder::new("stat of a folder");
     encoder.field(b'S', &words(&data));
-    for found in WalkDir::new(path).sort_by_file_name().follow_links(true).min_depth(1) {
-        let found = found.map_err(|error| StoreError::Io {
-            action: "read",
-            path: error.path().unwrap_or(path).to_owned(),
-            source: error.into(),
-        })?;
-        let data = read(found.path())?;
-        encoder.field(b'P', found.path().as_os_str().as_encoded_bytes());
+    for found in walk::walk(path)? {
+        encoder.field(b'P', found.path.as_os_str().as_encoded_bytes());
+        if let Kind::Link(target) = &found.kind {
+            encoder.field(b'L', target.as_os_str().as_encoded_bytes());
+            continue;
+        }
+        let data = read(&found.path)?;
         encoder.field(b'S', &words(&data));
         latest = latest.max(changed(&data));
     }
@@ -101,6 +102,7 @@ fn racy(changed: SystemTime, now: SystemTime) -> bool {
 
 #[derive(Serialize, Deserialize)]
 struct Line {
+    #[serde(with = "names")]
     path: PathBuf,
     signature: Digest,
     content: Content,
@@ -111,13 +113,15 @@ pub struct StatCache {
     known: HashMap<PathBuf, (Digest, Content)>,
     journal: Journal<Line>,
     path: PathBuf,
+    /// Links that lead nowhere, in what was read so far, and what they say.
+    dangling: Vec<(PathBuf, PathBuf)>,
 }
 
 impl StatCache {
     pub(super) fn open(path: &Path) -> Result<StatCache, StoreError> {
         let (journal, lines) = Journal::open(path)?;
         let known = lines.into_iter().map(|line: Line| (line.path, (line.signature, line.content))).collect();
-        Ok(StatCache { known, journal, path: path.to_owned() })
+        Ok(StatCache { known, journal, path: path.to_owned(), dangling: Vec::new() })
     }
 
     /// The contents of files and folders, and the signature that each had: from the cache where the stat data are the same. What has
@@ -134,11 +138,15 @@ impl StatCache {
             }
         }
         let read = unread.into_par_iter().filter_map(|(path, before, racy)| {
-            let content = Objects::measure(path).ok()?;
+            let links = RefCell::new(Vec::new());
+            let note =
+                |link: &Path, target: &Path| links.borrow_mut().push((link.to_owned(), target.to_owned()));
+            let content = Objects::measure_and_note(path, &note).ok()?;
             let keep = !racy && signature(path).is_ok_and(|after| after == before);
-            Some((path, content, before, keep))
+            Some(((path, content, before, keep), links.into_inner()))
         });
-        let read: Vec<_> = read.collect();
+        let (read, links): (Vec<_>, Vec<_>) = read.unzip();
+        self.dangling.extend(links.into_iter().flatten());
         let keep = read.iter().filter(|(.., keep)| *keep);
         let lines = keep.map(|(path, content, signature, _)| Line {
             path: path.to_path_buf(),
@@ -148,6 +156,14 @@ impl StatCache {
         self.remember(lines.collect());
         found.extend(read.into_iter().map(|(path, content, before, _)| (path, (content, before))));
         found
+    }
+
+    /// The links that lead nowhere, in what had to be read, and what they say; each time those that are new.
+    pub fn dangling(&mut self) -> Vec<(PathBuf, PathBuf)> {
+        let mut links = std::mem::take(&mut self.dangling);
+        links.sort();
+        links.dedup();
+        links
     }
 
     /// The content of one file or folder, and the signature that it had.

@@ -10,12 +10,13 @@ use crate::store::actions::Action;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
 use crate::store::inventory::{Maker, Stored};
+use crate::store::names::{self, Written};
 use crate::store::objects::{Content, Objects};
 use crate::store::stat;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -37,11 +38,32 @@ pub enum Damage {
         made_by: Vec<Maker>,
     },
     /// An action record that cannot be read, or is not that of the key in its name; or a run's manifest.
-    Record { path: PathBuf },
+    Record {
+        #[serde(serialize_with = "names::serialize")]
+        #[schemars(with = "String")]
+        path: PathBuf,
+    },
+    /// An action record that its own objects contradict.
+    Contradicted {
+        #[serde(serialize_with = "names::serialize")]
+        #[schemars(with = "String")]
+        path: PathBuf,
+        task: String,
+        message: String,
+    },
     /// A checkpoint whose bytes are not those of its name.
-    Checkpoint { path: PathBuf },
+    Checkpoint {
+        #[serde(serialize_with = "names::serialize")]
+        #[schemars(with = "String")]
+        path: PathBuf,
+    },
     /// A copy in the view whose bytes changed though its stat data did not.
-    Copy { path: PathBuf, task: String },
+    Copy {
+        #[serde(serialize_with = "names::serialize")]
+        #[schemars(with = "String")]
+        path: PathBuf,
+        task: String,
+    },
 }
 
 /// What `store verify` found.
@@ -60,7 +82,8 @@ pub struct Report {
     /// How many objects of results were dropped by `store gc`.
     pub collected: usize,
     /// Copies in the view that somebody edited or removed: the next run restores them.
-    pub edited: Vec<PathBuf>,
+    #[schemars(with = "Vec<String>")]
+    pub edited: Vec<Written>,
     pub damage: Vec<Damage>,
     /// The tasks whose results are forgotten, to be made again.
     pub forgotten: Vec<Maker>,
@@ -78,14 +101,15 @@ pub fn verify(store: &Store, dry_run: bool) -> Result<Report, StoreError> {
         ..Report::default()
     };
     let wrong: Vec<(Digest, String)> = objects.par_iter().filter_map(check_object).collect();
-    let closure = |action: &Action| store.closure(action.outputs.iter().map(|(_, content)| content));
-    let closures: Result<Vec<Vec<Digest>>, StoreError> = records.actions.par_iter().map(closure).collect();
-    let closures = closures?;
+    let parts = |action: &Action| -> Result<Vec<Vec<Digest>>, StoreError> {
+        action.outputs.iter().map(|(_, content)| store.closure([content])).collect()
+    };
+    let parts: Vec<Vec<Vec<Digest>>> = records.actions.par_iter().map(parts).collect::<Result<_, _>>()?;
     let present: HashSet<Digest> = objects.iter().map(|object| object.digest).collect();
     let collected = store.collected()?;
     let mut gone: BTreeSet<Digest> = BTreeSet::new();
     let mut absent: BTreeSet<Digest> = BTreeSet::new();
-    for digest in closures.iter().flatten().filter(|digest| !present.contains(digest)) {
+    for digest in parts.iter().flatten().flatten().filter(|digest| !present.contains(digest)) {
         if collected.contains(digest) {
             absent.insert(*digest)
         } else {
@@ -95,15 +119,24 @@ pub fn verify(store: &Store, dry_run: bool) -> Result<Report, StoreError> {
     report.collected = absent.len();
 
     let mut bad: HashSet<Digest> = wrong.iter().map(|(digest, _)| *digest).collect();
+    let spoilt = executed_from(&records.actions, &parts, &bad);
     bad.extend(&gone);
     let mut makers: BTreeMap<Digest, BTreeSet<Maker>> = BTreeMap::new();
     let mut forget: Vec<&Action> = Vec::new();
-    for (action, closure) in records.actions.iter().zip(&closures) {
+    for ((action, parts), spoilt) in records.actions.iter().zip(&parts).zip(spoilt) {
         let maker = Maker { task: action.task.clone(), run: action.run.clone() };
-        let mut hit = false;
-        for digest in closure.iter().filter(|digest| bad.contains(digest)) {
+        let mut hit = spoilt;
+        for digest in parts.iter().flatten().filter(|digest| bad.contains(digest)) {
             makers.entry(*digest).or_default().insert(maker.clone());
             hit = true;
+        }
+        let objects = store.objects();
+        for (_, content) in &action.outputs {
+            if let Some(message) = objects.contradiction(content)? {
+                let (path, task) = (store.actions().path(&action.key), action.task.clone());
+                report.damage.push(Damage::Contradicted { path, task, message });
+                hit = true;
+            }
         }
         if hit {
             forget.push(action);
@@ -152,11 +185,36 @@ pub fn verify(store: &Store, dry_run: bool) -> Result<Report, StoreError> {
                 Damage::Record { path } | Damage::Checkpoint { path } | Damage::Copy { path, .. } => {
                     files::remove(path)?
                 }
-                Damage::Object { .. } | Damage::Missing { .. } => {}
+                Damage::Object { .. } | Damage::Missing { .. } | Damage::Contradicted { .. } => {}
             }
         }
     }
     Ok(report)
+}
+
+/// Which results were executed from damaged objects, or from results that were: nobody can tell whether the damage was there
+/// already. `parts` are the objects of each output of each result.
+fn executed_from(actions: &[Action], parts: &[Vec<Vec<Digest>>], damaged: &HashSet<Digest>) -> Vec<bool> {
+    let mut readers: HashMap<Digest, Vec<usize>> = HashMap::new();
+    for (at, action) in actions.iter().enumerate() {
+        action.inputs().for_each(|digest| readers.entry(digest).or_default().push(at));
+    }
+    let read_by = |content: &Content| readers.get(&content.digest).into_iter().flatten().copied();
+    let mut open: Vec<usize> = Vec::new();
+    for (action, parts) in actions.iter().zip(parts) {
+        for ((_, content), objects) in action.outputs.iter().zip(parts) {
+            if objects.iter().any(|digest| damaged.contains(digest)) {
+                open.extend(read_by(content));
+            }
+        }
+    }
+    let mut spoilt = vec![false; actions.len()];
+    while let Some(at) = open.pop() {
+        if !std::mem::replace(&mut spoilt[at], true) {
+            open.extend(actions[at].outputs.iter().flat_map(|(_, content)| read_by(content)));
+        }
+    }
+    spoilt
 }
 
 /// What is wrong with an object, if anything.
@@ -187,20 +245,20 @@ fn set_aside(store: &Store, digest: &Digest) -> Result<(), StoreError> {
 }
 
 fn check_checkpoints(store: &Store, report: &mut Report) -> Result<(), StoreError> {
-    let mut found: Vec<(PathBuf, Digest)> = Vec::new();
+    let mut found: Vec<(PathBuf, String)> = Vec::new();
     for folder in files::list(&store.root.join("checkpoints"))?.iter().filter(|path| path.is_dir()) {
         for path in files::list(folder)? {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let digest = name.strip_prefix("step-").and_then(|rest| rest.split_once('-'));
-            if let Some(digest) = digest.and_then(|(_, digest)| digest.parse().ok()) {
-                found.push((path, digest));
+            if let Some((_, digest)) = digest {
+                found.push((path, digest.to_owned()));
             }
         }
     }
     report.checkpoints = found.len();
     let damaged = found.par_iter().filter(|(path, digest)| {
-        // One that was replaced by a later one in the meantime is no damage.
-        Digest::of_file(path).map_or(path.exists(), |(found, _)| found != *digest)
+        // Half a digest stands in its name. One that was replaced by a later one in the meantime is no damage.
+        Digest::of_file(path).map_or(path.exists(), |(found, _)| found.to_string()[..32] != **digest)
     });
     report
         .damage
@@ -240,7 +298,7 @@ fn check_copies(store: &Store, report: &mut Report) -> Result<(), StoreError> {
     for (copied, state) in copies.into_iter().zip(states) {
         match state {
             Copy::Same => {}
-            Copy::Edited => report.edited.push(copied.path),
+            Copy::Edited => report.edited.push(Written(copied.path)),
             Copy::Damaged => report.damage.push(Damage::Copy { path: copied.path, task: copied.task }),
         }
     }

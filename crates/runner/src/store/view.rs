@@ -152,7 +152,7 @@ impl View {
                     _ => Placed::Put,
                 };
                 if what != Placed::Same {
-                    objects.place(content, &path)?;
+                    objects.place(content, artifacts, relative)?;
                 }
                 placed.push(what);
                 shown.push(ShownOutput {

@@ -14,8 +14,10 @@ pub enum AttemptError {
     OtherCode,
     #[error("output `{name}` (`{file}`) was declared and not written")]
     NotWritten { name: String, file: String },
-    #[error("output `{name}` is declared as a folder and is a file")]
-    NoFolder { name: String },
+    #[error("output `{name}` (`{file}/`) is declared as a folder and is a file")]
+    NoFolder { name: String, file: String },
+    #[error("output `{name}` (`{file}`) is declared as a file and is a folder")]
+    NoFile { name: String, file: String },
     #[error("the stage changed one of its inputs; the store has dropped the damaged object")]
     InputChanged,
     #[error("the stage panicked: {message}")]
@@ -32,9 +34,9 @@ impl AttemptError {
             AttemptError::InputChanged => {
                 Some("write to the outputs only; the next run makes the input anew".into())
             }
-            AttemptError::NoKind { .. } | AttemptError::NoFolder { .. } | AttemptError::Panicked { .. } => {
-                None
-            }
+            AttemptError::NoFolder { name, file } => Some(format!("declare it as `{name}: {file}`")),
+            AttemptError::NoFile { name, file } => Some(format!("declare it as `{name}: {file}/`")),
+            AttemptError::NoKind { .. } | AttemptError::Panicked { .. } => None,
         }
     }
 

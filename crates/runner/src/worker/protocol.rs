@@ -1,6 +1,8 @@
 //! The messages between an executor and its workers: one JSON object a line.
 
 use crate::kind::context::Item;
+use crate::store::digest::Digest;
+use crate::store::names;
 use crate::store::objects::{Content, Outputs};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,10 +22,14 @@ pub struct Assignment {
     pub inputs: Vec<(String, Vec<InputArtifact>)>,
     pub outputs: Vec<DeclaredOutput>,
     /// The attempt's own folder; the outputs are made in `out/` below it.
+    #[serde(with = "names")]
     pub work: PathBuf,
     /// The project's root: where commands run.
+    #[serde(with = "names")]
     pub root: PathBuf,
+    #[serde(with = "names")]
     pub checkpoints: PathBuf,
+    #[serde(with = "names")]
     pub log: PathBuf,
     pub threads: usize,
     /// In bytes; a task that takes more is ended.
@@ -93,6 +99,10 @@ pub enum Outcome {
     Failed {
         message: String,
         help: Option<String>,
+    },
+    /// It did not begin: the object of an input is damaged, or has gone.
+    InputLost {
+        object: Digest,
     },
     Interrupted,
 }

@@ -107,7 +107,18 @@ fn attempt(
 ) -> Outcome {
     let started = Instant::now();
     tracing::info!(task = assignment.task, kind = assignment.kind, threads = assignment.threads, "started");
-    match compute(registry, store, assignment, cancelled, channel, pool) {
+    let computed = match place_inputs(store, assignment) {
+        Ok(()) => compute(registry, store, assignment, cancelled, channel, pool),
+        Err(StoreError::DamagedObject { digest } | StoreError::MissingObject { digest }) => {
+            tracing::warn!(object = digest, "an input is damaged or has gone");
+            match digest.parse() {
+                Ok(object) => return Outcome::InputLost { object },
+                Err(_) => Err(StoreError::MissingObject { digest }.into()),
+            }
+        }
+        Err(error) => Err(error.into()),
+    };
+    match computed {
         Ok(outputs) => {
             let seconds = started.elapsed().as_secs_f64();
             tracing::info!(seconds, "finished");
@@ -161,14 +172,9 @@ fn compute(
     };
     let mut objects = Vec::new();
     for (name, given) in &assignment.inputs {
-        for given in given {
-            if let Some(content) = &given.content {
-                place_input(store, content, &given.item.path, assignment.sandbox)?;
-                if content.shape == Shape::File {
-                    objects.push(*content);
-                }
-            }
-        }
+        objects.extend(
+            given.iter().filter_map(|given| given.content).filter(|content| content.shape == Shape::File),
+        );
         context.inputs.insert(name.clone(), given.iter().map(|given| given.item.clone()).collect());
     }
     for output in &assignment.outputs {
@@ -185,22 +191,24 @@ fn compute(
         Err(AttemptError::Panicked { message: panic_message(payload.as_ref()) }.advised())
     })?;
     intact(store, &objects)?;
+    for output in &assignment.outputs {
+        let (name, file) = (output.name.clone(), output.file.clone());
+        match std::fs::metadata(out.join(&output.file)) {
+            Err(_) => return Err(AttemptError::NotWritten { name, file }.advised()),
+            Ok(data) if data.is_dir() && !output.folder => {
+                return Err(AttemptError::NoFile { name, file }.advised());
+            }
+            Ok(data) if !data.is_dir() && output.folder => {
+                return Err(AttemptError::NoFolder { name, file }.advised());
+            }
+            Ok(_) => {}
+        }
+    }
+    files::open_up(&out)?;
     let _gate = store.enter_gate()?;
     let mut outputs = Vec::new();
     for output in &assignment.outputs {
-        let path = out.join(&output.file);
-        let shape = match std::fs::metadata(&path) {
-            Ok(data) if data.is_dir() => Shape::Folder,
-            Ok(_) => Shape::File,
-            Err(_) => {
-                let (name, file) = (output.name.clone(), output.file.clone());
-                return Err(AttemptError::NotWritten { name, file }.advised());
-            }
-        };
-        if output.folder && shape == Shape::File {
-            return Err(AttemptError::NoFolder { name: output.name.clone() }.advised());
-        }
-        outputs.push((output.name.clone(), store.objects().take(&path, &out)?));
+        outputs.push((output.name.clone(), store.objects().take(&out.join(&output.file), &out)?));
     }
     Ok(outputs)
 }
@@ -229,26 +237,38 @@ fn intact(store: &Store, inputs: &[Content]) -> Result<(), StageError> {
     Ok(())
 }
 
-/// Puts an input where the stage will read it: a file as another name of its object, a folder as a copy.
-fn place_input(store: &Store, content: &Content, path: &Path, sandbox: bool) -> Result<(), StoreError> {
-    match content.shape {
-        Shape::Folder => store.objects().place(content, path),
-        Shape::File => {
-            if let Some(parent) = path.parent() {
-                files::create_folder(parent)?;
-            }
-            let object = store.objects().path(&content.digest);
-            // A symbolic link where a file cannot have two names: between owners, on some file systems; and in a sandbox, which may write
-            // to all that has a name in its folder.
-            let name = if sandbox {
-                Err(io::ErrorKind::Unsupported.into())
-            } else {
-                std::fs::hard_link(&object, path)
-            };
-            name.or_else(|_| std::os::unix::fs::symlink(&object, path))
-                .map_err(StoreError::io("link the input", path))
+/// Puts every input that is not an external file where the stage will read it.
+fn place_inputs(store: &Store, assignment: &Assignment) -> Result<(), StoreError> {
+    files::create_folder(&assignment.work)?;
+    for given in assignment.inputs.iter().flat_map(|(_, given)| given) {
+        if let Some(content) = &given.content {
+            place_input(store, content, &assignment.work, &given.item.path, assignment.sandbox)?;
         }
     }
+    Ok(())
+}
+
+/// Puts an input where the stage will read it: a file as another name of its object, a folder and a program as a copy.
+fn place_input(
+    store: &Store,
+    content: &Content,
+    work: &Path,
+    path: &Path,
+    sandbox: bool,
+) -> Result<(), StoreError> {
+    if content.shape != Shape::File {
+        return store.objects().place(content, work, path.strip_prefix(work).unwrap_or(path));
+    }
+    if let Some(parent) = path.parent() {
+        files::create_folder(parent)?;
+    }
+    let object = store.objects().checked_file(&content.digest)?;
+    // A symbolic link where a file cannot have two names: between owners, on some file systems; and in a sandbox, which may write
+    // to all that has a name in its folder.
+    let name =
+        if sandbox { Err(io::ErrorKind::Unsupported.into()) } else { std::fs::hard_link(&object, path) };
+    name.or_else(|_| std::os::unix::fs::symlink(&object, path))
+        .map_err(StoreError::io("link the input", path))
 }
 
 fn panic_message(payload: &(dyn Any + Send)) -> String {

@@ -115,7 +115,7 @@ impl Verify {
     fn text(&self, report: &Report) -> String {
         let mut lines: Vec<String> = report.damage.iter().map(line).collect();
         lines.extend(report.edited.iter().map(|path| {
-            format!("note: `{}` was edited or removed; the next run restores it", path.display())
+            format!("note: `{}` was edited or removed; the next run restores it", path.0.display())
         }));
         if !report.forgotten.is_empty() {
             let verb =
@@ -138,6 +138,9 @@ fn line(damage: &Damage) -> String {
         }
         Damage::Missing { digest, made_by } => format!("object {digest} is missing; {}", made(made_by)),
         Damage::Record { path } => format!("action record `{}` is damaged", path.display()),
+        Damage::Contradicted { path, task, message } => {
+            format!("action record `{}` of `{task}` is contradicted: {message}", path.display())
+        }
         Damage::Checkpoint { path } => format!("checkpoint `{}` is damaged", path.display()),
         Damage::Copy { path, task } => format!("copy `{}` of `{task}` is damaged", path.display()),
     }
@@ -201,6 +204,8 @@ fn difference(comparison: &Comparison) -> String {
         }
         Comparison::Inside { path, comparison: None } => format!("only one of them has `{path}`"),
         Comparison::Inside { path, comparison: Some(inner) } => format!("`{path}`: {}", difference(inner)),
+        Comparison::Executable { new: true } => "it is executable now, and was not".to_owned(),
+        Comparison::Executable { new: false } => "it was executable, and is not any more".to_owned(),
         Comparison::Collected => "the stored bytes were collected, and the digest is another".to_owned(),
     }
 }

@@ -1,0 +1,118 @@
+//! Contents put where stages and people read them: into the view, and into the folder of an attempt.
+//!
+//! Every byte is hashed on its way, so that damage in the store goes no further; and nothing is written through a link, so that
+//! whatever a list says, its files come to lie inside the folder that they belong to.
+
+use crate::store::beneath::Folder;
+use crate::store::copy;
+use crate::store::digest::Digest;
+use crate::store::files::{self, StoreError};
+use crate::store::listing::Listed;
+use crate::store::objects::{Content, Objects, Shape};
+use std::ffi::OsStr;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+impl Objects {
+    /// Puts a content at a path below the folder `root`, replacing what is there: written beside it, then renamed.
+    pub fn place(&self, content: &Content, root: &Path, relative: &Path) -> Result<(), StoreError> {
+        let parent = Folder::open(root)?.below(relative.parent().unwrap_or(Path::new("")))?;
+        let target = parent.path().join(relative.file_name().unwrap_or_default());
+        let temporary = files::temporary_beside(&target);
+        let placed = self.place_new(content, &parent, name(&temporary)).and_then(|()| {
+            // A folder cannot be renamed over: the old one steps aside first.
+            let aside = files::temporary_beside(&target);
+            let there = parent.is_folder(name(&target));
+            let old = there.is_some_and(|folder| folder || content.shape == Shape::Folder);
+            if old {
+                parent.rename(name(&target), name(&aside)).map_err(StoreError::io("replace", &target))?;
+            }
+            parent.rename(name(&temporary), name(&target)).map_err(StoreError::io("write", &target))?;
+            if old { files::remove(&aside) } else { Ok(()) }
+        });
+        if placed.is_err() {
+            // The first error is the one to tell.
+            let _ = files::remove(&temporary);
+        }
+        placed
+    }
+
+    /// Puts a content where there is nothing yet.
+    fn place_new(&self, content: &Content, parent: &Folder, name: &OsStr) -> Result<(), StoreError> {
+        match content.shape {
+            Shape::File => self.place_file(&content.digest, parent, name, false),
+            Shape::Executable => self.place_file(&content.digest, parent, name, true),
+            Shape::Folder => self.place_folder(&content.digest, &parent.below(Path::new(name))?),
+        }
+    }
+
+    fn place_folder(&self, digest: &Digest, target: &Folder) -> Result<(), StoreError> {
+        let entries = self.entries(digest)?;
+        // Files of one folder come one after the other.
+        let mut open: Option<(PathBuf, Folder)> = None;
+        for entry in entries {
+            let (digest, executable) = match &entry.what {
+                Listed::File { digest, executable, .. } => (digest, *executable),
+                Listed::Folder | Listed::Link(_) => {
+                    target.below(&entry.path)?;
+                    continue;
+                }
+            };
+            let parent = entry.path.parent().unwrap_or(Path::new(""));
+            let folder = match open.take() {
+                Some((path, folder)) if path == parent => folder,
+                _ => target.below(parent)?,
+            };
+            self.place_file(digest, &folder, name(&entry.path), executable)?;
+            open = Some((parent.to_owned(), folder));
+        }
+        Ok(())
+    }
+
+    fn place_file(
+        &self,
+        digest: &Digest,
+        parent: &Folder,
+        name: &OsStr,
+        executable: bool,
+    ) -> Result<(), StoreError> {
+        let source = self.path(digest);
+        let mut target = parent.create(name, if executable { 0o755 } else { 0o644 })?;
+        match copy::copy(&source, &mut target) {
+            Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                Err(StoreError::MissingObject { digest: digest.to_string() })
+            }
+            Ok((found, _)) if found != *digest => Err(damaged(digest)),
+            copied => copied.map(|_| ()),
+        }
+    }
+
+    /// The object of a file that is to be read where it lies: its bytes are those of its name, and nobody takes it for a program.
+    pub fn checked_file(&self, digest: &Digest) -> Result<PathBuf, StoreError> {
+        let path = self.path(digest);
+        let data = match fs::metadata(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(StoreError::MissingObject { digest: digest.to_string() });
+            }
+            data => data.map_err(StoreError::io("read", &path))?,
+        };
+        if !self.is_itself(digest)? {
+            return Err(damaged(digest));
+        }
+        if data.permissions().mode() & 0o111 != 0 {
+            // Kept by an earlier version. It fails only where another user owns it.
+            let _ = fs::set_permissions(&path, fs::Permissions::from_mode(0o444));
+        }
+        Ok(path)
+    }
+}
+
+fn name(path: &Path) -> &OsStr {
+    path.file_name().unwrap_or_default()
+}
+
+fn damaged(digest: &Digest) -> StoreError {
+    StoreError::DamagedObject { digest: digest.to_string() }
+}

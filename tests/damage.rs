@@ -1,0 +1,115 @@
+//! Damage in the store goes no further: what is restored, copied or given to a task is hashed on its way.
+
+mod common;
+
+use common::chain::{chain, digest, object};
+use common::{Project, last_line};
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, SystemTime};
+
+/// Flips a bit of an object and leaves its stat data as they were, as a failing disk does.
+fn rot(project: &Project, digest: &str) {
+    let path = object(project, digest);
+    let mut bytes = fs::read(&path).expect("an object");
+    bytes[0] ^= 1;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("writable");
+    fs::write(&path, bytes).expect("written");
+    let file = File::options().write(true).open(&path).expect("opened");
+    file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1)).expect("marked");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).expect("read-only");
+}
+
+#[test]
+fn a_damaged_object_is_not_restored() {
+    let project = chain();
+    let b = digest(&project, "b", "text");
+    rot(&project, &b);
+    fs::remove_dir_all(project.path("artifacts/chain/b")).expect("removed");
+    let ran = project.run(&[]);
+    assert!(ran.stderr.contains("output `text` of b is damaged"), "{}", ran.stderr);
+    assert_eq!(last_line(&ran.stdout), "3 tasks: 1 executed, 2 cached, 0 failed", "{}", ran.stderr);
+    assert_eq!(project.read("artifacts/chain/b/b.txt"), "one 1\n");
+    assert_eq!(fs::read_to_string(object(&project, &b)).expect("the object"), "one 1\n");
+}
+
+#[test]
+fn a_damaged_file_or_list_of_a_folder_is_not_restored() {
+    for which in ["list", "file"] {
+        let project = chain();
+        let folder = digest(&project, "c", "folder");
+        // `two` is in the folder alone.
+        let two = common::archive::sha256(b"two\n");
+        rot(&project, if which == "list" { &folder } else { &two });
+        fs::remove_dir_all(project.path("artifacts/chain/c")).expect("removed");
+        let ran = project.run(&[]);
+        assert!(ran.stderr.contains("output `folder` of c is damaged"), "{which}: {}", ran.stderr);
+        assert_eq!(last_line(&ran.stdout), "3 tasks: 1 executed, 2 cached, 0 failed", "{}", ran.stderr);
+        assert_eq!(project.read("artifacts/chain/c/c/two"), "two\n");
+        assert_eq!(project.onsager(&["store", "verify"]).status, 0);
+    }
+}
+
+#[test]
+fn a_task_is_not_given_a_damaged_input() {
+    let project = chain();
+    let (a, b) = (digest(&project, "a", "text"), digest(&project, "b", "text"));
+    rot(&project, &a);
+    // Its copy in the view is sound, and goes back into the store.
+    let ran = project.run(&["--force", "b"]);
+    assert!(ran.stderr.contains("output `text` of a is damaged"), "{}", ran.stderr);
+    assert_eq!(last_line(&ran.stdout), "3 tasks: 1 executed, 2 cached, 0 failed", "{}", ran.stderr);
+    assert_eq!(digest(&project, "b", "text"), b);
+    // Without a copy it is made again.
+    rot(&project, &a);
+    fs::remove_dir_all(project.path("artifacts/chain/a")).expect("removed");
+    let ran = project.run(&["--force", "b"]);
+    assert_eq!(last_line(&ran.stdout), "3 tasks: 2 executed, 1 cached, 0 failed", "{}", ran.stderr);
+    assert_eq!(digest(&project, "b", "text"), b);
+    assert_eq!(project.onsager(&["store", "verify"]).status, 0);
+}
+
+#[test]
+fn a_task_is_not_given_a_folder_with_a_damaged_file() {
+    let project = Project::new(
+        "\
+name: folder
+params: {mark: 1}
+stages:
+  a:
+    kind: command
+    run: mkdir ${outputs.d}; echo one > ${outputs.d}/one
+    outputs: {d: d/}
+  b:
+    kind: command
+    inputs: {d: a.d}
+    run: cat ${inputs.d}/one > ${outputs.text}; echo ${params.mark} >> ${outputs.text}
+    outputs: {text: b.txt}
+",
+    );
+    assert_eq!(project.executed(&[]), ["a", "b"]);
+    rot(&project, &common::archive::sha256(b"one\n"));
+    let ran = project.run(&["--set", "mark=2"]);
+    assert!(ran.stderr.contains("output `d` of a is damaged"), "{}", ran.stderr);
+    assert_eq!(project.read("artifacts/folder/b/b.txt"), "one\n2\n");
+    assert_eq!(project.onsager(&["store", "verify"]).status, 0);
+}
+
+#[test]
+fn verify_forgets_what_was_executed_from_damage() {
+    let project = chain();
+    let a = digest(&project, "a", "text");
+    rot(&project, &a);
+    let ran = project.onsager(&["store", "verify"]);
+    assert_eq!(ran.status, 1);
+    assert!(
+        ran.stdout.contains("forgotten, to be made again by the next run: `a`, `b`, `c`"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(project.executed(&[]), ["a", "b", "c"]);
+    // What stands beside it stays: only c reads b.
+    rot(&project, &digest(&project, "c", "folder"));
+    assert_eq!(project.onsager(&["store", "verify"]).status, 1);
+    assert_eq!(project.executed(&[]), ["c"]);
+}
