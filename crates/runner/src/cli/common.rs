@@ -56,6 +56,7 @@ pub enum CliError {
 impl CliError {
     pub fn code(&self) -> u8 {
         match self {
+            CliError::Session(SessionError::Engine(EngineError::Interrupted)) => exit::INTERRUPTED,
             CliError::Session(SessionError::Engine(_)) | CliError::Report(_) => exit::FAILED,
             _ => exit::WRONG,
         }

@@ -9,6 +9,7 @@ use crate::kind::registry::Registry;
 use crate::pipeline::experiments::overrides::Overrides;
 use crate::pipeline::load::load;
 use crate::plan::resolve::Resolver;
+use crate::run::session::SessionError;
 use crate::store::Store;
 use clap::{Args, ValueEnum};
 use onsager_numerics::kernel::Level;
@@ -158,6 +159,7 @@ impl Compare {
             let graph = load(file, &given, registry)?;
             let artifacts = self.artifacts.clone().unwrap_or_else(|| graph.root.join("artifacts"));
             let store = Store::at(&artifacts)?;
+            store.check_owner(&graph.name, &graph.file, &graph.root).map_err(SessionError::from)?;
             if graph.experiment {
                 let mut resolver = Resolver::new(&graph, registry, &store, level)?;
                 gather::points(&mut resolver, &store, registry.parquet(), &mut samples, &mut missing)?;

@@ -6,6 +6,7 @@ use crate::compare::difference::{self, Difference, DifferenceError};
 use crate::compare::history::{self, HistoryError};
 use crate::kind::registry::Registry;
 use crate::pipeline::load::load;
+use crate::run::session::SessionError;
 use crate::store::Store;
 use clap::Args;
 use std::path::PathBuf;
@@ -60,6 +61,9 @@ impl Diff {
         };
         let default = || graph.as_ref().map_or("artifacts".into(), |graph| graph.root.join("artifacts"));
         let store = Store::at(&self.artifacts.clone().unwrap_or_else(default))?;
+        if let Some(graph) = &graph {
+            store.check_owner(&graph.name, &graph.file, &graph.root).map_err(SessionError::from)?;
+        }
         let pipeline = graph.as_ref().map(|graph| graph.name.as_str());
         let runs = history::runs(&store, pipeline)?;
         let old = history::find(&runs, &self.old, pipeline)?;

@@ -170,6 +170,24 @@ impl Observer for Progress {
                 let path = self.artifacts.join(path);
                 self.say(&format!("restored `{}` from the store: {why}", path.display()));
             }
+            Event::OutputReplaced { path, .. } => {
+                let path = self.artifacts.join(path);
+                self.say(&format!("replaced `{}` by the new result: it had been edited", path.display()));
+            }
+            Event::ViewCleared { tasks, outputs, edited } => {
+                let outputs = plural(*outputs, "output");
+                self.say(&format!("removed {outputs} of what the pipeline no longer has: {}", some(tasks)));
+                for path in edited {
+                    let path = self.artifacts.join(path);
+                    self.say(&format!("note: `{}` stays, for it was edited", path.display()));
+                }
+            }
+            Event::ViewWaiting { pipeline } => {
+                self.say(&format!(
+                    "waiting: another run of `{pipeline}` has other parameters and shows its results now; to run both at once, \
+                     give one of them its own folder with `--artifacts`, or make them points of an experiment"
+                ));
+            }
             Event::TaskWaiting { task, .. } => {
                 self.say(&format!("{} {task}: waiting, another run is computing it", self.counter()));
             }
@@ -250,6 +268,14 @@ impl Observer for Progress {
             bar.tick();
         }
     }
+}
+
+/// The first of some names, and how many more there are.
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let more = names.len().saturating_sub(SHOWN);
+    let shown = names[..names.len() - more].join(", ");
+    if more == 0 { shown } else { format!("{shown} and {} more", count(more as u64)) }
 }
 
 /// The last lines of a log.

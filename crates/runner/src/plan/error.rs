@@ -10,6 +10,8 @@ pub enum EngineError {
     Store(#[from] StoreError),
     #[error("task `{task}` is of kind `{kind}`, which this program does not have")]
     UnknownKind { task: String, kind: String },
+    #[error("interrupted while it waited for another run of the pipeline; give the same command to go on")]
+    Interrupted,
     #[error("cannot start a worker: {0}")]
     Worker(#[source] io::Error),
     #[error("cannot listen for Ctrl-C: {0}")]

@@ -10,7 +10,7 @@ use crate::plan::key::{IdentityHash, KeyHash};
 use crate::plan::preimage::{Sink, artifact_name, file_of, traverse};
 use crate::store::Store;
 use crate::store::actions::Action;
-use crate::store::digest::Digest;
+use crate::store::digest::{Digest, Encoder};
 use crate::store::objects::{Content, Held, Objects, Shape};
 use crate::store::stat::{self, StatCache};
 use crate::worker::protocol::{Assignment, DeclaredOutput, InputArtifact};
@@ -58,6 +58,18 @@ impl<'a> Resolver<'a> {
             external: HashMap::new(),
             contents: Vec::new(),
         })
+    }
+
+    /// What the view shows of this graph: runs that agree in it may show their results at once.
+    pub fn shows(&self) -> Digest {
+        let mut encoder = Encoder::new("onsager view 1");
+        for (task, identity) in self.graph.tasks.iter().zip(self.identities.iter()) {
+            encoder.field(b'T', task.id.as_bytes());
+            encoder.field(b'F', task.folder.as_bytes());
+            encoder.field(b'I', &identity.0);
+        }
+        encoder.field(b'K', self.level.as_bytes());
+        encoder.finish()
     }
 
     /// Reads the external inputs of these tasks, in parallel where they are not known. What cannot be read is left to the task that

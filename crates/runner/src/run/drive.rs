@@ -13,6 +13,7 @@ use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::files;
 use crate::store::gate::Gate;
+use crate::store::view::Cleared;
 use crate::worker::executor::Executor;
 use crate::worker::folders::Folders;
 use crate::worker::memory;
@@ -39,9 +40,19 @@ pub fn run(
 ) -> Result<Ended, EngineError> {
     let (started, since) = (Instant::now(), SystemTime::now());
     store.sweep_work()?;
+    let graph = resolver.graph;
+    let mut told = false;
+    let turn = store.take_turn(&graph.name, &resolver.shows(), &mut || {
+        if !std::mem::replace(&mut told, true) {
+            observer.event(&Event::ViewWaiting { pipeline: graph.name.clone() });
+        }
+        observer.tick();
+        options.interrupts.load(Ordering::Relaxed) == 0
+    })?;
+    let Some(_turn) = turn else { return Err(EngineError::Interrupted) };
+    store.own(&graph.name, &graph.file, &graph.root)?;
     let (work, _lock) = store.start_work(run)?;
     files::create_folder(&store.runs().join(run))?;
-    let graph = resolver.graph;
     let mut scheduler = Scheduler {
         view: store.view(&graph.name)?,
         record: Record::create(&store.runs().join(format!("{run}.jsonl")))?,
@@ -226,6 +237,20 @@ impl Scheduler<'_, '_> {
         Ok(())
     }
 
+    /// Takes out of the view what the pipeline no longer says, once a run has come to its end.
+    fn clear_view(&mut self, summary: &Summary) -> Result<(), EngineError> {
+        if summary.interrupted {
+            return Ok(());
+        }
+        let known: HashSet<&str> = self.resolver.graph.tasks.iter().map(|task| task.id.as_str()).collect();
+        let cleared = self.view.clear(&|task| known.contains(task))?;
+        if cleared.tasks.is_empty() {
+            return Ok(());
+        }
+        let Cleared { tasks, outputs, edited } = cleared;
+        self.emit(Event::ViewCleared { tasks, outputs, edited })
+    }
+
     /// Sums the run up, and ends its record.
     fn close(mut self, begin: &Event, started: Instant, since: SystemTime) -> Result<Ended, EngineError> {
         let graph = self.resolver.graph;
@@ -244,6 +269,7 @@ impl Scheduler<'_, '_> {
             interrupted: self.interrupts > 0,
             seconds: started.elapsed().as_secs_f64(),
         };
+        self.clear_view(&summary)?;
         // An interrupt that came too late to stop anything changed nothing.
         summary.interrupted &=
             summary.count(|state| matches!(state, TaskState::Interrupted | TaskState::Skipped)) > 0;

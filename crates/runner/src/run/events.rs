@@ -56,6 +56,22 @@ pub enum Event {
         path: PathBuf,
         edited: bool,
     },
+    /// A copy in the view had been edited, and a newer result replaced it.
+    OutputReplaced {
+        task: String,
+        path: PathBuf,
+    },
+    /// Outputs of tasks that the pipeline no longer has were taken out of the view; some had been edited, and stay.
+    ViewCleared {
+        tasks: Vec<String>,
+        outputs: usize,
+        #[serde(default)]
+        edited: Vec<PathBuf>,
+    },
+    /// Another run shows results with other parameters in the same view; not in the record, which begins later.
+    ViewWaiting {
+        pipeline: String,
+    },
     TaskWaiting {
         task: String,
         key: Digest,

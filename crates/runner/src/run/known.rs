@@ -129,7 +129,10 @@ impl Scheduler<'_, '_> {
             Ok(what) => what,
         };
         for (what, (_, path)) in what.into_iter().zip(placed) {
-            if matches!(what, Placed::Restored | Placed::Edited) {
+            if what == Placed::Replaced {
+                let task = task.id.clone();
+                self.emit(Event::OutputReplaced { task, path })?;
+            } else if matches!(what, Placed::Restored | Placed::Edited) {
                 let (task, edited) = (task.id.clone(), what == Placed::Edited);
                 self.emit(Event::OutputRestored { task, path, edited })?;
             }

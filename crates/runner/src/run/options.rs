@@ -4,6 +4,7 @@ use crate::pipeline::graph::Graph;
 use crate::run::pools::Sizes;
 use crate::run::state::TaskState;
 use crate::store::digest::Digest;
+use crate::store::files;
 use crate::store::objects::Content;
 use onsager_numerics::kernel::Level;
 use std::collections::HashSet;
@@ -70,8 +71,10 @@ impl Summary {
     }
 }
 
-/// A new run's name: its start in UTC, and the process.
+/// A new run's name: its start in UTC, with three hexadecimal digits for the part of the second, so that names are in the order of the
+/// starts; and five that no other run is likely to have.
 pub fn new_run_name() -> String {
-    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%S");
-    format!("{now}-{}", std::process::id())
+    let now = jiff::Timestamp::now();
+    let part = u64::from(now.subsec_nanosecond().unsigned_abs()) * 4096 / 1_000_000_000;
+    format!("{}-{part:03x}{}", now.strftime("%Y-%m-%dT%H-%M-%S"), &files::random()[3..])
 }

@@ -23,6 +23,7 @@ use crate::run::watch::{self, Watch};
 use crate::run::workers;
 use crate::store::Store;
 use crate::store::files::StoreError;
+use crate::store::owner::Taken;
 use onsager_numerics::kernel::{Level, LevelError};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -127,6 +128,8 @@ pub enum SessionError {
     #[error(transparent)]
     Level(#[from] LevelError),
     #[error(transparent)]
+    Taken(#[from] Taken),
+    #[error(transparent)]
     Engine(#[from] EngineError),
 }
 
@@ -171,10 +174,12 @@ impl<'r> Session<'r> {
     pub fn graph(&self) -> Result<Graph, SessionError> {
         let cache = self.cache();
         if let Some(graph) = cache.get() {
+            self.store.check_owner(&graph.name, &graph.file, &graph.root)?;
             return Ok(graph);
         }
         let given = Overrides { files: self.settings.params.clone(), sets: self.settings.sets.clone() };
         let mut graph = load(&self.file, &given, self.registry)?;
+        self.store.check_owner(&graph.name, &graph.file, &graph.root)?;
         cache.keep(&mut graph, self.registry)?;
         Ok(graph)
     }

@@ -2,9 +2,11 @@
 
 use crate::store::names::NameFault;
 use std::fs::{self, File};
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A failed operation on the store.
@@ -28,6 +30,8 @@ pub enum StoreError {
         path.display()
     )]
     Link { path: PathBuf },
+    #[error("there is a run with the name `{run}` already: give the same command again")]
+    NameTaken { run: String },
     #[error("`{}` changed while it was read: run again", path.display())]
     Changed { path: PathBuf },
     #[error("`{}` is a link to `{}`, which leads nowhere: write the file itself, or remove the link", path.display(), target.display())]
@@ -76,19 +80,38 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     Ok(paths)
 }
 
+/// Eight hexadecimal digits that no other process is likely to come to: numbers of processes are the same in many containers.
+pub fn random() -> String {
+    let random = std::hash::RandomState::new().hash_one(std::process::id());
+    format!("{:08x}", random as u32)
+}
+
+/// What tells the processes of this system apart from those of others that use the same store: of another start of the machine, of
+/// another container, of another machine. Only of its own a process can know whether they are still there.
+fn system() -> &'static str {
+    static SYSTEM: OnceLock<String> = OnceLock::new();
+    SYSTEM.get_or_init(|| {
+        let boot = fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+        let mut hash = DefaultHasher::new();
+        (boot, namespace).hash(&mut hash);
+        format!("{:08x}", hash.finish() as u32)
+    })
+}
+
 /// A name beside `path` that no other process or thread uses.
 pub fn temporary_beside(path: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!("{TEMPORARY}{}-{count}.tmp", std::process::id()));
+    name.push(format!("{TEMPORARY}{}-{}-{count}.tmp", system(), std::process::id()));
     path.with_file_name(name)
 }
 
-/// What marks the name of a temporary file, before the number of its process.
+/// What marks the name of a temporary file, before its system and the number of its process.
 const TEMPORARY: &str = ".onsager-";
 
-/// Removes what dead processes were about to rename, anywhere below a folder.
+/// Removes what dead processes of this system were about to rename, anywhere below a folder. What others left goes with `gc`.
 pub fn sweep_temporary(folder: &Path) -> Result<(), StoreError> {
     let mut below = walkdir::WalkDir::new(folder).into_iter();
     while let Some(found) = below.next() {
@@ -96,7 +119,8 @@ pub fn sweep_temporary(folder: &Path) -> Result<(), StoreError> {
         let Ok(found) = found else { continue };
         let name = found.file_name().to_string_lossy();
         let owner = name.strip_suffix(".tmp").and_then(|name| name.rsplit_once(TEMPORARY));
-        let Some((process, _)) = owner.and_then(|(_, rest)| rest.split_once('-')) else { continue };
+        let own = owner.and_then(|(_, rest)| rest.strip_prefix(system())?.strip_prefix('-')?.split_once('-'));
+        let Some((process, _)) = own else { continue };
         // A process that has ended and was not waited for has no program any more.
         let program = fs::read_link(Path::new("/proc").join(process).join("exe"));
         let dead = program.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);

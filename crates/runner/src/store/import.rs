@@ -25,7 +25,7 @@ const LARGEST: u64 = 1 << 30;
 /// Reads an archive into the store. Nothing of it is visible before all of it was checked.
 pub fn import(store: &Store, archive: &Path) -> Result<Moved, ArchiveError> {
     let _tools = store.lock_tools()?;
-    let (work, _lock) = store.start_work(&format!("import-{}", std::process::id()))?;
+    let (work, _lock) = store.start_work(&format!("import-{}", files::random()))?;
     let imported = stage(archive, &work).and_then(|header| admit(store, archive, &work, header));
     // What stays after a failure here goes with the next run.
     let _ = files::remove(&work);

@@ -39,10 +39,12 @@ pub mod log;
 pub mod manifests;
 pub mod names;
 pub mod objects;
+pub mod owner;
 pub mod place;
 pub mod runs;
 pub mod stat;
 pub mod text;
+pub mod turn;
 pub mod usage;
 pub mod verify;
 pub mod view;
@@ -154,10 +156,11 @@ impl Store {
     pub fn start_work(&self, run: &str) -> Result<(PathBuf, locks::Lock), StoreError> {
         // The lock first: a folder without its lock is taken for one that a killed run left behind.
         let path = self.run_lock(run);
-        let lock = locks::Lock::try_take(&path)?.ok_or_else(|| StoreError::Damaged {
-            path: path.clone(),
-            message: "another run has the same name".into(),
-        })?;
+        let taken = || StoreError::NameTaken { run: run.to_owned() };
+        let lock = locks::Lock::try_take(&path)?.ok_or_else(taken)?;
+        if self.runs().join(format!("{run}.jsonl")).exists() {
+            return Err(taken());
+        }
         let folder = self.work().join(run);
         files::create_folder(&folder)?;
         Ok((folder, lock))

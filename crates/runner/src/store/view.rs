@@ -41,6 +41,19 @@ pub enum Placed {
     Restored,
     /// It had been edited by hand, and was restored.
     Edited,
+    /// It had been edited by hand, and a newer result replaced it.
+    Replaced,
+}
+
+/// What was taken out of the view.
+#[derive(Debug, Default)]
+pub struct Cleared {
+    /// The tasks that are no longer there, in the order of their names.
+    pub tasks: Vec<String>,
+    /// How many outputs were removed.
+    pub outputs: usize,
+    /// Outputs that had been edited by hand, and stay.
+    pub edited: Vec<PathBuf>,
 }
 
 /// The view of one pipeline and its index.
@@ -148,6 +161,7 @@ impl View {
                     (Some(_), Some(old)) if untouched && old.content == *content => Placed::Same,
                     (Some(_), _) if !untouched && Objects::measure(&path)? == *content => Placed::Same,
                     (Some(_), Some(old)) if !untouched && old.content == *content => Placed::Edited,
+                    (Some(_), Some(_)) if !untouched => Placed::Replaced,
                     (None, Some(_)) => Placed::Restored,
                     _ => Placed::Put,
                 };
@@ -187,6 +201,38 @@ impl View {
         Ok(())
     }
 
+    /// Takes out of the view what it holds of tasks that are not `known`, and the folders that are empty then. What was edited by hand
+    /// stays, and is no longer the view's.
+    pub fn clear(&mut self, known: &dyn Fn(&str) -> bool) -> Result<Cleared, StoreError> {
+        let gone = |shown: &Shown| !shown.outputs.is_empty() && !known(&shown.task);
+        if !self.shown.values().any(gone) {
+            return Ok(Cleared::default());
+        }
+        let (artifacts, shown) = (&self.artifacts, &mut self.shown);
+        self.journal.append_with(|others| {
+            shown.extend(others.into_iter().map(|line| (line.task.clone(), line)));
+            let mut lines: Vec<Shown> = shown.values().filter(|shown| gone(shown)).cloned().collect();
+            lines.sort_by(|a, b| a.task.cmp(&b.task));
+            let mut cleared = Cleared::default();
+            for line in &mut lines {
+                for output in line.outputs.drain(..) {
+                    match stat::signature(&artifacts.join(&output.path)) {
+                        Ok(now) if now == output.signature => {
+                            remove_shown(artifacts, &output.path)?;
+                            cleared.outputs += 1;
+                        }
+                        // Somebody removed it before.
+                        Err(_) => {}
+                        Ok(_) => cleared.edited.push(output.path),
+                    }
+                }
+                cleared.tasks.push(line.task.clone());
+            }
+            shown.extend(lines.iter().map(|line| (line.task.clone(), line.clone())));
+            Ok((lines, cleared))
+        })
+    }
+
     /// Forgets what the view holds of these tasks, so that the next run looks at each anew. The files stay.
     pub fn forget(&mut self, tasks: &[&str]) -> Result<(), StoreError> {
         let lines: Vec<Shown> = tasks
@@ -214,7 +260,20 @@ fn withdraw(
         if outputs.iter().all(|(_, new)| *new != old.path)
             && stat::signature(&path).is_ok_and(|now| now == old.signature)
         {
-            files::remove(&path)?;
+            remove_shown(artifacts, &old.path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes an output, and the folders of the pipeline that hold nothing then.
+fn remove_shown(artifacts: &Path, output: &Path) -> Result<(), StoreError> {
+    files::remove(&artifacts.join(output))?;
+    let parents = output.ancestors().skip(1).take_while(|folder| folder.components().count() > 1);
+    for folder in parents {
+        // It fails where something is left.
+        if std::fs::remove_dir(artifacts.join(folder)).is_err() {
+            break;
         }
     }
     Ok(())

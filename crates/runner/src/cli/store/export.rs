@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 ///
 /// Examples:
 ///   onsager store export experiments/quickstart.yaml -o quickstart.onsager
-///   onsager store export 2026-05-01T12-00-00-4711 --task law -o law.onsager
+///   onsager store export 2026-05-01T12-00-00-3fa9c1d2 --task law -o law.onsager
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Export {

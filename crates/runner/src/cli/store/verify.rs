@@ -76,7 +76,7 @@ impl Verify {
         opened.make_store()?;
         let store = opened.store();
         let mut resolver = opened.resolver(&graph)?;
-        let (work, _lock) = store.start_work(&format!("rerun-{}", std::process::id()))?;
+        let (work, _lock) = store.start_work(&format!("rerun-{}", files::random()))?;
         let scratch = Scratch::new(&work)?;
         let interrupts = workers::interrupts()?;
         let mut executor = workers::local(&scratch.store, opened.level()?, "text", work.join("workers.log"))?;
