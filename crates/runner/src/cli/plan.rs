@@ -10,8 +10,9 @@ use crate::plan::planned::{Planned, Reason, Verdict, plan};
 use crate::run::session;
 use crate::store::files::StoreError;
 use clap::Args;
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::fs;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 /// Show what a run would execute, and why
@@ -58,6 +59,10 @@ impl Plan {
     pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
         let opened = self.common.session(registry)?;
         let (graph, store) = (opened.graph()?, opened.store());
+        for warning in &graph.warnings {
+            // Where nobody reads it, nothing is lost.
+            let _ = writeln!(io::stderr(), "warning: {warning}");
+        }
         let mut resolver = opened.resolver(&graph)?;
         let selected = session::select(&graph, &self.tasks)?;
         let forced = session::forced(&graph, &self.force, &selected)?;

@@ -1,5 +1,6 @@
 //! Why a command failed.
 
+use crate::command::shell::fill::FillError;
 use crate::kind::error::StageError;
 use std::process::ExitStatus;
 
@@ -7,6 +8,12 @@ use std::process::ExitStatus;
 pub enum CommandError {
     #[error("the command failed ({status})")]
     Failed { status: ExitStatus, sandboxed: bool },
+    #[error(transparent)]
+    Fill(FillError),
+    #[error("`${{{name}}}` names nothing that the stage has")]
+    Unknown { name: String },
+    #[error("there is no program `{name}` on PATH")]
+    NoProgram { name: String },
     #[error("the command was lost")]
     Lost,
     #[error("this kernel cannot confine commands: it has no Landlock, or it is turned off")]
@@ -19,6 +26,11 @@ pub enum CommandError {
 impl CommandError {
     fn help(&self) -> Option<&'static str> {
         match self {
+            CommandError::Fill(error) => Some(error.reason.help()),
+            CommandError::Unknown { .. } => Some("declare it under `inputs` or `outputs`"),
+            CommandError::NoProgram { .. } => {
+                Some("install it, or add its folder to PATH, also in the stage's `env`")
+            }
             CommandError::Failed { sandboxed: true, .. } => Some(
                 "the stage is sandboxed: `Permission denied` in its log means that a file is not declared; add it to the stage's \
                  `inputs`, like `script: {file: fit.py}`, and write only to `${outputs.…}`, `${checkpoint}` and `$TMPDIR`",

@@ -1,12 +1,17 @@
 //! `command`: any program as a stage.
 
 pub mod error;
+pub mod find;
+pub mod listing;
 pub mod processes;
 pub mod sandbox;
+pub mod shell;
 pub mod spawn;
 
 use crate::command::error::CommandError;
 use crate::command::sandbox::Sandbox;
+use crate::command::shell::fill::{Found, fill};
+use crate::command::shell::{Language, Shell};
 use crate::command::spawn::Program;
 use crate::kind::context::{Context, GRACE};
 use crate::kind::fields::{Field, Fields, Need};
@@ -21,20 +26,24 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-/// Runs a shell command in the project's root folder. Its words `${inputs.NAME}` and `${outputs.NAME}` stand for paths; what
+/// Runs a command in the project's root folder. Its words `${inputs.NAME}` and `${outputs.NAME}` stand for paths; what
 /// it prints goes to the task's log; a status other than 0, or an output that was not written, is a failure.
 pub struct CommandStage;
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The command, given to `sh -e`. Written as the stage's own field `run`.
+    /// The command. Written as the stage's own field `run`.
     pub run: String,
+    /// What the command is given to; `sh -e` where it is left out. Written as the stage's own field `shell`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shell: Option<Shell>,
     /// The outputs: a name for each, and the file (or folder, with a slash at the end) that the command writes. Written as the
     /// stage's own field `outputs`.
     pub outputs: BTreeMap<String, String>,
@@ -59,6 +68,7 @@ impl Stage for CommandStage {
     const PARALLEL: bool = false;
     const FIELDS: Fields = Fields::of(&[
         (Field::Run, Need::Required),
+        (Field::Shell, Need::Optional),
         (Field::Outputs, Need::Required),
         (Field::Env, Need::Optional),
         (Field::Checkpoint, Need::Optional),
@@ -87,25 +97,17 @@ impl Stage for CommandStage {
 
     fn run(params: &Params, ctx: &Context) -> Result<(), StageError> {
         let checkpoint = params.checkpoint.as_deref().map(|name| checkpoint(name, ctx)).transpose()?;
-        let script = substitute_paths(&params.run, ctx, checkpoint.as_deref())?;
+        let shell = params.shell.clone().unwrap_or_default();
+        let script = fill_in(&params.run, &shell, ctx, checkpoint.as_deref())?;
         let output = File::options().append(true).open(ctx.log())?;
-        let mut arguments = ["sh", "-e"].map(OsString::from).to_vec();
-        if script.len() > LONGEST {
-            let file = ctx.log().with_extension("sh");
-            std::fs::write(&file, &script)?;
-            tracing::info!(script = %file.display(), "running");
-            arguments.push(file.into());
-        } else {
-            tracing::info!("running: {}", script.trim_end());
-            arguments.extend(["-c", "--", &script].map(OsString::from));
-        }
+        let arguments = arguments(&shell, script, ctx)?;
         let set = params.env.iter().map(|(name, value)| (name.into(), value.into()));
         let mut env: Vec<(OsString, OsString)> = set.collect();
         env.push(("ONSAGER_THREADS".into(), ctx.threads().to_string().into()));
         env.extend(checkpoint.as_ref().map(|path| ("ONSAGER_CHECKPOINT".into(), path.into())));
-        // By its path: a search along PATH costs a failed system call for each folder before it.
-        let command =
-            Program { path: "/bin/sh".into(), arguments, env, folder: ctx.root().to_owned(), output };
+        env.extend(listing::variables(ctx)?);
+        let path = find::program(&arguments[0], &env, ctx.root())?;
+        let command = Program { path, arguments, env, folder: ctx.root().to_owned(), output };
         let status = match ctx.sandbox() {
             None => wait(command.spawn()?, ctx)?,
             Some(work) => confined(command, work, checkpoint.as_deref(), ctx)?,
@@ -222,37 +224,58 @@ fn exit_result(status: ExitStatus, ctx: &Context) -> Result<(), StageError> {
     Err(CommandError::Failed { status, sandboxed: ctx.sandbox().is_some() }.advised())
 }
 
-/// Puts quoted paths in the place of `${inputs.NAME}`, `${outputs.NAME}` and `${checkpoint}`.
-fn substitute_paths(run: &str, ctx: &Context, checkpoint: Option<&Path>) -> Result<String, StageError> {
-    let mut script = String::new();
-    let mut rest = run;
-    while let Some(start) = rest.find("${") {
-        let Some(length) = rest[start..].find('}') else { break };
-        let name = &rest[start + 2..start + length];
-        script.push_str(&rest[..start]);
-        if let Some(input) = name.strip_prefix("inputs.") {
-            let paths: Vec<String> = ctx.items(input).iter().map(|item| quote(&item.path)).collect();
-            script.push_str(&paths.join(" "));
+/// The script with the paths of inputs and outputs, quoted as their places ask for.
+fn fill_in(
+    run: &str,
+    shell: &Shell,
+    ctx: &Context,
+    checkpoint: Option<&Path>,
+) -> Result<Vec<u8>, StageError> {
+    let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
+    let mut missing = None;
+    let filled = fill(run, &shell.language(), false, |name| {
+        let paths = if let Some(input) = name.strip_prefix("inputs.") {
+            ctx.items(input).iter().map(|item| bytes(&item.path)).collect()
         } else if let Some(output) = name.strip_prefix("outputs.") {
-            script.push_str(&quote(ctx.output(output)?));
+            match ctx.output(output) {
+                Ok(path) => vec![bytes(path)],
+                Err(error) => {
+                    missing = Some(error);
+                    return None;
+                }
+            }
         } else if let ("checkpoint", Some(checkpoint)) = (name, checkpoint) {
-            script.push_str(&quote(checkpoint));
+            vec![bytes(checkpoint)]
         } else {
-            // A variable of the shell's own.
-            script.push_str(&rest[start..=start + length]);
-        }
-        rest = &rest[start + length + 1..];
+            missing = Some(CommandError::Unknown { name: name.to_owned() }.advised());
+            return None;
+        };
+        Some(Found::Paths(paths))
+    });
+    match (filled, missing) {
+        (Some(Ok(script)), None) => Ok(script),
+        (Some(Err(error)), _) => Err(CommandError::Fill(error).advised()),
+        (_, Some(error)) => Err(error),
+        (None, None) => Err(CommandError::Lost.advised()),
     }
-    script.push_str(rest);
-    Ok(script)
 }
 
-/// A path as one word of the shell; quoted only where it must be, for many people put quotes around it themselves.
-fn quote(path: &Path) -> String {
-    let path = path.to_string_lossy();
-    if path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+=,:@%".contains(c)) {
-        path.into_owned()
-    } else {
-        format!("'{}'", path.replace('\'', r"'\''"))
+/// The words of the program's call, the script among them; a long one in a file.
+fn arguments(shell: &Shell, script: Vec<u8>, ctx: &Context) -> Result<Vec<OsString>, StageError> {
+    if script.len() > LONGEST
+        && let Some(words) = shell.words_for_file()
+    {
+        let file = ctx.log().with_extension("sh");
+        std::fs::write(&file, &script)?;
+        tracing::info!(script = %file.display(), "running");
+        return Ok(words.into_iter().map(OsString::from).chain([file.into()]).collect());
     }
+    tracing::info!("running: {}", String::from_utf8_lossy(&script).trim_end());
+    let mut arguments: Vec<OsString> = shell.words().into_iter().map(OsString::from).collect();
+    // A script that begins with a dash is no option.
+    if shell.language() == Language::Shell && arguments.last().is_some_and(|word| word == "-c") {
+        arguments.push("--".into());
+    }
+    arguments.push(OsString::from_vec(script));
+    Ok(arguments)
 }

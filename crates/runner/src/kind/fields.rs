@@ -3,8 +3,10 @@
 /// A field of a stage, besides those that every stage has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Field {
-    /// A text that the kind fills in itself where it says `${inputs.name}`, `${outputs.name}` or `${checkpoint}`. The parameter `run`.
+    /// A script that the kind fills in itself where it says `${inputs.name}`, `${outputs.name}` or `${checkpoint}`. The parameter `run`.
     Run,
+    /// What the script is given to: the name of a shell, or a program with its arguments. The parameter `shell`.
+    Shell,
     /// The files that the stage writes, by the names of its outputs; a folder has a slash at the end. The parameter `outputs`.
     Outputs,
     /// Texts by name; numbers and truth values are taken as text. The parameter `env`.
@@ -23,6 +25,8 @@ pub enum Shape {
     Text,
     Map,
     Flag,
+    /// Text, or a list of texts.
+    Words,
 }
 
 /// Whether a stage must have a field.
@@ -35,12 +39,14 @@ pub enum Need {
 
 impl Field {
     /// Every field, in the order of parameters and schemas.
-    pub const ALL: [Field; 5] = [Field::Run, Field::Outputs, Field::Env, Field::Checkpoint, Field::Sandbox];
+    pub const ALL: [Field; 6] =
+        [Field::Run, Field::Shell, Field::Outputs, Field::Env, Field::Checkpoint, Field::Sandbox];
 
     /// The name in the pipeline's file, and of the parameter.
     pub const fn name(self) -> &'static str {
         match self {
             Field::Run => "run",
+            Field::Shell => "shell",
             Field::Outputs => "outputs",
             Field::Env => "env",
             Field::Checkpoint => "checkpoint",
@@ -58,6 +64,7 @@ impl Field {
             Field::Run | Field::Checkpoint => Shape::Text,
             Field::Outputs | Field::Env => Shape::Map,
             Field::Sandbox => Shape::Flag,
+            Field::Shell => Shape::Words,
         }
     }
 
@@ -72,6 +79,10 @@ impl Field {
             Field::Run => {
                 format!("The shell command of {stage}, with `${{inputs.name}}` and `${{outputs.name}}`.")
             }
+            Field::Shell => format!(
+                "What the command of {stage} is given to: `sh` (the default, `sh -e`), `bash` (`bash -euo pipefail`), or a program with \
+                 its arguments like `[python3, -c]`."
+            ),
             Field::Outputs => format!("The files that {stage} writes, by name."),
             Field::Env => format!("Environment variables of {stage}."),
             Field::Checkpoint => format!(
@@ -85,6 +96,7 @@ impl Field {
     pub fn advice(self) -> &'static str {
         match self {
             Field::Run => "add `run: program ${inputs.x} > ${outputs.y}`",
+            Field::Shell => "add `shell: bash`",
             Field::Outputs => "add `outputs: {result: result.csv}`, the files that it writes",
             Field::Env => "add `env: {NAME: value}`",
             Field::Checkpoint => "add `checkpoint: state/`",

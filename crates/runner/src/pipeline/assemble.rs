@@ -3,7 +3,7 @@
 use crate::kind::registry::Registry;
 use crate::kind::stage::Output;
 use crate::pipeline::expand::interpolate::Scope;
-use crate::pipeline::expand::link;
+use crate::pipeline::expand::link::{self, Links};
 use crate::pipeline::expand::metrics;
 use crate::pipeline::expand::tasks;
 use crate::pipeline::experiments::overrides::Overlaid;
@@ -11,6 +11,7 @@ use crate::pipeline::graph::{Graph, Point, Source, StageInfo, Task};
 use crate::pipeline::spec;
 use crate::pipeline::spec::resources;
 use crate::pipeline::yaml::sink::Sink;
+use crate::store::short::short;
 use std::path::Path;
 
 /// What every step of loading knows.
@@ -59,7 +60,8 @@ pub fn build(overlaid: &Overlaid, site: &Site, sink: &Sink) -> Option<Graph> {
     let stages = stages.collect();
     let mut tasks: Vec<Option<Task>> = Vec::with_capacity(order.len());
     tasks.resize_with(order.len(), || None);
-    for ((at, draft), mut inputs) in drafts.tasks.into_iter().enumerate().zip(linked) {
+    for ((at, draft), Links { mut inputs, mut after }) in drafts.tasks.into_iter().enumerate().zip(linked) {
+        after.iter_mut().for_each(|task| *task = position[*task]);
         for source in inputs.iter_mut().flat_map(|(_, sources)| sources) {
             if let Source::Artifact { task, .. } = source {
                 *task = position[*task];
@@ -74,6 +76,7 @@ pub fn build(overlaid: &Overlaid, site: &Site, sink: &Sink) -> Option<Graph> {
             kind: stage.kind?.0.to_owned(),
             params: draft.params,
             inputs,
+            after,
             outputs: draft
                 .outputs?
                 .into_iter()
@@ -96,13 +99,15 @@ pub fn build(overlaid: &Overlaid, site: &Site, sink: &Sink) -> Option<Graph> {
         pools,
         sources: Vec::new(),
         identities: Vec::new(),
+        env: Vec::new(),
+        warnings: Vec::new(),
     })
 }
 
 /// Where the outputs of a task go, below the pipeline's folder: `motion/system=free`.
 fn folder(stage: &str, id: &str) -> String {
     match id[stage.len()..].strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        Some(instance) => format!("{stage}/{}", instance.replace('/', "%2F")),
+        Some(instance) => format!("{stage}/{}", short(instance)),
         None => stage.to_owned(),
     }
 }

@@ -40,6 +40,10 @@ pub struct Graph {
     pub sources: Vec<(PathBuf, Digest)>,
     /// What enters the key of each task as far as the pipeline tells; empty until the engine has computed it.
     pub identities: Vec<Digest>,
+    /// The variables of the environment that the pipeline reads, with the digest of each.
+    pub env: Vec<(String, Digest)>,
+    /// What is allowed, and still likely to be a mistake.
+    pub warnings: Vec<String>,
 }
 
 /// One setting of the parameters.
@@ -67,6 +71,8 @@ pub struct Task {
     pub params: Params,
     /// The inputs in the order of declaration, each with its artifacts in the order of the pipeline.
     pub inputs: Vec<(String, Vec<Source>)>,
+    /// Tasks that it waits for without taking anything of theirs, as positions in [`Graph::tasks`].
+    pub after: Vec<usize>,
     pub outputs: Vec<Output>,
     pub resources: Resources,
     /// Whether a command sees nothing but what it declares.
@@ -248,6 +254,14 @@ impl Graph {
     }
 
     /// The tasks whose outputs a task takes, ascending, each once.
+    pub fn suppliers(&self, task: usize) -> Vec<usize> {
+        let mut found: Vec<usize> = self.tasks[task].suppliers().collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// The tasks that a task waits for, ascending, each once: those whose outputs it takes, and those that it comes after.
     pub fn dependencies(&self, task: usize) -> Vec<usize> {
         let mut found: Vec<usize> = self.tasks[task].dependencies().collect();
         found.sort_unstable();
@@ -255,7 +269,7 @@ impl Graph {
         found
     }
 
-    /// For every task the tasks that take its outputs.
+    /// For every task the tasks that wait for it.
     pub fn dependents(&self) -> Dependents {
         // A task may take several artifacts of another one: the second and further ones are passed over.
         let mut edges = Vec::new();
@@ -308,15 +322,20 @@ pub struct Dependents {
 }
 
 impl Dependents {
-    /// The tasks that take the outputs of this one, ascending, each once.
+    /// The tasks that wait for this one, ascending, each once.
     pub fn of(&self, task: usize) -> &[usize] {
         &self.tasks[self.starts[task]..self.starts[task + 1]]
     }
 }
 
 impl Task {
-    /// The tasks whose outputs it takes, in the order of the inputs; a task may come several times.
+    /// The tasks that it waits for; a task may come several times.
     pub fn dependencies(&self) -> impl Iterator<Item = usize> {
+        self.suppliers().chain(self.after.iter().copied())
+    }
+
+    /// The tasks whose outputs it takes, in the order of the inputs; a task may come several times.
+    pub fn suppliers(&self) -> impl Iterator<Item = usize> {
         self.inputs.iter().flat_map(|(_, sources)| sources).filter_map(|source| match source {
             Source::Artifact { task, .. } => Some(*task),
             Source::File { .. } => None,

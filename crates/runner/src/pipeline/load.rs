@@ -31,6 +31,8 @@ pub fn load_text(
     let mut graph = assemble(source, &site, given, &mut sink);
     if let Some(graph) = &mut graph {
         graph.sources = std::mem::take(&mut sink.files);
+        graph.env = sink.variables();
+        graph.warnings = sink.warnings();
     }
     match (sink.finish(file.to_owned()), graph) {
         (None, Some(graph)) => Ok(graph),

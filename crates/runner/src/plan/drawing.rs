@@ -21,12 +21,12 @@ pub struct Node {
     pub counts: Counts,
 }
 
-/// Outputs of `from` are inputs of `to`.
+/// Outputs of `from` are inputs of `to`, or `to` waits for `from`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Edge {
     pub from: usize,
     pub to: usize,
-    /// `matching`, or how many of the instances are taken; empty when each takes all.
+    /// `matching`, how many of the instances are taken, or `after` where nothing is; empty when each takes all.
     pub label: String,
 }
 
@@ -179,6 +179,9 @@ impl Node {
 /// How the instances of two stages go together.
 fn label(graph: &Graph, from: &[usize], to: &[usize], pairs: &BTreeSet<(usize, usize)>) -> String {
     let task = |number: usize| -> &Task { &graph.tasks[number] };
+    if !pairs.iter().any(|(up, down)| task(*down).suppliers().any(|supplier| supplier == *up)) {
+        return "after".into();
+    }
     if pairs.len() == from.len() * to.len() {
         return String::new();
     }

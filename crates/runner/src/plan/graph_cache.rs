@@ -1,8 +1,8 @@
 //! Expanded pipelines, kept so that a large one need not be parsed again while nothing that it was read from has changed.
 //!
 //! A file in the store's `graphs/` holds the graph of one pipeline file with one set of arguments. It counts only for the same
-//! program (its executable and the fingerprints of its kinds), the same bytes of every file that the pipeline was read from, and
-//! while its external inputs exist; otherwise the pipeline is loaded, and says what is wrong with it.
+//! program (its executable and the fingerprints of its kinds), the same bytes of every file that the pipeline was read from, the same
+//! values of the environment's variables in it, and while its external inputs exist; otherwise the pipeline is loaded, and says what is wrong with it.
 
 use crate::kind::registry::Registry;
 use crate::pipeline::graph::{Graph, Source};
@@ -31,6 +31,8 @@ struct Head {
     program: Digest,
     #[serde(with = "names::pairs")]
     sources: Vec<(PathBuf, Digest)>,
+    /// The variables of the environment, with the digest of each.
+    env: Vec<(String, Digest)>,
 }
 
 impl GraphCache {
@@ -80,11 +82,14 @@ impl GraphCache {
         let (length, content) = content.split_at_checked(4)?;
         let length = u32::from_le_bytes(length.try_into().ok()?) as usize;
         let (head, body) = content.split_at_checked(length)?;
-        let Head { program, sources } = rmp_serde::from_slice(head).ok()?;
+        let Head { program, sources, env } = rmp_serde::from_slice(head).ok()?;
         let same = |(path, digest): &(PathBuf, Digest)| {
             fs::read(path).is_ok_and(|bytes| Digest::of(&bytes) == *digest)
         };
-        if program != self.program || !sources.iter().all(same) {
+        let set = |(name, digest): &(String, Digest)| {
+            std::env::var(name).is_ok_and(|value| Digest::of(value.as_bytes()) == *digest)
+        };
+        if program != self.program || !sources.iter().all(same) || !env.iter().all(set) {
             return None;
         }
         rmp_serde::from_slice(body).ok()
@@ -95,22 +100,23 @@ impl GraphCache {
         if graph.identities.is_empty() {
             graph.identities = resolve::identities(graph, registry)?;
         }
-        self.write(&self.path, &graph.sources, graph);
+        self.write(&self.path, graph, graph);
         Ok(())
     }
 
     /// Keeps what a run of this graph came to.
     pub fn put_last(&self, graph: &Graph, last: &impl Serialize) {
-        self.write(&self.path.with_extension("last"), &graph.sources, last);
+        self.write(&self.path.with_extension("last"), graph, last);
     }
 
     /// It only saves time: where it cannot be written (before the first run, on a read-only disk) nothing is lost.
-    fn write(&self, path: &Path, sources: &[(PathBuf, Digest)], value: &impl Serialize) {
+    fn write(&self, path: &Path, graph: &Graph, value: &impl Serialize) {
         if !path.parent().is_some_and(Path::exists) {
             return;
         }
         let encoded = || {
-            let head = rmp_serde::to_vec(&Head { program: self.program, sources: sources.to_vec() })?;
+            let head = Head { program: self.program, sources: graph.sources.clone(), env: graph.env.clone() };
+            let head = rmp_serde::to_vec(&head)?;
             // The checksum goes into the first four bytes.
             let mut bytes = vec![0; 4];
             bytes.extend((head.len() as u32).to_le_bytes());

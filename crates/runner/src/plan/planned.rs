@@ -98,7 +98,7 @@ pub fn plan(
             }
             (None, _) => {
                 let open = graph
-                    .dependencies(number)
+                    .suppliers(number)
                     .into_iter()
                     .filter(|up| planned[*up].as_ref().is_some_and(|up| up.outputs.is_none()));
                 let on = open.map(|up| graph.tasks[up].id.clone()).collect();
@@ -161,7 +161,7 @@ fn collected(resolver: &Resolver, view: &View, planned: &mut [Option<Planned>]) 
             task.verdict = Verdict::Execute { reasons: vec![Reason::Missing] };
         }
         let executes = matches!(task.verdict, Verdict::Execute { .. } | Verdict::Depends { .. });
-        for up in graph.dependencies(number) {
+        for up in graph.suppliers(number) {
             taken[up] = true;
             needed[up] |= executes;
         }

@@ -89,7 +89,13 @@ impl Scheduler<'_, '_> {
 
     /// Whether the outputs of a task are what the run is for: nothing else of the run takes them.
     fn is_wanted(&self, number: usize) -> bool {
-        !self.dependents.of(number).iter().any(|dependent| self.options.selected[*dependent])
+        let tasks = &self.resolver.graph.tasks;
+        let takes = |dependent: usize| tasks[dependent].suppliers().any(|up| up == number);
+        !self
+            .dependents
+            .of(number)
+            .iter()
+            .any(|&dependent| self.options.selected[dependent] && takes(dependent))
     }
 
     /// Drops an object that is damaged, and tells whose it was.

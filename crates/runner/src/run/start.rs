@@ -122,7 +122,7 @@ impl Scheduler<'_, '_> {
     /// are made again first, and the task waits for them.
     fn ensure_inputs(&mut self, number: usize) -> Result<bool, EngineError> {
         let mut missing = 0;
-        for up in self.resolver.graph.dependencies(number) {
+        for up in self.resolver.graph.suppliers(number) {
             if let Some(waiting) = self.remade.get_mut(&up) {
                 waiting.push(number);
                 missing += 1;

@@ -42,6 +42,7 @@ pub mod objects;
 pub mod owner;
 pub mod place;
 pub mod runs;
+pub mod short;
 pub mod stat;
 pub mod text;
 pub mod turn;
@@ -109,7 +110,7 @@ impl Store {
 
     /// The log of a task in a run.
     pub fn task_log(&self, run: &str, task: &str) -> PathBuf {
-        self.runs().join(run).join(format!("{}.log", task.replace('/', "%2F")))
+        self.runs().join(run).join(format!("{}.log", short::short(task)))
     }
 
     /// The manifests of runs.

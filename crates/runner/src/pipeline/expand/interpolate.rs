@@ -1,8 +1,10 @@
 //! `${params.x}` and `${matrix.x}` in the values of a pipeline.
 //!
 //! A value that is one `${…}` and nothing else takes the type of what it names; inside longer text it is written out. `$${` is a
-//! literal `${`.
+//! literal `${`. In a script each value is quoted as its place asks for.
 
+use crate::command::shell::Language;
+use crate::command::shell::fill::{self, fill};
 use crate::kind::fields::Field;
 use crate::kind::registry::Registry;
 use crate::pipeline::expand::instance::{Instance, plain};
@@ -90,10 +92,7 @@ impl Scope<'_> {
             }
             out.push_str(&rest[..at]);
             let Some(end) = rest[at..].find('}') else {
-                let place = sink.narrow(span, &rest[at..]);
-                let place = Span { end: place.end.min(place.start + 2), ..place };
-                sink.help(place, "`${` is not closed", "write `${params.name}`, or `$${` for a literal `${`");
-                return None;
+                return not_closed(&rest[at..], span, sink);
             };
             let name = &rest[at + 2..at + end];
             match self.name(name, span, sink) {
@@ -101,14 +100,7 @@ impl Scope<'_> {
                 Some(Found::Value(value)) => match plain(&value) {
                     Some(text) => out.push_str(&text),
                     None => {
-                        sink.help(
-                            sink.narrow(span, &rest[at..=at + end]),
-                            format!(
-                                "`${{{name}}}` is {}, which cannot stand inside text",
-                                what_value(&value)
-                            ),
-                            "let it be the whole value, or name one of its fields",
-                        );
+                        not_text(name, &value, span, sink);
                         sound = false;
                     }
                 },
@@ -118,6 +110,75 @@ impl Scope<'_> {
         }
         out.push_str(rest);
         sound.then_some(Value::String(out))
+    }
+
+    /// A script with the values of parameters and axes, quoted; the paths stay for the stage itself to fill in.
+    pub fn script(&self, text: &str, span: Span, language: &Language, sink: &Sink) -> Option<String> {
+        let text = self.raw(text, span, sink)?;
+        let mut rest = text.as_str();
+        while let Some(at) = rest.find("${") {
+            let escaped = rest[..at].ends_with('$');
+            let end = if escaped { Some(at + 1) } else { rest[at..].find('}').map(|end| at + end) };
+            let Some(end) = end else { return not_closed(&rest[at..], span, sink) };
+            rest = &rest[end + 1..];
+        }
+        let find = |name: &str| match self.name(name, span, sink)? {
+            Found::Kept => Some(fill::Found::Later),
+            Found::Value(value) => match words(&value) {
+                Some(words) => Some(fill::Found::Texts(words.into_iter().map(String::into_bytes).collect())),
+                None => {
+                    not_text(name, &value, span, sink);
+                    None
+                }
+            },
+        };
+        match fill(&text, language, true, find)? {
+            Ok(filled) => Some(String::from_utf8_lossy(&filled).into_owned()),
+            Err(error) => {
+                sink.help(sink.narrow(span, &error.written), error.reason.to_string(), error.reason.help());
+                None
+            }
+        }
+    }
+
+    /// The script with what is put into it as it is: `${raw:params.x}`.
+    fn raw(&self, text: &str, span: Span, sink: &Sink) -> Option<String> {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        let mut sound = true;
+        while let Some(at) = rest.find("${raw:") {
+            let Some(end) = rest[at..].find('}').filter(|_| !rest[..at].ends_with('$')) else {
+                out.push_str(&rest[..at + 2]);
+                rest = &rest[at + 2..];
+                continue;
+            };
+            out.push_str(&rest[..at]);
+            let name = &rest[at + 6..at + end];
+            match self.name(name, span, sink) {
+                Some(Found::Value(value)) => match words(&value) {
+                    Some(words) => {
+                        out.push_str(&String::from_utf8_lossy(&fill::escape(words.join(" ").as_bytes())));
+                    }
+                    None => {
+                        not_text(&format!("raw:{name}"), &value, span, sink);
+                        sound = false;
+                    }
+                },
+                Some(Found::Kept) => {
+                    let message = format!("`${{raw:{name}}}` is a path, which is always quoted");
+                    sink.help(
+                        sink.narrow(span, &rest[at..=at + end]),
+                        message,
+                        format!("write `${{{name}}}`"),
+                    );
+                    sound = false;
+                }
+                None => sound = false,
+            }
+            rest = &rest[at + end + 1..];
+        }
+        out.push_str(rest);
+        sound.then_some(out)
     }
 
     /// What a name inside `${…}` stands for.
@@ -179,6 +240,13 @@ impl Scope<'_> {
                     ),
                 }
             }
+            ("env", variable) if !variable.is_empty() => match sink.variable(variable) {
+                Some(value) => Some(Found::Value(Cow::Owned(Value::String(value)))),
+                None => fail(
+                    format!("`{written}` is not set in the environment, or is no text"),
+                    Some(format!("set it: `export {variable}=…`, or make it a parameter")),
+                ),
+            },
             ("inputs" | "outputs", path) if !path.is_empty() => {
                 let Some(files) = self.files else {
                     return fail(
@@ -209,13 +277,17 @@ impl Scope<'_> {
                     ),
                 ),
             },
+            (raw, _) if raw.starts_with("raw:") => fail(
+                format!("`{written}` cannot be used here"),
+                Some(format!("write `${{{}}}`: only `run` has text that is quoted otherwise", &name[4..])),
+            ),
             _ => fail(
                 format!("`{written}` is not known"),
                 Some(if self.params.contains_key(name) {
                     format!("did you mean `${{params.{name}}}`?")
                 } else {
                     format!(
-                        "write `${{params.…}}` or `${{matrix.…}}`, or `${written}` for a literal `{written}`"
+                        "write `${{params.…}}`, `${{matrix.…}}` or `${{env.…}}`, or `${written}` for a literal `{written}`"
                     )
                 }),
             ),
@@ -227,6 +299,29 @@ enum Found<'a> {
     Value(Cow<'a, Value>),
     /// An input or output, which stays in the text.
     Kept,
+}
+
+/// The words that a value is in a script: one for each item of a list.
+fn words(value: &Value) -> Option<Vec<String>> {
+    match value {
+        Value::Array(items) => items.iter().map(plain).collect(),
+        value => Some(vec![plain(value)?]),
+    }
+}
+
+fn not_text(name: &str, value: &Value, span: Span, sink: &Sink) {
+    sink.help(
+        sink.narrow(span, &format!("${{{name}}}")),
+        format!("`${{{name}}}` is {}, which cannot stand inside text", what_value(value)),
+        "let it be the whole value, or name one of its fields",
+    );
+}
+
+fn not_closed<T>(rest: &str, span: Span, sink: &Sink) -> Option<T> {
+    let place = sink.narrow(span, rest);
+    let place = Span { end: place.end.min(place.start + 2), ..place };
+    sink.help(place, "`${` is not closed", "write `${params.name}`, or `$${` for a literal `${`");
+    None
 }
 
 /// The name, if the text is one `${…}` and nothing else.

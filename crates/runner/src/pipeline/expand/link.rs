@@ -19,8 +19,16 @@ use std::rc::Rc;
 /// Edges beyond this are a mistake, and would not fit in memory.
 const EDGES: usize = 20_000_000;
 
-/// The inputs of every task, in the order of the drafts.
-pub type Linked = Vec<Vec<(String, Vec<Source>)>>;
+/// What a task takes and waits for; tasks are positions among the drafts.
+#[derive(Debug, Default)]
+pub struct Links {
+    pub inputs: Vec<(String, Vec<Source>)>,
+    /// Those that it waits for without taking anything of theirs.
+    pub after: Vec<usize>,
+}
+
+/// The links of every task, in the order of the drafts.
+pub type Linked = Vec<Links>;
 
 /// Resolves every reference. The outcome is sound only if nothing was reported.
 pub fn link(
@@ -56,7 +64,9 @@ pub fn link(
                 let sources = linker.input(stage, input, draft, inputs.as_ref());
                 (input.name.to_owned(), sources)
             });
-            linked.push(given.collect());
+            let inputs = given.collect();
+            let after = stage.after.iter().flat_map(|&(text, span)| linker.after(text, span, draft));
+            linked.push(Links { inputs, after: after.collect() });
         }
     }
     linked
@@ -65,11 +75,12 @@ pub fn link(
 /// The order of the tasks; cycles are reported.
 pub fn order(spec: &Spec, drafts: &Drafts, linked: &Linked, sink: &Sink) -> Option<Vec<usize>> {
     let dependencies = |task: usize, visit: &mut dyn FnMut(usize)| {
-        for source in linked[task].iter().flat_map(|(_, sources)| sources) {
+        for source in linked[task].inputs.iter().flat_map(|(_, sources)| sources) {
             if let Source::Artifact { task, .. } = source {
                 visit(*task);
             }
         }
+        linked[task].after.iter().for_each(|task| visit(*task));
     };
     let cycles = match order::topological(linked.len(), dependencies) {
         Ok(order) => return Some(order),
@@ -84,16 +95,24 @@ pub fn order(spec: &Spec, drafts: &Drafts, linked: &Linked, sink: &Sink) -> Opti
         // The reference by which the first task waits for the next one.
         let next = cycle.get(1).copied().unwrap_or(cycle[0]);
         let waits = |source: &Source| matches!(source, Source::Artifact { task, .. } if *task == next);
-        let input = linked[cycle[0]].iter().position(|(_, sources)| sources.iter().any(waits));
+        let input = linked[cycle[0]].inputs.iter().position(|(_, sources)| sources.iter().any(waits));
         let stage = &spec.stages[stages[0]];
-        let span = input.and_then(|at| stage.inputs.get(at)).map_or(stage.span, input_span);
+        let after = stage.node.get("after").map_or(stage.span, |entry| entry.value.span);
+        let span = input.and_then(|at| stage.inputs.get(at)).map_or(after, input_span);
         let needs = |(at, &task): (usize, &usize)| {
             let next = cycle[(at + 1) % cycle.len()];
-            format!("`{}` needs `{}`", drafts.tasks[task].id, drafts.tasks[next].id)
+            let takes = |source: &Source| matches!(source, Source::Artifact { task, .. } if *task == next);
+            let takes = linked[task].inputs.iter().any(|(_, sources)| sources.iter().any(takes));
+            let word = if takes { "needs" } else { "is after" };
+            format!("`{}` {word} `{}`", drafts.tasks[task].id, drafts.tasks[next].id)
         };
         let needs: Vec<String> = cycle.iter().enumerate().map(needs).collect();
         let message = format!("cycle: {}", needs.join(", "));
-        sink.help(span, message, "remove one of these inputs");
+        sink.help(
+            span,
+            message,
+            if input.is_some() { "remove one of these inputs" } else { "remove one of these" },
+        );
     }
     None
 }
@@ -195,6 +214,29 @@ impl Linker<'_> {
             }
             _ => "give it a single reference".to_owned(),
         }
+    }
+
+    /// The tasks that one waits for by its `after`.
+    fn after(&mut self, written: &str, span: Span, draft: &Draft) -> Vec<usize> {
+        let Some(text) = self.text(written, span, draft) else { return Vec::new() };
+        let Some(reference) = self.read(&text, span) else { return Vec::new() };
+        if let Some(output) = &reference.output {
+            let help =
+                format!("write `{}`; or make it an input", text.replacen(&format!(".{output}"), "", 1));
+            self.sink.help(span, "`after` waits for stages, not for an output", help);
+            return Vec::new();
+        }
+        let Some(&at) = self.spec.by_name.get(reference.stage.as_str()) else {
+            self.unknown_stage(&text, &reference, span);
+            return Vec::new();
+        };
+        let tasks = self.tasks(at, &reference, span, draft).map(|tasks| tasks.to_vec()).unwrap_or_default();
+        self.edges += tasks.len();
+        if self.edges > EDGES {
+            self.sink.error(span, format!("the pipeline has more than {EDGES} edges between tasks"));
+            return Vec::new();
+        }
+        tasks
     }
 
     fn text(&self, text: &str, span: Span, draft: &Draft) -> Option<String> {

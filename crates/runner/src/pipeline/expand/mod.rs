@@ -3,6 +3,7 @@
 pub mod instance;
 pub mod interpolate;
 pub mod link;
+pub mod lint;
 pub mod matrix;
 pub mod metrics;
 pub mod order;

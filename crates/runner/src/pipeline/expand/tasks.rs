@@ -1,10 +1,12 @@
 //! From stages to tasks: the instances of every matrix, each with its parameters parsed by the kind.
 
+use crate::command::shell::{Name, Shell};
 use crate::kind::fields::{Field, Shape};
 use crate::kind::registry::{Kind, Registry};
 use crate::kind::stage::Output;
 use crate::pipeline::expand::instance::{self, Instance, plain};
 use crate::pipeline::expand::interpolate::{Files, Scope};
+use crate::pipeline::expand::lint;
 use crate::pipeline::expand::matrix;
 use crate::pipeline::graph::Params;
 use crate::pipeline::spec::checks::{self, Site};
@@ -18,6 +20,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Component, Path};
 
+/// The longest name of a file that an output may have: those of temporary files beside it are longer.
+const LONGEST: usize = 200;
 /// A pipeline beyond this is a mistake.
 const TASKS: usize = 2_000_000;
 
@@ -92,6 +96,7 @@ pub fn expand(
         }
         let start = drafts.tasks.len();
         let parts = Parts::of(stage, sink);
+        lint::pipes(stage, sink);
         for instance in instances {
             let scope = Scope { instance: Some(&instance), ..scope };
             let draft = parts.draft(at, kind, &scope, &instance, pools, sink);
@@ -183,7 +188,7 @@ impl<'a> Parts<'a> {
             self.stage.node.get(field.name()).is_some_and(|entry| match field.shape() {
                 Shape::Text => entry.value.text().is_some(),
                 Shape::Map => entry.value.entries().is_some_and(|entries| !entries.is_empty()),
-                Shape::Flag => true,
+                Shape::Flag | Shape::Words => true,
             })
         })
     }
@@ -225,9 +230,17 @@ impl<'a> Parts<'a> {
     /// The parameters of a kind that takes them from fields of the stage.
     fn fields(&self, scope: &Scope, sink: &Sink, sound: &mut bool) -> Value {
         let mut params = Map::new();
+        let shell = self.shell(scope, sink, sound);
         for field in Field::ALL.into_iter().filter(|field| self.stage.fields.has(*field)) {
             let value = match field {
-                Field::Run => self.run(scope, sink, sound),
+                Field::Run => self.run(shell.as_ref(), scope, sink, sound),
+                Field::Shell => shell.as_ref().map(|shell| match shell {
+                    Shell::Named(name) => Name::ALL
+                        .iter()
+                        .find(|(_, own)| own == name)
+                        .map_or(Value::Null, |(name, _)| (*name).into()),
+                    Shell::Program(words) => words.as_slice().into(),
+                }),
                 Field::Outputs => {
                     let map = self.texts(field, scope, sink, sound);
                     let files =
@@ -244,19 +257,58 @@ impl<'a> Parts<'a> {
         Value::Object(params)
     }
 
-    /// The text of `run`, in which the kind itself fills in the files.
-    fn run(&self, scope: &Scope, sink: &Sink, sound: &mut bool) -> Option<Value> {
+    /// The script in `run`, in which the kind itself fills in the files.
+    fn run(&self, shell: Option<&Shell>, scope: &Scope, sink: &Sink, sound: &mut bool) -> Option<Value> {
         let Entry { value: Node { value: Yaml::Text(run), span }, .. } = self.stage.node.get("run")? else {
             return None;
         };
         let checkpoint = self.stage.node.get("checkpoint").is_some();
         let files = Some(Files { checkpoint, inputs: &self.inputs, outputs: &self.outputs });
-        match (Scope { files, ..*scope }).text(run, *span, sink) {
-            Some(run @ Value::String(_)) => return Some(run),
-            Some(other) => sink.error(*span, format!("`run` must be text, but is {}", what_value(&other))),
-            None => {}
+        let language = shell.cloned().unwrap_or_default().language();
+        let script = (Scope { files, ..*scope }).script(run, *span, &language, sink);
+        *sound &= script.is_some();
+        script.map(Value::String)
+    }
+
+    /// What the script is given to; none where the stage does not say.
+    fn shell(&self, scope: &Scope, sink: &Sink, sound: &mut bool) -> Option<Shell> {
+        let entry = self.stage.node.get("shell").filter(|_| self.stage.fields.has(Field::Shell))?;
+        let value = scope.value(&entry.value, sink, sound)?;
+        let words = |words: &Vec<Value>| -> Option<Vec<String>> {
+            words.iter().map(|word| word.as_str().map(str::to_owned)).collect()
+        };
+        match (&value, value.as_array().map(words)) {
+            (Value::String(text), _) if Name::ALL.iter().any(|(name, _)| name == text) => {
+                return Name::ALL.iter().find(|(name, _)| name == text).map(|(_, name)| Shell::Named(*name));
+            }
+            (_, Some(Some(words)))
+                if words.first().is_some_and(|word| !word.is_empty())
+                    && !words.iter().any(|word| word.contains('\0')) =>
+            {
+                return Some(Shell::Program(words));
+            }
+            _ => {}
         }
         *sound = false;
+        let span = if value.is_null() { entry.span } else { entry.value.span };
+        let (message, example) = match &value {
+            Value::String(text) => {
+                let words: Vec<&str> = text.split_whitespace().collect();
+                let words = if words.len() < 2 { format!("{text}, -c") } else { words.join(", ") };
+                (
+                    format!("there is no shell `{text}`"),
+                    format!("a program with its arguments like `[{words}]`"),
+                )
+            }
+            value => (
+                format!(
+                    "`shell` must be the name of a shell or a list of texts, but is {}",
+                    what_value(value)
+                ),
+                "a program with its arguments like `[python3, -c]`".to_owned(),
+            ),
+        };
+        sink.help(span, message, format!("write `sh`, `bash`, or {example}"));
         None
     }
 
@@ -273,6 +325,28 @@ impl<'a> Parts<'a> {
         let mut map = Map::new();
         for entry in entries {
             let Some(value) = scope.value(&entry.value, sink, sound) else { continue };
+            let nul = value.as_str().is_some_and(|text| text.contains('\0'));
+            if field == Field::Env && (entry.key.is_empty() || entry.key.contains(['=', '\0']) || nul) {
+                let (span, message) = match nul {
+                    true => {
+                        (entry.value.span, format!("the value of `{name}.{}` has a NUL character", entry.key))
+                    }
+                    false => (
+                        entry.span,
+                        format!(
+                            "`{}` cannot be the name of an environment variable",
+                            entry.key.replace('\0', "\\0")
+                        ),
+                    ),
+                };
+                sink.help(
+                    span,
+                    message,
+                    "a name has at least one character, and neither it nor a value has NUL, nor a name `=`",
+                );
+                *sound = false;
+                continue;
+            }
             match (plain(&value), &value) {
                 (Some(text), Value::String(_)) => _ = map.insert(entry.key.clone(), Value::String(text)),
                 (Some(text), Value::Number(_) | Value::Bool(_)) if field == Field::Env => {
@@ -303,7 +377,7 @@ impl<'a> Parts<'a> {
                 sink.help(
                     span(),
                     format!("output `{name}` cannot be written to `{file}`"),
-                    "give a path inside the stage's folder, without `..`: `plot.png`",
+                    "give a path inside the stage's folder, without `..` and with names of at most 200 bytes: `plot.png`",
                 );
             } else if let Some((other, _)) = outputs[..at].iter().find(|(_, other)| overlap(other, file)) {
                 sink.help(
@@ -323,6 +397,7 @@ fn inside(file: &str) -> bool {
     path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
         && path.file_name().is_some()
         && !file.contains(['\0', '\n'])
+        && path.components().all(|part| part.as_os_str().len() <= LONGEST)
 }
 
 /// Whether two paths are the same or one is inside the other.

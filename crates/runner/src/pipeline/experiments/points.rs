@@ -8,6 +8,7 @@ use crate::pipeline::files::{self, apply_overrides};
 use crate::pipeline::graph::{Graph, SelectError, Source, StageInfo};
 use crate::pipeline::yaml::node::{Node, Yaml};
 use crate::pipeline::yaml::sink::Sink;
+use crate::store::short::short;
 use std::path::{Path, PathBuf};
 
 /// Loads the experiment with this tree.
@@ -165,6 +166,7 @@ fn keep(graph: &mut Graph, experiment: &Experiment, sink: &Sink) {
 
 /// Renumbers the tasks that inputs come from.
 fn shift(graph: &mut Graph, new: impl Fn(usize) -> usize) {
+    graph.tasks.iter_mut().flat_map(|task| &mut task.after).for_each(|task| *task = new(*task));
     for source in graph.tasks.iter_mut().flat_map(|task| &mut task.inputs).flat_map(|(_, sources)| sources) {
         if let Source::Artifact { task, .. } = source {
             *task = new(*task);
@@ -185,14 +187,17 @@ fn join(name: &str, site: &Site, graphs: Vec<(String, Graph)>) -> Graph {
         pools: graphs.first().map(|(_, graph)| graph.pools.clone()).unwrap_or_default(),
         sources: Vec::new(),
         identities: Vec::new(),
+        env: Vec::new(),
+        warnings: Vec::new(),
     };
     for (point, mut graph) in graphs {
         let offset = whole.tasks.len();
         shift(&mut graph, |task| task + offset);
         let prefix = if point.is_empty() { String::new() } else { format!("{point}/") };
+        let folder = if point.is_empty() { String::new() } else { format!("{}/", short(&point)) };
         whole.tasks.extend(graph.tasks.into_iter().map(|mut task| {
             task.id.insert_str(0, &prefix);
-            task.folder.insert_str(0, &prefix);
+            task.folder.insert_str(0, &folder);
             task
         }));
         for mut own in graph.points {

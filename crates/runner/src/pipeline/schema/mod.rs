@@ -3,6 +3,7 @@
 pub mod experiment;
 pub mod shared;
 
+use crate::command::shell::Name;
 use crate::kind::fields::Field;
 use crate::kind::registry::{Kind, Registry};
 use crate::kind::stage::Inputs;
@@ -84,6 +85,13 @@ fn stage(registry: &Registry, kinds: Vec<Value>) -> Value {
                 "propertyNames": {"$ref": "#/$defs/name"},
                 "additionalProperties": {"$ref": "#/$defs/input"},
             },
+            "after": {
+                "description": "Stages that this one waits for without taking anything of theirs; it enters no key.",
+                "anyOf": [
+                    {"type": "string", "minLength": 1},
+                    {"type": "array", "items": {"type": "string", "minLength": 1}},
+                ],
+            },
         },
     });
     let fields = Field::ALL.into_iter().filter_map(|field| {
@@ -103,6 +111,14 @@ fn field_schema(field: Field, stages: &str) -> Value {
     let about = field.about(stages);
     match field {
         Field::Run => json!({"description": about, "type": "string"}),
+        Field::Shell => json!({
+            "description": about,
+            "anyOf": [
+                {"enum": Name::ALL.map(|(name, _)| name)},
+                {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}},
+                {"$ref": "#/$defs/template"},
+            ],
+        }),
         Field::Outputs => json!({
             "description": about,
             "type": "object",
@@ -113,6 +129,7 @@ fn field_schema(field: Field, stages: &str) -> Value {
         Field::Env => json!({
             "description": about,
             "type": ["object", "null"],
+            "propertyNames": {"pattern": "^[^=]+$"},
             "additionalProperties": {"type": ["string", "number", "boolean"]},
         }),
         Field::Checkpoint => json!({"description": about, "type": "string", "minLength": 1}),

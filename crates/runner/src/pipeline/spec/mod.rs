@@ -13,16 +13,20 @@ use crate::pipeline::yaml::sink::{Sink, Span};
 use onsager_tables::names::{did_you_mean, list};
 use std::collections::HashMap;
 
+/// The longest name that becomes the name of a folder.
+const LONGEST: usize = 100;
 /// The fields of a pipeline.
 pub const FIELDS: [&str; 6] = ["name", "description", "params", "pools", "stages", "metrics"];
 /// The fields of a stage; those of [`Field`] belong to some kinds only.
-pub const STAGE_FIELDS: [&str; 11] = [
+pub const STAGE_FIELDS: [&str; 13] = [
     "kind",
     "description",
     "matrix",
     "params",
     "inputs",
+    "after",
     Field::Run.name(),
+    Field::Shell.name(),
     Field::Outputs.name(),
     Field::Env.name(),
     Field::Checkpoint.name(),
@@ -58,6 +62,8 @@ pub struct Stage<'a> {
     pub matrix: Option<&'a Node>,
     pub params: Option<&'a Entry>,
     pub inputs: Vec<Input<'a>>,
+    /// The stages that it waits for without taking anything of theirs, each with its place.
+    pub after: Vec<(&'a str, Span)>,
     pub resources: Option<&'a Node>,
 }
 
@@ -154,6 +160,7 @@ fn read_stage<'a>(entry: &'a Entry, registry: &Registry, sink: &Sink) -> Stage<'
         matrix: None,
         params: None,
         inputs: Vec::new(),
+        after: Vec::new(),
         resources: None,
     };
     if entry.value.entries().is_none() {
@@ -177,6 +184,7 @@ fn read_stage<'a>(entry: &'a Entry, registry: &Registry, sink: &Sink) -> Stage<'
             "inputs" => {
                 stage.inputs = mapping(field, sink).iter().map(|input| read_input(input, sink)).collect()
             }
+            "after" => stage.after = read_after(field, sink),
             "resources" => {
                 mapping(field, sink);
                 stage.resources = Some(&field.value);
@@ -185,7 +193,7 @@ fn read_stage<'a>(entry: &'a Entry, registry: &Registry, sink: &Sink) -> Stage<'
                 Some(Shape::Text) => _ = text(field, sink),
                 Some(Shape::Map) => _ = mapping(field, sink),
                 // Its value may be a parameter's.
-                Some(Shape::Flag) => {}
+                Some(Shape::Flag | Shape::Words) => {}
                 None => unknown(field, &STAGE_FIELDS, "a stage", sink),
             },
         }
@@ -234,9 +242,26 @@ fn check_fields(stage: &Stage<'_>, kind: &str, registry: &Registry, sink: &Sink)
     }
 }
 
+/// One stage, or a list of them.
+fn read_after<'a>(entry: &'a Entry, sink: &Sink) -> Vec<(&'a str, Span)> {
+    let one = |node: &'a Node| match &node.value {
+        Yaml::Text(text) if !text.trim().is_empty() => Some((text.as_str(), node.span)),
+        _ => {
+            let span = if node.value == Yaml::Null { entry.span } else { node.span };
+            let message = format!("`after` must name stages, but is {}", node.what());
+            sink.help(span, message, "write `after: stage`, or `after: [stage, other]`");
+            None
+        }
+    };
+    match &entry.value.value {
+        Yaml::List(items) => items.iter().filter_map(one).collect(),
+        _ => one(&entry.value).into_iter().collect(),
+    }
+}
+
 fn read_input<'a>(entry: &'a Entry, sink: &Sink) -> Input<'a> {
-    if !is_name(&entry.key) {
-        let help = "use letters, digits, `_` and `-`, starting with a letter";
+    if !is_name(&entry.key) || entry.key.len() > LONGEST {
+        let help = "use at most 100 letters, digits, `_` and `-`, starting with a letter";
         sink.help(entry.span, format!("`{}` cannot be the name of an input", entry.key), help);
     }
     let mut references = Vec::new();
@@ -325,7 +350,7 @@ pub fn unknown(entry: &Entry, fields: &[&str], of: &str, sink: &Sink) {
 /// Checks a name that becomes the name of a folder.
 pub fn slug(name: &str, span: Span, what: &str, sink: &Sink) {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
-    if name.is_empty() || name.len() > 100 || !name.chars().all(fits) {
+    if name.is_empty() || name.len() > LONGEST || !name.chars().all(fits) {
         let better: String =
             name.to_lowercase().chars().map(|c| if fits(c) { c } else { '-' }).take(100).collect();
         let help = if better.is_empty() { String::new() } else { format!(", for example `{better}`") };

@@ -89,7 +89,7 @@ fn parameters_are_canonical_and_keep_their_types() {
 fn a_command_keeps_its_files_for_itself() {
     let graph = load(PIPELINE);
     let expected = json!({
-        "run": "python3 ${inputs.script} --in ${inputs.table} --width 3 ${HOME} $PATH > ${outputs.plot}",
+        "run": "python3 ${inputs.script} --in ${inputs.table} --width 3 $${HOME} $PATH > ${outputs.plot}",
         "outputs": {"plot": "plot-7.png"},
         "env": {"OMP_NUM_THREADS": "2", "QUIET": "true"},
     });

@@ -295,21 +295,21 @@ error: `${HOME}` is not known
   |
 7 |     run: python ${inputs.scrip} ${outputs.plt} ${HOME} $HOME $${HOME}
   |                                                ^^^^^^^
-  = help: write `${params.…}` or `${matrix.…}`, or `$${HOME}` for a literal `${HOME}`
+  = help: write `${params.…}`, `${matrix.…}` or `${env.…}`, or `$${HOME}` for a literal `${HOME}`
 
 error: output `plot` cannot be written to `../x.png`
  --> pipelines/test.yaml:8:21
   |
 8 |     outputs: {plot: ../x.png, other: /etc/passwd, a: x/y, b: ./x, c: 3}
   |                     ^^^^^^^^
-  = help: give a path inside the stage's folder, without `..`: `plot.png`
+  = help: give a path inside the stage's folder, without `..` and with names of at most 200 bytes: `plot.png`
 
 error: output `other` cannot be written to `/etc/passwd`
  --> pipelines/test.yaml:8:38
   |
 8 |     outputs: {plot: ../x.png, other: /etc/passwd, a: x/y, b: ./x, c: 3}
   |                                      ^^^^^^^^^^^
-  = help: give a path inside the stage's folder, without `..`: `plot.png`
+  = help: give a path inside the stage's folder, without `..` and with names of at most 200 bytes: `plot.png`
 
 error: outputs `a` and `b` are written to the same place
  --> pipelines/test.yaml:8:62

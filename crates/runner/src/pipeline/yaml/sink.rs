@@ -3,7 +3,7 @@
 use crate::pipeline::yaml::diagnostics::{Diagnostic, Diagnostics, Place};
 use crate::store::digest::Digest;
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 /// No more errors than these are kept.
@@ -35,6 +35,9 @@ pub struct Sink {
     pub files: Vec<(PathBuf, Digest)>,
     texts: Vec<Text>,
     found: RefCell<Found>,
+    warnings: RefCell<Vec<(Span, String, String)>>,
+    /// The variables of the environment that were read, with the digest of each.
+    env: RefCell<BTreeMap<String, Digest>>,
 }
 
 #[derive(Debug, Default)]
@@ -72,6 +75,36 @@ impl Sink {
         if found.errors.len() < LIMIT && found.seen.insert((span, message.clone())) {
             found.errors.push((span, message, help));
         }
+    }
+
+    /// Notes something that is allowed, and still likely to be a mistake, with what to do.
+    pub fn warn(&self, span: Span, message: String, help: impl Into<String>) {
+        self.warnings.borrow_mut().push((span, message, help.into()));
+    }
+
+    /// The warnings as text, each once, in the order of the file.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.warnings.borrow().clone();
+        warnings.sort_by_key(|(span, ..)| (span.text, span.start));
+        warnings.dedup();
+        let line = |(span, message, help): (Span, String, String)| {
+            let text = self.texts.get(span.text as usize)?;
+            let Place { file, line, column, .. } = place(text, &line_starts(&text.text), span);
+            Some(format!("{file}:{line}:{column}: {message}; {help}"))
+        };
+        warnings.into_iter().filter_map(line).collect()
+    }
+
+    /// A variable of the environment, which the pipeline depends on from now on.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        let value = std::env::var(name).ok()?;
+        self.env.borrow_mut().insert(name.to_owned(), Digest::of(value.as_bytes()));
+        Some(value)
+    }
+
+    /// The variables that were read.
+    pub fn variables(&self) -> Vec<(String, Digest)> {
+        self.env.borrow().iter().map(|(name, value)| (name.clone(), *value)).collect()
     }
 
     /// How many errors there are so far.
