@@ -104,6 +104,13 @@ pub fn ran(output: Output) -> Ran {
     }
 }
 
+/// The document that a command prints.
+pub fn json_of(project: &Project, arguments: &[&str]) -> Value {
+    let ran = project.onsager(arguments);
+    assert_eq!(ran.status, 0, "{arguments:?}: {}", ran.stderr);
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.stdout))
+}
+
 /// A JSON list of strings.
 pub fn names(list: &Value) -> Vec<String> {
     list.as_array().into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect()

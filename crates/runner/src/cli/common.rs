@@ -9,6 +9,7 @@ use crate::pipeline::yaml::diagnostics::Diagnostics;
 use crate::plan::error::EngineError;
 use crate::plan::explanation::Change;
 use crate::run::session::{Session, SessionError, Settings};
+use crate::store::destination;
 use crate::store::digest::Digest;
 use crate::store::files::StoreError;
 use clap::Args;
@@ -17,8 +18,9 @@ use onsager_tables::error::TableError;
 use serde::Serialize;
 use std::error::Error;
 use std::fmt;
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// The arguments of every command that takes a pipeline.
 #[derive(Args)]
@@ -49,6 +51,13 @@ pub enum CliError {
     /// A table or a drawing that cannot be written.
     Report(TableError),
     Template(TemplateError),
+    /// Standard output does not take what was printed.
+    Output(io::Error),
+    /// A file that was to be written.
+    Target {
+        path: PathBuf,
+        source: io::Error,
+    },
     /// Something else that was asked for and is not there.
     Request(String),
 }
@@ -57,7 +66,14 @@ impl CliError {
     pub fn code(&self) -> u8 {
         match self {
             CliError::Session(SessionError::Engine(EngineError::Interrupted)) => exit::INTERRUPTED,
-            CliError::Session(SessionError::Engine(_)) | CliError::Report(_) => exit::FAILED,
+            CliError::Session(SessionError::Engine(_)) | CliError::Report(_) | CliError::Output(_) => {
+                exit::FAILED
+            }
+            CliError::Target { source, .. } | CliError::Template(TemplateError::Write { source, .. })
+                if !is_wrong_path(source) =>
+            {
+                exit::FAILED
+            }
             _ => exit::WRONG,
         }
     }
@@ -72,9 +88,25 @@ impl fmt::Display for CliError {
                 error.source().map_or(Ok(()), |source| write!(f, ": {source}"))
             }
             CliError::Template(error) => write!(f, "error: {error}"),
+            CliError::Target { path, source } => {
+                write!(f, "error: cannot write `{}`: {source}", path.display())
+            }
+            CliError::Output(error) => write!(f, "error: cannot write to standard output: {error}"),
             CliError::Request(message) => write!(f, "error: {message}"),
         }
     }
+}
+
+/// Whether a path that a person gave is to blame, and not the disk.
+fn is_wrong_path(error: &io::Error) -> bool {
+    use io::ErrorKind::{IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+    matches!(error.kind(), NotFound | NotADirectory | IsADirectory | PermissionDenied | ReadOnlyFilesystem)
+}
+
+/// Writes text to a file that the user named.
+pub fn write_to(path: &Path, text: &str) -> Result<(), CliError> {
+    destination::write(path, |file| file.write_all(text.as_bytes()))
+        .map_err(|source| CliError::Target { path: path.to_owned(), source })
 }
 
 /// An error as it is printed; a pipeline's own say themselves what they are.
@@ -116,16 +148,43 @@ pub fn overrides(sets: &[String]) -> Result<Vec<Override>, CliError> {
     sets.map_err(|error| CliError::Request(error.to_string()))
 }
 
-/// Prints to standard output; a reader that has gone away (`| head`) is no error.
+/// The first failure to print, which ends the program with an error.
+static UNPRINTED: OnceLock<io::Error> = OnceLock::new();
+
+/// Prints to standard output.
 pub fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    print_with(|out| out.write_all(text.as_bytes()));
+}
+
+/// Prints to standard output what `write` writes. A reader that has gone away (`| head`) is no error; any other failure is one of
+/// the whole command: see [`printed`].
+pub fn print_with(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
+    let mut out = io::stdout().lock();
+    if let Err(error) = write(&mut out).and_then(|()| out.flush())
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        // The first one is told.
+        let _ = UNPRINTED.set(error);
+    }
+}
+
+/// Whether everything that was printed has arrived.
+pub fn printed() -> Result<(), CliError> {
+    match UNPRINTED.get() {
+        None => Ok(()),
+        Some(error) => {
+            Err(CliError::Output(error.raw_os_error().map_or_else(
+                || io::Error::new(error.kind(), error.to_string()),
+                io::Error::from_raw_os_error,
+            )))
+        }
+    }
 }
 
 /// Prints a line to standard error, where nobody may be listening any more.
 pub fn print_error(line: &str) {
     // In one piece: other programs may write there too.
-    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// One JSON document.

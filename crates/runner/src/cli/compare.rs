@@ -16,7 +16,6 @@ use onsager_numerics::kernel::Level;
 use onsager_tables::cells::Style;
 use onsager_tables::error::TableError;
 use onsager_tables::table::Table;
-use std::fs;
 use std::path::PathBuf;
 
 /// Compare the metrics of an experiment's points, or of a pipeline's runs, in one table
@@ -137,8 +136,7 @@ impl Compare {
                 Some(parquet) => parquet.write(&table, path)?,
                 None => return Err(TableError::NoParquet { path: path.clone() }.into()),
             },
-            Some(path) => fs::write(path, text)
-                .map_err(|source| TableError::Write { path: path.clone(), source: Box::new(source) })?,
+            Some(path) => common::write_to(path, &text)?,
             None => common::print(&text),
         }
         let note = list(&missing);

@@ -3,6 +3,7 @@
 //! A command that prints another one: give it a type here, a line in `documents_tests.rs`, and run
 //! `ONSAGER_UPDATE=1 cargo test --release -p onsager-runner documents`.
 
+use crate::cli::tail;
 use crate::compare::comparison::Measured;
 use crate::compare::gather::Missing;
 use crate::plan::planned::{Planned, Verdict};
@@ -12,10 +13,36 @@ use crate::store::gc::Collected;
 use crate::store::names::{self, Written};
 use crate::store::objects::Outputs;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom};
 use std::path::PathBuf;
+
+/// What every command prints when the request is wrong, or when it fails as a whole.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ErrorDocument {
+    /// The exit code: 1 failed, 2 the request or a file is wrong.
+    pub exit: u8,
+    /// At least one; of a pipeline file everything that is wrong with it.
+    pub errors: Vec<ErrorItem>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ErrorItem {
+    pub message: String,
+    /// The YAML file, or the argument like `--set key=value`, if it is about a place in one.
+    pub file: Option<String>,
+    /// From 1.
+    pub line: Option<usize>,
+    /// From 1, in characters.
+    pub column: Option<usize>,
+    /// What to do.
+    pub help: Option<String>,
+}
 
 /// What a run did.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -133,7 +160,35 @@ pub struct LogTask {
     #[schemars(with = "String")]
     pub path: PathBuf,
     /// The log's text.
-    pub log: String,
+    #[schemars(with = "String")]
+    pub log: LogText,
+}
+
+/// The text of a log, which is read when it is written: it may be large.
+#[derive(Debug)]
+pub struct LogText {
+    pub path: PathBuf,
+    /// Only so many lines at its end.
+    pub tail: Option<u64>,
+}
+
+impl fmt::Display for LogText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut read = || -> io::Result<fmt::Result> {
+            let mut file = File::open(&self.path)?;
+            let start = self.tail.map_or(Ok(0), |lines| tail::start_of_tail(&mut file, lines))?;
+            file.seek(SeekFrom::Start(start))?;
+            tail::for_each_text(&mut file, |text| f.write_str(text))
+        };
+        // Serde's way to say that a value cannot be written; the file was there a moment ago.
+        read().unwrap_or(Err(fmt::Error))
+    }
+}
+
+impl Serialize for LogText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// A new project.

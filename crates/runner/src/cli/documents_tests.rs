@@ -3,7 +3,7 @@
 use crate::cli::Cli;
 use crate::cli::documents::*;
 use crate::compare::difference::Difference;
-use crate::kind::registry::Reference;
+use crate::kind::reference::Reference;
 use crate::store::archive::Moved;
 use crate::store::usage::Usage;
 use crate::store::verify::Report;
@@ -48,12 +48,28 @@ meaning within a major version. A field whose type says *or null* may be null.
 The documents are types with doc comments in `crates/runner/src/cli/documents.rs`; this page and the schemas are made from them by
 `ONSAGER_UPDATE=1 cargo test --release -p onsager-runner documents`. A new command adds its type there, a line to the list in `crates/runner/src/cli/documents_tests.rs`, and an
 example of its output to `tests/json.rs`, which checks what the program prints against the schemas.
+
+## Exit codes
+
+| code | |
+| --- | --- |
+| 0 | done |
+| 1 | a task failed, something in the store is damaged, a file or the store cannot be read or written, or standard output is full |
+| 2 | the request is wrong: an argument, a pipeline file, a name that does not exist |
+| 130 | interrupted: by Ctrl-C, by SIGTERM, or because the terminal was closed |
+
+## Errors
+
+A command that stops with 1 or 2 before it has a document of its own prints this one. The same is on standard error as text.
+
 ";
 
 /// `ONSAGER_UPDATE=1 cargo test --release -p onsager-runner documents` writes the files anew.
 #[test]
 fn documents_are_described() {
-    let mut page = HEAD.to_owned();
+    let failure = schema::<ErrorDocument>();
+    current("schema/output/error.schema.json", &format!("{failure:#}\n"));
+    let mut page = HEAD.to_owned() + &section(&failure);
     for (command, schema) in all() {
         let name = command.replace(" --", "-").replace(' ', "-");
         current(&format!("schema/output/{name}.schema.json"), &format!("{schema:#}\n"));

@@ -2,9 +2,10 @@
 
 use crate::cli::common::{self, CliError};
 use crate::cli::exit;
-use crate::kind::registry::{Reference, Registry};
+use crate::kind::reference::{OutputReference, Reference, resolve};
+use crate::kind::registry::Registry;
 use clap::Args;
-use onsager_tables::names::did_you_mean;
+use onsager_tables::names::{meant, series};
 use serde_json::Value;
 
 /// Show the stage kinds and their parameters
@@ -27,7 +28,10 @@ impl Kinds {
             Some(name) => {
                 let kind = registry.get(name).ok_or_else(|| {
                     let all: Vec<&str> = registry.iter().map(|kind| kind.name()).collect();
-                    let help = did_you_mean(name, all, "there are").unwrap_or_default();
+                    let help = match meant(name, all.iter().copied()) {
+                        Some(meant) => format!("did you mean `{meant}`?"),
+                        None => format!("there are {}", series(&all)),
+                    };
                     CliError::Request(format!("there is no kind `{name}`: {help}"))
                 })?;
                 vec![Reference::of(kind)]
@@ -62,10 +66,21 @@ fn full(kind: &Reference) -> String {
     if kind.inputs.others {
         text += "  any names\n";
     }
+    text += "\noutputs\n";
+    match &kind.outputs {
+        None => text += "  those that the stage declares in its field `outputs`\n",
+        Some(outputs) => outputs.iter().for_each(|output| text += &output_lines(output)),
+    }
     if kind.numeric {
         text += "\nnumeric: the kernel level is part of its key\n";
     }
     text
+}
+
+fn output_lines(output: &OutputReference) -> String {
+    let slash = if output.folder { "/" } else { "" };
+    let with = output.with.as_ref().map_or(String::new(), |with| format!(", with `{with}`"));
+    format!("  {} ({}{slash}{with})\n      {}\n", output.name, output.file, output.about)
 }
 
 /// The fields of an object's schema, one after the other, nested ones further in.
@@ -122,13 +137,6 @@ fn choices(root: &Value, schema: &Value, depth: usize) -> String {
         }
     }
     text
-}
-
-fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
-    match schema["$ref"].as_str().and_then(|path| path.strip_prefix('#')) {
-        Some(pointer) => root.pointer(pointer).unwrap_or(schema),
-        None => schema,
-    }
 }
 
 /// A schema's type in a few words.

@@ -8,6 +8,7 @@ mod documents;
 mod documents_tests;
 pub mod exit;
 mod explain;
+mod failure;
 mod init;
 mod kinds;
 mod log;
@@ -16,11 +17,14 @@ mod progress;
 mod run;
 mod status;
 mod store;
+mod tail;
 
+use crate::cli::common::CliError;
+use crate::cli::documents::ErrorDocument;
 use crate::kind::registry::Registry;
 use crate::run::workers;
 use clap::{CommandFactory, Parser, Subcommand};
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 /// Runs experiment pipelines: stages as a content-hashed graph, cached, resumable, byte-identical on every run.
@@ -58,10 +62,19 @@ pub fn main(registry: Registry) -> ExitCode {
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(error) if error.use_stderr() => {
             // Printing fails only where nobody listens.
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { exit::WRONG } else { exit::DONE });
+            failure::print_json(&ErrorDocument::of_arguments(&error));
+            return ExitCode::from(exit::WRONG);
+        }
+        // The help and the version.
+        Err(error) => {
+            let printed = error.print().or_else(|error| match error.kind() {
+                io::ErrorKind::BrokenPipe => Ok(()),
+                _ => Err(CliError::Output(error)),
+            });
+            return ExitCode::from(printed.map_or_else(|error| failure::print(&error), |()| exit::DONE));
         }
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("ONSAGER_LOG")
@@ -89,8 +102,10 @@ pub fn main(registry: Registry) -> ExitCode {
             Ok(exit::DONE)
         }
     };
-    ExitCode::from(code.unwrap_or_else(|error| {
-        common::print_error(error.to_string().trim_end());
-        error.code()
-    }))
+    let done = code.unwrap_or_else(|error| failure::print(&error));
+    // Of a command that failed the error is told already.
+    match common::printed() {
+        Err(error) if done == exit::DONE => ExitCode::from(failure::print(&error)),
+        _ => ExitCode::from(done),
+    }
 }

@@ -8,10 +8,8 @@ use crate::plan::drawing::Drawing;
 use crate::plan::picture;
 use crate::plan::planned::{Planned, Reason, Verdict, plan};
 use crate::run::session;
-use crate::store::files::StoreError;
 use clap::Args;
 use std::fmt::Write as _;
-use std::fs;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
@@ -102,7 +100,7 @@ impl Plan {
     fn write(&self, text: &str) -> Result<u8, CliError> {
         match &self.output {
             None => common::print(text),
-            Some(path) => fs::write(path, text).map_err(StoreError::io("write", path))?,
+            Some(path) => common::write_to(path, text)?,
         }
         Ok(exit::DONE)
     }

@@ -1,10 +1,12 @@
 //! What a user sees while a run goes on: bars on a terminal, plain lines elsewhere; all on standard error.
 
 use crate::cli::common::{count, duration, plural, print_error};
+use crate::cli::tail;
 use crate::run::events::{Event, Observer};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use onsager_tables::names::list;
 use std::collections::HashMap;
+use std::fs::File;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,6 +15,8 @@ use std::time::{Duration, Instant};
 const PLAIN_INTERVAL: Duration = Duration::from_secs(15);
 /// How many lines of a failed task's log are shown.
 const TAIL: usize = 20;
+/// And no more bytes than these.
+const TAIL_BYTES: u64 = 4 << 10;
 
 /// Shows the events of a run.
 pub struct Progress {
@@ -50,8 +54,9 @@ impl Progress {
     fn begin(&mut self, total: usize) {
         self.close();
         (self.total, self.done) = (total, 0);
-        if std::io::stderr().is_terminal() {
-            let multi = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
+        let multi = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
+        // A terminal that cannot draw (`TERM=dumb`) would show nothing at all.
+        if std::io::stderr().is_terminal() && !multi.is_hidden() {
             let style = ProgressStyle::with_template("{bar:24} {pos}/{len} tasks  {elapsed}");
             let bar = multi.add(ProgressBar::new(total as u64));
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -278,10 +283,7 @@ fn some(names: &[String]) -> String {
     if more == 0 { shown } else { format!("{shown} and {} more", count(more as u64)) }
 }
 
-/// The last lines of a log.
+/// The last lines of a log; none where it cannot be read.
 fn log_tail(path: &Path) -> Vec<String> {
-    let bytes = std::fs::read(path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let all: Vec<&str> = text.lines().collect();
-    all[all.len().saturating_sub(TAIL)..].iter().map(|line| (*line).to_owned()).collect()
+    File::open(path).and_then(|mut file| tail::last_lines(&mut file, TAIL, TAIL_BYTES)).unwrap_or_default()
 }

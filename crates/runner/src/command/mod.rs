@@ -18,7 +18,7 @@ use crate::kind::fields::{Field, Fields, Need};
 use crate::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, kill_process_group,
-    test_kill_process_group, waitid, waitpid,
+    test_kill_process_group, waitid, waitpgid, waitpid,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -183,7 +183,10 @@ fn wait(group: Pid, ctx: &Context) -> io::Result<ExitStatus> {
     let status = reap(group)?;
     let deadline = Instant::now() + GRACE;
     while Instant::now() < deadline && test_kill_process_group(group).is_ok() {
-        std::thread::sleep(Duration::from_millis(20));
+        // What has ended and is not waited for still counts as a member of the group.
+        if !matches!(waitpgid(group, WaitOptions::NOHANG), Ok(Some(_))) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
     let _ = kill_process_group(group, Signal::KILL);
     end_strays();

@@ -44,6 +44,14 @@ pub fn family(all: &[Process], root: i32, group: Option<i32>) -> Vec<i32> {
     family
 }
 
+/// Whether this process was started so that it outlives its terminal, as `nohup` does it.
+pub fn ignores_hangup() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // SIGHUP is signal 1, and so the lowest bit.
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
 /// The memory that a process holds, in bytes: every page that it has in RAM.
 pub fn resident(id: i32) -> u64 {
     field(&fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default(), "VmRSS:").unwrap_or(0)

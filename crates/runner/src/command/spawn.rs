@@ -163,6 +163,10 @@ mod linux {
                 for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGPIPE] {
                     libc::signal(signal, libc::SIG_DFL);
                 }
+                // What `nohup` had ignored stays ignored.
+                if libc::signal(libc::SIGHUP, libc::SIG_DFL) == libc::SIG_IGN {
+                    libc::signal(libc::SIGHUP, libc::SIG_IGN);
+                }
                 let mut none = std::mem::zeroed();
                 libc::sigemptyset(&mut none);
                 libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());

@@ -38,8 +38,12 @@ pub enum HistoryError {
         "`{word}` is the beginning of {count} runs, of `{first}` and `{second}` for example; write more of it"
     )]
     Ambiguous { word: String, count: usize, first: String, second: String },
-    #[error("`{word}` goes back too far: there are {count} runs{}", of(.pipeline))]
+    #[error("`{word}` goes back too far: there {}{}", counted(*.count), of(.pipeline))]
     TooFar { word: String, count: usize, pipeline: Option<String> },
+}
+
+fn counted(runs: usize) -> String {
+    if runs == 1 { "is 1 run".to_owned() } else { format!("are {runs} runs") }
 }
 
 fn of(pipeline: &Option<String>) -> String {

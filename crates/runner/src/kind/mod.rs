@@ -4,6 +4,7 @@ pub mod context;
 pub mod error;
 pub mod fields;
 pub mod fingerprints;
+pub mod reference;
 pub mod registry;
 pub mod stage;
 pub mod trial;

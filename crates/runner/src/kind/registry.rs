@@ -4,8 +4,6 @@ use crate::kind::context::Context;
 use crate::kind::fields::{Field, Fields};
 use crate::kind::stage::{Inputs, Issue, Output, Stage, StageError};
 use onsager_tables::read::Parquet;
-use schemars::JsonSchema;
-use serde::Serialize;
 use serde_json::Value;
 use std::marker::PhantomData;
 
@@ -161,31 +159,4 @@ fn typed<P: serde::de::DeserializeOwned>(params: &Value) -> Result<P, ParamError
         },
         message: error.inner().to_string(),
     })
-}
-
-/// What `onsager kinds --json` prints of a kind.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct Reference {
-    pub kind: &'static str,
-    pub summary: &'static str,
-    /// Whether the kernel level is part of its keys.
-    pub numeric: bool,
-    /// The digest of the code that it is built from.
-    pub fingerprint: String,
-    pub inputs: Inputs,
-    /// The JSON Schema of its parameters.
-    pub params: Value,
-}
-
-impl Reference {
-    pub fn of(kind: &dyn Kind) -> Reference {
-        Reference {
-            kind: kind.name(),
-            summary: kind.summary(),
-            numeric: kind.numeric(),
-            fingerprint: kind.fingerprint().to_owned(),
-            inputs: kind.inputs(),
-            params: kind.schema(),
-        }
-    }
 }

@@ -2,7 +2,7 @@
 
 use crate::pipeline::experiments::overrides::{self, Overlaid, Overlay, Overrides};
 use crate::pipeline::yaml::node::Entry;
-use crate::pipeline::yaml::sink::{Sink, Text};
+use crate::pipeline::yaml::sink::{Sink, Span, Text};
 use crate::store::digest::Digest;
 use onsager_tables::names::did_you_mean;
 use std::fs;
@@ -24,7 +24,12 @@ pub fn apply_overrides(overlaid: &mut Overlaid, given: &Overrides, sink: &mut Si
                     overlaid.apply(&entry, Overlay::Merge, sink);
                 }
             }
-            Err(error) => sink.add(None, error.message, error.help),
+            Err(error) => {
+                let argument = format!("--params {}", file.display());
+                let (start, end) = ("--params ".len() as u32, argument.len() as u32);
+                let text = sink.add_text(Text { name: argument.clone(), text: argument, argument: true });
+                sink.add(Some(Span { text, start, end }), error.message, error.help);
+            }
         }
     }
     for given in &given.sets {

@@ -20,13 +20,17 @@ pub const TEMPLATES: [Template; 3] = [
     Template {
         name: "example",
         about: "a matrix of commands, a figure and a table",
-        files: &[("pipelines/example.yaml", include_str!("templates/example.yaml"))],
+        files: &[
+            ("pipelines/example.yaml", include_str!("templates/example.yaml")),
+            ("experiments/points.yaml", include_str!("templates/points.yaml")),
+        ],
     },
     Template {
         name: "python",
         about: "a script in Python, and a figure of what it makes",
         files: &[
             ("pipelines/example.yaml", include_str!("templates/python.yaml")),
+            ("experiments/steps.yaml", include_str!("templates/steps.yaml")),
             ("scripts/walk.py", include_str!("templates/walk.py")),
         ],
     },
@@ -59,22 +63,47 @@ pub fn find(name: &str) -> Result<&'static Template, TemplateError> {
 }
 
 impl Template {
-    /// Writes the project's files and gives their paths. Existing files stay as they are: then nothing is written.
+    /// Writes the project's files and gives their paths. Existing files stay as they are: then nothing is written. Only a `.gitignore`
+    /// gets a further line, if it lacks it.
     pub fn write(&self, folder: &Path, registry: &Registry) -> Result<Vec<PathBuf>, TemplateError> {
-        let schema = schema::text(registry);
-        let mut files =
-            vec![(".gitignore", "/artifacts/\n"), ("schema/pipeline.schema.json", schema.as_str())];
+        let (pipeline, experiment) = (schema::text(registry), schema::experiment::text());
+        let mut files = vec![
+            ("schema/pipeline.schema.json", pipeline.as_str()),
+            ("schema/experiment.schema.json", experiment.as_str()),
+        ];
         files.extend(self.files);
         let files: Vec<(PathBuf, &str)> =
             files.into_iter().map(|(name, text)| (folder.join(name), text)).collect();
         if let Some((path, _)) = files.iter().find(|(path, _)| path.symlink_metadata().is_ok()) {
             return Err(TemplateError::Exists { path: path.clone() });
         }
+        let ignore = folder.join(".gitignore");
+        let cannot = |path: &Path| {
+            let path = path.to_owned();
+            move |source| TemplateError::Write { path, source }
+        };
         for (path, text) in &files {
             let made = path.parent().map_or(Ok(()), fs::create_dir_all);
             let written = made.and_then(|()| File::create_new(path)?.write_all(text.as_bytes()));
-            written.map_err(|source| TemplateError::Write { path: path.clone(), source })?;
+            written.map_err(cannot(path))?;
         }
-        Ok(files.into_iter().map(|(path, _)| path).collect())
+        let ignored = ignore_results(&ignore).map_err(cannot(&ignore))?;
+        let files = files.into_iter().map(|(path, _)| path);
+        Ok(ignored.then_some(ignore).into_iter().chain(files).collect())
     }
+}
+
+/// Sees to it that git leaves results alone; false where it does so already.
+fn ignore_results(path: &Path) -> io::Result<bool> {
+    let before = match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        text => text?,
+    };
+    if before.lines().any(|line| line.trim().trim_matches('/') == "artifacts") {
+        return Ok(false);
+    }
+    let gap = if before.is_empty() || before.ends_with('\n') { "" } else { "\n" };
+    let mut file = File::options().create(true).append(true).open(path)?;
+    file.write_all(format!("{gap}/artifacts/\n").as_bytes())?;
+    Ok(true)
 }

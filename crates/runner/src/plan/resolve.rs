@@ -214,7 +214,7 @@ impl<'a> Resolver<'a> {
         work: PathBuf,
         log: PathBuf,
         threads: usize,
-    ) -> Assignment {
+    ) -> Result<Assignment, EngineError> {
         let graph = self.graph;
         let task = &graph.tasks[number];
         let mut inputs = Vec::new();
@@ -243,7 +243,7 @@ impl<'a> Resolver<'a> {
             file: output.file.clone(),
             folder: output.folder,
         };
-        Assignment {
+        Ok(Assignment {
             number,
             task: task.id.clone(),
             kind: task.kind.clone(),
@@ -251,14 +251,14 @@ impl<'a> Resolver<'a> {
             inputs,
             outputs: task.outputs.iter().map(declared).collect(),
             work,
-            fingerprint: self.kind(task).map(|kind| kind.fingerprint().to_owned()).unwrap_or_default(),
+            fingerprint: self.kind(task)?.fingerprint().to_owned(),
             root: graph.root.clone(),
             checkpoints: self.store.checkpoints(key),
             log,
             threads,
             memory: task.resources.memory,
             sandbox: task.sandbox,
-        }
+        })
     }
 }
 

@@ -50,7 +50,7 @@ impl Scheduler<'_, '_> {
                     return Ok(false);
                 }
                 Some(error) => {
-                    self.fail(number, Failure::before_start(&error))?;
+                    self.fail(number, Failure::to_show(&error, None))?;
                     return Ok(true);
                 }
             },
@@ -130,7 +130,6 @@ impl Scheduler<'_, '_> {
         let placed: Vec<_> =
             task.outputs.iter().zip(outputs).map(|(declared, content)| place(declared, *content)).collect();
         let what = match self.view.show(&task.id, key, &placed) {
-            // The result itself is in the store.
             Err(error) => return Ok(Some(error)),
             Ok(what) => what,
         };

@@ -61,7 +61,7 @@ impl Scheduler<'_, '_> {
             return self.fail(number, Failure::of(&fault, running.log));
         }
         match outcome {
-            Outcome::Done { outputs, seconds } => self.executed(number, running.key, outputs, seconds),
+            Outcome::Done { outputs, seconds } => self.executed(number, running, outputs, seconds),
             Outcome::Interrupted => self.interrupt(number),
             Outcome::InputLost { object } => self.input_lost(number, running, object),
             Outcome::Failed { .. } if self.interrupts > 1 => self.interrupt(number),
@@ -92,10 +92,11 @@ impl Scheduler<'_, '_> {
     fn executed(
         &mut self,
         number: usize,
-        key: Digest,
+        running: Running,
         outputs: Outputs,
         seconds: f64,
     ) -> Result<(), EngineError> {
+        let key = running.key;
         let task = &self.resolver.graph.tasks[number];
         let known = self.options.forced.contains(&number) || self.remade.contains_key(&number);
         let before = if known { self.store.actions().get(&key)? } else { None };
@@ -114,7 +115,7 @@ impl Scheduler<'_, '_> {
         }
         let contents: Vec<Content> = outputs.iter().map(|(_, content)| *content).collect();
         if let Some(error) = self.put_into_view(number, key, &contents)? {
-            return self.fail(number, Failure::before_start(&error));
+            return self.fail(number, Failure::to_show(&error, Some(running.log)));
         }
         let task = task.id.clone();
         self.emit(Event::TaskFinished { task, key, seconds, outputs })?;

@@ -20,6 +20,12 @@ impl Failure {
         Failure { message: error.to_string(), help: None, log: None }
     }
 
+    /// A result that is made and cannot be shown.
+    pub fn to_show(error: &dyn std::error::Error, log: Option<PathBuf>) -> Failure {
+        let help = "the result is in the store: put this right, and run again to have it shown";
+        Failure { message: error.to_string(), help: Some(help.to_owned()), log }
+    }
+
     /// What the scheduler found wrong with an attempt.
     pub fn of(fault: &Fault, log: PathBuf) -> Failure {
         Failure { message: fault.to_string(), help: Some(fault.help().to_owned()), log: Some(log) }

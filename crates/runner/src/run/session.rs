@@ -121,6 +121,8 @@ pub enum SessionError {
     Pipeline(#[from] Diagnostics),
     #[error(transparent)]
     Select(#[from] SelectError),
+    #[error("`{}` is no folder, so it cannot hold results", .path.display())]
+    Artifacts { path: PathBuf },
     #[error("`--force {task}` names a task that is not to be run")]
     Forced { task: String },
     #[error(transparent)]
@@ -155,7 +157,11 @@ impl<'r> Session<'r> {
         settings: Settings,
     ) -> Result<Session<'r>, SessionError> {
         let default = || project_root(file).join("artifacts");
-        let store = Store::at(&settings.artifacts.clone().unwrap_or_else(default))?;
+        let artifacts = settings.artifacts.clone().unwrap_or_else(default);
+        if artifacts.exists() && !artifacts.is_dir() {
+            return Err(SessionError::Artifacts { path: artifacts });
+        }
+        let store = Store::at(&artifacts)?;
         Ok(Session { file: file.to_owned(), settings, registry, store })
     }
 

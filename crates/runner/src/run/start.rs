@@ -161,7 +161,7 @@ impl Scheduler<'_, '_> {
         let results = &self.results;
         let outputs = |up: usize| results[up].as_deref();
         let mut assignment =
-            self.resolver.assignment(number, &key, &outputs, work.clone(), log.clone(), threads);
+            self.resolver.assignment(number, &key, &outputs, work.clone(), log.clone(), threads)?;
         let fields = self.resolver.kind(task)?.fields();
         assignment.sandbox |= self.options.sandbox && fields.has(Field::Sandbox);
         if fields.has(Field::Checkpoint) && assignment.params.get(Field::Checkpoint.name()).is_some() {

@@ -32,8 +32,9 @@ pub struct Unchanged {
     /// Every file with its stat data; a relative path starts at the `artifacts` folder.
     #[serde(with = "names::pairs")]
     files: Vec<(PathBuf, Digest)>,
-    /// The first event of a record, as JSON: the fields that depend on the pipeline.
-    started: String,
+    /// The first event of a record: the fields that depend on the pipeline.
+    #[serde(with = "as_json")]
+    started: Event,
 }
 
 impl Unchanged {
@@ -77,14 +78,14 @@ impl Unchanged {
             tasks: graph.tasks.len(),
             manifest,
             files,
-            started: serde_json::to_string(started).ok()?,
+            started: started.clone(),
         })
     }
 
     /// The record of a run that finds nothing to do.
     pub fn events(&self, name: &str, jobs: usize, threads: usize) -> Vec<Event> {
-        let mut started = serde_json::from_str(&self.started).ok();
-        if let Some(Event::RunStarted { run, jobs: its_jobs, threads: its_threads, .. }) = &mut started {
+        let mut started = self.started.clone();
+        if let Event::RunStarted { run, jobs: its_jobs, threads: its_threads, .. } = &mut started {
             (*run, *its_jobs, *its_threads) = (name.to_owned(), jobs, threads);
         }
         let finished = Event::RunFinished {
@@ -95,6 +96,21 @@ impl Unchanged {
             interrupted: false,
             seconds: 0.0,
         };
-        started.into_iter().chain([finished]).collect()
+        vec![started, finished]
+    }
+}
+
+/// An event as text inside a format that does not tell what its values are. One that cannot be read leads to the whole way.
+mod as_json {
+    use crate::run::events::Event;
+    use serde::de::{Deserialize, Deserializer, Error as _};
+    use serde::ser::{Error as _, Serializer};
+
+    pub fn serialize<S: Serializer>(event: &Event, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&serde_json::to_string(event).map_err(S::Error::custom)?)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Event, D::Error> {
+        serde_json::from_str(&String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }

@@ -3,6 +3,7 @@
 //! Workers are this very program, started with [`WORKER`] as its first argument. So a program that runs pipelines calls [`worker()`]
 //! before it does anything else, with the same kinds as later.
 
+use crate::command::processes;
 use crate::kind::registry::Registry;
 use crate::plan::error::EngineError;
 use crate::store::Store;
@@ -40,15 +41,22 @@ pub fn local(
     }))
 }
 
-/// Counts Ctrl-C (and a polite kill) from now on.
+/// Counts Ctrl-C from now on. A polite kill and the loss of the terminal count as the first one, however often they come: the same
+/// close of a window may send several.
 pub fn interrupts() -> Result<Arc<AtomicUsize>, EngineError> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let interrupts = Arc::new(AtomicUsize::new(0));
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(EngineError::Signals)?;
+    // Under `nohup` the loss of the terminal stays ignored.
+    let signals =
+        if processes::ignores_hangup() { &[SIGINT, SIGTERM][..] } else { &[SIGINT, SIGTERM, SIGHUP] };
+    let mut signals = signal_hook::iterator::Signals::new(signals).map_err(EngineError::Signals)?;
     let counter = interrupts.clone();
     std::thread::spawn(move || {
-        for _ in signals.forever() {
-            counter.fetch_add(1, Ordering::Relaxed);
+        for signal in signals.forever() {
+            match signal {
+                SIGINT => counter.fetch_add(1, Ordering::Relaxed),
+                _ => counter.fetch_max(1, Ordering::Relaxed),
+            };
         }
     });
     Ok(interrupts)

@@ -5,8 +5,9 @@ use crate::store::actions::Action;
 use crate::store::archive::{
     ArchiveError, FORMAT, HEADER, Hashing, Header, Member, Moved, PIPELINE, VERSION, member_name,
 };
+use crate::store::destination;
 use crate::store::digest::Digest;
-use crate::store::files::{self, StoreError};
+use crate::store::files::StoreError;
 use crate::store::runs::Run;
 use flate2::{Compression, GzBuilder};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -26,26 +27,18 @@ pub fn export(
     // So that `gc` takes no object away meanwhile.
     let _tools = store.lock_tools()?;
     let (header, sources, moved) = contents(store, run, words)?;
-    let temporary = files::temporary_beside(target);
-    let written = (|| {
-        let file = File::create(&temporary)?;
-        let file = if gzip {
-            let mut encoder = GzBuilder::new().mtime(0).write(BufWriter::new(file), Compression::default());
+    let written = destination::write(target, |file| {
+        let mut file = BufWriter::new(file);
+        if gzip {
+            let mut encoder = GzBuilder::new().mtime(0).write(&mut file, Compression::default());
             write(&header, &sources, &mut encoder)?;
-            encoder.finish()?
+            encoder.finish()?;
         } else {
-            let mut file = BufWriter::new(file);
             write(&header, &sources, &mut file)?;
-            file
-        };
-        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&temporary, target)
-    })();
-    written.map_err(|error| {
-        // The first error is the one to tell.
-        let _ = fs::remove_file(&temporary);
-        StoreError::io("write the archive", target)(error)
-    })?;
+        }
+        file.flush()
+    });
+    written.map_err(StoreError::io("write the archive", target))?;
     Ok(moved)
 }
 

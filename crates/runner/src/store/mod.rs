@@ -25,6 +25,7 @@ pub mod actions;
 pub mod archive;
 pub mod beneath;
 pub mod copy;
+pub mod destination;
 pub mod digest;
 pub mod export;
 pub mod files;

@@ -1,5 +1,6 @@
 //! The worker process: reads assignments, computes them one after the other, and reports how it goes.
 
+use crate::command::processes;
 use crate::kind::context::{Context, GRACE, Reporter};
 use crate::kind::registry::Registry;
 use crate::kind::stage::StageError;
@@ -8,7 +9,7 @@ use crate::store::files::{self, StoreError};
 use crate::store::objects::{Content, Held, Outputs, Shape};
 use crate::worker::error::AttemptError;
 use crate::worker::protocol::{Assignment, FromWorker, Outcome, ToWorker};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::any::Any;
 use std::fs::File;
 use std::io::{self, BufRead, Write};
@@ -45,15 +46,17 @@ impl Write for TaskLog {
 /// Serves assignments until the coordinator closes the pipe; then ends at once, whatever is running: a worker never
 /// outlives its coordinator.
 pub fn serve(registry: &Registry, store: &Store, log: &TaskLog) -> io::Result<()> {
-    // Ctrl-C reaches the whole terminal group; only the coordinator decides what it means.
-    let ignored = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(signal_hook::consts::SIGINT, ignored)?;
-    #[cfg(target_os = "linux")]
-    {
-        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-        // Whatever leaves the group of a command stays below its worker, so that it is found.
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    // Ctrl-C, a kill of the group and the loss of the terminal reach every process of a run; only the coordinator decides what
+    // they mean. It is not enough to ignore them: a command would inherit that.
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        if signal != SIGHUP || !processes::ignores_hangup() {
+            signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+        }
     }
+    // Whatever leaves the group of a command stays below its worker, so that it is found.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
 
     let cancelled = Arc::new(AtomicBool::new(false));
     let (sender, assignments) = mpsc::channel();
@@ -76,6 +79,7 @@ pub fn serve(registry: &Registry, store: &Store, log: &TaskLog) -> io::Result<()
                 Ok(Err(_)) | Err(_) => break,
             }
         }
+        watched.end_program();
         std::process::exit(0);
     });
     panic::set_hook(Box::new(|info| tracing::error!("{info}")));
@@ -321,6 +325,17 @@ impl Channel {
                 let _ = kill_process_group(group, Signal::KILL);
             }
         });
+    }
+
+    /// Ends the program with all that it has started: nobody is left who could use what it makes.
+    fn end_program(&self) {
+        let Some(group) = self.program().group else { return };
+        let group = group.as_raw_nonzero().get();
+        let family = processes::family(&processes::all(), std::process::id() as i32, Some(group));
+        for id in family.into_iter().skip(1).filter_map(Pid::from_raw) {
+            // It fails only when the process is gone.
+            let _ = kill_process(id, Signal::KILL);
+        }
     }
 
     fn send(&self, message: &FromWorker) {

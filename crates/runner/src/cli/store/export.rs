@@ -6,7 +6,9 @@ use crate::cli::store::text::{self, Place};
 use crate::kind::registry::Registry;
 use crate::pipeline::experiments::overrides::Overrides;
 use crate::pipeline::load::load;
+use crate::store::archive::ArchiveError;
 use crate::store::export;
+use crate::store::files::StoreError;
 use crate::store::runs::{self, Run};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -41,7 +43,13 @@ impl Export {
     pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
         let store = self.place.store()?;
         let run = self.find(runs::all(&store)?, registry)?;
-        let moved = export::export(&store, &run, &self.task, self.gzip, &self.output)?;
+        let exported = export::export(&store, &run, &self.task, self.gzip, &self.output);
+        let moved = exported.map_err(|error| match error {
+            ArchiveError::Store(StoreError::Io { path, source, .. }) if path == self.output => {
+                CliError::Target { path, source }
+            }
+            error => error.into(),
+        })?;
         if self.place.json {
             common::print_json(&moved);
         } else {

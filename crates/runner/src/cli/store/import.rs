@@ -24,6 +24,9 @@ pub struct Import {
 
 impl Import {
     pub fn execute(&self) -> Result<u8, CliError> {
+        if !self.file.exists() {
+            return Err(CliError::Request(format!("there is no file `{}`", self.file.display())));
+        }
         let moved = import::import(&self.place.store_or_new()?, &self.file)?;
         if self.place.json {
             common::print_json(&moved);

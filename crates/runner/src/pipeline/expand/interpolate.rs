@@ -40,27 +40,38 @@ pub struct Files<'a> {
 impl Scope<'_> {
     /// The node as JSON with every `${…}` filled in. Parts that cannot be are reported and left out; `sound` turns false.
     pub fn value(&self, node: &Node, sink: &Sink, sound: &mut bool) -> Option<Value> {
+        self.fill(node, &mut LARGEST.clone(), sink, sound)
+    }
+
+    /// Text with every `${…}` filled in; errors are reported.
+    pub fn text(&self, text: &str, span: Span, sink: &Sink) -> Option<Value> {
+        self.fill_text(text, span, &mut LARGEST.clone(), sink)
+    }
+
+    /// `left` is how much may still be filled in.
+    fn fill(&self, node: &Node, left: &mut usize, sink: &Sink, sound: &mut bool) -> Option<Value> {
         match &node.value {
             Yaml::Null => Some(Value::Null),
             Yaml::Bool(value) => Some(Value::Bool(*value)),
             Yaml::Number(number) => Some(Value::Number(number.clone())),
-            Yaml::NotFinite(number) => {
-                sink.error(node.span, format!("{number} is not a number that a parameter can have"));
+            Yaml::NotFinite(_) => {
+                let message = format!("a parameter cannot be the number `{}`", sink.text(node.span).trim());
+                sink.help(node.span, message, "put it in quotes to keep it as text");
                 *sound = false;
                 None
             }
             Yaml::Text(text) => {
-                let value = self.text(text, node.span, sink);
+                let value = self.fill_text(text, node.span, left, sink);
                 *sound &= value.is_some();
                 value
             }
             Yaml::List(items) => {
-                Some(items.iter().filter_map(|item| self.value(item, sink, sound)).collect())
+                Some(items.iter().filter_map(|item| self.fill(item, left, sink, sound)).collect())
             }
             Yaml::Map(entries) => {
                 let mut map = Map::with_capacity(entries.len());
                 for entry in entries {
-                    if let Some(value) = self.value(&entry.value, sink, sound) {
+                    if let Some(value) = self.fill(&entry.value, left, sink, sound) {
                         map.insert(entry.key.clone(), value);
                     }
                 }
@@ -69,14 +80,16 @@ impl Scope<'_> {
         }
     }
 
-    /// Text with every `${…}` filled in; errors are reported.
-    pub fn text(&self, text: &str, span: Span, sink: &Sink) -> Option<Value> {
+    fn fill_text(&self, text: &str, span: Span, left: &mut usize, sink: &Sink) -> Option<Value> {
         if !text.contains("${") {
             return Some(Value::String(text.to_owned()));
         }
         if let Some(name) = whole(text) {
             return match self.name(name, span, sink)? {
-                Found::Value(value) => Some(value.into_owned()),
+                Found::Value(value) => {
+                    take(size(&value, *left), left, name, span, sink)?;
+                    Some(value.into_owned())
+                }
                 Found::Kept => Some(Value::String(text.to_owned())),
             };
         }
@@ -98,7 +111,10 @@ impl Scope<'_> {
             match self.name(name, span, sink) {
                 Some(Found::Kept) => out.push_str(&rest[at..=at + end]),
                 Some(Found::Value(value)) => match plain(&value) {
-                    Some(text) => out.push_str(&text),
+                    Some(text) => {
+                        take(text.len(), left, name, span, sink)?;
+                        out.push_str(&text);
+                    }
                     None => {
                         not_text(name, &value, span, sink);
                         sound = false;
@@ -196,13 +212,16 @@ impl Scope<'_> {
                     if !self.params.contains_key(step) && self.declared.iter().any(|e| e.key == step) =>
                 {
                     // Not known although declared: declared later, or wrong and reported already.
-                    if self.instance.is_none() {
-                        return fail(
-                            format!("`{written}` is used before it is known"),
-                            Some(format!("declare `{step}` before this, and correct its own errors")),
-                        );
+                    let declared = self.declared.iter().find(|entry| entry.key == step);
+                    if self.instance.is_some()
+                        || declared.is_some_and(|entry| sink.is_wrong(entry.value.span))
+                    {
+                        return None;
                     }
-                    None
+                    fail(
+                        format!("`{written}` is used before it is known"),
+                        Some(format!("declare `{step}` before this")),
+                    )
                 }
                 Err((step, names)) => fail(
                     format!("`{written}` names no parameter of the pipeline"),
@@ -293,6 +312,51 @@ impl Scope<'_> {
             ),
         }
     }
+}
+
+/// The most that is filled into one value, in bytes of text: a few lines can say more than any memory holds, when each repeats
+/// the one before ten times.
+const LARGEST: usize = 1 << 20;
+
+/// Counts what is filled in against what may be, of one value and of the whole pipeline.
+fn take(bytes: usize, left: &mut usize, name: &str, span: Span, sink: &Sink) -> Option<()> {
+    match left.checked_sub(bytes) {
+        Some(rest) if sink.filled_in(bytes) => {
+            *left = rest;
+            Some(())
+        }
+        _ => {
+            // It is told once for a value.
+            if std::mem::take(left) == 0 {
+                return None;
+            }
+            let place = sink.narrow(span, &format!("${{{name}}}"));
+            let help = "does it repeat itself? give a long text to stages as an input `{file: …}`";
+            sink.help(place, format!("`${{{name}}}` makes this value larger than 1 MiB"), help);
+            None
+        }
+    }
+}
+
+/// About how much a value takes; beyond `enough` it is not looked at any further.
+fn size(value: &Value, enough: usize) -> usize {
+    fn add(value: &Value, sum: &mut usize, enough: usize) {
+        *sum += match value {
+            Value::String(text) => text.len() + 1,
+            Value::Object(map) => map.keys().map(|key| key.len() + 1).sum::<usize>() + 1,
+            _ => 8,
+        };
+        if *sum <= enough {
+            match value {
+                Value::Array(items) => items.iter().for_each(|item| add(item, sum, enough)),
+                Value::Object(map) => map.values().for_each(|item| add(item, sum, enough)),
+                _ => {}
+            }
+        }
+    }
+    let mut sum = 0;
+    add(value, &mut sum, enough);
+    sum
 }
 
 enum Found<'a> {

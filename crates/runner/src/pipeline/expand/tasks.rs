@@ -23,7 +23,7 @@ use std::path::{Component, Path};
 /// The longest name of a file that an output may have: those of temporary files beside it are longer.
 const LONGEST: usize = 200;
 /// A pipeline beyond this is a mistake.
-const TASKS: usize = 2_000_000;
+pub const TASKS: usize = 2_000_000;
 
 /// A task before its inputs are resolved.
 #[derive(Debug)]
@@ -57,6 +57,8 @@ pub fn params(entries: &[Entry], registry: &Registry, sink: &Sink) -> Map<String
             && sound
         {
             params.insert(entry.key.clone(), value);
+        } else {
+            sink.wrong(entry.value.span);
         }
     }
     params

@@ -1,6 +1,7 @@
 //! From an experiment to one graph: its pipeline at every point of its sweep.
 
 use crate::pipeline::assemble::{self, Site};
+use crate::pipeline::expand::tasks::TASKS;
 use crate::pipeline::experiments::experiment::{self, Experiment};
 use crate::pipeline::experiments::overrides::{self, Overlaid, Overlay, Overrides};
 use crate::pipeline::experiments::sweep::{self, Setting};
@@ -58,6 +59,7 @@ pub fn load(tree: &Node, site: &Site, given: &Overrides, sink: &mut Sink) -> Opt
     }
     let mut graphs = Vec::with_capacity(settings.len());
     let one = settings.len() == 1;
+    let mut tasks = 0;
     for setting in settings {
         let mut point = overlaid.clone();
         setting.values.iter().for_each(|value| point.apply(value, Overlay::Replace, sink));
@@ -66,6 +68,11 @@ pub fn load(tree: &Node, site: &Site, given: &Overrides, sink: &mut Sink) -> Opt
             return None;
         };
         keep(&mut graph, &experiment, sink);
+        tasks += graph.tasks.len();
+        if let (true, Some(sweep)) = (tasks > TASKS, experiment.sweep) {
+            sink.error(sweep.span, format!("the experiment has more than {TASKS} tasks"));
+            return None;
+        }
         graphs.push((if one { String::new() } else { setting.name }, graph));
     }
     (sink.count() == 0).then(|| join(experiment.name, site, graphs))

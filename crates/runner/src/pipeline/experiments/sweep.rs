@@ -101,6 +101,11 @@ fn distinct(points: &[Setting], sink: &Sink) {
 fn axis(entry: &Entry, sink: &Sink) -> Vec<Setting> {
     let items = match &entry.value.value {
         Yaml::List(items) if !items.is_empty() => items,
+        Yaml::List(_) => {
+            let help = format!("give it a value, like `{}: [1]`, or remove it", entry.key);
+            sink.help(entry.value.span, format!("`{}` has no value to sweep over", entry.key), help);
+            return Vec::new();
+        }
         _ => {
             let message = format!("`{}` must be a list of values, but is {}", entry.key, entry.value.what());
             sink.help(spec::shown(entry), message, format!("write `{}: [1, 2, 3]`", entry.key));

@@ -6,7 +6,7 @@ pub mod reference;
 pub mod resources;
 
 use crate::kind::fields::{Field, Fields, Shape};
-use crate::kind::registry::{Kind, Registry};
+use crate::kind::registry::Registry;
 use crate::pipeline::expand::instance::is_name;
 use crate::pipeline::yaml::node::{Entry, Node, Yaml};
 use crate::pipeline::yaml::sink::{Sink, Span};
@@ -205,8 +205,11 @@ fn read_stage<'a>(entry: &'a Entry, registry: &Registry, sink: &Sink) -> Stage<'
             "add `kind: …`; `onsager kinds` lists them",
         );
     }
-    if let Some((name, _)) = stage.kind {
-        stage.fields = registry.get(name).map_or(Fields::NONE, Kind::fields);
+    // Which fields a stage of no known kind may have, nobody can tell.
+    if let Some((name, _)) = stage.kind
+        && let Some(kind) = registry.get(name)
+    {
+        stage.fields = kind.fields();
         check_fields(&stage, name, registry, sink);
     }
     stage

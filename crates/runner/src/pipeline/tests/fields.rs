@@ -272,11 +272,12 @@ stages:
   n: 3
 "#;
     let expected = r#"
-error: the YAML cannot be read: while parsing a flow mapping, did not find expected ',' or '}'
+error: a `,` or `}` is missing before this
  --> pipelines/test.yaml:4:4
   |
 4 |   n: 3
   |    ^
+  = help: close the mapping, or put the text in quotes
 
 1 error in pipelines/test.yaml
 "#;
@@ -291,11 +292,12 @@ stages:
 	m: 1
 "#;
     let expected = r#"
-error: the YAML cannot be read: tabs disallowed within this context (block indentation)
+error: a tab cannot indent YAML
  --> pipelines/test.yaml:3:2
   |
 3 | 	m: 1
   | 	^
+  = help: use blanks
 
 1 error in pipelines/test.yaml
 "#;

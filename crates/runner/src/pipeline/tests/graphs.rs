@@ -285,7 +285,10 @@ fn numbers_are_what_they_look_like() {
         "name: x\nparams: {a: 2e7, b: 2.5e-3, c: 1.0, d: 007, e: yes, f: '1', g: 1_000, h: -3, i: 1e300}\nstages: {m: {kind: motion, params: {system: free}}}\n",
     );
     let values: Vec<String> = graph.points[0].params.iter().map(|(_, value)| value.to_string()).collect();
-    assert_eq!(values, ["20000000", "0.0025", "1.0", "\"007\"", "\"yes\"", "\"1\"", "1000", "-3", "1e+300"]);
+    assert_eq!(
+        values,
+        ["20000000", "0.0025", "1.0", "\"007\"", "\"yes\"", "\"1\"", "\"1_000\"", "-3", "1e+300"]
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod fuzz;
 mod graphs;
 mod own_fields;
 mod references;
+mod syntax;
 mod values;
 
 use crate::command::CommandStage;

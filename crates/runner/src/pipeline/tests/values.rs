@@ -72,11 +72,12 @@ error: `seed` must be a whole number of at least 0, but is the number 1.5
 12 |   o: {kind: motion, params: {system: free, layers: [{y: 1}], seed: 1.5, diffusion: .nan}}
    |                                                                    ^^^
 
-error: NaN is not a number that a parameter can have
+error: a parameter cannot be the number `.nan`
   --> pipelines/test.yaml:12:84
    |
 12 |   o: {kind: motion, params: {system: free, layers: [{y: 1}], seed: 1.5, diffusion: .nan}}
    |                                                                                    ^^^^
+   = help: put it in quotes to keep it as text
 
 9 errors in pipelines/test.yaml
 "#;
@@ -142,7 +143,7 @@ error: `${params.b}` is used before it is known
   |
 2 | params: {a: "${params.b}", b: 1, c: {d: 1}}
   |              ^^^^^^^^^^^
-  = help: declare `b` before this, and correct its own errors
+  = help: declare `b` before this
 
 error: `${params.bee}` names no parameter of the pipeline
  --> pipelines/test.yaml:7:15
@@ -401,13 +402,14 @@ error: there is no `kid` to set
   |       ^^^^^^^^^^^^
   = help: did you mean `kind`?
 
-error: the YAML cannot be read: unclosed bracket '['
+error: this bracket is not closed
  --> --set particles=[
   |
   | --set particles=[
   |                 ^
+  = help: add the second one, or put the text in quotes
 
-7 errors in pipelines/test.yaml
+7 errors in pipelines/test.yaml, the arguments
 "#;
     assert_eq!(errors_with(source.trim_start(), &sets), expected.trim());
 }

@@ -58,6 +58,22 @@ impl Diagnostics {
         let all = vec![Diagnostic { message: message.into(), place: None, help }];
         Diagnostics { file, source: String::new(), all }
     }
+
+    /// What is wrong: files, and the command line.
+    fn texts(&self) -> String {
+        let mut texts: Vec<String> = Vec::new();
+        for diagnostic in &self.all {
+            let text = match &diagnostic.place {
+                Some(place) if place.argument => "the arguments".to_owned(),
+                Some(place) => place.file.clone(),
+                None => self.file.display().to_string(),
+            };
+            if !texts.contains(&text) {
+                texts.push(text);
+            }
+        }
+        texts.join(", ")
+    }
 }
 
 impl Error for Diagnostics {}
@@ -67,13 +83,12 @@ impl fmt::Display for Diagnostics {
         for diagnostic in self.all.iter().take(SHOWN) {
             writeln!(f, "{diagnostic}")?;
         }
-        match self.all.len() {
-            1 => write!(f, "1 error in {}", self.file.display()),
-            n if n > SHOWN => {
-                write!(f, "{n} errors in {}, the first {SHOWN} are shown", self.file.display())
-            }
-            n => write!(f, "{n} errors in {}", self.file.display()),
-        }
+        let count = match self.all.len() {
+            1 => "1 error".to_owned(),
+            n => format!("{n} errors"),
+        };
+        write!(f, "{count} in {}", self.texts())?;
+        if self.all.len() > SHOWN { write!(f, ", the first {SHOWN} are shown") } else { Ok(()) }
     }
 }
 

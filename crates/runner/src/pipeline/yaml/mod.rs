@@ -3,3 +3,4 @@
 pub mod diagnostics;
 pub mod node;
 pub mod sink;
+mod syntax;

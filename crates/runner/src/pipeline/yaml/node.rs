@@ -1,6 +1,7 @@
 //! The YAML file as a tree whose keys and values know where they stand.
 
 use crate::pipeline::yaml::sink::{Sink, Span};
+use crate::pipeline::yaml::syntax;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
 use serde_yaml::Spanned;
@@ -66,19 +67,26 @@ impl Node {
             }
             Err(error) => {
                 let start = skip + error.location().map_or(0, |location| offset(source, &location));
-                sink.error(Span { text, start, end: start }, syntax_message(&error));
+                let (message, help) = syntax::explain(&error, DEPTH);
+                sink.add(Some(Span { text, start, end: start }), message, help.map(str::to_owned));
                 None
             }
         }
     }
 
-    /// Moves the spans to their text, reports duplicate keys, and makes whole numbers of `2e7` and the like: those who count
-    /// particles write them so, and a float parameter takes a whole number as well. Zero below nothing (`-0e0`) stays a float.
+    /// Moves the spans to their text, reports duplicate keys and whole numbers that would be rounded, and makes whole numbers of `2e7`
+    /// and the like: those who count particles write them so, and a float parameter takes a whole number as well. Zero below nothing
+    /// (`-0e0`) stays a float. What is a number to the parser and not to the core schema (`1_000`, `0b11`) is text.
     fn normalize(&mut self, source: &str, text: u32, skip: u32, sink: &Sink) {
         let shift = |span: Span| Span { text, start: span.start + skip, end: span.end + skip };
         let written = source.get(self.span.start as usize..self.span.end as usize).unwrap_or_default();
         self.span = shift(self.span);
         match &mut self.value {
+            Yaml::Number(_) | Yaml::NotFinite(_) if other_number(written) => {
+                self.value = Yaml::Text(written.to_owned());
+            }
+            Yaml::Number(number) if number.is_f64() && is_whole(written) => self.too_large(written, sink),
+            Yaml::Text(text) if text == written && is_whole(written) => self.too_large(written, sink),
             Yaml::Number(number) if number.is_f64() && written.contains(['e', 'E']) => {
                 if let Some(float) = number.as_f64()
                     && float.trunc() == float
@@ -109,6 +117,12 @@ impl Node {
             }
             _ => {}
         }
+    }
+
+    fn too_large(&self, written: &str, sink: &Sink) {
+        let message = format!("`{written}` is too large for a whole number, which has at most 64 bits");
+        let help = "put it in quotes to keep it as text, or write `1.5e30` for a number that is not exact";
+        sink.help(self.span, message, help);
     }
 
     /// The value as it is written, `${…}` and all; none where it is no JSON (`.nan`).
@@ -190,6 +204,28 @@ impl Node {
     }
 }
 
+/// Whether this is a number to the parser alone: the core schema knows no `_` in numbers, no `0b11`, and no sign before `0x1f`.
+fn other_number(written: &str) -> bool {
+    let digits = written.trim_start_matches(['+', '-']);
+    let signed = digits.len() < written.len();
+    let is = |prefix: [&str; 2]| prefix.iter().any(|prefix| digits.starts_with(prefix));
+    let begins = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+    begins && (digits.contains('_') || is(["0b", "0B"]) || is(["0X", "0O"]) || signed && is(["0x", "0o"]))
+}
+
+/// Whether this is a whole number in the core schema, of any size. One with a leading zero is text.
+fn is_whole(written: &str) -> bool {
+    let all = |digits: &str, of: fn(&char) -> bool| !digits.is_empty() && digits.chars().all(|c| of(&c));
+    if let Some(digits) = written.strip_prefix("0x") {
+        return all(digits, char::is_ascii_hexdigit);
+    }
+    if let Some(digits) = written.strip_prefix("0o") {
+        return all(digits, |c| matches!(c, '0'..='7'));
+    }
+    let digits = written.strip_prefix(['+', '-']).unwrap_or(written);
+    all(digits, char::is_ascii_digit) && (digits == "0" || !digits.starts_with('0'))
+}
+
 /// What a JSON value is, for messages.
 pub fn what_value(value: &Value) -> String {
     match value {
@@ -200,15 +236,6 @@ pub fn what_value(value: &Value) -> String {
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "a mapping".to_owned(),
     }
-}
-
-/// The parser's message without the place, which is shown below it.
-fn syntax_message(error: &serde_yaml::Error) -> String {
-    let text = error.without_snippet().to_string();
-    let text = text.lines().next().unwrap_or_default();
-    let text = text.split(" at line ").next().unwrap_or(text);
-    let text = text.strip_prefix("error: ").unwrap_or(text);
-    format!("the YAML cannot be read: {}", text.trim_end_matches([':', ',', ' ']))
 }
 
 impl<'de> Deserialize<'de> for Node {

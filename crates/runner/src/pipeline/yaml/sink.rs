@@ -2,12 +2,14 @@
 
 use crate::pipeline::yaml::diagnostics::{Diagnostic, Diagnostics, Place};
 use crate::store::digest::Digest;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 /// No more errors than these are kept.
 const LIMIT: usize = 1000;
+/// No more than so many bytes are filled in for the `${…}` of all texts together.
+const FILLED_IN: usize = 2 << 30;
 
 /// A range of bytes in one of the [`Sink`]'s texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,6 +40,7 @@ pub struct Sink {
     warnings: RefCell<Vec<(Span, String, String)>>,
     /// The variables of the environment that were read, with the digest of each.
     env: RefCell<BTreeMap<String, Digest>>,
+    filled_in: Cell<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -45,6 +48,7 @@ struct Found {
     errors: Vec<(Option<Span>, String, Option<String>)>,
     /// Instances of a matrix find the same error; it is told once.
     seen: HashSet<(Option<Span>, String)>,
+    wrong: HashSet<Span>,
 }
 
 impl Sink {
@@ -112,9 +116,25 @@ impl Sink {
         self.found.borrow().errors.len()
     }
 
+    /// Notes that the value at this place is wrong, and told to be.
+    pub fn wrong(&self, span: Span) {
+        self.found.borrow_mut().wrong.insert(span);
+    }
+
+    /// Whether the value at this place is wrong: what needs it has nothing new to tell.
+    pub fn is_wrong(&self, span: Span) -> bool {
+        self.found.borrow().wrong.contains(&span)
+    }
+
     /// Whether further errors would be dropped, so that looking for suggestions is wasted.
     pub fn full(&self) -> bool {
         self.count() >= LIMIT
+    }
+
+    /// Counts bytes that are filled in for `${…}`; false when they are too many.
+    pub fn filled_in(&self, bytes: usize) -> bool {
+        self.filled_in.set(self.filled_in.get().saturating_add(bytes));
+        self.filled_in.get() <= FILLED_IN
     }
 
     /// The text of a span.
