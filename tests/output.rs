@@ -14,7 +14,8 @@ params: {mark: 1}
 stages:
   say:
     kind: command
-    run: echo '{\"x\": ${params.mark}}' > ${outputs.json}
+    run: |
+      echo '{\"x\": ${params.mark}}' > ${outputs.json}
     outputs: {json: say.json}
 metrics:
   x: {from: say.json, field: x}
