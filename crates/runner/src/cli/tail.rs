@@ -64,9 +64,8 @@ pub fn for_each_text(
     loop {
         let read = file.take(BLOCK as u64).read_to_end(&mut bytes)?;
         let mut rest = bytes.as_slice();
-        let mut chunks = rest.utf8_chunks();
         let mut left = 0;
-        while let Some(chunk) = chunks.next() {
+        for chunk in bytes.utf8_chunks() {
             if take(chunk.valid()).is_err() {
                 return Ok(Err(std::fmt::Error));
             }
