@@ -103,6 +103,14 @@ fn is_wrong_path(error: &io::Error) -> bool {
     matches!(error.kind(), NotFound | NotADirectory | IsADirectory | PermissionDenied | ReadOnlyFilesystem)
 }
 
+/// Refuses a file that the user named in a folder that is not there.
+pub fn check_folder(path: &Path) -> Result<(), CliError> {
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        Some(_) => Err(CliError::Target { path: path.to_owned(), source: io::ErrorKind::NotFound.into() }),
+        None => Ok(()),
+    }
+}
+
 /// Writes text to a file that the user named.
 pub fn write_to(path: &Path, text: &str) -> Result<(), CliError> {
     destination::write(path, |file| file.write_all(text.as_bytes()))

@@ -133,7 +133,10 @@ impl Compare {
         };
         match &self.output {
             Some(path) if self.format == Format::Parquet => match registry.parquet() {
-                Some(parquet) => parquet.write(&table, path)?,
+                Some(parquet) => {
+                    common::check_folder(path)?;
+                    parquet.write(&table, path)?
+                }
                 None => return Err(TableError::NoParquet { path: path.clone() }.into()),
             },
             Some(path) => common::write_to(path, &text)?,
