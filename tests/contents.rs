@@ -181,7 +181,7 @@ stages:
 ",
     );
     project.write("data/file", "x\n");
-    symlink("user@host.4711:1", project.path("data/.#file")).expect("a link");
+    symlink("user@host.4711:1", project.path("data/broken")).expect("a link");
     symlink(".", project.path("data/self")).expect("a link");
     for command in ["plan", "status"] {
         let ran = project.onsager(&[command, "pipeline.yaml"]);
@@ -189,12 +189,12 @@ stages:
     }
     let ran = project.run(&[]);
     assert_eq!(last_line(&ran.stdout), "2 tasks: 2 executed, 0 cached, 0 failed", "{}", ran.stderr);
-    let told = "data/.#file` is a link that leads nowhere: its content is its text, `user@host.4711:1`";
+    let told = "data/broken` is a link that leads nowhere: its content is its text, `user@host.4711:1`";
     assert_eq!(ran.stderr.matches(told).count(), 1, "{}", ran.stderr);
     assert_eq!(ran.stderr.matches("data/self` is a link that leads nowhere").count(), 1, "{}", ran.stderr);
     assert!(project.executed(&[]).is_empty());
-    fs::remove_file(project.path("data/.#file")).expect("removed");
-    symlink("user@host.4712:1", project.path("data/.#file")).expect("a link");
+    fs::remove_file(project.path("data/broken")).expect("removed");
+    symlink("user@host.4712:1", project.path("data/broken")).expect("a link");
     assert_eq!(project.executed(&[]), ["a", "b"]);
 }
 

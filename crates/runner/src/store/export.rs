@@ -8,6 +8,7 @@ use crate::store::archive::{
 use crate::store::destination;
 use crate::store::digest::Digest;
 use crate::store::files::StoreError;
+use crate::store::redact;
 use crate::store::runs::Run;
 use flate2::{Compression, GzBuilder};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -21,15 +22,15 @@ pub fn export(
     store: &Store,
     run: &Run,
     words: &[String],
-    gzip: bool,
+    form: Form,
     target: &Path,
 ) -> Result<Moved, ArchiveError> {
     // So that `gc` takes no object away meanwhile.
     let _tools = store.lock_tools()?;
-    let (header, sources, moved) = contents(store, run, words)?;
+    let (header, sources, moved) = contents(store, run, words, form.redact)?;
     let written = destination::write(target, |file| {
         let mut file = BufWriter::new(file);
-        if gzip {
+        if form.gzip {
             let mut encoder = GzBuilder::new().mtime(0).write(&mut file, Compression::default());
             write(&header, &sources, &mut encoder)?;
             encoder.finish()?;
@@ -42,6 +43,14 @@ pub fn export(
     Ok(moved)
 }
 
+/// How an archive is written.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Form {
+    pub gzip: bool,
+    /// Without what tells of the machine.
+    pub redact: bool,
+}
+
 /// Where a member's bytes come from.
 enum Source {
     Bytes(Vec<u8>),
@@ -52,6 +61,7 @@ fn contents(
     store: &Store,
     run: &Run,
     words: &[String],
+    redacted: bool,
 ) -> Result<(Header, Vec<Source>, Moved), ArchiveError> {
     let actions = chosen(store, run, words)?;
     let mut members = Vec::new();
@@ -61,7 +71,9 @@ fn contents(
         sources.push(Source::Bytes(bytes));
     };
     // As it was when it ran, out of the store: what a record says of files elsewhere may be a stranger's word.
-    if let Some(text) = run.source.map(|source| store.manifests().text(&source)).transpose()?.flatten() {
+    if !redacted
+        && let Some(text) = run.source.map(|source| store.manifests().text(&source)).transpose()?.flatten()
+    {
         add(PIPELINE.into(), text);
     }
     let mut objects: BTreeMap<Digest, &str> = BTreeMap::new();
@@ -85,7 +97,11 @@ fn contents(
         sources.push(Source::Bytes(bytes));
     };
     for (key, action) in &records {
-        let bytes = serde_json::to_vec(action).map_err(|error| StoreError::Io {
+        let mut action = (*action).clone();
+        if redacted {
+            action.material.iter_mut().for_each(|(_, value)| *value = redact::text(value));
+        }
+        let bytes = serde_json::to_vec(&action).map_err(|error| StoreError::Io {
             action: "write the record of",
             path: PathBuf::from(&action.task),
             source: error.into(),
@@ -100,6 +116,7 @@ fn contents(
         add(member_name("manifests", manifest, ""), fs::read(&path).map_err(StoreError::io("read", &path))?);
     }
     let record = fs::read(&run.path).map_err(StoreError::io("read", &run.path))?;
+    let record = if redacted { redact::record(&record) } else { record };
     add(format!("runs/{}.jsonl", run.id), record);
     let header = Header {
         format: FORMAT.to_owned(),

@@ -42,6 +42,7 @@ pub mod names;
 pub mod objects;
 pub mod owner;
 pub mod place;
+pub mod redact;
 pub mod runs;
 pub mod short;
 pub mod stat;

@@ -97,7 +97,7 @@ fn records_of_runs() {
             let _ = past.tasks(&world.store);
         }
         if let Some(run) = world.run() {
-            let _ = export::export(&world.store, &run, &[], false, &target);
+            let _ = export::export(&world.store, &run, &[], export::Form::default(), &target);
             let exported = fs::read(&target).unwrap_or_default();
             assert!(!exported.windows(6).any(|window| window == b"secret"));
             let _ = fs::remove_file(&target);
@@ -110,7 +110,8 @@ fn records_of_runs() {
 fn archives() {
     let world = World::new();
     let path = world.outer().join("project/artifacts/archive");
-    export::export(&world.store, &world.run().expect("a run"), &[], false, &path).expect("exported");
+    export::export(&world.store, &world.run().expect("a run"), &[], export::Form::default(), &path)
+        .expect("exported");
     let (whole, good) = (read(&path), Archive::read(&path));
     fuzz(|changes| {
         let store = world.outer().join("project/artifacts/imported");
@@ -142,8 +143,13 @@ fn archives() {
         }
         if import::import(&store, &path).is_ok() {
             for run in onsager_runner::store::runs::all(&store).expect("runs") {
-                let _ =
-                    export::export(&store, &run, &[], false, &world.outer().join("project/artifacts/again"));
+                let _ = export::export(
+                    &store,
+                    &run,
+                    &[],
+                    export::Form::default(),
+                    &world.outer().join("project/artifacts/again"),
+                );
                 let _ = fs::remove_file(world.outer().join("project/artifacts/again"));
             }
             let _ = onsager_runner::store::verify::verify(&store, false);

@@ -7,8 +7,8 @@ use crate::kind::registry::Registry;
 use crate::pipeline::experiments::overrides::Overrides;
 use crate::pipeline::load::load;
 use crate::store::archive::ArchiveError;
-use crate::store::export;
 use crate::store::files::StoreError;
+use crate::store::export::{self, Form};
 use crate::store::runs::{self, Run};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 /// Write a run with everything that it stands on to one file
 ///
 /// The file is a tar with the run's record, the records of its tasks and all their objects; external input files are not in it.
+/// The record says on which host the run was and where its files lay: `--redact` leaves that out. What stages wrote into their outputs
+/// stays as it is.
 ///
 /// Examples:
 ///   onsager store export experiments/quickstart.yaml -o quickstart.onsager
@@ -34,6 +36,9 @@ pub struct Export {
     /// Only this task or stage and what it needs; may be repeated
     #[arg(long, value_name = "TASK")]
     task: Vec<String>,
+    /// Leave out what tells of the machine: host names, paths outside the project, messages of failed tasks, the pipeline's file
+    #[arg(long)]
+    redact: bool,
     /// Compress the file
     #[arg(long)]
     gzip: bool,
@@ -43,7 +48,8 @@ impl Export {
     pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
         let store = self.place.store()?;
         let run = self.find(runs::all(&store)?, registry)?;
-        let exported = export::export(&store, &run, &self.task, self.gzip, &self.output);
+        let form = Form { gzip: self.gzip, redact: self.redact };
+        let exported = export::export(&store, &run, &self.task, form, &self.output);
         let moved = exported.map_err(|error| match error {
             ArchiveError::Store(StoreError::Io { path, source, .. }) if path == self.output => {
                 CliError::Target { path, source }

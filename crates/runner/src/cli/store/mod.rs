@@ -1,5 +1,6 @@
 //! `onsager store`: the store's tools, one file per command.
 
+mod again;
 mod du;
 mod export;
 mod gc;
@@ -37,7 +38,7 @@ impl Store {
             Command::Gc(command) => command.execute(),
             Command::Du(command) => command.execute(),
             Command::Export(command) => command.execute(registry),
-            Command::Import(command) => command.execute(),
+            Command::Import(command) => command.execute(registry),
         }
     }
 }

@@ -1,13 +1,10 @@
 //! `onsager store verify`.
 
-use crate::cli::common::{self, CliError, Common, duration};
-use crate::cli::documents::RerunTask;
+use crate::cli::common::{self, CliError, Common};
 use crate::cli::exit;
+use crate::cli::store::again;
 use crate::cli::store::text::{self, Place};
 use crate::kind::registry::Registry;
-use crate::run::rerun::{self, Comparison, Rerun, Scratch};
-use crate::run::workers;
-use crate::store::files;
 use crate::store::inventory::Maker;
 use crate::store::verify::{self, Damage, Report};
 use clap::Args;
@@ -73,43 +70,13 @@ impl Verify {
         let opened = common.session(registry)?;
         let graph = opened.graph()?;
         let tasks = graph.select_all(&self.rerun)?;
-        opened.make_store()?;
-        let store = opened.store();
-        let mut resolver = opened.resolver(&graph)?;
-        let (work, _lock) = store.start_work(&format!("rerun-{}", files::random()))?;
-        let scratch = Scratch::new(&work)?;
-        let interrupts = workers::interrupts()?;
-        let mut executor = workers::local(&scratch.store, opened.level()?, "text", work.join("workers.log"))?;
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut documents = Vec::new();
-        let mut text = String::new();
-        let mut code = exit::DONE;
-        for number in tasks {
-            let id = &graph.tasks[number].id;
-            let done =
-                rerun::rerun(&mut resolver, store, number, &scratch, &mut executor, threads, &interrupts)?;
-            text += &comparison_text(id, &done);
-            code = code.max(match &done {
-                Rerun::Compared { outputs, .. } => {
-                    let same = outputs.iter().all(|output| output.comparison == Comparison::Same);
-                    if same { exit::DONE } else { exit::FAILED }
-                }
-                Rerun::Interrupted => exit::INTERRUPTED,
-                _ => exit::FAILED,
-            });
-            documents.push(RerunTask { task: id.clone(), rerun: done });
-            if code == exit::INTERRUPTED {
-                break;
-            }
-        }
-        drop(executor);
-        files::remove(&work)?;
+        let again = again::rerun(&opened, &graph, &tasks)?;
         if self.place.json {
-            common::print_json(&documents);
+            common::print_json(&again.documents);
         } else {
-            common::print(&text);
+            common::print(&again.text);
         }
-        Ok(code)
+        Ok(again.code)
     }
 
     fn text(&self, report: &Report) -> String {
@@ -159,53 +126,4 @@ fn tasks(makers: &[Maker]) -> String {
     let mut tasks: Vec<&str> = makers.iter().map(|maker| maker.task.as_str()).collect();
     tasks.dedup();
     series(&tasks)
-}
-
-fn comparison_text(task: &str, done: &Rerun) -> String {
-    match done {
-        Rerun::Compared { seconds, outputs } => {
-            let differ = outputs.iter().filter(|output| output.comparison != Comparison::Same);
-            let lines: String = differ
-                .map(|output| {
-                    format!(
-                        "{task}: output `{}` differs: {}\n",
-                        output.output,
-                        difference(&output.comparison)
-                    )
-                })
-                .collect();
-            if lines.is_empty() { format!("{task}: same bytes ({})\n", duration(*seconds)) } else { lines }
-        }
-        Rerun::Failed { message, help } => {
-            format!("{task}: failed: {message}\n")
-                + &help.as_ref().map_or(String::new(), |help| format!("  help: {help}\n"))
-        }
-        Rerun::Interrupted => format!("{task}: interrupted\n"),
-        Rerun::NoResult => {
-            format!("{task}: the store has no result to compare with; run the pipeline first\n")
-        }
-        Rerun::NoInput { input } => {
-            format!("{task}: input `{input}` is no longer in the store; run what makes it with `--force`\n")
-        }
-    }
-}
-
-fn difference(comparison: &Comparison) -> String {
-    match comparison {
-        Comparison::Same => "not at all".to_owned(),
-        Comparison::Line { line, stored, new } => {
-            let shown = |text: &Option<String>| {
-                text.as_ref().map_or("the end".to_owned(), |text| format!("`{text}`"))
-            };
-            format!("line {line} was {} and is {}", shown(stored), shown(new))
-        }
-        Comparison::Byte { byte, stored_size, new_size } => {
-            format!("byte {byte} is the first that differs; it had {stored_size} bytes and has {new_size}")
-        }
-        Comparison::Inside { path, comparison: None } => format!("only one of them has `{path}`"),
-        Comparison::Inside { path, comparison: Some(inner) } => format!("`{path}`: {}", difference(inner)),
-        Comparison::Executable { new: true } => "it is executable now, and was not".to_owned(),
-        Comparison::Executable { new: false } => "it was executable, and is not any more".to_owned(),
-        Comparison::Collected => "the stored bytes were collected, and the digest is another".to_owned(),
-    }
 }
