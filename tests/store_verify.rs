@@ -97,10 +97,12 @@ fn a_damaged_manifest_is_no_obstacle_and_is_written_anew() {
     // The second of these notes that nothing changed.
     assert_eq!(project.run(&[]).status, 0);
     assert_eq!(project.run(&[]).status, 0);
-    let manifests = project.path("artifacts/.onsager/manifests");
-    let group =
-        fs::read_dir(manifests).expect("a folder").next().expect("a folder").expect("a folder").path();
-    let manifest = fs::read_dir(group).expect("a folder").next().expect("a file").expect("a file").path();
+    // Beside the text of the pipeline's file.
+    let manifests = walkdir::WalkDir::new(project.path("artifacts/.onsager/manifests")).into_iter().flatten();
+    let mut manifests = manifests.filter(|entry| {
+        fs::read_to_string(entry.path()).is_ok_and(|text| text.lines().all(|line| line.len() == 66))
+    });
+    let manifest = manifests.next().expect("a manifest").into_path();
     let whole = fs::read(&manifest).expect("a file");
     fs::write(&manifest, "nonsense\n").expect("damaged");
     for command in ["gc", "du"] {

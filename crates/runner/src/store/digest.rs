@@ -37,7 +37,7 @@ impl Digest {
         let mut hash = Sha256::new();
         let mut size = 0;
         // No larger than it needs: most files are small, and a large buffer takes longer to clear than they to hash.
-        let mut buffer = vec![0; (expected + 1).clamp(1 << 10, 1 << 18) as usize];
+        let mut buffer = vec![0; expected.saturating_add(1).clamp(1 << 10, 1 << 18) as usize];
         loop {
             let n = match reader.read(&mut buffer) {
                 Ok(0) => return Ok((Digest(hash.finalize().into()), size)),

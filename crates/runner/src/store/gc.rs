@@ -115,7 +115,7 @@ pub fn collect(store: &Store, options: &Options) -> Result<Collected, StoreError
         let mut since = now.as_nanos() as i64;
         for run in &going {
             needed.extend(shown(store, &run.pipeline)?);
-            since = since.min(run.started * SECOND);
+            since = since.min(run.started.saturating_mul(SECOND));
         }
         let mut dropped = Vec::new();
         for (digest, item) in candidates {
