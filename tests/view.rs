@@ -224,3 +224,51 @@ fn runs_of_one_second_have_names_of_their_own() {
     let digits = |name: &str| name.rsplit('-').next().map(str::len);
     assert!(names.iter().all(|name| digits(name) == Some(8)), "{names:?}");
 }
+
+#[test]
+fn an_input_lies_apart_from_what_runs_write() {
+    let pipeline = |input: &str| {
+        format!(
+            "name: apart\nstages:\n  a:\n    kind: command\n    inputs: {{x: {{file: {input}}}}}\n    \
+             run: ls ${{inputs.x}} > ${{outputs.o}}\n    outputs: {{o: o.txt}}\n"
+        )
+    };
+    let project = Project::new(&pipeline("."));
+    project.write("data/x.txt", "x\n");
+    std::os::unix::fs::symlink(".", project.path("here")).expect("a link");
+    fs::create_dir_all(project.path("artifacts/apart/a")).expect("made");
+    fs::create_dir_all(project.path("artifacts/.onsager")).expect("made");
+    fs::create_dir_all(project.path("artifacts/other")).expect("made");
+    for input in [".", "artifacts", "data/..", "here"] {
+        project.write("pipeline.yaml", &pipeline(input));
+        let ran = project.onsager(&["plan", "pipeline.yaml"]);
+        assert_eq!(ran.status, 2, "{input}");
+        assert!(
+            ran.stderr.starts_with(&format!(
+                "error: `{input}` holds `artifacts`, which every run changes\n --> pipeline.yaml:5:24\n"
+            )),
+            "{}",
+            ran.stderr
+        );
+    }
+    for (input, words) in [
+        ("artifacts/apart", "is what this pipeline's own stages write"),
+        ("artifacts/apart/a", "is what this pipeline's own stages write"),
+        ("artifacts/.onsager", "is part of the store"),
+    ] {
+        project.write("pipeline.yaml", &pipeline(input));
+        let ran = project.run(&[]);
+        assert_eq!(ran.status, 2, "{input}");
+        assert!(ran.stderr.contains(words), "{}", ran.stderr);
+    }
+    // What another pipeline made is data like any other.
+    for input in ["data", "artifacts/other", "data/x.txt"] {
+        project.write("pipeline.yaml", &pipeline(input));
+        assert_eq!(project.run(&[]).status, 0, "{input}");
+    }
+    let elsewhere = ["--artifacts", "data/results"];
+    project.write("pipeline.yaml", &pipeline("data"));
+    let ran = project.run(&elsewhere);
+    assert_eq!(ran.status, 2, "{}", ran.stdout);
+    assert!(ran.stderr.contains("`data` holds `artifacts`, which every run changes"), "{}", ran.stderr);
+}

@@ -6,9 +6,10 @@
 //! Tasks run in worker processes, which are this very program: see [`crate::run::workers::worker`].
 
 use crate::kind::registry::Registry;
+use crate::pipeline::expand::apart::{self, NotApart};
 use crate::pipeline::experiments::overrides::{Override, Overrides};
 use crate::pipeline::files::project_root;
-use crate::pipeline::graph::{Graph, SelectError, Task};
+use crate::pipeline::graph::{Graph, SelectError, Source, Task};
 use crate::pipeline::load::load;
 use crate::pipeline::yaml::diagnostics::Diagnostics;
 use crate::plan::error::EngineError;
@@ -131,6 +132,8 @@ pub enum SessionError {
     Level(#[from] LevelError),
     #[error(transparent)]
     Taken(#[from] Taken),
+    #[error("{error}; {help}", error = .0, help = .0.help())]
+    NotApart(#[from] NotApart),
     #[error(transparent)]
     Engine(#[from] EngineError),
 }
@@ -186,8 +189,23 @@ impl<'r> Session<'r> {
         let given = Overrides { files: self.settings.params.clone(), sets: self.settings.sets.clone() };
         let mut graph = load(&self.file, &given, self.registry)?;
         self.store.check_owner(&graph.name, &graph.file, &graph.root)?;
+        self.check_inputs(&graph)?;
         cache.keep(&mut graph, self.registry)?;
         Ok(graph)
+    }
+
+    /// The loader knows only the usual place of the outputs, and the name of the pipeline below an experiment.
+    fn check_inputs(&self, graph: &Graph) -> Result<(), NotApart> {
+        let sources = graph.tasks.iter().flat_map(|task| &task.inputs).flat_map(|(_, sources)| sources);
+        let mut seen = HashSet::new();
+        for source in sources {
+            if let Source::File { path, name } = source
+                && seen.insert(path)
+            {
+                apart::check(path, name, self.store.artifacts(), &graph.name)?;
+            }
+        }
+        Ok(())
     }
 
     /// Looks up keys and results of a graph.

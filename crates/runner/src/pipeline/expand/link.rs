@@ -2,6 +2,7 @@
 
 use crate::kind::registry::Registry;
 use crate::kind::stage::Inputs;
+use crate::pipeline::expand::apart;
 use crate::pipeline::expand::interpolate::Scope;
 use crate::pipeline::expand::order;
 use crate::pipeline::expand::tasks::{Draft, Drafts};
@@ -276,6 +277,10 @@ impl Linker<'_> {
         if !exists {
             let help = format!("create it, or correct the path, which starts at {}", self.root.display());
             self.sink.help(span, format!("there is no file or folder {}", path.display()), help);
+            return None;
+        }
+        if let Err(error) = apart::check(&path, &name, &self.root.join("artifacts"), self.spec.name) {
+            self.sink.help(span, error.to_string(), error.help());
             return None;
         }
         Some(Source::File { path, name })

@@ -1,5 +1,6 @@
 //! From stages to tasks: matrices expanded, `${…}` substituted, references resolved, tasks ordered.
 
+pub mod apart;
 pub mod instance;
 pub mod interpolate;
 pub mod link;
