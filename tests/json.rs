@@ -82,6 +82,8 @@ fn every_document_has_its_documented_shape() {
     check(0, &["explain", "pipeline.yaml", "say"]);
     check(0, &["explain", "pipeline.yaml", "join", "--set", "word=bye"]);
     check(0, &["log", "pipeline.yaml", "say"]);
+    check(0, &["get", "say", "--pipeline", "pipeline.yaml"]);
+    check(0, &["list"]);
     check(0, &["kinds"]);
     check(0, &["kinds", "train"]);
     check(0, &["init", "new"]);

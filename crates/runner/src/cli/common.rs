@@ -58,6 +58,8 @@ pub enum CliError {
         path: PathBuf,
         source: io::Error,
     },
+    /// A result that is not there, or not what the pipeline says now.
+    NoResult(String),
     /// Something else that was asked for and is not there.
     Request(String),
 }
@@ -66,9 +68,10 @@ impl CliError {
     pub fn code(&self) -> u8 {
         match self {
             CliError::Session(SessionError::Engine(EngineError::Interrupted)) => exit::INTERRUPTED,
-            CliError::Session(SessionError::Engine(_)) | CliError::Report(_) | CliError::Output(_) => {
-                exit::FAILED
-            }
+            CliError::Session(SessionError::Engine(_))
+            | CliError::Report(_)
+            | CliError::Output(_)
+            | CliError::NoResult(_) => exit::FAILED,
             CliError::Target { source, .. } | CliError::Template(TemplateError::Write { source, .. })
                 if !is_wrong_path(source) =>
             {
@@ -92,7 +95,7 @@ impl fmt::Display for CliError {
                 write!(f, "error: cannot write `{}`: {source}", path.display())
             }
             CliError::Output(error) => write!(f, "error: cannot write to standard output: {error}"),
-            CliError::Request(message) => write!(f, "error: {message}"),
+            CliError::NoResult(message) | CliError::Request(message) => write!(f, "error: {message}"),
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::compare::comparison::Measured;
 use crate::compare::gather::Missing;
 use crate::plan::planned::{Planned, Verdict};
 use crate::run::rerun::Rerun;
+use crate::run::result::{Found, Standing};
 use crate::store::digest::Digest;
 use crate::store::gc::Collected;
 use crate::store::names::{self, Written};
@@ -123,6 +124,64 @@ pub struct StatusTask {
     pub seconds: Option<f64>,
     /// The message of its latest failure, if no execution has succeeded since.
     pub failure: Option<String>,
+}
+
+/// The pipelines and experiments of a project.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ListDocument {
+    /// The project.
+    pub folder: PathBuf,
+    /// In the order of their names.
+    pub files: Vec<ListedFile>,
+}
+
+/// A pipeline or an experiment.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub struct ListedFile {
+    /// Where it is in the project.
+    pub file: PathBuf,
+    /// Its name; null where it cannot be read.
+    pub name: Option<String>,
+    pub experiment: bool,
+    /// How many tasks it has.
+    pub tasks: usize,
+    pub done: usize,
+    pub failed: usize,
+    pub running: usize,
+    /// The name of its last run; null before the first.
+    pub last_run: Option<String>,
+    /// What is wrong with the file.
+    pub error: Option<String>,
+}
+
+/// A result that `get` found; the document is a list of these.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct GetResult {
+    pub task: String,
+    pub output: String,
+    /// The coordinates of the task in its matrix, by axis.
+    pub labels: serde_json::Map<String, Value>,
+    pub path: PathBuf,
+    pub folder: bool,
+    /// Whether it is what the pipeline says now.
+    pub current: bool,
+    /// Of a result that is current: the SHA-256 of a file's bytes; of a folder, that of its list of files.
+    #[schemars(with = "Option<String>")]
+    pub digest: Option<Digest>,
+}
+
+impl GetResult {
+    pub fn of(found: Found) -> GetResult {
+        GetResult {
+            folder: found.path.is_dir(),
+            task: found.task,
+            output: found.output,
+            labels: found.labels.into_iter().collect(),
+            path: found.path,
+            current: found.standing == Standing::Current,
+            digest: found.content.map(|content| content.digest),
+        }
+    }
 }
 
 /// What makes the key of a task; the document is a list of these.

@@ -20,6 +20,8 @@ fn all() -> Vec<(&'static str, Value)> {
         ("plan", schema::<PlanDocument>()),
         ("status", schema::<StatusDocument>()),
         ("explain", schema::<Vec<ExplainTask>>()),
+        ("list", schema::<ListDocument>()),
+        ("get", schema::<Vec<GetResult>>()),
         ("log", schema::<Vec<LogTask>>()),
         ("compare", schema::<CompareDocument>()),
         ("diff", schema::<Difference>()),

@@ -9,8 +9,10 @@ mod documents_tests;
 pub mod exit;
 mod explain;
 mod failure;
+mod get;
 mod init;
 mod kinds;
+mod list;
 mod log;
 mod plan;
 mod progress;
@@ -43,6 +45,8 @@ enum Command {
     Status(status::Status),
     Explain(explain::Explain),
     Log(log::Log),
+    List(list::List),
+    Get(get::Get),
     Compare(compare::Compare),
     Diff(diff::Diff),
     Kinds(kinds::Kinds),
@@ -91,6 +95,8 @@ pub fn main(registry: Registry) -> ExitCode {
         Command::Status(command) => command.execute(&registry),
         Command::Explain(command) => command.execute(&registry),
         Command::Log(command) => command.execute(&registry),
+        Command::List(command) => command.execute(&registry),
+        Command::Get(command) => command.execute(&registry),
         Command::Compare(command) => command.execute(&registry),
         Command::Diff(command) => command.execute(&registry),
         Command::Kinds(command) => command.execute(&registry),

@@ -129,7 +129,8 @@ pub fn describe(task: &Planned) -> String {
     text
 }
 
-fn because(reason: &Reason) -> String {
+/// A reason in a few words.
+pub fn because(reason: &Reason) -> String {
     match reason {
         Reason::New => "never executed before".into(),
         Reason::Missing => "its result is no longer in the store".into(),

@@ -19,6 +19,7 @@ pub mod experiments;
 pub mod files;
 pub mod graph;
 pub mod load;
+pub mod project;
 pub mod schema;
 pub mod spec;
 pub mod template;

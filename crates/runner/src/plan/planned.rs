@@ -42,7 +42,7 @@ pub enum Reason {
 }
 
 /// A task of the plan.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Planned {
     pub task: String,
     /// Missing while an input is not known.
