@@ -120,7 +120,7 @@ fn wrong_names_say_what_there_is() {
     refused(
         &get(&["sum", law[0], law[1]]),
         2,
-        "`sum` has several outputs: `text` and `folder`; write `sum.text`",
+        "`sum` has several outputs: `folder` and `text`; write `sum.folder`",
     );
     refused(&get(&["sun.text", law[0], law[1]]), 2, "the pipeline has no stage `sun`; did you mean `sum`?");
     refused(
