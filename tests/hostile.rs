@@ -215,6 +215,22 @@ fn members_with_other_names_or_of_other_kinds_are_refused() {
 }
 
 #[test]
+fn a_manifest_with_other_lines_is_refused() {
+    let (archive, _) = exported();
+    for (old, new) in [(" a\n", " a\u{1b}[2J\n"), (" a\n", "a\n"), (" b\n", " \n")] {
+        let mut archive = archive.clone();
+        let at =
+            archive.members.iter().position(|(name, _)| name.starts_with("manifests/")).expect("a manifest");
+        let before = sha256(&archive.members[at].1);
+        archive.replace("manifests/", old, new);
+        let after = sha256(&archive.members[at].1);
+        archive.members[at].0 = format!("manifests/{}/{}", &after[..2], &after[2..]);
+        archive.replace("runs/", &before, &after);
+        refused(&archive, "its lines are not keys and tasks");
+    }
+}
+
+#[test]
 fn a_member_larger_than_it_says_is_not_unpacked() {
     let (archive, _) = exported();
     let mut header = archive.header.clone();

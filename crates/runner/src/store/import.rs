@@ -174,6 +174,19 @@ fn action(work: &Path, member: &Member, key: &Digest) -> Result<Action, NoRecord
     Ok(action)
 }
 
+/// Refuses a manifest with lines that are not a key and a task, or that would spoil what is printed.
+fn check_manifest(work: &Path, member: &Member) -> Result<(), NoRecord> {
+    let bytes = bytes_of(work, member)?;
+    let is_line = |line: &str| {
+        let (key, task) = line.split_once(' ').unwrap_or_default();
+        key.parse::<Digest>().is_ok() && !task.is_empty() && text::is_line(task)
+    };
+    match std::str::from_utf8(&bytes) {
+        Ok(text) if text.split_terminator('\n').all(is_line) => Ok(()),
+        _ => Err(NoRecord::Because("its lines are not keys and tasks".into())),
+    }
+}
+
 /// Refuses the record of another run, and one that would spoil what is printed.
 fn check_run(work: &Path, member: &Member, header: &Header) -> Result<(), NoRecord> {
     let bytes = bytes_of(work, member)?;
@@ -214,6 +227,7 @@ fn admit(store: &Store, archive: &Path, work: &Path, header: Header) -> Result<M
             if digest != member.digest {
                 return Err(damaged(Fault::Differs(name.to_owned())));
             }
+            check_manifest(work, member).map_err(|error| error.of(name, &damaged))?;
             manifests.push((digest, member));
         } else if name == format!("runs/{}.jsonl", header.run) {
             check_run(work, member, &header).map_err(|error| error.of(name, &damaged))?;
@@ -226,7 +240,7 @@ fn admit(store: &Store, archive: &Path, work: &Path, header: Header) -> Result<M
     }
     let record = record.ok_or_else(|| damaged(Fault::Missing(format!("runs/{}.jsonl", header.run))))?;
     for (task, key) in &header.tasks {
-        if !text::is_clean(task) {
+        if !text::is_line(task) {
             return Err(damaged(Fault::Name { what: "the task", name: task.clone() }));
         }
         if !actions.iter().any(|(_, action)| action.key == *key) {

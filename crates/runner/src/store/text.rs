@@ -7,7 +7,7 @@ pub fn is_clean(text: &str) -> bool {
     !text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t' | '\r'))
 }
 
-/// Whether that holds for every text of a document.
+/// Whether it holds for every text of a document.
 pub fn all_clean(value: &Value) -> bool {
     match value {
         Value::String(text) => is_clean(text),
@@ -15,4 +15,9 @@ pub fn all_clean(value: &Value) -> bool {
         Value::Object(fields) => fields.iter().all(|(name, value)| is_clean(name) && all_clean(value)),
         Value::Null | Value::Bool(_) | Value::Number(_) => true,
     }
+}
+
+/// Whether a text stays on one line, too, as the name of a task does.
+pub fn is_line(text: &str) -> bool {
+    !text.chars().any(char::is_control)
 }
