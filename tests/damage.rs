@@ -113,3 +113,19 @@ fn verify_forgets_what_was_executed_from_damage() {
     assert_eq!(project.onsager(&["store", "verify"]).status, 1);
     assert_eq!(project.executed(&[]), ["c"]);
 }
+
+#[test]
+fn a_damaged_object_is_not_printed() {
+    let project = chain();
+    let a = digest(&project, "a", "text");
+    fs::remove_file(project.path("artifacts/chain/a/a.txt")).expect("removed");
+    assert_eq!(project.onsager(&["get", "a.text", "--cat"]).stdout, "one\n");
+    rot(&project, &a);
+    let ran = project.onsager(&["get", "a.text", "--cat"]);
+    assert_eq!((ran.status, ran.stdout.as_str()), (1, ""), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains(&format!("object {a} is damaged: its bytes are not those of its name")),
+        "{}",
+        ran.stderr
+    );
+}

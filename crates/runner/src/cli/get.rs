@@ -183,7 +183,7 @@ impl Get {
             return Err(CliError::Request(message));
         }
         let path = match (&result.standing, result.content) {
-            (Standing::Kept, Some(content)) => store.objects().path(&content.digest),
+            (Standing::Kept, Some(content)) => store.objects().checked_file(&content.digest)?,
             _ => result.path.clone(),
         };
         let mut file = File::open(&path).map_err(StoreError::io("read", &path))?;

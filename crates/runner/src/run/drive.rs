@@ -1,5 +1,6 @@
 //! A run from its first task to its last.
 
+use crate::pipeline::graph::Task;
 use crate::plan::error::EngineError;
 use crate::plan::resolve::Resolver;
 use crate::run::events::{Event, Observer, Record};
@@ -242,7 +243,13 @@ impl Scheduler<'_, '_> {
         if summary.interrupted {
             return Ok(());
         }
-        let known: HashSet<&str> = self.resolver.graph.tasks.iter().map(|task| task.id.as_str()).collect();
+        let tasks = &self.resolver.graph.tasks;
+        let shown = |task: &&Task| self.view.shown(&task.id).is_some_and(|shown| !shown.outputs.is_empty());
+        let all = self.view.all().filter(|shown| !shown.outputs.is_empty()).count();
+        if tasks.iter().filter(shown).count() == all {
+            return Ok(());
+        }
+        let known: HashSet<&str> = tasks.iter().map(|task| task.id.as_str()).collect();
         let cleared = self.view.clear(&|task| known.contains(task))?;
         if cleared.tasks.is_empty() {
             return Ok(());
