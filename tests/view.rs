@@ -6,6 +6,7 @@ use common::{Project, last_line, names};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::process::Command;
 
 fn stages(names: &[&str]) -> String {
@@ -90,21 +91,24 @@ fn what_was_edited_by_hand_is_told() {
     assert!(!ran.stderr.contains("edited"), "{}", ran.stderr);
 }
 
+/// Waits until a file is there.
+fn await_file(project: &Project, name: &str) {
+    while !project.path(name).exists() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
 #[test]
 fn an_interrupted_run_clears_nothing() {
     let project = Project::new(&stages(&["a", "b"]));
     assert_eq!(project.run(&[]).status, 0);
-    project.write("pipeline.yaml", &stages(&["a"]).replace("echo a", "kill -INT $PPID; sleep 5; echo A"));
-    let mut command = project.command(&["run", "pipeline.yaml"]);
-    let mut child = command
-        .stderr(std::process::Stdio::null())
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .expect("started");
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    project.write("pipeline.yaml", &stages(&["a"]).replace("echo a", "touch started; sleep 60; echo A"));
+    let child = project.spawn(&[]);
+    await_file(&project, "started");
     let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
     assert!(interrupted.success());
-    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    let ran = common::ran(child.wait_with_output().expect("it ends"));
+    assert_eq!(ran.status, 130, "{}", ran.stderr);
     assert!(project.path("artifacts/view/b/o.txt").exists());
 }
 
@@ -151,24 +155,37 @@ stages:
   a:
     kind: command
     matrix: {i: [1, 2, 3]}
-    run: sleep 0.2; echo ${params.x} > ${outputs.o}
+    run: touch started; until test -e go; do sleep 0.02; done; echo ${params.x} > ${outputs.o}
     outputs: {o: o.txt}
 ",
     );
-    let runs: Vec<_> = (1..=3).map(|x| project.spawn(&["--set", &format!("x={x}")])).collect();
-    let ran: Vec<common::Ran> =
-        runs.into_iter().map(|run| common::ran(run.wait_with_output().expect("it ends"))).collect();
-    assert!(ran.iter().all(|ran| ran.status == 0));
-    let waited = ran.iter().filter(|ran| ran.stderr.contains("another run of `mixed` has other parameters"));
-    assert_eq!(waited.count(), 2);
-    let shown: BTreeSet<String> =
-        (1..=3).map(|i| project.read(&format!("artifacts/mixed/a/i={i}/o.txt"))).collect();
-    assert_eq!(shown.len(), 1, "{shown:?}");
+    let first = project.spawn(&["--set", "x=1"]);
+    await_file(&project, "started");
+    let mut second = project.spawn(&["--set", "x=2"]);
+    let mut told = String::new();
+    let mut stderr = BufReader::new(second.stderr.take().expect("a pipe"));
+    stderr.read_line(&mut told).expect("a line");
+    assert!(told.starts_with("waiting: another run of `mixed` has other parameters"), "{told}");
+    project.write("go", "");
+    let ran = common::ran(first.wait_with_output().expect("it ends"));
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert_eq!(second.wait().expect("it ends").code(), Some(0));
+    for i in 1..=3 {
+        assert_eq!(project.read(&format!("artifacts/mixed/a/i={i}/o.txt")), "2\n");
+    }
     // With the same parameters they run at once.
-    let runs: Vec<_> = (1..=3).map(|_| project.spawn(&["--set", "x=4"])).collect();
-    for run in runs {
-        let ran = common::ran(run.wait_with_output().expect("it ends"));
-        assert!(!ran.stderr.contains("other parameters"), "{}", ran.stderr);
+    fs::remove_file(project.path("go")).expect("removed");
+    fs::remove_file(project.path("started")).expect("removed");
+    let first = project.spawn(&["--set", "x=3"]);
+    await_file(&project, "started");
+    let mut second = project.spawn(&["--set", "x=3"]);
+    let mut stderr = BufReader::new(second.stderr.take().expect("a pipe"));
+    let mut told = String::new();
+    stderr.read_line(&mut told).expect("a line");
+    assert!(told.contains("waiting, another run is computing it"), "{told}");
+    project.write("go", "");
+    for run in [first, second] {
+        assert_eq!(common::ran(run.wait_with_output().expect("it ends")).status, 0);
     }
 }
 
