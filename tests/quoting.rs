@@ -107,6 +107,12 @@ fn stage(fields: &str) -> String {
 fn wrong_uses_are_told_with_line_and_column() {
     for (fields, message, place, help) in [
         (
+            "    run: ${params.shell}\n",
+            "is one word, which would be the name of a program",
+            "pipeline.yaml:7:10",
+            "${raw:params.shell}",
+        ),
+        (
             "    run: echo $((${params.text})) > ${outputs.o}\n",
             "`a b` is no whole number",
             "pipeline.yaml:7:18",

@@ -135,6 +135,7 @@ pub fn because(reason: &Reason) -> String {
         Reason::New => "never executed before".into(),
         Reason::Missing => "its result is no longer in the store".into(),
         Reason::Forced => "forced".into(),
+        Reason::Tool { message } => message.clone(),
         Reason::Unfinished => "goes on from a checkpoint of an earlier attempt".into(),
         Reason::Changed(change) => common::change(change),
     }

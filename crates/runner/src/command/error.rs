@@ -2,7 +2,17 @@
 
 use crate::command::shell::fill::FillError;
 use crate::kind::error::StageError;
+use onsager_tables::names::either;
+use std::path::PathBuf;
 use std::process::ExitStatus;
+
+/// A tool that does not say what it is.
+#[derive(Debug, thiserror::Error)]
+#[error("the tool `{command}` does not say what it is: {reason}; install it, or correct the stage's `tools`")]
+pub struct ToolError {
+    pub command: String,
+    pub reason: String,
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
@@ -14,6 +24,14 @@ pub enum CommandError {
     Unknown { name: String },
     #[error("there is no program `{name}` on PATH")]
     NoProgram { name: String },
+    #[error("there is no {} on PATH", either(.programs))]
+    NoEnvironment { programs: Vec<&'static str> },
+    #[error("the environment could not be made: `{program}` failed")]
+    Environment { program: String },
+    #[error("`{}` cannot be handed to a container: its path has a `:` or a `,`", .path.display())]
+    Unmountable { path: PathBuf },
+    #[error("`{program}` takes no script from a file, which conda needs")]
+    NoFile { program: String },
     #[error("the command was lost")]
     Lost,
     #[error("this kernel cannot confine commands: it has no Landlock, or it is turned off")]
@@ -28,6 +46,14 @@ impl CommandError {
         match self {
             CommandError::Fill(error) => Some(error.reason.help()),
             CommandError::Unknown { .. } => Some("declare it under `inputs` or `outputs`"),
+            CommandError::NoEnvironment { .. } => {
+                Some("install one of them, or remove `environment` from the stage")
+            }
+            CommandError::Environment { .. } => {
+                Some("its log says why: correct the file that the environment is made from")
+            }
+            CommandError::Unmountable { .. } => Some("move the project to a folder without these signs"),
+            CommandError::NoFile { .. } => Some("write `shell: [program, -c]`, or leave `shell` out"),
             CommandError::NoProgram { .. } => {
                 Some("install it, or add its folder to PATH, also in the stage's `env`")
             }

@@ -1,5 +1,6 @@
 //! `command`: any program as a stage.
 
+pub mod environment;
 pub mod error;
 pub mod find;
 pub mod listing;
@@ -7,7 +8,9 @@ pub mod processes;
 pub mod sandbox;
 pub mod shell;
 pub mod spawn;
+pub mod tools;
 
+use crate::command::environment::{Call, Environment, LOCK, conda, container, uv};
 use crate::command::error::CommandError;
 use crate::command::sandbox::Sandbox;
 use crate::command::shell::fill::{Found, fill};
@@ -50,6 +53,9 @@ pub struct Params {
     /// Environment variables, besides those of the caller. Written as the stage's own field `env`.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// What the command runs in. Written as the stage's own field `environment`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Environment>,
     /// What the command keeps between attempts while its key is unchanged: a file (or folder, with a slash at the end). Written as
     /// the stage's own field `checkpoint`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,6 +77,8 @@ impl Stage for CommandStage {
         (Field::Shell, Need::Optional),
         (Field::Outputs, Need::Required),
         (Field::Env, Need::Optional),
+        (Field::Environment, Need::Optional),
+        (Field::Tools, Need::Optional),
         (Field::Checkpoint, Need::Optional),
         (Field::Sandbox, Need::Optional),
     ]);
@@ -92,6 +100,7 @@ impl Stage for CommandStage {
     fn check(params: &Params) -> Vec<Issue> {
         let mut checks = Checks::default();
         checks.ensure(!params.run.trim().is_empty(), "run", || "is empty: give the command to run".into());
+        checks.0.extend(params.environment.as_ref().and_then(Environment::check));
         checks.0
     }
 
@@ -99,20 +108,68 @@ impl Stage for CommandStage {
         let checkpoint = params.checkpoint.as_deref().map(|name| checkpoint(name, ctx)).transpose()?;
         let shell = params.shell.clone().unwrap_or_default();
         let script = fill_in(&params.run, &shell, ctx, checkpoint.as_deref())?;
-        let output = File::options().append(true).open(ctx.log())?;
-        let arguments = arguments(&shell, script, ctx)?;
+        // conda hands on no argument with more than one line.
+        let in_file = matches!(params.environment, Some(Environment::Conda(_)));
+        let arguments = arguments(&shell, script, in_file, ctx)?;
         let set = params.env.iter().map(|(name, value)| (name.into(), value.into()));
         let mut env: Vec<(OsString, OsString)> = set.collect();
         env.push(("ONSAGER_THREADS".into(), ctx.threads().to_string().into()));
         env.extend(checkpoint.as_ref().map(|path| ("ONSAGER_CHECKPOINT".into(), path.into())));
         env.extend(listing::variables(ctx)?);
-        let path = find::program(&arguments[0], &env, ctx.root())?;
-        let command = Program { path, arguments, env, folder: ctx.root().to_owned(), output };
+        let call = Call { arguments, env, reads: Vec::new(), cleanup: None };
+        let call = enter(params.environment.as_ref(), call, ctx)?;
+        let path = find::program(&call.arguments[0], &call.env, ctx.root())?;
+        let output = File::options().append(true).open(ctx.log())?;
+        let folder = ctx.root().to_owned();
+        let command = Program { path, arguments: call.arguments, env: call.env, folder, output };
+        // A container confines by itself.
+        let contained = matches!(params.environment, Some(Environment::Container(_)));
         let status = match ctx.sandbox() {
-            None => wait(command.spawn()?, ctx)?,
-            Some(work) => confined(command, work, checkpoint.as_deref(), ctx)?,
+            Some(work) if !contained => confined(command, work, checkpoint.as_deref(), &call.reads, ctx)?,
+            _ => wait(command.spawn()?, ctx)?,
         };
+        if let Some(words) = call.cleanup.filter(|_| !status.success()) {
+            clean_up(words, ctx);
+        }
         if ctx.cancelled() { Err(StageError::Cancelled) } else { exit_result(status, ctx) }
+    }
+}
+
+/// The same call inside its environment.
+fn enter(environment: Option<&Environment>, mut call: Call, ctx: &Context) -> Result<Call, StageError> {
+    let run = |program: Program, ctx: &Context| Ok(wait(program.spawn()?, ctx)?.success());
+    match environment {
+        None => Ok(call),
+        Some(Environment::Uv(_)) => {
+            let files = ctx.items("environment.uv").iter().map(|item| &item.path);
+            let lock = files
+                .into_iter()
+                .find(|path| path.ends_with(LOCK))
+                .ok_or_else(|| CommandError::Lost.advised())?;
+            uv::enter(lock, call, ctx, &run)
+        }
+        Some(Environment::Conda(_)) => conda::enter(&ctx.input("environment.conda")?.path, call, ctx, &run),
+        Some(Environment::Container(image)) => {
+            let kept = ctx.checkpoint_folder().join(KEPT);
+            let kept = kept.exists().then_some(kept.as_path());
+            call.env.push(("TMPDIR".into(), "/tmp".into()));
+            container::enter(image, kept, call, ctx)
+        }
+    }
+}
+
+/// Runs what a call that has not ended well leaves to be done; it is tried, no more.
+fn clean_up(words: Vec<OsString>, ctx: &Context) {
+    let Ok(output) = File::options().append(true).open(ctx.log()) else { return };
+    let program = Program {
+        path: words[0].clone().into(),
+        arguments: words,
+        env: Vec::new(),
+        folder: ctx.root().to_owned(),
+        output,
+    };
+    if let Err(error) = program.spawn().and_then(|group| wait(group, ctx)) {
+        tracing::warn!("the container may still be there: {error}");
     }
 }
 
@@ -138,6 +195,7 @@ fn confined(
     mut command: Program,
     work: &Path,
     checkpoint: Option<&Path>,
+    reads: &[PathBuf],
     ctx: &Context,
 ) -> Result<ExitStatus, StageError> {
     let temporary = work.join("tmp");
@@ -148,6 +206,7 @@ fn confined(
     if checkpoint.is_some() {
         sandbox.write(ctx.checkpoint_folder().join(KEPT));
     }
+    reads.iter().for_each(|place| sandbox.read(place));
     for item in ctx.inputs().values().flatten() {
         sandbox.read(std::fs::canonicalize(&item.path)?);
     }
@@ -264,10 +323,17 @@ fn fill_in(
 }
 
 /// The words of the program's call, the script among them; a long one in a file.
-fn arguments(shell: &Shell, script: Vec<u8>, ctx: &Context) -> Result<Vec<OsString>, StageError> {
-    if script.len() > LONGEST
-        && let Some(words) = shell.words_for_file()
-    {
+fn arguments(
+    shell: &Shell,
+    script: Vec<u8>,
+    in_file: bool,
+    ctx: &Context,
+) -> Result<Vec<OsString>, StageError> {
+    let words = if script.len() > LONGEST || in_file { shell.words_for_file() } else { None };
+    if in_file && words.is_none() {
+        return Err(CommandError::NoFile { program: shell.words().join(" ") }.advised());
+    }
+    if let Some(words) = words {
         let file = ctx.log().with_extension("sh");
         std::fs::write(&file, &script)?;
         tracing::info!(script = %file.display(), "running");

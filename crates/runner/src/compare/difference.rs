@@ -5,6 +5,7 @@ use crate::compare::history::Past;
 use crate::compare::measure::{Measurer, MetricError};
 use crate::plan::error::EngineError;
 use crate::plan::explanation::{self, Change};
+use crate::plan::folders;
 use crate::store::Store;
 use crate::store::actions::Action;
 use crate::store::digest::Digest;
@@ -183,7 +184,8 @@ fn changed(store: &Store, task: &str, old: Digest, new: Digest) -> Result<TaskDi
         known: false,
     };
     if let (Some(before), Some(after)) = (get(&old)?, get(&new)?) {
-        difference.changes = explanation::changes(&before.material, &after.material);
+        let changes = explanation::changes(&before.material, &after.material);
+        difference.changes = folders::name_files(store, changes);
         difference.outputs = outputs(&before, &after);
         difference.known = true;
     }

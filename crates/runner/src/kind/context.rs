@@ -57,6 +57,10 @@ pub struct Context {
     pub(crate) inputs: BTreeMap<String, Vec<Item>>,
     pub(crate) outputs: BTreeMap<String, PathBuf>,
     pub(crate) checkpoints: PathBuf,
+    /// The attempt's folder.
+    pub(crate) work: PathBuf,
+    /// Where environments of commands are kept.
+    pub(crate) environments: PathBuf,
     pub(crate) root: PathBuf,
     pub(crate) log: PathBuf,
     pub(crate) threads: usize,
@@ -125,6 +129,16 @@ impl Context {
     /// The one folder that a confined command may write to, besides its checkpoint; none for a command that is not confined.
     pub fn sandbox(&self) -> Option<&Path> {
         self.sandbox.as_deref()
+    }
+
+    /// The attempt's own folder, which inputs and outputs are in.
+    pub(crate) fn work(&self) -> &Path {
+        &self.work
+    }
+
+    /// The folder of environments that commands run in: what is in it stays for later tasks.
+    pub(crate) fn environments(&self) -> &Path {
+        &self.environments
     }
 
     /// Reports progress; call it as often as you like.

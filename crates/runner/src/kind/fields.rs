@@ -11,6 +11,11 @@ pub enum Field {
     Outputs,
     /// Texts by name; numbers and truth values are taken as text. The parameter `env`.
     Env,
+    /// What the script runs in. The parameter `environment`; the file that it is made from is the input `environment.uv` or
+    /// `environment.conda`.
+    Environment,
+    /// Programs by name, each with a command that tells its version, or a file. No parameter: what they say enters the key as they say it.
+    Tools,
     /// A name, with a slash at the end for a folder, of what the stage keeps between attempts. The parameter `checkpoint`; the key's
     /// checkpoints are dropped when the key of the task changes.
     Checkpoint,
@@ -27,6 +32,8 @@ pub enum Shape {
     Flag,
     /// Text, or a list of texts.
     Words,
+    /// A mapping whose values are looked at elsewhere.
+    Open,
 }
 
 /// Whether a stage must have a field.
@@ -39,8 +46,16 @@ pub enum Need {
 
 impl Field {
     /// Every field, in the order of parameters and schemas.
-    pub const ALL: [Field; 6] =
-        [Field::Run, Field::Shell, Field::Outputs, Field::Env, Field::Checkpoint, Field::Sandbox];
+    pub const ALL: [Field; 8] = [
+        Field::Run,
+        Field::Shell,
+        Field::Outputs,
+        Field::Env,
+        Field::Environment,
+        Field::Tools,
+        Field::Checkpoint,
+        Field::Sandbox,
+    ];
 
     /// The name in the pipeline's file, and of the parameter.
     pub const fn name(self) -> &'static str {
@@ -49,6 +64,8 @@ impl Field {
             Field::Shell => "shell",
             Field::Outputs => "outputs",
             Field::Env => "env",
+            Field::Environment => "environment",
+            Field::Tools => "tools",
             Field::Checkpoint => "checkpoint",
             Field::Sandbox => "sandbox",
         }
@@ -65,12 +82,13 @@ impl Field {
             Field::Outputs | Field::Env => Shape::Map,
             Field::Sandbox => Shape::Flag,
             Field::Shell => Shape::Words,
+            Field::Environment | Field::Tools => Shape::Open,
         }
     }
 
     /// Whether it is a parameter of the kind.
     pub fn is_param(self) -> bool {
-        self != Field::Sandbox
+        !matches!(self, Field::Sandbox | Field::Tools)
     }
 
     /// What it is for; `stage` names the stages that have it, as in "a `command` stage".
@@ -85,6 +103,12 @@ impl Field {
             ),
             Field::Outputs => format!("The files that {stage} writes, by name."),
             Field::Env => format!("Environment variables of {stage}."),
+            Field::Environment => format!(
+                "What the command of {stage} runs in: the packages of a `uv.lock` or of a conda `environment.yml`, or a container."
+            ),
+            Field::Tools => format!(
+                "The programs that {stage} is computed with, by name: a command that tells the version, or `{{file: path}}`."
+            ),
             Field::Checkpoint => format!(
                 "What {stage} keeps between attempts, as `${{checkpoint}}`: a file, or a folder with `/` at the end."
             ),
@@ -99,6 +123,8 @@ impl Field {
             Field::Shell => "add `shell: bash`",
             Field::Outputs => "add `outputs: {result: result.csv}`, the files that it writes",
             Field::Env => "add `env: {NAME: value}`",
+            Field::Environment => "add `environment: {uv: uv.lock}`",
+            Field::Tools => "add `tools: {python: python3 --version}`",
             Field::Checkpoint => "add `checkpoint: state/`",
             Field::Sandbox => "add `sandbox: true`",
         }

@@ -91,6 +91,8 @@ impl Trial {
             inputs: self.inputs.clone(),
             outputs: outputs.into_iter().map(output).collect(),
             checkpoints: self.folder.join("checkpoints"),
+            work: self.folder.clone(),
+            environments: self.folder.join("environments"),
             root: PathBuf::new(),
             log: PathBuf::new(),
             threads: self.threads,

@@ -5,6 +5,7 @@ use crate::pipeline::expand::instance::normal;
 use crate::pipeline::spec::metrics::Metric;
 use crate::pipeline::spec::reference::{self, ReferenceError};
 pub use crate::pipeline::spec::resources::Resources;
+use crate::store::chosen::Chosen;
 use crate::store::digest::Digest;
 use crate::store::names;
 use onsager_tables::names::advice;
@@ -126,14 +127,16 @@ pub enum Source {
         /// Its position in [`Task::outputs`].
         output: usize,
     },
-    /// A file or folder that no task makes.
+    /// A file or folder that no task makes, or what a pattern finds in one.
     File {
-        /// Absolute.
-        #[serde(with = "names")]
-        path: PathBuf,
-        /// As written in the pipeline.
+        chosen: Chosen,
+        /// As written in the pipeline; of a pattern, the folder that it starts in.
         name: String,
     },
+    /// A file from elsewhere.
+    Remote { url: String, sha256: Digest },
+    /// What a program says of itself: the command that asks it.
+    Tool { command: String },
 }
 
 /// A stage with its tasks.
@@ -329,6 +332,19 @@ impl Dependents {
 }
 
 impl Task {
+    /// Everything that it is given.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.inputs.iter().flat_map(|(_, sources)| sources)
+    }
+
+    /// The files and folders that it takes and no task makes.
+    pub fn external(&self) -> impl Iterator<Item = &Chosen> {
+        self.sources().filter_map(|source| match source {
+            Source::File { chosen, .. } => Some(chosen),
+            Source::Artifact { .. } | Source::Remote { .. } | Source::Tool { .. } => None,
+        })
+    }
+
     /// The tasks that it waits for; a task may come several times.
     pub fn dependencies(&self) -> impl Iterator<Item = usize> {
         self.suppliers().chain(self.after.iter().copied())
@@ -338,7 +354,7 @@ impl Task {
     pub fn suppliers(&self) -> impl Iterator<Item = usize> {
         self.inputs.iter().flat_map(|(_, sources)| sources).filter_map(|source| match source {
             Source::Artifact { task, .. } => Some(*task),
-            Source::File { .. } => None,
+            Source::File { .. } | Source::Remote { .. } | Source::Tool { .. } => None,
         })
     }
 }

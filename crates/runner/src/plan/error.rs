@@ -1,5 +1,6 @@
 //! Failures of the engine itself.
 
+use crate::command::error::ToolError;
 use crate::store::files::StoreError;
 use std::io;
 
@@ -8,6 +9,8 @@ use std::io;
 pub enum EngineError {
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Tool(#[from] ToolError),
     #[error("task `{task}` is of kind `{kind}`, which this program does not have")]
     UnknownKind { task: String, kind: String },
     #[error("interrupted while it waited for another run of the pipeline; give the same command to go on")]

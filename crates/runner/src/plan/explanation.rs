@@ -34,6 +34,7 @@ pub struct Explain {
 enum Added {
     Kernel(String),
     Content(Option<Content>),
+    Tool(Option<String>),
 }
 
 impl Explain {
@@ -43,6 +44,7 @@ impl Explain {
             match added {
                 Added::Kernel(level) => key.part(&[], Part::Kernel(level)),
                 Added::Content(content) => key.part(&[], Part::Content(*content)),
+                Added::Tool(text) => key.part(&[], Part::Tool(text.as_deref())),
             }
         }
         Explanation { key: key.finish(), lines: self.lines }
@@ -57,6 +59,7 @@ impl Sink for Explain {
         match part {
             Part::Kernel(level) => self.added.push(Added::Kernel(level.to_owned())),
             Part::Content(content) => self.added.push(Added::Content(content)),
+            Part::Tool(text) => self.added.push(Added::Tool(text.map(str::to_owned))),
             Part::Value(_) | Part::Text(_) => {}
         }
         self.lines.push((field(path), text(part)));
@@ -95,7 +98,8 @@ fn text(part: Part) -> String {
         Part::Value(value) => value.to_string(),
         Part::Kernel(level) => level.to_owned(),
         Part::Content(Some(content)) => content.to_string(),
-        Part::Content(None) => UNKNOWN.to_owned(),
+        Part::Tool(Some(text)) => text.to_owned(),
+        Part::Content(None) | Part::Tool(None) => UNKNOWN.to_owned(),
     }
 }
 

@@ -5,14 +5,16 @@
 //! values of the environment's variables in it, and while its external inputs exist; otherwise the pipeline is loaded, and says what is wrong with it.
 
 use crate::kind::registry::Registry;
-use crate::pipeline::graph::{Graph, Source};
+use crate::pipeline::graph::{Graph, Task};
 use crate::plan::error::EngineError;
 use crate::plan::resolve;
 use crate::store::Store;
+use crate::store::chosen::Chosen;
 use crate::store::digest::{Digest, Encoder};
 use crate::store::files;
 use crate::store::names;
 use crate::store::stat;
+use crate::store::walk;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -57,14 +59,11 @@ impl GraphCache {
     /// The graph, if it was kept and still holds.
     pub fn get(&self) -> Option<Graph> {
         let graph: Graph = self.read(&self.path)?;
-        let inputs = graph.tasks.iter().flat_map(|task| &task.inputs).flat_map(|(_, sources)| sources);
-        let files: HashSet<&Path> = inputs
-            .filter_map(|source| match source {
-                Source::File { path, .. } => Some(path.as_path()),
-                Source::Artifact { .. } => None,
-            })
-            .collect();
-        let there = files.into_iter().all(Path::exists);
+        let files: HashSet<&Chosen> = graph.tasks.iter().flat_map(Task::external).collect();
+        let there = files.into_iter().all(|chosen| match chosen.only {
+            None => chosen.path.exists(),
+            Some(_) => walk::finds_any(chosen),
+        });
         there.then_some(graph)
     }
 

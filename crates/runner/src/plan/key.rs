@@ -43,6 +43,7 @@ impl Sink for IdentityHash {
             // Their places only: the key itself adds them.
             Part::Kernel(_) => encoder.field(b'K', &[]),
             Part::Content(_) => encoder.field(b'C', &[]),
+            Part::Tool(_) => encoder.field(b'V', &[]),
         }
     }
 }
@@ -95,7 +96,8 @@ impl Sink for KeyHash {
                 };
                 self.encoder.field(tag, &content.digest.0);
             }
-            Part::Content(None) => self.known = false,
+            Part::Tool(Some(text)) => self.encoder.field(b'V', text.as_bytes()),
+            Part::Content(None) | Part::Tool(None) => self.known = false,
             Part::Value(_) | Part::Text(_) => {}
         }
     }

@@ -3,6 +3,7 @@
 pub mod drawing;
 pub mod error;
 pub mod explanation;
+pub mod folders;
 pub mod graph_cache;
 pub mod key;
 pub mod picture;

@@ -2,6 +2,7 @@
 
 use crate::plan::error::EngineError;
 use crate::plan::explanation::{Change, changes};
+use crate::plan::folders;
 use crate::plan::resolve::Resolver;
 use crate::store::Store;
 use crate::store::digest::Digest;
@@ -39,6 +40,8 @@ pub enum Reason {
     Forced,
     /// An earlier attempt left a checkpoint to go on from.
     Unfinished,
+    /// A tool of the task does not say what it is: as it is now, the task would fail.
+    Tool { message: String },
 }
 
 /// A task of the plan.
@@ -73,7 +76,14 @@ pub fn plan(
         }
         let outputs =
             |number: usize| planned.get(number).and_then(Option::as_ref).and_then(|p| p.outputs.as_deref());
-        let key = resolver.key(number, &outputs)?;
+        let key = match resolver.key(number, &outputs) {
+            Err(EngineError::Tool(error)) => {
+                let verdict = Verdict::Execute { reasons: vec![Reason::Tool { message: error.to_string() }] };
+                planned.push(Some(Planned { task: task.id.clone(), key: None, verdict, outputs: None }));
+                continue;
+            }
+            key => key?,
+        };
         if !forced.contains(&number)
             && let Some(key) = &key
             && let Some(shown) = view.current(&task.id, key, task.outputs.len())
@@ -139,7 +149,8 @@ fn reasons<'o>(
     }
     let Some(before) = store.actions().get(&shown.key)? else { return Ok(vec![Reason::Missing]) };
     let now = resolver.explain(number, outputs)?.lines;
-    Ok(changes(&before.material, &now).into_iter().map(Reason::Changed).collect())
+    let changes = folders::name_files(store, changes(&before.material, &now));
+    Ok(changes.into_iter().map(Reason::Changed).collect())
 }
 
 /// Finds the results that are known but have to be made again, because a task that would be executed needs bytes that are no

@@ -29,6 +29,8 @@ pub enum Part<'a> {
     Kernel(&'a str),
     /// The content of an input, once it is made.
     Content(Option<Content>),
+    /// What a program says of itself, once it was asked.
+    Tool(Option<&'a str>),
 }
 
 /// Takes the parts of a key, in their order.
@@ -41,14 +43,21 @@ pub trait Sink {
     fn part(&mut self, path: &[Step], part: Part);
 }
 
-/// Hands everything that enters the key of a task to a sink. `kernel` is the kernel level, which counts for numeric kinds; `contents` are
-/// those of the inputs, in their order, as far as they are known.
+/// What is known of an input.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Known<'a> {
+    Content(Option<Content>),
+    Tool(&'a str),
+}
+
+/// Hands everything that enters the key of a task to a sink. `kernel` is the kernel level, which counts for numeric kinds; `inputs` is
+/// what is known of the inputs, in their order.
 pub fn traverse<S: Sink>(
     graph: &Graph,
     task: &Task,
     kind: &dyn Kind,
     kernel: &str,
-    contents: &[Option<Content>],
+    inputs: &[Known],
     sink: &mut S,
 ) {
     if S::WHOLE {
@@ -62,17 +71,30 @@ pub fn traverse<S: Sink>(
         let params = task.params.value();
         walk(&mut vec![Step::Field("params")], &params, sink);
     }
-    let mut contents = contents.iter();
+    let mut inputs = inputs.iter();
     let mut path = Vec::new();
     for (name, sources) in &task.inputs {
         for (i, source) in sources.iter().enumerate() {
+            let known = inputs.next().copied();
             // The places are part of what the pipeline tells.
             if S::WHOLE {
-                path.extend([Step::Field("inputs"), Step::Field(name), Step::Index(i)]);
-                artifact(graph, source, &mut path, sink);
-                path.push(Step::Field("content"));
+                match name.split_once('.') {
+                    // A tool, or the lock file of an environment: `tools.python`.
+                    Some((field, own)) => path.extend([Step::Field(field), Step::Field(own)]),
+                    None => {
+                        path.extend([Step::Field("inputs"), Step::Field(name), Step::Index(i)]);
+                        artifact(graph, source, &mut path, sink);
+                        path.push(Step::Field("content"));
+                    }
+                }
             }
-            sink.part(&path, Part::Content(contents.next().copied().flatten()));
+            let part = match (source, known) {
+                (Source::Tool { .. }, Some(Known::Tool(text))) => Part::Tool(Some(text)),
+                (Source::Tool { .. }, _) => Part::Tool(None),
+                (_, Some(Known::Content(content))) => Part::Content(content),
+                (_, _) => Part::Content(None),
+            };
+            sink.part(&path, part);
             path.clear();
         }
     }
@@ -88,6 +110,9 @@ fn artifact<'a>(graph: &'a Graph, source: &'a Source, path: &mut Vec<Step<'a>>, 
     match source {
         // The name of an external file is part of what the pipeline calls it.
         Source::File { name, .. } => field(Step::Field("name"), Part::Text(name)),
+        Source::Remote { url, .. } => field(Step::Field("name"), Part::Text(&remote_name(url))),
+        // It has no name but that of its field.
+        Source::Tool { .. } => {}
         Source::Artifact { task, output } => {
             field(Step::Field("name"), Part::Text(&artifact_name(graph, *task, *output)));
             field(Step::Field("file"), Part::Text(&file_of(graph, *task, *output)));
@@ -131,4 +156,14 @@ pub fn artifact_name(graph: &Graph, task: usize, output: usize) -> String {
 pub fn file_of(graph: &Graph, task: usize, output: usize) -> String {
     let file = &graph.tasks[task].outputs[output].file;
     Path::new(file).file_name().map_or(file.clone(), |name| name.to_string_lossy().into_owned())
+}
+
+/// The name of a file from elsewhere: the last part of its address.
+pub fn remote_name(url: &str) -> String {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    let name =
+        path.split_once("://").map_or(path, |(_, rest)| rest).split('/').skip(1).last().unwrap_or_default();
+    let plain = |c: char| if c.is_alphanumeric() || "._-+@=".contains(c) { c } else { '_' };
+    let name: String = name.chars().map(plain).take(100).collect();
+    if name.trim_matches('.').is_empty() { "file".to_owned() } else { name }
 }

@@ -1,5 +1,6 @@
 //! Inputs and keys: what a task sees, as far as it is known.
 
+use crate::command::tools::Question;
 use crate::kind::context::Item;
 use crate::kind::registry::{Kind, Registry};
 use crate::kind::stage::Output;
@@ -7,15 +8,19 @@ use crate::pipeline::graph::{Graph, Source, Task};
 use crate::plan::error::EngineError;
 use crate::plan::explanation::{Explain, Explanation};
 use crate::plan::key::{IdentityHash, KeyHash};
-use crate::plan::preimage::{Sink, artifact_name, file_of, traverse};
+use crate::plan::preimage::{Known, Sink, artifact_name, file_of, remote_name, traverse};
 use crate::store::Store;
 use crate::store::actions::Action;
+use crate::store::chosen::Chosen;
 use crate::store::digest::Digest;
 use crate::store::objects::{Content, Held, Objects, Shape};
 use crate::store::stat::{self, StatCache};
-use crate::worker::protocol::{Assignment, DeclaredOutput, InputArtifact};
+use crate::store::walk;
+use crate::worker::protocol::{Assignment, DeclaredOutput, InputArtifact, Remote};
 use onsager_numerics::kernel::Level;
+use rayon::prelude::*;
 use std::borrow::Cow;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -31,9 +36,9 @@ pub struct Resolver<'a> {
     /// The same as text, which enters keys.
     level: String,
     stat: StatCache,
-    external: HashMap<PathBuf, (Content, Digest)>,
-    /// The contents of a task's inputs; kept, so that room is made for them once.
-    contents: Vec<Option<Content>>,
+    external: HashMap<Chosen, (Content, Digest)>,
+    /// What the tools said that were asked.
+    tools: HashMap<Question, String>,
 }
 
 impl<'a> Resolver<'a> {
@@ -57,7 +62,7 @@ impl<'a> Resolver<'a> {
             level: kernel.to_string(),
             stat,
             external: HashMap::new(),
-            contents: Vec::new(),
+            tools: HashMap::new(),
         })
     }
 
@@ -72,20 +77,19 @@ impl<'a> Resolver<'a> {
         Digest::of(&hash.finish().to_le_bytes())
     }
 
-    /// Reads the external inputs of these tasks, in parallel where they are not known. What cannot be read is left to the task that
-    /// needs it.
+    /// Reads the external inputs of these tasks and asks their tools, in parallel where they are not known. What cannot be read is left
+    /// to the task that needs it.
     pub fn read_external(&mut self, selected: &[bool]) {
         let graph = self.graph;
         let tasks = graph.tasks.iter().zip(selected).filter(|(_, selected)| **selected);
-        let sources = tasks.flat_map(|(task, _)| &task.inputs).flat_map(|(_, sources)| sources);
-        let paths: HashSet<&Path> = sources
-            .filter_map(|source| match source {
-                Source::File { path, .. } => Some(path.as_path()),
-                Source::Artifact { .. } => None,
-            })
-            .collect();
-        let found = self.stat.contents(&paths);
-        self.external.extend(found.into_iter().map(|(path, content)| (path.to_owned(), content)));
+        let tasks: Vec<&Task> = tasks.map(|(task, _)| task).collect();
+        let chosen: HashSet<&Chosen> = tasks.iter().flat_map(|task| task.external()).collect();
+        let found = self.stat.contents(&chosen);
+        self.external.extend(found.into_iter().map(|(chosen, content)| (chosen.clone(), content)));
+        let questions: HashSet<Question> = tasks.iter().flat_map(|task| questions(graph, task)).collect();
+        let answers =
+            questions.into_par_iter().filter_map(|question| Some((question.clone(), question.ask().ok()?)));
+        self.tools.par_extend(answers);
     }
 
     /// The links that lead nowhere, in the external inputs that had to be read, and what they say.
@@ -94,11 +98,16 @@ impl<'a> Resolver<'a> {
     }
 
     /// The external inputs that were read, with their stat data, if none of them has changed since then or shortly before.
-    pub fn settled_external(&self, since: SystemTime) -> Option<Vec<(PathBuf, Digest)>> {
-        let settled = |(path, (_, signature)): (&PathBuf, &(Content, Digest))| {
-            stat::settled(path, signature, since).then(|| (path.clone(), *signature))
+    pub fn settled_external(&self, since: SystemTime) -> Option<Vec<(Chosen, Digest)>> {
+        let settled = |(chosen, (_, signature)): (&Chosen, &(Content, Digest))| {
+            stat::settled(chosen, signature, since).then(|| (chosen.clone(), *signature))
         };
         self.external.iter().map(settled).collect()
+    }
+
+    /// What the tools said that were asked.
+    pub fn tools(&self) -> Vec<(Question, String)> {
+        self.tools.iter().map(|(question, answer)| (question.clone(), answer.clone())).collect()
     }
 
     /// The key of a task, given the outputs that are known so far; none while an input is not known.
@@ -133,16 +142,35 @@ impl<'a> Resolver<'a> {
         let graph = self.graph;
         let task = &graph.tasks[number];
         let kind = self.kind(task)?;
-        let mut contents = std::mem::take(&mut self.contents);
-        contents.clear();
-        for source in task.inputs.iter().flat_map(|(_, sources)| sources) {
-            contents.push(match source {
-                Source::Artifact { task, output } => outputs(*task).map(|outputs| outputs[*output]),
-                Source::File { path, .. } => Some(self.external(path)?.0),
+        for question in questions(graph, task) {
+            if let Entry::Vacant(unasked) = self.tools.entry(question) {
+                let answer = unasked.key().ask()?;
+                unasked.insert(answer);
+            }
+        }
+        let asked: Vec<Question> = questions(graph, task).collect();
+        let mut known = Vec::with_capacity(task.sources().count());
+        for source in task.sources() {
+            known.push(match source {
+                Source::Artifact { task, output } => {
+                    Known::Content(outputs(*task).map(|outputs| outputs[*output]))
+                }
+                Source::File { chosen, .. } => Known::Content(Some(self.external(chosen)?.0)),
+                Source::Remote { sha256, .. } => {
+                    Known::Content(Some(Content { digest: *sha256, shape: Shape::File, size: 0 }))
+                }
+                // Filled in below, where nothing is read any more.
+                Source::Tool { .. } => Known::Content(None),
             });
         }
-        traverse(graph, task, kind, &self.level, &contents, sink);
-        self.contents = contents;
+        let mut asked = asked.iter();
+        for (known, _) in
+            known.iter_mut().zip(task.sources()).filter(|(_, source)| matches!(source, Source::Tool { .. }))
+        {
+            let answer = asked.next().and_then(|question| self.tools.get(question));
+            *known = answer.map_or(Known::Content(None), |answer| Known::Tool(answer));
+        }
+        traverse(graph, task, kind, &self.level, &known, sink);
         Ok(())
     }
 
@@ -152,31 +180,29 @@ impl<'a> Resolver<'a> {
     }
 
     /// The content of an external file, hashed once in an invocation, and its stat signature then.
-    fn external(&mut self, path: &Path) -> Result<(Content, Digest), EngineError> {
-        if let Some(known) = self.external.get(path) {
+    fn external(&mut self, chosen: &Chosen) -> Result<(Content, Digest), EngineError> {
+        if let Some(known) = self.external.get(chosen) {
             return Ok(*known);
         }
-        let found = self.stat.content(path)?;
-        self.external.insert(path.to_owned(), found);
+        let found = self.stat.content(chosen)?;
+        self.external.insert(chosen.clone(), found);
         Ok(found)
     }
 
     /// The external inputs of a task that changed since its key was computed.
     pub fn changed_since(&self, task: &Task) -> Vec<PathBuf> {
-        let files = task.inputs.iter().flat_map(|(_, sources)| sources).filter_map(|source| match source {
-            Source::File { path, .. } => Some(path),
-            Source::Artifact { .. } => None,
-        });
-        let mut changed: Vec<PathBuf> = files
-            .filter(|path| match self.external.get(*path) {
+        let measure = |chosen| Objects::measure_chosen(chosen, &|_, _| {}, &|_, _| {});
+        let mut changed: Vec<PathBuf> = task
+            .external()
+            .filter(|chosen| match self.external.get(*chosen) {
                 // Other stat data need not mean other content: it may have been touched, or linked.
                 Some((content, then)) => {
-                    !stat::signature(path).is_ok_and(|now| now == *then)
-                        && !Objects::measure(path).is_ok_and(|now| now == *content)
+                    !stat::signature_of(chosen).is_ok_and(|now| now == *then)
+                        && !measure(chosen).is_ok_and(|now| now == *content)
                 }
                 None => true,
             })
-            .cloned()
+            .map(|chosen| chosen.path.clone())
             .collect();
         changed.dedup();
         changed
@@ -219,22 +245,28 @@ impl<'a> Resolver<'a> {
         let task = &graph.tasks[number];
         let mut inputs = Vec::new();
         for (name, sources) in &task.inputs {
-            let given = sources.iter().enumerate().map(|(i, source)| match source {
+            let given = sources.iter().enumerate().flat_map(|(i, source)| match source {
                 Source::Artifact { task, output } => {
                     let file = file_of(graph, *task, *output);
-                    InputArtifact {
+                    vec![InputArtifact {
                         item: Item {
                             path: work.join("in").join(input_folder(name, i)).join(file),
                             name: artifact_name(graph, *task, *output),
                             labels: graph.tasks[*task].labels.clone(),
                         },
                         content: outputs(*task).map(|outputs| outputs[*output]),
-                    }
+                        remote: None,
+                    }]
                 }
-                Source::File { path, name } => InputArtifact {
-                    item: Item { path: path.clone(), name: name.clone(), labels: Vec::new() },
-                    content: None,
-                },
+                Source::File { chosen, name } => external_items(chosen, name),
+                Source::Remote { url, sha256 } => {
+                    let name = remote_name(url);
+                    let path = self.store.remote().join(sha256.to_string()).join(&name);
+                    let remote = Some(Remote { url: url.clone(), sha256: *sha256 });
+                    let item = Item { path, name, labels: Vec::new() };
+                    vec![InputArtifact { item, content: None, remote }]
+                }
+                Source::Tool { .. } => Vec::new(),
             });
             inputs.push((name.clone(), given.collect()));
         }
@@ -260,6 +292,37 @@ impl<'a> Resolver<'a> {
             sandbox: task.sandbox,
         })
     }
+}
+
+/// The files that an external input gives a task: itself, or each that its pattern finds.
+fn external_items(chosen: &Chosen, name: &str) -> Vec<InputArtifact> {
+    let artifact = |path: PathBuf, name: String| InputArtifact {
+        item: Item { path, name, labels: Vec::new() },
+        content: None,
+        remote: None,
+    };
+    if chosen.only.is_none() {
+        return vec![artifact(chosen.path.clone(), name.to_owned())];
+    }
+    // They were read for the key; what has changed since makes the task start again.
+    let found = walk::walk_chosen(chosen).unwrap_or_default();
+    let named = |found: walk::Found| {
+        let own = found.path.strip_prefix(&chosen.path).unwrap_or(&found.path);
+        let name = Path::new(name).join(own).to_string_lossy().into_owned();
+        artifact(found.path, name)
+    };
+    found.into_iter().map(named).collect()
+}
+
+/// What the tools of a task are asked, in the order of its inputs.
+fn questions<'g>(graph: &'g Graph, task: &'g Task) -> impl Iterator<Item = Question> + 'g {
+    let asked = |source: &Source| matches!(source, Source::Tool { .. });
+    // Most tasks have none: their parameters stay encoded.
+    let params = if task.sources().any(asked) { task.params.value() } else { serde_json::Value::Null };
+    task.sources().filter_map(move |source| match source {
+        Source::Tool { command } => Some(Question::new(command, &params, &graph.root)),
+        _ => None,
+    })
 }
 
 /// The identity of every task: what its key is made of as far as the pipeline tells.

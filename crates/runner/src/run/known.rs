@@ -19,6 +19,7 @@ impl Scheduler<'_, '_> {
         let key = match self.resolver.key(number, &|up| results[up].as_deref()) {
             // An input that cannot be read is this task's trouble alone.
             Err(EngineError::Store(error)) => return self.fail(number, Failure::before_start(&error)),
+            Err(EngineError::Tool(error)) => return self.fail(number, Failure::before_start(&error)),
             key => key?,
         };
         let Some(key) = key else { return Ok(()) };

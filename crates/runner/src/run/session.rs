@@ -23,6 +23,7 @@ use crate::run::unchanged::Unchanged;
 use crate::run::watch::{self, Watch};
 use crate::run::workers;
 use crate::store::Store;
+use crate::store::chosen::Chosen;
 use crate::store::files::StoreError;
 use crate::store::owner::Taken;
 use onsager_numerics::kernel::{Level, LevelError};
@@ -199,10 +200,10 @@ impl<'r> Session<'r> {
         let sources = graph.tasks.iter().flat_map(|task| &task.inputs).flat_map(|(_, sources)| sources);
         let mut seen = HashSet::new();
         for source in sources {
-            if let Source::File { path, name } = source
-                && seen.insert(path)
+            if let Source::File { chosen, name } = source
+                && seen.insert(chosen)
             {
-                apart::check(path, name, self.store.artifacts(), &graph.name)?;
+                apart::check(chosen, name, self.store.artifacts(), &graph.name)?;
             }
         }
         Ok(())
@@ -232,7 +233,7 @@ impl<'r> Session<'r> {
         while !interrupted() {
             let mut watch = Watch::default();
             // Before they are read, so that no change meanwhile is missed.
-            watch.add(files.clone());
+            watch.add(files.iter().cloned().map(Chosen::whole));
             let graph = match self.graph_to_run() {
                 Ok(graph) => graph,
                 Err(error) => {
@@ -249,7 +250,7 @@ impl<'r> Session<'r> {
             };
             reported = None;
             files = self.files(&graph.sources);
-            watch.add(files.clone());
+            watch.add(files.iter().cloned().map(Chosen::whole));
             watch.add(watch::external_inputs(&graph));
             let outcome = self.run_graph(graph, request, watcher);
             watcher.ended(outcome.as_ref());

@@ -4,16 +4,19 @@
 //! inputs, the outputs in the view and the view's index. While all of them are the same, and the pipeline and the program are, the next
 //! run would decide the same for each task; it need not look at the tasks. Any doubt leads to the whole way.
 
+use crate::command::tools::Question;
 use crate::plan::graph_cache::GraphCache;
 use crate::plan::resolve::Resolver;
 use crate::run::events::Event;
 use crate::run::state::TaskState;
 use crate::store::Store;
+use crate::store::chosen::Chosen;
 use crate::store::digest::Digest;
 use crate::store::names;
 use crate::store::stat;
 use crate::store::view::View;
 use onsager_numerics::kernel::Level;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::path::PathBuf;
@@ -32,6 +35,10 @@ pub struct Unchanged {
     /// Every file with its stat data; a relative path starts at the `artifacts` folder.
     #[serde(with = "names::pairs")]
     files: Vec<(PathBuf, Digest)>,
+    /// The files outside the store.
+    external: Vec<(Chosen, Digest)>,
+    /// What the tools of commands said.
+    tools: Vec<(Question, String)>,
     /// The first event of a record: the fields that depend on the pipeline.
     #[serde(with = "as_json")]
     started: Event,
@@ -47,7 +54,16 @@ impl Unchanged {
         };
         // One that `store verify` removed is written anew by a whole run.
         let listed = store.manifests().path(&found.manifest).exists();
-        (found.kernel == kernel.to_string() && listed && found.files.iter().all(same)).then_some(found)
+        let there = |(chosen, signature): &(Chosen, Digest)| {
+            stat::signature_of(chosen).is_ok_and(|now| now == *signature)
+        };
+        let says = |(question, answer): &(Question, String)| question.ask().is_ok_and(|now| now == *answer);
+        let unchanged = found.kernel == kernel.to_string()
+            && listed
+            && found.files.iter().all(same)
+            && found.external.iter().all(there)
+            && found.tools.par_iter().all(says);
+        unchanged.then_some(found)
     }
 
     /// Notes what a run came to, if every task of the graph has its result in the view.
@@ -61,7 +77,8 @@ impl Unchanged {
         since: SystemTime,
     ) -> Option<Unchanged> {
         let graph = resolver.graph;
-        let mut files = resolver.settled_external(since)?;
+        let external = resolver.settled_external(since)?;
+        let mut files = Vec::new();
         for (task, state) in graph.tasks.iter().zip(states) {
             let key = state.as_ref()?.result()?;
             let shown = view.shown(&task.id).filter(|shown| shown.key == key)?;
@@ -78,6 +95,8 @@ impl Unchanged {
             tasks: graph.tasks.len(),
             manifest,
             files,
+            external,
+            tools: resolver.tools(),
             started: started.clone(),
         })
     }

@@ -27,7 +27,8 @@ pub struct Action {
 impl Action {
     /// The contents of its inputs, files that no task made among them.
     pub fn inputs(&self) -> impl Iterator<Item = Digest> {
-        let contents = self.material.iter().filter(|(field, _)| field.starts_with("inputs."));
+        let is_input = |field: &str| field.starts_with("inputs.") || field.starts_with("environment.");
+        let contents = self.material.iter().filter(move |(field, _)| is_input(field));
         contents.filter_map(|(_, value)| value.split(' ').next()?.parse().ok())
     }
 }

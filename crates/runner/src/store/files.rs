@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// A failed operation on the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    #[error("no file matches `{pattern}` in `{}`", .path.display())]
+    NoMatch { path: PathBuf, pattern: String },
     #[error("cannot {action} `{}`: {source}{}", path.display(), advice(source))]
     Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error("`{}` is neither a file nor a folder", path.display())]

@@ -137,6 +137,13 @@ pub fn collect(store: &Store, options: &Options) -> Result<Collected, StoreError
     let objects_left = objects.len() - items.len();
     let rest = rest(store, options, &runs, now)?;
     if !options.dry_run {
+        let known = store
+            .all_actions()?
+            .actions
+            .iter()
+            .flat_map(|action| action.inputs().collect::<Vec<_>>())
+            .collect();
+        store.lists().retain(&known)?;
         rest.iter().try_for_each(|item| remove(store, item))?;
         // A lock that nobody holds is a file that a dead process left.
         for path in files::list(&store.root.join("locks"))? {

@@ -24,6 +24,7 @@
 pub mod actions;
 pub mod archive;
 pub mod beneath;
+pub mod chosen;
 pub mod copy;
 pub mod destination;
 pub mod digest;
@@ -35,6 +36,7 @@ pub mod import;
 pub mod inventory;
 pub mod journal;
 pub mod listing;
+pub mod lists;
 pub mod locks;
 pub mod log;
 pub mod manifests;
@@ -120,6 +122,21 @@ impl Store {
         manifests::Manifests::new(self.root.join("manifests"))
     }
 
+    /// The lists of folders outside the store that tasks took.
+    pub fn lists(&self) -> lists::Lists {
+        lists::Lists::new(self.root.join("lists"))
+    }
+
+    /// The folder of environments that commands run in.
+    pub fn environments(&self) -> PathBuf {
+        self.root.join("environments")
+    }
+
+    /// The folder of files that were fetched from elsewhere.
+    pub fn remote(&self) -> PathBuf {
+        self.root.join("remote")
+    }
+
     /// The folder of cached graphs.
     pub fn graphs(&self) -> PathBuf {
         self.root.join("graphs")
@@ -147,7 +164,7 @@ impl Store {
     }
 
     pub fn stat_cache(&self) -> Result<stat::StatCache, StoreError> {
-        stat::StatCache::open(&self.root.join("stat.journal"))
+        stat::StatCache::open(&self.root.join("stat.journal"), self.lists())
     }
 
     pub fn view(&self, pipeline: &str) -> Result<view::View, StoreError> {

@@ -1,5 +1,6 @@
 //! Content, named by its digest. A folder is an object too: the list of its files.
 
+use crate::store::chosen::Chosen;
 use crate::store::copy;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
@@ -203,7 +204,7 @@ impl Objects {
         let file = |file: &Path, digest: &Digest| {
             if self.contains(digest) { Ok(()) } else { self.copy_in(file, digest) }
         };
-        let taken = self.describe(copy, &refuse, &file, &|list, digest| self.keep(list, digest))?;
+        let taken = self.describe(copy, None, &refuse, &file, &|list, digest| self.keep(list, digest))?;
         Ok(taken == *content)
     }
 
@@ -211,27 +212,36 @@ impl Objects {
     /// a link leads to outside that folder, and what has another name elsewhere, is copied.
     pub fn take(&self, path: &Path, within: &Path) -> Result<Content, StoreError> {
         let file = |file: &Path, digest: &Digest| self.ingest(file, digest, within);
-        self.describe(path, &refuse, &file, &|list, digest| self.keep(list, digest))
+        self.describe(path, None, &refuse, &file, &|list, digest| self.keep(list, digest))
     }
 
     /// The content of a file or folder outside the store, which is left where it is. A link in it that leads nowhere counts as the
     /// text that it says.
     pub fn measure(path: &Path) -> Result<Content, StoreError> {
-        Objects::measure_and_note(path, &|_, _| {})
+        Objects::new(PathBuf::new()).describe(path, None, &|_, _| Ok(()), &|_, _| Ok(()), &|_, _| Ok(()))
     }
 
-    /// The same; `note` is told of each link that leads nowhere, and what it says.
-    pub fn measure_and_note(path: &Path, note: &dyn Fn(&Path, &Path)) -> Result<Content, StoreError> {
+    /// The content of what is chosen; `note` is told of each link that leads nowhere, and what it says, `list` of the list of a folder.
+    pub fn measure_chosen(
+        chosen: &Chosen,
+        note: &dyn Fn(&Path, &Path),
+        list: &dyn Fn(&[u8], &Digest),
+    ) -> Result<Content, StoreError> {
         let link = |link: &Path, target: &Path| {
             note(link, target);
             Ok(())
         };
-        Objects::new(PathBuf::new()).describe(path, &link, &|_, _| Ok(()), &|_, _| Ok(()))
+        let list = |bytes: &[u8], digest: &Digest| {
+            list(bytes, digest);
+            Ok(())
+        };
+        Objects::new(PathBuf::new()).describe(&chosen.path, Some(chosen), &link, &|_, _| Ok(()), &list)
     }
 
     fn describe(
         &self,
         path: &Path,
+        chosen: Option<&Chosen>,
         link: &dyn Fn(&Path, &Path) -> Result<(), StoreError>,
         file: &dyn Fn(&Path, &Digest) -> Result<(), StoreError>,
         list: &dyn Fn(&[u8], &Digest) -> Result<(), StoreError>,
@@ -246,7 +256,13 @@ impl Objects {
         if !data.is_dir() {
             return Err(StoreError::NotAFile { path: path.to_owned() });
         }
-        let found = walk::walk(path)?;
+        let found = match chosen {
+            Some(chosen) => walk::walk_chosen(chosen)?,
+            None => walk::walk(path)?,
+        };
+        if let (true, Some(pattern)) = (found.is_empty(), chosen.and_then(|chosen| chosen.only.as_ref())) {
+            return Err(StoreError::NoMatch { path: path.to_owned(), pattern: pattern.clone() });
+        }
         let read = found.par_iter().map(|found| match found.kind {
             Kind::File => {
                 let data = fs::metadata(&found.path).map_err(StoreError::io("read", &found.path))?;

@@ -1,9 +1,10 @@
 //! Stat data: a file whose stat data did not change is not read again.
 
+use crate::store::chosen::Chosen;
 use crate::store::digest::{Digest, Encoder};
 use crate::store::files::StoreError;
 use crate::store::journal::Journal;
-use crate::store::names;
+use crate::store::lists::Lists;
 use crate::store::objects::{Content, Objects};
 use crate::store::walk::{self, Kind};
 use rayon::prelude::*;
@@ -22,7 +23,12 @@ const RACY: Duration = Duration::from_millis(50);
 
 /// The digest of the stat data (device, inode, size, mode, mtime, ctime) of a file, or of every file of a folder.
 pub fn signature(path: &Path) -> Result<Digest, StoreError> {
-    scan(path).map(|(digest, _)| digest)
+    scan(path, None).map(|(digest, _)| digest)
+}
+
+/// The same of what is chosen.
+pub fn signature_of(chosen: &Chosen) -> Result<Digest, StoreError> {
+    scan(&chosen.path, Some(chosen)).map(|(digest, _)| digest)
 }
 
 /// The signature of a path relative to a folder, which is open as well, if it can be read.
@@ -34,13 +40,13 @@ pub fn signature_at(folder: impl AsFd, root: &Path, relative: &Path) -> Option<D
     }
 }
 
-/// Whether a file still has this signature, and got it so long before `since` that a change after that would show.
-pub fn settled(path: &Path, signature: &Digest, since: SystemTime) -> bool {
-    scan(path).is_ok_and(|(now, changed)| now == *signature && !racy(changed, since))
+/// Whether what is chosen still has this signature, and got it so long before `since` that a change after that would show.
+pub fn settled(chosen: &Chosen, signature: &Digest, since: SystemTime) -> bool {
+    scan(&chosen.path, Some(chosen)).is_ok_and(|(now, changed)| now == *signature && !racy(changed, since))
 }
 
 /// The signature, and the time of the latest change.
-fn scan(path: &Path) -> Result<(Digest, SystemTime), StoreError> {
+fn scan(path: &Path, chosen: Option<&Chosen>) -> Result<(Digest, SystemTime), StoreError> {
     let read = |path: &Path| {
         let data = statat(CWD, path, AtFlags::empty()).map_err(io::Error::from);
         data.map_err(StoreError::io("read", path))
@@ -51,11 +57,24 @@ fn scan(path: &Path) -> Result<(Digest, SystemTime), StoreError> {
         return Ok((of_file(&data), latest));
     }
     let mut encoder = Encoder::new("stat of a folder");
-    encoder.field(b'S', &words(&data));
-    for found in walk::walk(path)? {
+    let found = match chosen {
+        // What is ignored in a folder changes its own stat data, and nothing that counts.
+        Some(chosen) => {
+            latest = SystemTime::UNIX_EPOCH;
+            walk::walk_chosen(chosen)?
+        }
+        None => {
+            encoder.field(b'S', &words(&data));
+            walk::walk(path)?
+        }
+    };
+    for found in found {
         encoder.field(b'P', found.path.as_os_str().as_encoded_bytes());
         if let Kind::Link(target) = &found.kind {
             encoder.field(b'L', target.as_os_str().as_encoded_bytes());
+            continue;
+        }
+        if found.kind == Kind::Folder && chosen.is_some() {
             continue;
         }
         let data = read(&found.path)?;
@@ -102,54 +121,57 @@ fn racy(changed: SystemTime, now: SystemTime) -> bool {
 
 #[derive(Serialize, Deserialize)]
 struct Line {
-    #[serde(with = "names")]
-    path: PathBuf,
+    chosen: Chosen,
     signature: Digest,
     content: Content,
 }
 
 /// Digests of external files by their stat data.
 pub struct StatCache {
-    known: HashMap<PathBuf, (Digest, Content)>,
+    known: HashMap<Chosen, (Digest, Content)>,
     journal: Journal<Line>,
     path: PathBuf,
+    lists: Lists,
     /// Links that lead nowhere, in what was read so far, and what they say.
     dangling: Vec<(PathBuf, PathBuf)>,
 }
 
 impl StatCache {
-    pub(super) fn open(path: &Path) -> Result<StatCache, StoreError> {
+    pub(super) fn open(path: &Path, lists: Lists) -> Result<StatCache, StoreError> {
         let (journal, lines) = Journal::open(path)?;
-        let known = lines.into_iter().map(|line: Line| (line.path, (line.signature, line.content))).collect();
-        Ok(StatCache { known, journal, path: path.to_owned(), dangling: Vec::new() })
+        let known =
+            lines.into_iter().map(|line: Line| (line.chosen, (line.signature, line.content))).collect();
+        Ok(StatCache { known, journal, path: path.to_owned(), lists, dangling: Vec::new() })
     }
 
     /// The contents of files and folders, and the signature that each had: from the cache where the stat data are the same. What has
     /// to be read is read in parallel. Paths that cannot be read are left out: whoever needs one gets the error then.
-    pub fn contents<'p>(&mut self, paths: &HashSet<&'p Path>) -> Vec<(&'p Path, (Content, Digest))> {
+    pub fn contents<'p>(&mut self, paths: &HashSet<&'p Chosen>) -> Vec<(&'p Chosen, (Content, Digest))> {
         let now = SystemTime::now();
         let mut found = Vec::with_capacity(paths.len());
         let mut unread = Vec::new();
         for path in paths {
-            let Ok((before, changed)) = scan(path) else { continue };
+            let Ok((before, changed)) = scan(&path.path, Some(path)) else { continue };
             match self.known.get(*path) {
                 Some((signature, content)) if *signature == before => found.push((*path, (*content, before))),
                 _ => unread.push((*path, before, racy(changed, now))),
             }
         }
+        let lists = self.lists.clone();
         let read = unread.into_par_iter().filter_map(|(path, before, racy)| {
             let links = RefCell::new(Vec::new());
             let note =
                 |link: &Path, target: &Path| links.borrow_mut().push((link.to_owned(), target.to_owned()));
-            let content = Objects::measure_and_note(path, &note).ok()?;
-            let keep = !racy && signature(path).is_ok_and(|after| after == before);
+            let list = |bytes: &[u8], digest: &Digest| lists.keep(bytes, digest);
+            let content = Objects::measure_chosen(path, &note, &list).ok()?;
+            let keep = !racy && signature_of(path).is_ok_and(|after| after == before);
             Some(((path, content, before, keep), links.into_inner()))
         });
         let (read, links): (Vec<_>, Vec<_>) = read.unzip();
         self.dangling.extend(links.into_iter().flatten());
         let keep = read.iter().filter(|(.., keep)| *keep);
         let lines = keep.map(|(path, content, signature, _)| Line {
-            path: path.to_path_buf(),
+            chosen: (*path).clone(),
             signature: *signature,
             content: *content,
         });
@@ -167,11 +189,11 @@ impl StatCache {
     }
 
     /// The content of one file or folder, and the signature that it had.
-    pub fn content(&mut self, path: &Path) -> Result<(Content, Digest), StoreError> {
-        match self.contents(&HashSet::from([path])).pop() {
+    pub fn content(&mut self, chosen: &Chosen) -> Result<(Content, Digest), StoreError> {
+        match self.contents(&HashSet::from([chosen])).pop() {
             Some((_, found)) => Ok(found),
             // The same again, for its error.
-            None => Ok((Objects::measure(path)?, signature(path)?)),
+            None => Ok((Objects::measure_chosen(chosen, &|_, _| {}, &|_, _| {})?, signature_of(chosen)?)),
         }
     }
 
@@ -181,13 +203,13 @@ impl StatCache {
             return;
         }
         for line in &lines {
-            self.known.insert(line.path.clone(), (line.signature, line.content));
+            self.known.insert(line.chosen.clone(), (line.signature, line.content));
         }
         let known = &self.known;
         let written = if self.journal.records() > 1024 && self.journal.records() > 4 * known.len() {
             self.journal.rewrite(|_| {
-                let line = |(path, (signature, content)): (&PathBuf, &(Digest, Content))| Line {
-                    path: path.clone(),
+                let line = |(chosen, (signature, content)): (&Chosen, &(Digest, Content))| Line {
+                    chosen: chosen.clone(),
                     signature: *signature,
                     content: *content,
                 };

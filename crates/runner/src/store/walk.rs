@@ -1,5 +1,6 @@
 //! What is in a folder of files: one walk for the content of a folder and for its stat data.
 
+use crate::store::chosen::Chosen;
 use crate::store::files::StoreError;
 use rustix::io::Errno;
 use std::fs;
@@ -28,18 +29,45 @@ pub enum Kind {
 
 /// Everything below a folder, in the order of the paths, part by part.
 pub fn walk(folder: &Path) -> Result<Vec<Found>, StoreError> {
-    let mut all = Vec::new();
-    for entry in WalkDir::new(folder).sort_by_file_name().follow_links(true).min_depth(1) {
-        all.push(match entry {
-            Ok(entry) => Found { kind: kind(&entry), path: entry.into_path() },
-            Err(error) => dangling(&error).ok_or_else(|| StoreError::Io {
+    found(folder, None).collect()
+}
+
+/// What of a folder is chosen, in the same order.
+pub fn walk_chosen(chosen: &Chosen) -> Result<Vec<Found>, StoreError> {
+    found(&chosen.path, Some(chosen)).collect()
+}
+
+/// Whether anything is chosen.
+pub fn finds_any(chosen: &Chosen) -> bool {
+    found(&chosen.path, Some(chosen)).any(|found| found.is_ok())
+}
+
+fn found<'a>(
+    folder: &'a Path,
+    chosen: Option<&'a Chosen>,
+) -> impl Iterator<Item = Result<Found, StoreError>> + 'a {
+    let takes = move |path: &Path, is_folder: bool| {
+        let relative = path.strip_prefix(folder).unwrap_or(path);
+        relative.as_os_str().is_empty() || chosen.is_none_or(|chosen| chosen.takes(relative, is_folder))
+    };
+    let walk = WalkDir::new(folder).sort_by_file_name().follow_links(true).min_depth(1).into_iter();
+    let walk = walk.filter_entry(move |entry| takes(entry.path(), entry.file_type().is_dir()));
+    walk.filter_map(move |entry| match entry {
+        Ok(entry) => {
+            let kind = kind(&entry);
+            // Of what a pattern finds, only files count.
+            let counts = kind != Kind::Folder || chosen.is_none_or(|chosen| chosen.only.is_none());
+            counts.then(|| Ok(Found { kind, path: entry.into_path() }))
+        }
+        Err(error) => match dangling(&error) {
+            Some(link) => takes(&link.path, false).then_some(Ok(link)),
+            None => Some(Err(StoreError::Io {
                 action: "read",
                 path: error.path().unwrap_or(folder).to_owned(),
                 source: error.into(),
-            })?,
-        });
-    }
-    Ok(all)
+            })),
+        },
+    })
 }
 
 fn kind(entry: &DirEntry) -> Kind {

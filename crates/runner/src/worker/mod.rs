@@ -3,6 +3,7 @@
 pub mod checkpoints;
 pub mod error;
 pub mod executor;
+pub mod fetch;
 pub mod folders;
 pub mod local;
 pub mod memory;

@@ -45,6 +45,15 @@ pub struct InputArtifact {
     pub item: Item,
     /// The object to put there; none for an external file.
     pub content: Option<Content>,
+    /// Where the worker fetches it, if it is not there yet.
+    pub remote: Option<Remote>,
+}
+
+/// A file from elsewhere.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Remote {
+    pub url: String,
+    pub sha256: Digest,
 }
 
 /// An output that the task must make.

@@ -8,6 +8,7 @@ use crate::store::Store;
 use crate::store::files::{self, StoreError};
 use crate::store::objects::{Content, Held, Outputs, Shape};
 use crate::worker::error::AttemptError;
+use crate::worker::fetch::fetch;
 use crate::worker::protocol::{Assignment, FromWorker, Outcome, ToWorker};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::any::Any;
@@ -161,12 +162,19 @@ fn compute(
     if kind.fingerprint() != assignment.fingerprint {
         return Err(AttemptError::OtherCode.advised());
     }
+    for given in assignment.inputs.iter().flat_map(|(_, given)| given) {
+        if let Some(remote) = &given.remote {
+            fetch(remote, &given.item.path, cancelled, channel.as_ref())?;
+        }
+    }
     let out = assignment.work.join("out");
     files::create_folder(&out)?;
     let mut context = Context {
         inputs: Default::default(),
         outputs: Default::default(),
         checkpoints: assignment.checkpoints.clone(),
+        work: assignment.work.clone(),
+        environments: store.environments(),
         root: assignment.root.clone(),
         log: assignment.log.clone(),
         threads: assignment.threads,

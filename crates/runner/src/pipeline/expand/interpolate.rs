@@ -138,8 +138,17 @@ impl Scope<'_> {
             let Some(end) = end else { return not_closed(&rest[at..], span, sink) };
             rest = &rest[end + 1..];
         }
+        let alone = whole(text.trim()).filter(|_| *language == Language::Shell);
         let find = |name: &str| match self.name(name, span, sink)? {
             Found::Kept => Some(fill::Found::Later),
+            Found::Value(value)
+                if alone.is_some() && value.as_str().is_some_and(|text| text.contains(' ')) =>
+            {
+                let message = format!("`${{{name}}}` is one word, which would be the name of a program");
+                let help = format!("write `${{raw:{name}}}` for text that is shell on purpose");
+                sink.help(sink.narrow(span, &format!("${{{name}}}")), message, help);
+                None
+            }
             Found::Value(value) => match words(&value) {
                 Some(words) => Some(fill::Found::Texts(words.into_iter().map(String::into_bytes).collect())),
                 None => {

@@ -190,7 +190,7 @@ impl<'a> Parts<'a> {
             self.stage.node.get(field.name()).is_some_and(|entry| match field.shape() {
                 Shape::Text => entry.value.text().is_some(),
                 Shape::Map => entry.value.entries().is_some_and(|entries| !entries.is_empty()),
-                Shape::Flag | Shape::Words => true,
+                Shape::Flag | Shape::Words | Shape::Open => true,
             })
         })
     }
@@ -252,7 +252,11 @@ impl<'a> Parts<'a> {
                 }
                 Field::Env => self.texts(field, scope, sink, sound).map(Value::Object),
                 Field::Checkpoint => self.checkpoint(scope, sink, sound),
-                Field::Sandbox => None,
+                Field::Environment => {
+                    let entry = self.stage.node.get(field.name());
+                    entry.and_then(|entry| scope.value(&entry.value, sink, sound))
+                }
+                Field::Sandbox | Field::Tools => None,
             };
             params.extend(value.map(|value| (field.name().to_owned(), value)));
         }

@@ -132,6 +132,40 @@ fn field_schema(field: Field, stages: &str) -> Value {
             "propertyNames": {"pattern": "^[^=]+$"},
             "additionalProperties": {"type": ["string", "number", "boolean"]},
         }),
+        Field::Environment => {
+            let one = |name: &str, about: &str| {
+                json!({
+                    "type": "object",
+                    "required": [name],
+                    "additionalProperties": false,
+                    "properties": {name: {"description": about, "type": "string", "minLength": 1}},
+                })
+            };
+            json!({
+                "description": about,
+                "oneOf": [
+                    one("uv", "A `uv.lock` beside its `pyproject.toml`."),
+                    one("conda", "A conda `environment.yml`."),
+                    one("container", "An image with its digest: `image@sha256:…`."),
+                ],
+            })
+        }
+        Field::Tools => json!({
+            "description": about,
+            "type": ["object", "null"],
+            "propertyNames": {"$ref": "#/$defs/name"},
+            "additionalProperties": {
+                "anyOf": [
+                    {"description": "A command that tells its version.", "type": "string", "minLength": 1},
+                    {
+                        "type": "object",
+                        "required": ["file"],
+                        "additionalProperties": false,
+                        "properties": {"file": {"description": "The program itself.", "type": "string", "minLength": 1}},
+                    },
+                ],
+            },
+        }),
         Field::Checkpoint => json!({"description": about, "type": "string", "minLength": 1}),
         Field::Sandbox => templated(json!({"description": about, "type": "boolean"})),
     }
@@ -144,15 +178,44 @@ fn common() -> Map<String, Value> {
     let definitions = json!({
         "template": {"description": "`${params.name}` or `${matrix.axis}`.", "type": "string", "pattern": r"\$\{.*\}"},
         "reference": {
-            "description": "`stage`, `stage.output`, `stage[axis=value].output` or `stage[matching]`; `{file: path}` for a file.",
+            "description": "`stage`, `stage.output`, `stage[axis=value].output` or `stage[matching]`; `{file: path}` for a file or a folder, \
+                            `{glob: pattern}` for the files that it finds, `{url: address, sha256: digest}` for one from elsewhere.",
             "anyOf": [
                 {"type": "string", "minLength": 1},
                 {
                     "type": "object",
                     "required": ["file"],
                     "additionalProperties": false,
-                    "properties": {"file": {"description": "Relative to the project root.", "type": "string", "minLength": 1}},
+                    "properties": {
+                        "file": {"description": "Relative to the project root.", "type": "string", "minLength": 1},
+                        "exclude": {"$ref": "#/$defs/patterns"},
+                    },
                 },
+                {
+                    "type": "object",
+                    "required": ["glob"],
+                    "additionalProperties": false,
+                    "properties": {
+                        "glob": {"description": "Like `data/**/*.csv`, from the project root on.", "type": "string", "minLength": 1},
+                        "exclude": {"$ref": "#/$defs/patterns"},
+                    },
+                },
+                {
+                    "type": "object",
+                    "required": ["url", "sha256"],
+                    "additionalProperties": false,
+                    "properties": {
+                        "url": {"description": "Where it is fetched from, once.", "type": "string", "pattern": "^https?://|\\$\\{"},
+                        "sha256": {"description": "The digest of its content.", "type": "string", "pattern": "^[0-9A-Fa-f]{64}$|\\$\\{"},
+                    },
+                },
+            ],
+        },
+        "patterns": {
+            "description": "What is left out: names like `*.log`, or paths like `old/*`; with `!` before it, what is taken all the same.",
+            "anyOf": [
+                {"type": "string", "minLength": 1},
+                {"type": "array", "items": {"type": "string", "minLength": 1}},
             ],
         },
         "input": {

@@ -18,7 +18,7 @@ const LONGEST: usize = 100;
 /// The fields of a pipeline.
 pub const FIELDS: [&str; 6] = ["name", "description", "params", "pools", "stages", "metrics"];
 /// The fields of a stage; those of [`Field`] belong to some kinds only.
-pub const STAGE_FIELDS: [&str; 13] = [
+pub const STAGE_FIELDS: [&str; 15] = [
     "kind",
     "description",
     "matrix",
@@ -29,6 +29,8 @@ pub const STAGE_FIELDS: [&str; 13] = [
     Field::Shell.name(),
     Field::Outputs.name(),
     Field::Env.name(),
+    Field::Environment.name(),
+    Field::Tools.name(),
     Field::Checkpoint.name(),
     Field::Sandbox.name(),
     "resources",
@@ -76,12 +78,25 @@ pub struct Input<'a> {
 }
 
 /// What an input is given.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Reference<'a> {
     /// `stage[axis=value].output`, with its place.
     Artifact(&'a str, Span),
-    /// `{file: path}`, with the path's place.
-    File(&'a str, Span),
+    /// `{file: path}` or `{glob: pattern}`, with the place of that.
+    File { text: &'a str, span: Span, glob: bool, exclude: Vec<(&'a str, Span)> },
+    /// `{url: address, sha256: digest}`, each with its place.
+    Remote { url: (&'a str, Span), sha256: (&'a str, Span) },
+}
+
+impl Reference<'_> {
+    /// Where it stands.
+    pub fn span(&self) -> Span {
+        match self {
+            Reference::Artifact(_, span)
+            | Reference::File { span, .. }
+            | Reference::Remote { url: (_, span), .. } => *span,
+        }
+    }
 }
 
 /// Reads the tree; what cannot be read is reported and left out.
@@ -191,7 +206,7 @@ fn read_stage<'a>(entry: &'a Entry, registry: &Registry, sink: &Sink) -> Stage<'
             }
             name => match Field::named(name).map(Field::shape) {
                 Some(Shape::Text) => _ = text(field, sink),
-                Some(Shape::Map) => _ = mapping(field, sink),
+                Some(Shape::Map | Shape::Open) => _ = mapping(field, sink),
                 // Its value may be a parameter's.
                 Some(Shape::Flag | Shape::Words) => {}
                 None => unknown(field, &STAGE_FIELDS, "a stage", sink),
@@ -294,16 +309,68 @@ fn read_reference<'a>(node: &'a Node, input: &Entry, sink: &Sink) -> Option<Refe
         sink.help(span, format!("input `{}` cannot be {}", input.key, node.what()), help);
         return None;
     };
-    for entry in entries.iter().filter(|entry| entry.key != "file") {
-        unknown(entry, &["file"], "an input", sink);
+    read_outside(node, entries, &format!("input `{}`", input.key), input.span, sink)
+}
+
+/// The fields of something outside the pipeline.
+const OUTSIDE: [&str; 5] = ["file", "glob", "exclude", "url", "sha256"];
+
+/// `{file: path}`, `{glob: pattern}` or `{url: address, sha256: digest}`; `what` names it in messages.
+pub fn read_outside<'a>(
+    node: &'a Node,
+    entries: &'a [Entry],
+    what: &str,
+    span: Span,
+    sink: &Sink,
+) -> Option<Reference<'a>> {
+    for entry in entries.iter().filter(|entry| !OUTSIDE.contains(&entry.key.as_str())) {
+        unknown(entry, &OUTSIDE, "an input", sink);
     }
-    let Some(file) = node.get("file") else {
-        if entries.is_empty() {
-            sink.help(node.span, format!("input `{}` is empty", input.key), "write `{file: path}`");
+    let help = "write `{file: path}`, `{glob: pattern}` or `{url: address, sha256: digest}`";
+    let sources: Vec<&Entry> = ["file", "glob", "url"].iter().filter_map(|name| node.get(name)).collect();
+    let [source] = sources.as_slice() else {
+        if let [_, second, ..] = sources.as_slice() {
+            sink.help(second.span, format!("{what} has two sources"), help);
+        } else if entries.iter().all(|entry| OUTSIDE.contains(&entry.key.as_str())) {
+            sink.help(if entries.is_empty() { span } else { node.span }, format!("{what} is empty"), help);
         }
         return None;
     };
-    text(file, sink).map(|path| Reference::File(path, file.value.span))
+    let place = source.value.span;
+    if source.key == "url" {
+        if let Some(exclude) = node.get("exclude") {
+            sink.help(exclude.span, "`exclude` is for folders and patterns", "remove it");
+        }
+        let Some(sha256) = node.get("sha256") else {
+            let help = "add `sha256: …`, so that it is the same file every time; `curl -L URL | sha256sum` prints it";
+            sink.help(place, format!("{what} comes from elsewhere and has no digest"), help);
+            return None;
+        };
+        let (url, digest) = (text(source, sink)?, text(sha256, sink)?);
+        return Some(Reference::Remote { url: (url, place), sha256: (digest, sha256.value.span) });
+    }
+    if let Some(sha256) = node.get("sha256") {
+        sink.help(sha256.span, "`sha256` is for `url`", "remove it: the content of the file is read");
+    }
+    let exclude = node.get("exclude").map(|entry| patterns(entry, sink)).unwrap_or_default();
+    text(source, sink).map(|text| Reference::File { text, span: place, glob: source.key == "glob", exclude })
+}
+
+/// A pattern, or a list of them.
+fn patterns<'a>(entry: &'a Entry, sink: &Sink) -> Vec<(&'a str, Span)> {
+    let one = |node: &'a Node| match &node.value {
+        Yaml::Text(text) if !text.trim().is_empty() => Some((text.as_str(), node.span)),
+        _ => {
+            let span = if node.value == Yaml::Null { entry.span } else { node.span };
+            let message = format!("`{}` must be patterns, but is {}", entry.key, node.what());
+            sink.help(span, message, "write `exclude: \"*.log\"`, or a list of patterns");
+            None
+        }
+    };
+    match &entry.value.value {
+        Yaml::List(items) => items.iter().filter_map(one).collect(),
+        _ => one(&entry.value).into_iter().collect(),
+    }
 }
 
 /// A place to show for an entry: its value, or its key when that is empty.

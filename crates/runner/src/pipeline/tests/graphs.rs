@@ -4,6 +4,7 @@ use super::{load, load_with, registry};
 use crate::pipeline::experiments::overrides::Override;
 use crate::pipeline::graph::{Graph, SelectError, Source};
 use crate::pipeline::load;
+use crate::store::chosen::Chosen;
 use serde_json::json;
 use std::path::Path;
 use std::time::Duration;
@@ -43,6 +44,8 @@ fn given(graph: &Graph, task: &str, input: &str) -> Vec<String> {
             format!("{}.{}", graph.tasks[*task].id, graph.tasks[*task].outputs[*output].name)
         }
         Source::File { name, .. } => format!("file {name}"),
+        Source::Remote { url, .. } => format!("url {url}"),
+        Source::Tool { command } => format!("tool {command}"),
     };
     sources.iter().map(name).collect()
 }
@@ -100,7 +103,10 @@ fn a_command_keeps_its_files_for_itself() {
         graph.tasks[5].inputs[1],
         (
             "script".to_owned(),
-            vec![Source::File { path: root.join("Cargo.toml"), name: "Cargo.toml".to_owned() }]
+            vec![Source::File {
+                chosen: Chosen::whole(root.join("Cargo.toml")),
+                name: "Cargo.toml".to_owned()
+            }]
         )
     );
 }

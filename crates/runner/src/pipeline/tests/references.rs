@@ -335,7 +335,7 @@ error: a `command` stage takes no `params`
    |
 10 |     params: {x: 1}
    |     ^^^^^^
-   = help: write `run`, `shell`, `outputs`, `env` and `checkpoint` as fields of the stage
+   = help: write `run`, `shell`, `outputs`, `env`, `environment` and `checkpoint` as fields of the stage
 
 error: `run` is a field of `command` stages, but the kind is `motion`
   --> pipelines/test.yaml:11:45
