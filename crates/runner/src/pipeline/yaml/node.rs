@@ -9,6 +9,8 @@ use std::fmt;
 
 /// The deepest nesting of lists and mappings.
 const DEPTH: usize = 64;
+/// What reading a file of that depth takes: some 50 KiB for each level.
+const STACK: usize = 16 << 20;
 /// A file of 100,000 stages fits several times; a file beyond it is not a pipeline.
 const NODES: usize = 20_000_000;
 /// The largest whole number that a float holds exactly.
@@ -47,20 +49,14 @@ impl Node {
     /// Parses one YAML document, the sink's text number `text`, which starts `skip` bytes into that text. Reports syntax errors and
     /// duplicate keys.
     pub fn parse(source: &str, text: u32, skip: u32, sink: &Sink) -> Option<Node> {
-        let options = serde_yaml::options! {
-            with_snippet: false,
-            strict_booleans: true,
-            leading_zero_numbers_as_strings: true,
-            duplicate_keys: serde_yaml::options::DuplicateKeyPolicy::PassThrough,
-            non_finite_float_policy: serde_yaml::options::NonFiniteFloatPolicy::PassThrough,
-            budget: serde_yaml::budget! {
-                max_depth: DEPTH,
-                max_nodes: NODES,
-                max_events: 2 * NODES,
-                max_total_scalar_bytes: 1 << 30,
-            },
-        };
-        match serde_yaml::from_str_with_options::<Node>(source, options) {
+        // In a thread of its own, for that of the caller may have less room.
+        let read = std::thread::scope(|scope| {
+            match std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || read(source)) {
+                Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                Err(_) => read(source),
+            }
+        });
+        match read {
             Ok(mut node) => {
                 node.normalize(source, text, skip, sink);
                 Some(node)
@@ -236,6 +232,24 @@ pub fn what_value(value: &Value) -> String {
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "a mapping".to_owned(),
     }
+}
+
+/// The tree of one document, its spans those of the parser.
+fn read(source: &str) -> Result<Node, serde_yaml::Error> {
+    let options = serde_yaml::options! {
+        with_snippet: false,
+        strict_booleans: true,
+        leading_zero_numbers_as_strings: true,
+        duplicate_keys: serde_yaml::options::DuplicateKeyPolicy::PassThrough,
+        non_finite_float_policy: serde_yaml::options::NonFiniteFloatPolicy::PassThrough,
+        budget: serde_yaml::budget! {
+            max_depth: DEPTH,
+            max_nodes: NODES,
+            max_events: 2 * NODES,
+            max_total_scalar_bytes: 1 << 30,
+        },
+    };
+    serde_yaml::from_str_with_options(source, options)
 }
 
 impl<'de> Deserialize<'de> for Node {
