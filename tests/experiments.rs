@@ -107,7 +107,7 @@ error: there is no `widht` to set
   |   ^^^^^
   = help: did you mean `width`?
 
-1 error in pipeline.yaml
+1 error in a.yaml
 "
     );
     project.write("a.yaml", "[1]\n");
@@ -275,7 +275,7 @@ error: `seed` is swept by `e`, so it cannot be set
   |       ^^^^
   = help: remove it here, or from the sweep
 
-1 error in e.yaml
+1 error in the arguments
 "
         .replace("  -->", " -->")
     );

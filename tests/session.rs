@@ -78,7 +78,7 @@ fn runs_and_sees_that_nothing_has_changed(registry: &Registry) {
     std::thread::sleep(std::time::Duration::from_millis(50));
     let _ = session.run(&Request::default(), &mut Silent).expect("a run");
     match session.run(&Request::default(), &mut Silent).expect("a run") {
-        Outcome::Unchanged { name, tasks } => assert_eq!((name.as_str(), tasks), ("words", 2)),
+        Outcome::Unchanged { name, tasks, .. } => assert_eq!((name.as_str(), tasks), ("words", 2)),
         Outcome::Finished(_) => panic!("nothing has changed"),
     }
     let all = Request { look_at_all: true, ..Request::default() };

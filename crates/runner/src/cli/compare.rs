@@ -7,10 +7,8 @@ use crate::compare::comparison::{self, Choice, ChoiceError, Compared};
 use crate::compare::gather::{self, GatherError, Missing, Sample};
 use crate::kind::registry::Registry;
 use crate::pipeline::experiments::overrides::Overrides;
-use crate::pipeline::load::load;
 use crate::plan::resolve::Resolver;
-use crate::run::session::SessionError;
-use crate::store::Store;
+use crate::run::session::{Session, Settings};
 use clap::{Args, ValueEnum};
 use onsager_numerics::kernel::Level;
 use onsager_tables::cells::Style;
@@ -157,10 +155,15 @@ impl Compare {
         level.check()?;
         let (mut samples, mut missing) = (Vec::new(), Vec::new());
         for file in &self.files {
-            let graph = load(file, &given, registry)?;
-            let artifacts = self.artifacts.clone().unwrap_or_else(|| graph.root.join("artifacts"));
-            let store = Store::at(&artifacts)?;
-            store.check_owner(&graph.name, &graph.file, &graph.root).map_err(SessionError::from)?;
+            let settings = Settings {
+                params: given.files.clone(),
+                sets: given.sets.clone(),
+                artifacts: self.artifacts.clone(),
+                kernel: self.kernel,
+            };
+            let session = Session::open(file, registry, settings)?;
+            let graph = session.graph()?;
+            let store = session.store().clone();
             if graph.experiment {
                 let mut resolver = Resolver::new(&graph, registry, &store, level)?;
                 gather::points(&mut resolver, &store, registry.parquet(), &mut samples, &mut missing)?;

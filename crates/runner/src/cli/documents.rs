@@ -66,6 +66,8 @@ pub struct RunTasks {
     pub executed: Vec<String>,
     pub cached: Vec<String>,
     pub failed: Vec<FailedTask>,
+    /// Not to run, as the pipeline says.
+    pub skipped: Vec<SkippedTask>,
     /// Interrupted, or not tried.
     pub not_run: Vec<String>,
 }
@@ -75,6 +77,13 @@ pub struct RunTasks {
 pub struct FailedTask {
     pub task: String,
     pub message: String,
+}
+
+/// A task that is not to run.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SkippedTask {
+    pub task: String,
+    pub because: String,
 }
 
 /// An output.
@@ -100,6 +109,12 @@ pub struct PlanDocument {
     /// How many would be, unless what they need gives the same bytes as before.
     pub depends: usize,
     pub cached: usize,
+    /// How many stand for one task for each item of an output that is not made yet.
+    pub each: usize,
+    /// How many the pipeline says are not to run.
+    pub skipped: usize,
+    /// How many would fail, since what they are to read is not there.
+    pub fail: usize,
     /// In the order of the graph.
     pub tasks: Vec<Planned>,
 }
@@ -118,7 +133,7 @@ pub struct StatusDocument {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct StatusTask {
     pub task: String,
-    /// One of `running`, `done`, `failed`, `to do`, `waiting`.
+    /// One of `running`, `done`, `failed`, `to do`, `waiting`, `skipped`, `to fail`.
     pub state: String,
     /// How long its execution took, for a task that is done.
     pub seconds: Option<f64>,

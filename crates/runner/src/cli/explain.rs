@@ -6,7 +6,7 @@ use crate::cli::exit;
 use crate::cli::plan as plan_command;
 use crate::kind::registry::Registry;
 use crate::plan::explanation::Explanation;
-use crate::plan::planned::plan;
+use crate::plan::planned::{Verdict, plan};
 use crate::run::session;
 use crate::store::objects::Outputs;
 use clap::Args;
@@ -41,7 +41,10 @@ impl Explain {
             let Some(task) = &planned[number] else { continue };
             text += &plan_command::describe(task);
             let known = |up: usize| planned[up].as_ref().and_then(|task| task.outputs.as_deref());
-            let Explanation { key, lines } = resolver.explain(number, &known)?;
+            let Explanation { key, lines } = match task.verdict {
+                Verdict::Fail { .. } | Verdict::Each { .. } => Explanation::default(),
+                _ => resolver.explain(number, &known)?,
+            };
             let shown = key.map_or("not known until its inputs are made".into(), |key| key.to_string());
             text += &format!("  key: {shown}\n  made of:\n");
             for (field, value) in &lines {
@@ -54,7 +57,10 @@ impl Explain {
             if let Some(outputs) = &outputs {
                 text += "  outputs:\n";
                 for (name, content) in outputs {
-                    text += &format!("    {name} = {} ({} bytes)\n", content.digest, content.size);
+                    text += &match content.is_absent() {
+                        true => format!("    {name}: not written\n"),
+                        false => format!("    {name} = {} ({} bytes)\n", content.digest, content.size),
+                    };
                 }
             }
             documents.push(ExplainTask {

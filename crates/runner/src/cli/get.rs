@@ -200,6 +200,9 @@ fn why(planned: &Planned) -> String {
             reason => reason.map_or("it is to do".to_owned(), plan_command::because),
         },
         Verdict::Depends { on, .. } => format!("it needs `{}`", on.first().map_or("", String::as_str)),
+        Verdict::Skip { because } => format!("it is skipped, {because}"),
+        Verdict::Each { of, .. } => format!("there is one for each of {of}, which is not made yet"),
+        Verdict::Fail { message } => message.clone(),
         _ => "it is to do".to_owned(),
     }
 }

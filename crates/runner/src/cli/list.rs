@@ -62,7 +62,7 @@ impl List {
             Ok((graph, standings)) => {
                 let count = |state| standings.count(state);
                 (listed.done, listed.failed, listed.running) =
-                    (count(State::Done), count(State::Failed), count(State::Running));
+                    (count(State::Done) + count(State::Skipped), count(State::Failed), count(State::Running));
                 listed.tasks = standings.tasks.len();
                 listed.name = Some(graph.name);
                 listed.experiment = graph.experiment;

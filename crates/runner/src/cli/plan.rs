@@ -78,9 +78,13 @@ impl Plan {
         let execute = count(|verdict| matches!(verdict, Verdict::Execute { .. }));
         let depends = count(|verdict| matches!(verdict, Verdict::Depends { .. }));
         let cached = count(|verdict| matches!(verdict, Verdict::Current | Verdict::Restore));
+        let fail = count(|verdict| matches!(verdict, Verdict::Fail { .. }));
+        let each = count(|verdict| matches!(verdict, Verdict::Each { .. }));
+        let skipped = count(|verdict| matches!(verdict, Verdict::Skip { .. }));
         if self.common.json {
             let pipeline = graph.name.clone();
-            let document = PlanDocument { pipeline, execute, depends, cached, tasks: planned };
+            let document =
+                PlanDocument { pipeline, execute, depends, cached, each, skipped, fail, tasks: planned };
             return self.write(&common::json(&document));
         }
         let mut text = String::new();
@@ -91,9 +95,16 @@ impl Plan {
             }
         }
         text += &format!(
-            "{}: {execute} to execute, {depends} if what they need changes, {cached} cached\n",
+            "{}: {execute} to execute, {depends} if what they need changes, {cached} cached",
             common::plural(planned.len(), "task")
         );
+        for (count, words) in [(each, "to fan out"), (skipped, "skipped"), (fail, "to fail")]
+            .iter()
+            .filter(|(count, _)| *count > 0)
+        {
+            text += &format!(", {count} {words}");
+        }
+        text += "\n";
         self.write(&text)
     }
 
@@ -112,6 +123,9 @@ pub fn describe(task: &Planned) -> String {
         Verdict::Current => ("cached".into(), &[]),
         Verdict::Restore => ("cached; its outputs are put back into the view".into(), &[]),
         Verdict::Execute { reasons } => ("execute".into(), reasons),
+        Verdict::Each { of, .. } => (format!("one for each of {of}, once that is made"), &[]),
+        Verdict::Skip { because } => (format!("skipped, {because}"), &[]),
+        Verdict::Fail { message } => (format!("would fail: {message}"), &[]),
         Verdict::Depends { on, reasons } => {
             let shown = on.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ");
             let more = if on.len() > 3 { format!(" and {} more", on.len() - 3) } else { String::new() };

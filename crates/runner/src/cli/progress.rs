@@ -147,6 +147,12 @@ impl Observer for Progress {
     fn event(&mut self, event: &Event) {
         match event {
             Event::RunStarted { tasks, .. } => self.begin(*tasks),
+            Event::RunGrew { tasks, .. } => {
+                self.total = *tasks;
+                if let Some(overall) = &self.overall {
+                    overall.set_length(*tasks as u64);
+                }
+            }
             Event::TaskCheckpoint { .. } | Event::RunFinished { .. } => {}
             Event::TaskCached { task, .. } => self.end(task),
             Event::LinkDangling { path, target } => {
@@ -252,6 +258,10 @@ impl Observer for Progress {
                 self.say(&format!("{} {task}: interrupted after {}", self.counter(), duration(after)));
             }
             Event::TaskSkipped { task, because } => {
+                self.end(task);
+                self.say(&format!("{} {task}: skipped, {because}", self.counter()));
+            }
+            Event::TaskNotRun { task, because } => {
                 if let Some(because) = because {
                     self.say(&format!("{} {task}: not run, for it needs {because}", self.counter()));
                 }

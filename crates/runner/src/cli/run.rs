@@ -1,7 +1,7 @@
 //! `onsager run`.
 
 use crate::cli::common::{self, CliError, Common};
-use crate::cli::documents::{FailedTask, RunDocument, RunOutput, RunTasks};
+use crate::cli::documents::{FailedTask, RunDocument, RunOutput, RunTasks, SkippedTask};
 use crate::cli::exit;
 use crate::cli::progress::Progress;
 use crate::kind::registry::Registry;
@@ -70,8 +70,9 @@ impl Run {
         }
         let outcome = session.run(&request, &mut screen)?;
         let code = match &outcome {
-            Outcome::Unchanged { name, tasks } => {
-                common::print(&outputs_and_counts(session.store(), name, [*tasks, 0, *tasks, 0]));
+            Outcome::Unchanged { name, tasks, skipped } => {
+                let numbers = [*tasks, 0, tasks - skipped, 0, *skipped];
+                common::print(&outputs_and_counts(session.store(), name, numbers));
                 exit::DONE
             }
             Outcome::Finished(finished) => {
@@ -141,7 +142,7 @@ impl Watcher for Screen<'_> {
 /// What a person reads at the end.
 fn report(Finished { graph, summary }: &Finished, store: &Store) -> String {
     let count = |of: fn(&TaskState) -> bool| summary.count(of);
-    let left = count(|state| matches!(state, TaskState::Skipped | TaskState::Interrupted));
+    let left = count(|state| matches!(state, TaskState::NotRun | TaskState::Interrupted));
     let failed = count(|state| matches!(state, TaskState::Failed { .. }));
     let mut text = String::new();
     if left > 0 {
@@ -151,7 +152,8 @@ fn report(Finished { graph, summary }: &Finished, store: &Store) -> String {
     let all = summary.states.iter().flatten().count();
     let executed = count(|state| matches!(state, TaskState::Executed { .. }));
     let cached = count(|state| matches!(state, TaskState::Cached { .. }));
-    let numbers = [all, executed, cached, failed];
+    let skipped = count(|state| matches!(state, TaskState::Skipped { .. }));
+    let numbers = [all, executed, cached, failed, skipped];
     text + &match failed + left {
         0 => outputs_and_counts(store, &graph.name, numbers),
         _ => counts(numbers),
@@ -159,12 +161,16 @@ fn report(Finished { graph, summary }: &Finished, store: &Store) -> String {
 }
 
 /// The last lines of a run in which all went well.
-fn outputs_and_counts(store: &Store, name: &str, numbers: [usize; 4]) -> String {
+fn outputs_and_counts(store: &Store, name: &str, numbers: [usize; 5]) -> String {
     format!("outputs: {}\n{}", store.artifacts().join(name).display(), counts(numbers))
 }
 
-fn counts([all, executed, cached, failed]: [usize; 4]) -> String {
-    format!("{}: {executed} executed, {cached} cached, {failed} failed\n", common::plural(all, "task"))
+fn counts([all, executed, cached, failed, skipped]: [usize; 5]) -> String {
+    let skipped = if skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
+    format!(
+        "{}: {executed} executed, {cached} cached, {failed} failed{skipped}\n",
+        common::plural(all, "task")
+    )
 }
 
 /// `gpu=1`.
@@ -196,10 +202,14 @@ fn document(Finished { graph, summary }: &Finished, store: &Store) -> RunDocumen
             TaskState::Failed { message } => {
                 tasks.failed.push(FailedTask { task: id, message: message.clone() });
             }
+            TaskState::Skipped { because } => {
+                tasks.skipped.push(SkippedTask { task: id, because: because.clone() });
+            }
             _ => tasks.not_run.push(id),
         }
         if let Some(made) = made {
-            let entries = task.outputs.iter().zip(made).map(|(output, content)| {
+            let there = task.outputs.iter().zip(made).filter(|(_, content)| !content.is_absent());
+            let entries = there.map(|(output, content)| {
                 let path = session::output(graph, store, task, &output.name);
                 (output.name.clone(), RunOutput { digest: content.digest, size: content.size, path })
             });

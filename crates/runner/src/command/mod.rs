@@ -49,7 +49,7 @@ pub struct Params {
     pub shell: Option<Shell>,
     /// The outputs: a name for each, and the file (or folder, with a slash at the end) that the command writes. Written as the
     /// stage's own field `outputs`.
-    pub outputs: BTreeMap<String, String>,
+    pub outputs: BTreeMap<String, Declared>,
     /// Environment variables, besides those of the caller. Written as the stage's own field `env`.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
@@ -60,6 +60,36 @@ pub struct Params {
     /// the stage's own field `checkpoint`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<String>,
+}
+
+/// An output as the stage declares it.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Declared {
+    /// The file, or the folder with a slash at the end.
+    File(String),
+    /// The same, and whether the command may leave it unwritten.
+    With(DeclaredWith),
+}
+
+/// An output with more to say of it than its file.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeclaredWith {
+    /// The file, or the folder with a slash at the end.
+    pub file: String,
+    /// Whether the command may leave it unwritten.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+impl Declared {
+    fn parts(&self) -> (&str, bool) {
+        match self {
+            Declared::File(file) => (file, false),
+            Declared::With(DeclaredWith { file, optional }) => (file, *optional),
+        }
+    }
 }
 
 /// A longer script is put into a file: an argument of a program has at most 128 KiB on Linux.
@@ -88,11 +118,15 @@ impl Stage for CommandStage {
     }
 
     fn outputs(params: &Params) -> Vec<Output> {
-        let output = |(name, file): (&String, &String)| Output {
-            name: name.clone(),
-            file: file.trim_end_matches('/').to_owned(),
-            folder: file.ends_with('/'),
-            about: "written by the command".to_owned(),
+        let output = |(name, declared): (&String, &Declared)| {
+            let (file, optional) = declared.parts();
+            Output {
+                name: name.clone(),
+                file: file.trim_end_matches('/').to_owned(),
+                folder: file.ends_with('/'),
+                optional,
+                about: "written by the command".to_owned(),
+            }
         };
         params.outputs.iter().map(output).collect()
     }

@@ -153,7 +153,7 @@ fn metrics(
     let mut measurer = Measurer::new(store, parquet);
     let mut failed = None;
     let mut lines = Vec::new();
-    for point in &past.points {
+    for point in &past.grown_points().map_err(EngineError::from)? {
         let mut content = |task: &str, output: &str| match store.actions().get(tasks.get(task)?) {
             Ok(action) => {
                 action?.outputs.iter().find(|(name, _)| name == output).map(|(_, content)| *content)

@@ -119,7 +119,11 @@ pub fn runs(
                 }
             }
         };
-        let metrics = measure(&mut measurer, now, &mut content)?;
+        let metrics = measure(
+            &mut measurer,
+            &as_then(now, &past.grown_points().map_err(EngineError::from)?),
+            &mut content,
+        )?;
         if let Some(error) = failed {
             return Err(EngineError::from(error).into());
         }
@@ -137,6 +141,20 @@ pub fn runs(
     measurer.check(|metric| has(&found, metric))?;
     samples.extend(found.into_iter().rev());
     Ok(())
+}
+
+/// The metrics of now, those of stages that fan out read from the instances that a run had.
+fn as_then(now: &Point, then: &[Point]) -> Point {
+    let mut point = now.clone();
+    for metric in &mut point.metrics {
+        let before = then.first().into_iter().flat_map(|point| &point.metrics);
+        let mut before = before.filter(|before| before.name == metric.name && before.from == metric.from);
+        if let Some(before) = before.next_back().filter(|before| !before.tasks.is_empty()) {
+            metric.tasks.clone_from(&before.tasks);
+            metric.output.clone_from(&before.output);
+        }
+    }
+    point
 }
 
 /// Whether some sample has a value of this metric.

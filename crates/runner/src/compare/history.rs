@@ -79,6 +79,20 @@ fn first_line(path: &Path) -> Result<Option<Past>, StoreError> {
 }
 
 impl Past {
+    /// Its points, with the tasks that the metrics are read from: those of stages that fan out were known only when the run had grown.
+    pub fn grown_points(&self) -> Result<Vec<Point>, StoreError> {
+        let metrics = self.points.iter().flat_map(|point| &point.metrics);
+        if metrics.into_iter().all(|metric| !metric.tasks.is_empty()) {
+            return Ok(self.points.clone());
+        }
+        let grown =
+            log::read_lines::<Stamped>(&self.record)?.into_iter().rev().find_map(|line| match line.event {
+                Event::RunGrew { points, .. } => Some(points),
+                _ => None,
+            });
+        Ok(grown.unwrap_or_else(|| self.points.clone()))
+    }
+
     /// The key of every task whose result the run knew. Of a run that was killed only what it executed itself.
     pub fn tasks(&self, store: &Store) -> Result<BTreeMap<String, Digest>, StoreError> {
         let mut tasks = BTreeMap::new();

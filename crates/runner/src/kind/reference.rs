@@ -56,7 +56,7 @@ fn outputs(kind: &dyn Kind, schema: &Value) -> Vec<OutputReference> {
     let mut found: Vec<OutputReference> = Vec::new();
     let mut add = |params: &Value, with: Option<String>| {
         let Ok(parsed) = kind.parse(params) else { return };
-        for Output { name, file, folder, about } in parsed.outputs {
+        for Output { name, file, folder, about, .. } in parsed.outputs {
             if !found.iter().any(|known| known.name == name) {
                 found.push(OutputReference { name, file, folder, about, with: with.clone() });
             }

@@ -106,13 +106,16 @@ pub struct Output {
     /// The file's path in the stage's output folder, with its extension.
     pub file: String,
     pub folder: bool,
+    /// Whether the stage may leave it unwritten.
+    #[serde(default)]
+    pub optional: bool,
     pub about: String,
 }
 
 impl Output {
     /// A file output.
     pub fn file(name: &str, file: &str, about: &str) -> Output {
-        Output { name: name.into(), file: file.into(), folder: false, about: about.into() }
+        Output { name: name.into(), file: file.into(), folder: false, optional: false, about: about.into() }
     }
 }
 

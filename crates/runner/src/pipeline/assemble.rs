@@ -3,11 +3,13 @@
 use crate::kind::registry::Registry;
 use crate::kind::stage::Output;
 use crate::pipeline::expand::interpolate::Scope;
+use crate::pipeline::expand::items::Known;
 use crate::pipeline::expand::link::{self, Links};
 use crate::pipeline::expand::metrics;
 use crate::pipeline::expand::tasks;
+use crate::pipeline::expand::when;
 use crate::pipeline::experiments::overrides::Overlaid;
-use crate::pipeline::graph::{Graph, Point, Source, StageInfo, Task};
+use crate::pipeline::graph::{Graph, Open, Point, StageInfo, Task};
 use crate::pipeline::spec;
 use crate::pipeline::spec::resources;
 use crate::pipeline::yaml::sink::Sink;
@@ -24,14 +26,14 @@ pub struct Site<'a> {
     pub registry: &'a Registry,
 }
 
-/// The graph; with errors reported it may be none, and is not to be used.
-pub fn build(overlaid: &Overlaid, site: &Site, sink: &Sink) -> Option<Graph> {
+/// The graph, grown by the items that are known; with errors reported it may be none, and is not to be used.
+pub fn build(overlaid: &Overlaid, site: &Site, known: &Known, sink: &Sink) -> Option<Graph> {
     let Site { file, root, registry } = *site;
     let spec = spec::read(&overlaid.tree, registry, sink)?;
     let params = tasks::params(spec.params, registry, sink);
     let scope = Scope { registry, params: &params, declared: spec.params, instance: None, files: None };
     let pools = resources::pools(spec.pools, &scope, sink);
-    let drafts = tasks::expand(&spec, &params, &pools, registry, sink);
+    let drafts = tasks::expand(&spec, &params, &pools, known, registry, sink);
     let linked = link::link(&spec, &drafts, &params, root, registry, sink);
     let metrics = metrics::resolve(&spec, &drafts, &scope, sink);
     let order = link::order(&spec, &drafts, &linked, sink)?;
@@ -42,49 +44,54 @@ pub fn build(overlaid: &Overlaid, site: &Site, sink: &Sink) -> Option<Graph> {
     for (at, &draft) in order.iter().enumerate() {
         position[draft] = at;
     }
-    let stages = spec.stages.iter().zip(&drafts.stages).map(|(stage, range)| {
-        let range = range.clone().unwrap_or_default();
-        let first = drafts.tasks.get(range.start);
-        let axes =
-            first.into_iter().flat_map(|draft| &draft.instance.coordinates).map(|c| c.axis.to_string());
-        let mut tasks: Vec<usize> = range.map(|draft| position[draft]).collect();
-        tasks.sort_unstable();
-        StageInfo {
-            name: stage.name.to_owned(),
-            kind: stage.kind.map_or_else(String::new, |(kind, _)| kind.to_owned()),
-            description: stage.description.map(str::to_owned),
-            axes: axes.collect(),
-            tasks,
-        }
-    });
+    let stages =
+        spec.stages.iter().zip(drafts.stages.iter().zip(&drafts.axes)).map(|(stage, (range, axes))| {
+            let range = range.clone().unwrap_or_default();
+            let mut tasks: Vec<usize> = range.map(|draft| position[draft]).collect();
+            tasks.sort_unstable();
+            StageInfo {
+                name: stage.name.to_owned(),
+                kind: stage.kind.map_or_else(String::new, |(kind, _)| kind.to_owned()),
+                description: stage.description.map(str::to_owned),
+                axes: axes.clone(),
+                tasks,
+            }
+        });
     let stages = stages.collect();
     let mut tasks: Vec<Option<Task>> = Vec::with_capacity(order.len());
     tasks.resize_with(order.len(), || None);
-    for ((at, draft), Links { mut inputs, mut after }) in drafts.tasks.into_iter().enumerate().zip(linked) {
-        after.iter_mut().for_each(|task| *task = position[*task]);
-        for source in inputs.iter_mut().flat_map(|(_, sources)| sources) {
-            if let Source::Artifact { task, .. } = source {
-                *task = position[*task];
-            }
-        }
+    for ((at, draft), Links { inputs, after, when, items }) in
+        drafts.tasks.into_iter().enumerate().zip(linked)
+    {
         let stage = &spec.stages[draft.stage];
-        tasks[position[at]] = Some(Task {
+        let open = draft.instance.coordinates.iter().filter(|coordinate| coordinate.open);
+        let axes: Vec<String> = open.map(|coordinate| coordinate.axis.to_string()).collect();
+        // What never runs waits for nothing.
+        let never = when.as_ref().is_some_and(when::never);
+        let mut task = Task {
             labels: draft.instance.labels(),
             folder: folder(stage.name, &draft.id),
             id: draft.id,
             stage: stage.name.to_owned(),
             kind: stage.kind?.0.to_owned(),
             params: draft.params,
-            inputs,
-            after,
-            outputs: draft
-                .outputs?
-                .into_iter()
-                .map(|output| Output { about: String::new(), ..output })
-                .collect(),
+            inputs: if never { Vec::new() } else { inputs },
+            after: if never { Vec::new() } else { after },
+            outputs: match (draft.outputs, &items) {
+                (Some(outputs), _) => outputs,
+                (None, Some(_)) => Vec::new(),
+                (None, None) => return None,
+            }
+            .into_iter()
+            .map(|output| Output { about: String::new(), ..output })
+            .collect(),
+            when,
+            open: items.map(|items| Open { items, axes }),
             resources: draft.resources,
             sandbox: draft.sandbox,
-        });
+        };
+        task.renumber(|task| position[task]);
+        tasks[position[at]] = Some(task);
     }
     let mut recorded = params;
     recorded.extend(overlaid.inside.clone());
@@ -98,6 +105,7 @@ pub fn build(overlaid: &Overlaid, site: &Site, sink: &Sink) -> Option<Graph> {
         stages,
         pools,
         sources: Vec::new(),
+        recipe: None,
         identities: Vec::new(),
         env: Vec::new(),
         warnings: Vec::new(),

@@ -17,7 +17,7 @@ const BYTES: u64 = 1 << 30;
 pub fn apply_overrides(overlaid: &mut Overlaid, given: &Overrides, sink: &mut Sink) -> Vec<Entry> {
     let mut sets = Vec::new();
     for file in &given.files {
-        match read(file) {
+        match read(file, sink) {
             Ok(source) => {
                 let text = add_file(file, source, sink);
                 for entry in overrides::entries(text, sink) {
@@ -46,7 +46,8 @@ pub fn apply_overrides(overlaid: &mut Overlaid, given: &Overrides, sink: &mut Si
 /// Adds a file to the texts of the sink.
 pub fn add_file(file: &Path, source: String, sink: &mut Sink) -> u32 {
     let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    sink.files.push((path, Digest::of(source.as_bytes())));
+    sink.files.push((path.clone(), Digest::of(source.as_bytes())));
+    sink.read.push((path, source.clone()));
     let text = source.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(source);
     sink.add_text(Text { name: file.display().to_string(), text, argument: false })
 }
@@ -57,8 +58,17 @@ pub struct Unreadable {
     pub help: Option<String>,
 }
 
-/// The text of a YAML file.
-pub fn read(file: &Path) -> Result<String, Unreadable> {
+/// The text of a YAML file: as it was read before where the sink has it, else as it is now.
+pub fn read(file: &Path, sink: &Sink) -> Result<String, Unreadable> {
+    let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    match sink.kept.iter().find(|(path, _)| *path == absolute) {
+        Some((_, text)) => Ok(text.clone()),
+        None => read_now(file),
+    }
+}
+
+/// The text of a YAML file as it is now.
+pub fn read_now(file: &Path) -> Result<String, Unreadable> {
     let cannot = |reason: &dyn std::fmt::Display, help| Unreadable {
         message: format!("cannot read `{}`: {reason}", file.display()),
         help,
@@ -85,6 +95,21 @@ pub fn project_root(file: &Path) -> PathBuf {
             parent.to_owned()
         }
         _ => folder,
+    }
+}
+
+/// The project's folder in terms of the file that the user gave.
+pub fn folder_of_project(file: &Path) -> PathBuf {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    match folder.file_name() {
+        Some(name) if FOLDERS.iter().any(|own| name == *own) => {
+            folder.parent().unwrap_or(Path::new("")).to_owned()
+        }
+        // A bare name, given inside the folder.
+        None if std::env::current_dir().is_ok_and(|here| FOLDERS.iter().any(|own| here.ends_with(own))) => {
+            "..".into()
+        }
+        _ => folder.to_owned(),
     }
 }
 

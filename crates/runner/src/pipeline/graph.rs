@@ -1,7 +1,9 @@
 //! The graph of tasks that a pipeline stands for.
 
 use crate::kind::stage::Output;
+use crate::pipeline::condition::Condition;
 use crate::pipeline::expand::instance::normal;
+use crate::pipeline::experiments::overrides::Overrides;
 use crate::pipeline::spec::metrics::Metric;
 use crate::pipeline::spec::reference::{self, ReferenceError};
 pub use crate::pipeline::spec::resources::Resources;
@@ -39,12 +41,21 @@ pub struct Graph {
     /// The files that the pipeline was read from, with the digest of each.
     #[serde(with = "names::pairs")]
     pub sources: Vec<(PathBuf, Digest)>,
+    /// How to read it again when more is known; none where nothing is open.
+    pub recipe: Option<Recipe>,
     /// What enters the key of each task as far as the pipeline tells; empty until the engine has computed it.
     pub identities: Vec<Digest>,
     /// The variables of the environment that the pipeline reads, with the digest of each.
     pub env: Vec<(String, Digest)>,
     /// What is allowed, and still likely to be a mistake.
     pub warnings: Vec<String>,
+}
+
+/// The texts that a pipeline was read from, and what was laid over it: it grows from these, whatever happens to the files meanwhile.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    pub texts: Vec<(PathBuf, String)>,
+    pub given: Overrides,
 }
 
 /// One setting of the parameters.
@@ -75,9 +86,32 @@ pub struct Task {
     /// Tasks that it waits for without taking anything of theirs, as positions in [`Graph::tasks`].
     pub after: Vec<usize>,
     pub outputs: Vec<Output>,
+    /// It runs only where this holds.
+    pub when: Option<When>,
+    /// It stands for one task for each of the items of an output that is not made yet.
+    pub open: Option<Open>,
     pub resources: Resources,
     /// Whether a command sees nothing but what it declares.
     pub sandbox: bool,
+}
+
+/// The condition of a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct When {
+    /// As written.
+    pub text: String,
+    pub condition: Condition,
+    /// The results that it compares: each a JSON file, and the field of it, with dots between the steps.
+    pub results: Vec<(Source, String)>,
+}
+
+/// What a task stands for whose number of instances is not known yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Open {
+    /// The output whose items are one instance each.
+    pub items: Source,
+    /// The axes that are not known; their labels are `*`.
+    pub axes: Vec<String>,
 }
 
 /// Parameters, kept encoded until someone asks: most tasks of a large graph are cached, and nobody does.
@@ -126,6 +160,15 @@ pub enum Source {
         task: usize,
         /// Its position in [`Task::outputs`].
         output: usize,
+        /// A file or folder inside an output that is a folder: `part-1.csv`, `deep/part-2.csv`.
+        member: Option<String>,
+    },
+    /// The outputs of tasks that are not known yet.
+    Open {
+        /// Its position in [`Graph::tasks`]; it stands for them.
+        task: usize,
+        /// As it is called in messages: `fit.result`.
+        name: String,
     },
     /// A file or folder that no task makes, or what a pattern finds in one.
     File {
@@ -137,6 +180,16 @@ pub enum Source {
     Remote { url: String, sha256: Digest },
     /// What a program says of itself: the command that asks it.
     Tool { command: String },
+}
+
+impl Source {
+    /// The task that makes it.
+    pub fn task(&self) -> Option<usize> {
+        match self {
+            Source::Artifact { task, .. } | Source::Open { task, .. } => Some(*task),
+            Source::File { .. } | Source::Remote { .. } | Source::Tool { .. } => None,
+        }
+    }
 }
 
 /// A stage with its tasks.
@@ -220,10 +273,17 @@ impl Graph {
             let help = did_you_mean(axis, stage.axes.iter().map(String::as_str), "the axes are");
             return Err(SelectError::NoAxis { stage: name, axis: axis.clone(), help });
         }
+        // What is not known yet may be what is wanted.
+        let open =
+            |task: &Task, axis: &String| task.open.as_ref().is_some_and(|open| open.axes.contains(axis));
         let agrees = |task: &usize| {
-            let labels = &self.tasks[*task].labels;
+            let task = &self.tasks[*task];
             reference.wanted.iter().all(|(axis, value)| {
-                labels.iter().any(|(name, label)| name == axis && normal(&label_text(label)) == *value)
+                open(task, axis)
+                    || task
+                        .labels
+                        .iter()
+                        .any(|(name, label)| name == axis && normal(&label_text(label)) == *value)
             })
         };
         let inside = |task: &usize| self.tasks[*task].id.starts_with(prefix);
@@ -341,7 +401,9 @@ impl Task {
     pub fn external(&self) -> impl Iterator<Item = &Chosen> {
         self.sources().filter_map(|source| match source {
             Source::File { chosen, .. } => Some(chosen),
-            Source::Artifact { .. } | Source::Remote { .. } | Source::Tool { .. } => None,
+            Source::Artifact { .. } | Source::Open { .. } | Source::Remote { .. } | Source::Tool { .. } => {
+                None
+            }
         })
     }
 
@@ -350,12 +412,28 @@ impl Task {
         self.suppliers().chain(self.after.iter().copied())
     }
 
-    /// The tasks whose outputs it takes, in the order of the inputs; a task may come several times.
+    /// The tasks whose outputs it takes, compares or fans out over, in the order of the inputs; a task may come several times.
     pub fn suppliers(&self) -> impl Iterator<Item = usize> {
-        self.inputs.iter().flat_map(|(_, sources)| sources).filter_map(|source| match source {
-            Source::Artifact { task, .. } => Some(*task),
-            Source::File { .. } | Source::Remote { .. } | Source::Tool { .. } => None,
-        })
+        self.all_sources().filter_map(Source::task)
+    }
+
+    /// Where its inputs come from, what its condition compares, and what it fans out over.
+    pub fn all_sources(&self) -> impl Iterator<Item = &Source> {
+        let inputs = self.inputs.iter().flat_map(|(_, sources)| sources);
+        let results = self.when.iter().flat_map(|when| &when.results).map(|(source, _)| source);
+        inputs.chain(results).chain(self.open.iter().map(|open| &open.items))
+    }
+
+    /// Renumbers the tasks that it waits for.
+    pub fn renumber(&mut self, new: impl Fn(usize) -> usize) {
+        self.after.iter_mut().for_each(|task| *task = new(*task));
+        let inputs = self.inputs.iter_mut().flat_map(|(_, sources)| sources);
+        let results = self.when.iter_mut().flat_map(|when| &mut when.results).map(|(source, _)| source);
+        for source in inputs.chain(results).chain(self.open.iter_mut().map(|open| &mut open.items)) {
+            if let Source::Artifact { task, .. } | Source::Open { task, .. } = source {
+                *task = new(*task);
+            }
+        }
     }
 }
 

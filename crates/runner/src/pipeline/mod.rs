@@ -14,10 +14,12 @@
 
 pub mod assemble;
 pub mod builder;
+pub mod condition;
 pub mod expand;
 pub mod experiments;
 pub mod files;
 pub mod graph;
+pub mod include;
 pub mod load;
 pub mod project;
 pub mod schema;

@@ -34,11 +34,12 @@ pub fn pipelines(folder: &Path) -> Vec<PathBuf> {
 
 /// Whether a file is a pipeline or an experiment, and not another YAML file; none where it is no YAML.
 fn is_pipeline(path: &Path) -> Option<bool> {
-    let text = files::read(path).ok()?;
+    let text = files::read_now(path).ok()?;
     let mut sink = Sink::default();
     let number = sink.add_text(Text { name: String::new(), text, argument: false });
     let tree = Node::parse(sink.whole(number), number, 0, &sink)?;
     let named = tree.get("name").is_some();
     let stages = tree.get("stages").is_some_and(|stages| matches!(stages.value.value, Yaml::Map(_)));
-    Some(named && (stages || tree.get("pipeline").is_some()))
+    let other = ["include", "pipeline"].iter().any(|field| tree.get(field).is_some());
+    Some(named && (stages || other))
 }

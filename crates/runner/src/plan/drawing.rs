@@ -4,13 +4,9 @@ use crate::pipeline::graph::{Graph, Task};
 use crate::plan::planned::{Planned, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What would happen to the tasks of a node.
+/// What would happen to the tasks of a node: how many are of each of the [`CLASSES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
-    pub cached: usize,
-    pub execute: usize,
-    pub depends: usize,
-}
+pub struct Counts([usize; CLASSES.len()]);
 
 /// A stage, or one task of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,44 +35,46 @@ pub struct Drawing {
     pub edges: Vec<Edge>,
 }
 
-/// The class of a node by what would happen: its name and its colour.
-const CLASSES: [(&str, u32); 3] = [("cached", 0xd9eedc), ("execute", 0xfbddb5), ("depends", 0xe1e6f0)];
+/// The class of a node by what would happen: its name, how it reads, and its colour.
+const CLASSES: [(&str, &str, u32); 5] = [
+    ("cached", "cached", 0xd9eedc),
+    ("execute", "to execute", 0xfbddb5),
+    ("depends", "depends", 0xe1e6f0),
+    ("skip", "skipped", 0xf2f2f2),
+    ("fail", "to fail", 0xf3c6c6),
+];
+/// The positions in [`CLASSES`] by what a node of several is coloured for.
+const RANKS: [usize; CLASSES.len()] = [4, 1, 2, 0, 3];
 
 impl Counts {
     fn add(&mut self, verdict: &Verdict) {
-        match verdict {
-            Verdict::Current | Verdict::Restore => self.cached += 1,
-            Verdict::Execute { .. } => self.execute += 1,
-            Verdict::Depends { .. } => self.depends += 1,
-        }
+        let class = match verdict {
+            Verdict::Current | Verdict::Restore => 0,
+            Verdict::Execute { .. } => 1,
+            Verdict::Depends { .. } | Verdict::Each { .. } => 2,
+            Verdict::Skip { .. } => 3,
+            Verdict::Fail { .. } => 4,
+        };
+        self.0[class] += 1;
     }
 
     /// The counts of both.
     pub fn plus(self, other: Counts) -> Counts {
-        Counts {
-            cached: self.cached + other.cached,
-            execute: self.execute + other.execute,
-            depends: self.depends + other.depends,
-        }
+        Counts(std::array::from_fn(|class| self.0[class] + other.0[class]))
     }
 
     /// `12 cached, 3 to execute`; without numbers for a single task.
     pub fn text(&self) -> String {
-        let parts = [(self.cached, "cached"), (self.execute, "to execute"), (self.depends, "depends")];
-        let single = self.cached + self.execute + self.depends == 1;
-        let shown = parts.iter().filter(|(count, _)| *count > 0);
-        let shown =
-            shown.map(|(count, word)| if single { (*word).into() } else { format!("{count} {word}") });
+        let single = self.0.iter().sum::<usize>() == 1;
+        let shown = self.0.iter().zip(CLASSES).filter(|(count, _)| **count > 0);
+        let shown = shown
+            .map(|(count, (_, words, _))| if single { words.into() } else { format!("{count} {words}") });
         shown.collect::<Vec<String>>().join(", ")
     }
 
     /// Its position in [`CLASSES`]: what would happen first.
     fn class(&self) -> usize {
-        match self {
-            Counts { execute: 1.., .. } => 1,
-            Counts { depends: 1.., .. } => 2,
-            _ => 0,
-        }
+        RANKS.into_iter().find(|class| self.0[*class] > 0).unwrap_or(0)
     }
 }
 
@@ -106,7 +104,9 @@ impl Drawing {
                 let axes: Vec<&str> =
                     graph.tasks[members[0]].labels.iter().map(|(axis, _)| axis.as_str()).collect();
                 if !axes.is_empty() {
-                    node.title = format!("{} ×{} ({})", node.title, members.len(), axes.join(", "));
+                    let open = members.iter().any(|task| graph.tasks[*task].open.is_some());
+                    let count = if open { "?".to_owned() } else { members.len().to_string() };
+                    node.title = format!("{} ×{count} ({})", node.title, axes.join(", "));
                 }
             }
         }
@@ -132,7 +132,7 @@ impl Drawing {
         text += "  edge [fontname=\"sans-serif\", fontsize=10];\n";
         for (number, node) in self.nodes.iter().enumerate() {
             let label: Vec<String> = node.lines().iter().map(|line| dot_text(line)).collect();
-            let (class, colour) = CLASSES[node.counts.class()];
+            let (class, _, colour) = CLASSES[node.counts.class()];
             let (label, colour) = (label.join("\\n"), hex(colour));
             text += &format!("  n{number} [label=\"{label}\", class=\"{class}\", fillcolor=\"{colour}\"];\n");
         }
@@ -149,7 +149,7 @@ impl Drawing {
         let mut text = "flowchart TD\n".to_owned();
         for (number, node) in self.nodes.iter().enumerate() {
             let label: Vec<String> = node.lines().iter().map(|line| mermaid_text(line)).collect();
-            let (class, _) = CLASSES[node.counts.class()];
+            let (class, ..) = CLASSES[node.counts.class()];
             text += &format!("  n{number}[\"{}\"]:::{class}\n", label.join("<br/>"));
         }
         for Edge { from, to, label } in &self.edges {
@@ -157,7 +157,10 @@ impl Drawing {
                 if label.is_empty() { String::new() } else { format!("|\"{}\"|", mermaid_text(label)) };
             text += &format!("  n{from} -->{label} n{to}\n");
         }
-        for (class, colour) in CLASSES {
+        // The rarer ones only where there are some.
+        let used = |class: usize| class < 3 || self.nodes.iter().any(|node| node.counts.class() == class);
+        for (class, _, colour) in (0..).zip(CLASSES).filter(|(class, _)| used(*class)).map(|(_, class)| class)
+        {
             text += &format!("  classDef {class} fill:{},stroke:#555,color:#222\n", hex(colour));
         }
         text
@@ -167,7 +170,7 @@ impl Drawing {
 impl Node {
     /// The colour of its box by what would happen, `0xRRGGBB`.
     pub fn colour(&self) -> u32 {
-        CLASSES[self.counts.class()].1
+        CLASSES[self.counts.class()].2
     }
 
     /// The lines of its box.

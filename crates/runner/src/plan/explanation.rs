@@ -14,7 +14,7 @@ use std::fmt::Write;
 pub const UNKNOWN: &str = "(not made yet)";
 
 /// Everything that enters the key of a task, and the key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Explanation {
     /// Hashed from the same parts as the lines; none while an input is not known.
     pub key: Option<Digest>,

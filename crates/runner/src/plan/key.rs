@@ -93,6 +93,8 @@ impl Sink for KeyHash {
                     Shape::File => b'f',
                     Shape::Executable => b'x',
                     Shape::Folder => b'd',
+                    // No part of a key: see `traverse`.
+                    Shape::Absent => return,
                 };
                 self.encoder.field(tag, &content.digest.0);
             }

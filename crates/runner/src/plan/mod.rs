@@ -10,3 +10,4 @@ pub mod picture;
 pub mod planned;
 pub mod preimage;
 pub mod resolve;
+pub mod rows;

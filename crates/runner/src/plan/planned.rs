@@ -1,5 +1,6 @@
 //! What would run, and why: the run's own decisions, taken without executing anything.
 
+use crate::pipeline::graph::Source;
 use crate::plan::error::EngineError;
 use crate::plan::explanation::{Change, changes};
 use crate::plan::folders;
@@ -24,6 +25,12 @@ pub enum Verdict {
     Execute { reasons: Vec<Reason> },
     /// Tasks that it takes artifacts from would be executed; it would be, too, unless they make the same bytes as before.
     Depends { on: Vec<String>, reasons: Vec<Reason> },
+    /// It stands for one task for each of the items of an output that is not made yet.
+    Each { axes: Vec<String>, of: String },
+    /// It would be skipped: the pipeline says that it is not to run.
+    Skip { because: String },
+    /// It would fail: what it is to read is not in what it is to be read from.
+    Fail { message: String },
 }
 
 /// Why a task would be executed.
@@ -76,10 +83,40 @@ pub fn plan(
         }
         let outputs =
             |number: usize| planned.get(number).and_then(Option::as_ref).and_then(|p| p.outputs.as_deref());
+        if let Some(open) = &task.open {
+            let (axes, of) = (open.axes.clone(), resolver.name_of(&open.items));
+            let (id, verdict) = (task.id.clone(), Verdict::Each { axes, of });
+            planned.push(Some(Planned { task: id, key: None, verdict, outputs: None }));
+            continue;
+        }
+        let gap = match resolver.gap(number, &outputs) {
+            Err(error @ (EngineError::NoMember { .. } | EngineError::Condition { .. })) => {
+                let (task, verdict) = (task.id.clone(), Verdict::Fail { message: error.to_string() });
+                planned.push(Some(Planned { task, key: None, verdict, outputs: None }));
+                continue;
+            }
+            gap => gap?,
+        };
+        if let Some(because) = gap {
+            let (id, outputs) = (task.id.clone(), Some(vec![Content::ABSENT; task.outputs.len()]));
+            let verdict = Verdict::Skip { because };
+            planned.push(Some(Planned { task: id, key: None, verdict, outputs }));
+            continue;
+        }
+        // Whether it is to run is known later only.
+        let undecided = task.when.iter().flat_map(|when| &when.results).any(|(source, _)| {
+            source.task().is_some_and(|up| outputs(up).is_none()) || matches!(source, Source::Open { .. })
+        });
         let key = match resolver.key(number, &outputs) {
+            Ok(_) if undecided => None,
             Err(EngineError::Tool(error)) => {
                 let verdict = Verdict::Execute { reasons: vec![Reason::Tool { message: error.to_string() }] };
                 planned.push(Some(Planned { task: task.id.clone(), key: None, verdict, outputs: None }));
+                continue;
+            }
+            Err(error @ EngineError::NoMember { .. }) => {
+                let (task, verdict) = (task.id.clone(), Verdict::Fail { message: error.to_string() });
+                planned.push(Some(Planned { task, key: None, verdict, outputs: None }));
                 continue;
             }
             key => key?,
@@ -107,15 +144,17 @@ pub fn plan(
                 Verdict::Execute { reasons }
             }
             (None, _) => {
-                let open = graph
-                    .suppliers(number)
-                    .into_iter()
-                    .filter(|up| planned[*up].as_ref().is_some_and(|up| up.outputs.is_none()));
+                let unread = resolver.unread(number, &outputs)?;
+                let open = graph.suppliers(number).into_iter().filter(|up| {
+                    planned[*up].as_ref().is_some_and(|up| up.outputs.is_none()) || unread.contains(up)
+                });
                 let on = open.map(|up| graph.tasks[up].id.clone()).collect();
-                Verdict::Depends {
-                    on,
-                    reasons: reasons(resolver, store, view, number, None, forced, &outputs)?,
+                let mut reasons = reasons(resolver, store, view, number, None, forced, &outputs)?;
+                if task.sources().any(|source| matches!(source, Source::Open { .. })) {
+                    // What its inputs are is not known, so they are not compared with what they were.
+                    reasons.retain(|reason| !matches!(reason, Reason::Changed(change) if change.field.starts_with("inputs.")));
                 }
+                Verdict::Depends { on, reasons }
             }
         };
         planned.push(Some(Planned {
@@ -171,7 +210,8 @@ fn collected(resolver: &Resolver, view: &View, planned: &mut [Option<Planned>]) 
         {
             task.verdict = Verdict::Execute { reasons: vec![Reason::Missing] };
         }
-        let executes = matches!(task.verdict, Verdict::Execute { .. } | Verdict::Depends { .. });
+        let executes =
+            matches!(task.verdict, Verdict::Execute { .. } | Verdict::Depends { .. } | Verdict::Each { .. });
         for up in graph.suppliers(number) {
             taken[up] = true;
             needed[up] |= executes;

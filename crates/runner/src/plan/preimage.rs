@@ -74,8 +74,15 @@ pub fn traverse<S: Sink>(
     let mut inputs = inputs.iter();
     let mut path = Vec::new();
     for (name, sources) in &task.inputs {
-        for (i, source) in sources.iter().enumerate() {
+        let mut i = 0;
+        for source in sources {
             let known = inputs.next().copied();
+            // An input is what is there of it.
+            if let Some(Known::Content(Some(content))) = known
+                && content.is_absent()
+            {
+                continue;
+            }
             // The places are part of what the pipeline tells.
             if S::WHOLE {
                 match name.split_once('.') {
@@ -96,6 +103,7 @@ pub fn traverse<S: Sink>(
             };
             sink.part(&path, part);
             path.clear();
+            i += 1;
         }
     }
 }
@@ -109,13 +117,15 @@ fn artifact<'a>(graph: &'a Graph, source: &'a Source, path: &mut Vec<Step<'a>>, 
     };
     match source {
         // The name of an external file is part of what the pipeline calls it.
+        Source::Open { name, .. } => field(Step::Field("each"), Part::Text(name)),
         Source::File { name, .. } => field(Step::Field("name"), Part::Text(name)),
         Source::Remote { url, .. } => field(Step::Field("name"), Part::Text(&remote_name(url))),
         // It has no name but that of its field.
         Source::Tool { .. } => {}
-        Source::Artifact { task, output } => {
-            field(Step::Field("name"), Part::Text(&artifact_name(graph, *task, *output)));
-            field(Step::Field("file"), Part::Text(&file_of(graph, *task, *output)));
+        Source::Artifact { task, output, member } => {
+            let member = member.as_deref();
+            field(Step::Field("name"), Part::Text(&artifact_name(graph, *task, *output, member)));
+            field(Step::Field("file"), Part::Text(&file_of(graph, *task, *output, member)));
             for (axis, value) in &graph.tasks[*task].labels {
                 path.push(Step::Label(axis));
                 walk(path, value, sink);
@@ -146,16 +156,17 @@ fn walk<'a>(path: &mut Vec<Step<'a>>, value: &'a Value, sink: &mut impl Sink) {
     }
 }
 
-/// How a stage sees the name of an artifact: `motion.tubes`.
-pub fn artifact_name(graph: &Graph, task: usize, output: usize) -> String {
+/// How a stage sees the name of an artifact: `motion.tubes`, or `split.parts/a.csv`.
+pub fn artifact_name(graph: &Graph, task: usize, output: usize, member: Option<&str>) -> String {
     let task = &graph.tasks[task];
-    format!("{}.{}", task.stage, task.outputs[output].name)
+    let name = format!("{}.{}", task.stage, task.outputs[output].name);
+    member.map_or(name.clone(), |member| format!("{name}/{member}"))
 }
 
 /// The name of the file that a stage reads an artifact from: `tubes.parquet`.
-pub fn file_of(graph: &Graph, task: usize, output: usize) -> String {
-    let file = &graph.tasks[task].outputs[output].file;
-    Path::new(file).file_name().map_or(file.clone(), |name| name.to_string_lossy().into_owned())
+pub fn file_of(graph: &Graph, task: usize, output: usize, member: Option<&str>) -> String {
+    let file = member.unwrap_or(&graph.tasks[task].outputs[output].file);
+    Path::new(file).file_name().map_or(file.to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 /// The name of a file from elsewhere: the last part of its address.

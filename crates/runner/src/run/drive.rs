@@ -4,6 +4,8 @@ use crate::pipeline::graph::Task;
 use crate::plan::error::EngineError;
 use crate::plan::resolve::Resolver;
 use crate::run::events::{Event, Observer, Record};
+use crate::run::grow::take_over;
+use crate::run::growth::{Grow, Growth};
 use crate::run::options::{Options, Summary};
 use crate::run::retry::Retrying;
 use crate::run::scheduler::Scheduler;
@@ -30,7 +32,7 @@ pub struct Ended {
     pub unchanged: Option<Unchanged>,
 }
 
-/// Runs the selected tasks of the resolver's graph.
+/// Runs the selected tasks of the resolver's graph, and of what that grows into.
 pub fn run(
     resolver: Resolver,
     store: &Store,
@@ -38,6 +40,7 @@ pub fn run(
     run: &str,
     executor: &mut dyn Executor,
     observer: &mut dyn Observer,
+    grow: &mut dyn Grow,
 ) -> Result<Ended, EngineError> {
     let (started, since) = (Instant::now(), SystemTime::now());
     store.sweep_work()?;
@@ -74,6 +77,8 @@ pub fn run(
         running: BTreeMap::new(),
         retrying: Retrying::default(),
         queued: HashSet::new(),
+        attempts: 0,
+        growth: Growth::default(),
         memory: memory::of_machine(),
         failed: false,
         interrupts: 0,
@@ -96,15 +101,8 @@ pub fn run(
     for (path, target) in scheduler.resolver.dangling() {
         scheduler.emit(Event::LinkDangling { path, target })?;
     }
-    if let Err(error) = scheduler.drive() {
-        // What the attempts wrote is of no use any more, and on a full disk its space is.
-        for number in scheduler.running.keys() {
-            scheduler.executor.kill(*number);
-        }
-        let _ = files::remove(&work);
-        return Err(error);
-    }
-    let ended = scheduler.close(&begin, started, since)?;
+    scheduler.begin();
+    let ended = go_on(scheduler, grow, begin, &work, started, since)?;
     if let Err(error) = files::remove(&work) {
         tracing::warn!("the working folder stays: {error}");
     }
@@ -122,10 +120,61 @@ fn source(file: &Path, sources: &[(PathBuf, Digest)], store: &Store) -> Result<O
     Ok(Some(*digest))
 }
 
+/// Brings a run to its end, whatever its graph grows into on the way.
+fn go_on(
+    mut scheduler: Scheduler,
+    grow: &mut dyn Grow,
+    mut begin: Event,
+    work: &Path,
+    started: Instant,
+    since: SystemTime,
+) -> Result<Ended, EngineError> {
+    loop {
+        match scheduler.drive() {
+            Err(error) => {
+                // What the attempts wrote is of no use any more, and on a full disk its space is.
+                for running in scheduler.running.values() {
+                    scheduler.executor.kill(running.attempt);
+                }
+                let _ = files::remove(work);
+                return Err(error);
+            }
+            Ok(Drove::Ended) => return scheduler.close(&begin, started, since),
+            Ok(Drove::Ripe) => {}
+        }
+        let began = Instant::now();
+        let (graph, options) = match grow.grow(&scheduler.growth.known, scheduler.options) {
+            Ok(grown) => grown,
+            Err(message) => {
+                scheduler.fail_to_grow(&message)?;
+                continue;
+            }
+        };
+        let old: Vec<String> = scheduler.resolver.graph.tasks.iter().map(|task| task.id.clone()).collect();
+        if let Event::RunStarted { tasks, points, .. } = &mut begin {
+            *tasks = options.selected.iter().filter(|selected| **selected).count();
+            points.clone_from(&graph.points);
+        }
+        let mut scheduler = scheduler.on(&graph, &options)?;
+        take_over(&mut scheduler, &old)?;
+        scheduler.resolver.read_external(&options.selected);
+        scheduler.growth.last = Some((Instant::now(), began.elapsed()));
+        scheduler.growth.times += 1;
+        return go_on(scheduler, grow, begin, work, started, since);
+    }
+}
+
+/// Why a run does not go on by itself.
+enum Drove {
+    /// No task can change its state any more.
+    Ended,
+    /// Its graph is to grow.
+    Ripe,
+}
+
 impl Scheduler<'_, '_> {
     /// Goes on until no task can change its state any more.
-    fn drive(&mut self) -> Result<(), EngineError> {
-        self.begin();
+    fn drive(&mut self) -> Result<Drove, EngineError> {
         // Inside the gate while it decides; outside while it waits, when all that it relies on is in the view's index.
         let mut gate = self.store.enter_gate()?;
         loop {
@@ -133,6 +182,9 @@ impl Scheduler<'_, '_> {
                 self.decide(number)?;
             }
             if !self.stopping() {
+                if self.should_grow() {
+                    return Ok(Drove::Ripe);
+                }
                 self.retry_what_is_due()?;
                 self.start_what_fits()?;
                 if !self.decidable.is_empty() {
@@ -147,7 +199,8 @@ impl Scheduler<'_, '_> {
             self.observer.tick();
         }
         self.give_up_retries()?;
-        self.skip_what_is_left()
+        self.leave_the_rest()?;
+        Ok(Drove::Ended)
     }
 
     /// Every task of the run waits for those that it takes artifacts from.
@@ -164,7 +217,7 @@ impl Scheduler<'_, '_> {
 
     /// Whether no task will be started that is not running now.
     fn nothing_waits(&self) -> bool {
-        self.states.next_to_start(0).is_none() && self.retrying.is_empty()
+        self.states.next_to_start(0).is_none() && self.retrying.is_empty() && self.growth.ripe.is_empty()
     }
 
     /// Waits a while for a report of a worker, outside the gate, and acts on it.
@@ -193,10 +246,10 @@ impl Scheduler<'_, '_> {
     /// Time limits and Ctrl-C.
     fn enforce_limits(&mut self) -> Result<(), EngineError> {
         let now = Instant::now();
-        for (number, running) in &mut self.running {
+        for running in self.running.values_mut() {
             if !running.timed_out && running.deadline.is_some_and(|deadline| now >= deadline) {
                 running.timed_out = true;
-                self.executor.kill(*number);
+                self.executor.kill(running.attempt);
             }
         }
         let interrupts = self.options.interrupts.load(Ordering::Relaxed);
@@ -205,8 +258,8 @@ impl Scheduler<'_, '_> {
             self.executor.cancel();
         }
         if interrupts > 1 && self.interrupts < 2 {
-            for number in self.running.keys() {
-                self.executor.kill(*number);
+            for running in self.running.values() {
+                self.executor.kill(running.attempt);
             }
         }
         self.interrupts = interrupts;
@@ -222,25 +275,26 @@ impl Scheduler<'_, '_> {
     }
 
     /// What has not come to an end is not tried any more.
-    fn skip_what_is_left(&mut self) -> Result<(), EngineError> {
+    fn leave_the_rest(&mut self) -> Result<(), EngineError> {
         let graph = self.resolver.graph;
         for number in self.states.unfinished() {
-            self.set(number, TaskState::Skipped)?;
+            self.set(number, TaskState::NotRun)?;
             let spoilt = |up: &usize| {
                 let phase = self.states.get(*up).map(TaskState::phase);
-                matches!(phase, Some(Phase::Failed | Phase::Skipped))
+                matches!(phase, Some(Phase::Failed | Phase::NotRun))
             };
             let because = graph.dependencies(number).into_iter().find(spoilt);
             let because = because.map(|up| graph.tasks[up].id.clone());
             let task = graph.tasks[number].id.clone();
-            self.emit(Event::TaskSkipped { task, because })?;
+            self.emit(Event::TaskNotRun { task, because })?;
         }
         Ok(())
     }
 
     /// Takes out of the view what the pipeline no longer says, once a run has come to its end.
     fn clear_view(&mut self, summary: &Summary) -> Result<(), EngineError> {
-        if summary.interrupted {
+        // While it is not known what there is to be, everything stays.
+        if summary.interrupted || self.resolver.graph.tasks.iter().any(|task| task.open.is_some()) {
             return Ok(());
         }
         let tasks = &self.resolver.graph.tasks;
@@ -279,12 +333,13 @@ impl Scheduler<'_, '_> {
         self.clear_view(&summary)?;
         // An interrupt that came too late to stop anything changed nothing.
         summary.interrupted &=
-            summary.count(|state| matches!(state, TaskState::Interrupted | TaskState::Skipped)) > 0;
+            summary.count(|state| matches!(state, TaskState::Interrupted | TaskState::NotRun)) > 0;
         self.emit(Event::RunFinished {
             manifest,
             executed: summary.count(|state| matches!(state, TaskState::Executed { .. })),
             cached: summary.count(|state| matches!(state, TaskState::Cached { .. })),
             failed: summary.count(|state| matches!(state, TaskState::Failed { .. })),
+            skipped: summary.count(|state| matches!(state, TaskState::Skipped { .. })),
             interrupted: summary.interrupted,
             seconds: summary.seconds,
         })?;

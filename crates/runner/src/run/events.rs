@@ -32,6 +32,11 @@ pub enum Event {
         #[serde(default)]
         points: Vec<Point>,
     },
+    /// What stages fan out over is known: the run has so many tasks now, and these points.
+    RunGrew {
+        tasks: usize,
+        points: Vec<Point>,
+    },
     /// A link in an external input leads nowhere: what it says counts as its content.
     LinkDangling {
         #[serde(with = "names")]
@@ -141,7 +146,13 @@ pub enum Event {
     TaskInterrupted {
         task: String,
     },
+    /// The pipeline says that it is not to run.
     TaskSkipped {
+        task: String,
+        because: String,
+    },
+    /// It was not tried: what it needs failed, or the run stopped.
+    TaskNotRun {
         task: String,
         because: Option<String>,
     },
@@ -155,6 +166,8 @@ pub enum Event {
         executed: usize,
         cached: usize,
         failed: usize,
+        #[serde(default)]
+        skipped: usize,
         interrupted: bool,
         seconds: f64,
     },

@@ -15,11 +15,25 @@ use std::path::Path;
 impl Scheduler<'_, '_> {
     /// Computes the key of a waiting task whose inputs are known, and looks for its result.
     pub fn decide(&mut self, number: usize) -> Result<(), EngineError> {
+        if self.task(number).open.is_some() {
+            return self.expand(number);
+        }
+        if !self.can_look_inside(number)? {
+            return Ok(());
+        }
+        let results = &self.results;
+        match self.resolver.gap(number, &|up| results[up].as_deref()) {
+            Err(error) => return self.fail(number, Failure::before_start(&error)),
+            Ok(Some(because)) => return self.skip(number, because),
+            Ok(None) => {}
+        }
         let results = &self.results;
         let key = match self.resolver.key(number, &|up| results[up].as_deref()) {
             // An input that cannot be read is this task's trouble alone.
-            Err(EngineError::Store(error)) => return self.fail(number, Failure::before_start(&error)),
             Err(EngineError::Tool(error)) => return self.fail(number, Failure::before_start(&error)),
+            Err(error @ (EngineError::Store(_) | EngineError::NoMember { .. })) => {
+                return self.fail(number, Failure::before_start(&error));
+            }
             key => key?,
         };
         let Some(key) = key else { return Ok(()) };
@@ -27,6 +41,24 @@ impl Scheduler<'_, '_> {
             return Ok(());
         }
         self.set(number, TaskState::Ready { key })
+    }
+
+    /// Whether the store has what has to be read to decide on a task; else it is made again, and the task goes on waiting.
+    pub fn can_look_inside(&mut self, number: usize) -> Result<bool, EngineError> {
+        let results = &self.results;
+        let unread = match self.resolver.unread(number, &|up| results[up].as_deref()) {
+            Err(error @ EngineError::Store(_)) => {
+                self.fail(number, Failure::before_start(&error))?;
+                return Ok(false);
+            }
+            unread => unread?,
+        };
+        let mut missing = 0;
+        for up in unread {
+            missing += usize::from(!self.ensure_bytes(up, number)?);
+        }
+        self.states.wait_for(number, missing);
+        Ok(missing == 0)
     }
 
     /// Takes the result of this key, if there is one: from the view where it is there untouched, else from its action record. False

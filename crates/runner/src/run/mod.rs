@@ -2,6 +2,8 @@
 
 pub mod drive;
 pub mod events;
+pub mod grow;
+pub mod growth;
 pub mod options;
 pub mod pools;
 pub mod rerun;

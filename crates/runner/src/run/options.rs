@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 /// What was asked for.
+#[derive(Clone)]
 pub struct Options {
     /// Which tasks of the graph take part.
     pub selected: Vec<bool>,

@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 impl Scheduler<'_, '_> {
     /// Acts on what a worker reports.
     pub fn handle_report(&mut self, report: Report) -> Result<(), EngineError> {
-        let number = report.number;
+        let attempt = report.number;
+        let of = |(number, running): (&usize, &Running)| (running.attempt == attempt).then_some(*number);
+        let Some(number) = self.running.iter().find_map(of) else { return Ok(()) };
         let task = self.task(number).id.clone();
         match report.message {
             FromWorker::Progress { done, total, unit } => {
@@ -33,7 +35,7 @@ impl Scheduler<'_, '_> {
             FromWorker::Checkpoint { step } => {
                 if !self.resolver.changed_since(self.task(number)).is_empty() {
                     // It holds what was read of the changed input: the end of the attempt removes it.
-                    self.executor.kill(number);
+                    self.executor.kill(attempt);
                 }
                 self.emit(Event::TaskCheckpoint { task, step })
             }

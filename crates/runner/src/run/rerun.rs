@@ -37,6 +37,8 @@ pub enum Comparison {
     Inside { path: String, comparison: Option<Box<Comparison>> },
     /// The same bytes, but one of them is executable: whether the new one is.
     Executable { new: bool },
+    /// Only one of them was written: whether the new one.
+    Written { new: bool },
     /// Other bytes, and the stored ones were collected.
     Collected,
 }
@@ -182,6 +184,9 @@ fn compare(
 ) -> Result<Comparison, StoreError> {
     if stored == new {
         return Ok(Comparison::Same);
+    }
+    if stored.is_absent() || new.is_absent() {
+        return Ok(Comparison::Written { new: stored.is_absent() });
     }
     let (old, fresh) = (store.objects(), scratch.objects());
     if !old.contains(&stored.digest) {

@@ -104,6 +104,14 @@ impl Retrying {
         std::mem::take(&mut self.waiting).into_iter().map(|(number, (_, failure))| (number, failure))
     }
 
+    /// Gives the tasks other numbers; those without one are forgotten.
+    pub fn renumber(&mut self, new: impl Fn(usize) -> Option<usize>) {
+        let had = std::mem::take(&mut self.had).into_iter();
+        self.had = had.filter_map(|(number, had)| Some((new(number)?, had))).collect();
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        self.waiting = waiting.filter_map(|(number, wait)| Some((new(number)?, wait))).collect();
+    }
+
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }

@@ -3,10 +3,11 @@
 //! `known.rs` looks results up, `start.rs` starts what fits, `reports.rs` takes what workers report, and `drive.rs` goes on until no
 //! task can change its state any more.
 
-use crate::pipeline::graph::{Dependents, Task};
+use crate::pipeline::graph::{Dependents, Graph, Task};
 use crate::plan::error::EngineError;
 use crate::plan::resolve::Resolver;
 use crate::run::events::{Event, Observer, Record};
+use crate::run::growth::Growth;
 use crate::run::options::Options;
 use crate::run::pools::Share;
 use crate::run::retry::{Failure, Retrying};
@@ -25,6 +26,8 @@ use std::time::Instant;
 
 /// A task that a worker has.
 pub struct Running {
+    /// How the executor calls the attempt: the task may get another number.
+    pub attempt: usize,
     pub key: Digest,
     pub share: Share,
     pub deadline: Option<Instant>,
@@ -64,11 +67,50 @@ pub struct Scheduler<'a, 'r> {
     pub retrying: Retrying,
     /// Tasks that were reported as waiting for places that another run has.
     pub queued: HashSet<usize>,
+    /// How many attempts there were.
+    pub attempts: usize,
+    pub growth: Growth,
     /// Of the machine, in bytes.
     pub memory: u64,
     pub failed: bool,
     /// How often Ctrl-C was pressed, as far as the run has acted on it.
     pub interrupts: usize,
+}
+
+impl<'a, 'r> Scheduler<'a, 'r> {
+    /// The same run with the graph that its own has grown into; the numbers of tasks are still the old ones.
+    pub fn on<'b>(self, graph: &'b Graph, options: &'b Options) -> Result<Scheduler<'b, 'b>, EngineError>
+    where
+        'a: 'b,
+        'r: 'b,
+    {
+        Ok(Scheduler {
+            resolver: self.resolver.grown(graph)?,
+            store: self.store,
+            options,
+            executor: self.executor,
+            observer: self.observer,
+            record: self.record,
+            view: self.view,
+            run: self.run,
+            folders: self.folders,
+            states: self.states,
+            results: self.results,
+            dependents: self.dependents,
+            decidable: self.decidable,
+            remade: self.remade,
+            damaged: self.damaged,
+            lost: self.lost,
+            running: self.running,
+            retrying: self.retrying,
+            queued: self.queued,
+            attempts: self.attempts,
+            growth: self.growth,
+            memory: self.memory,
+            failed: self.failed,
+            interrupts: self.interrupts,
+        })
+    }
 }
 
 impl Scheduler<'_, '_> {
@@ -120,6 +162,15 @@ impl Scheduler<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// The pipeline says that it is not to run. What reads it has nothing of it; what the view had of it is out of date.
+    pub fn skip(&mut self, number: usize, because: String) -> Result<(), EngineError> {
+        let task = self.task(number).id.clone();
+        self.view.leave(&task)?;
+        self.emit(Event::TaskSkipped { task, because: because.clone() })?;
+        let nothing = vec![Content::ABSENT; self.task(number).outputs.len()];
+        self.has_result(number, TaskState::Skipped { because }, nothing)
     }
 
     /// It went wrong, for good.

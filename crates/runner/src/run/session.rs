@@ -7,16 +7,19 @@
 
 use crate::kind::registry::Registry;
 use crate::pipeline::expand::apart::{self, NotApart};
+use crate::pipeline::expand::items::Known;
 use crate::pipeline::experiments::overrides::{Override, Overrides};
 use crate::pipeline::files::project_root;
 use crate::pipeline::graph::{Graph, SelectError, Source, Task};
-use crate::pipeline::load::load;
+use crate::pipeline::load::{self, load};
 use crate::pipeline::yaml::diagnostics::Diagnostics;
 use crate::plan::error::EngineError;
 use crate::plan::graph_cache::GraphCache;
+use crate::plan::planned::plan;
 use crate::plan::resolve::Resolver;
 use crate::run::drive::{self, Ended};
 use crate::run::events::{Observer, Record};
+use crate::run::growth::{FromGraph, Grow};
 use crate::run::options::{Options, Summary, new_run_name};
 use crate::run::pools::{self, PoolError};
 use crate::run::unchanged::Unchanged;
@@ -94,8 +97,9 @@ impl Default for Request {
 
 /// What a run came to.
 pub enum Outcome {
-    /// Nothing that it rests on has changed since the last run: all `tasks` of the pipeline `name` are cached.
-    Unchanged { name: String, tasks: usize },
+    /// Nothing that it rests on has changed since the last run: all `tasks` of the pipeline `name` are cached, but those that are
+    /// skipped.
+    Unchanged { name: String, tasks: usize, skipped: usize },
     /// It looked at the tasks.
     Finished(Box<Finished>),
 }
@@ -180,8 +184,54 @@ impl<'r> Session<'r> {
         Ok(level)
     }
 
-    /// The expanded, checked pipeline: as it was kept, if nothing that it was read from has changed.
+    /// The expanded, checked pipeline, grown by all that the store knows of what its stages fan out over.
     pub fn graph(&self) -> Result<Graph, SessionError> {
+        let mut graph = self.base()?;
+        let mut known = Known::default();
+        while graph.tasks.iter().any(|task| task.open.is_some()) {
+            let before = known.digest();
+            self.look_up(&graph, &mut known)?;
+            if known.digest() == before {
+                break;
+            }
+            graph = self.grown(&graph, &known)?;
+        }
+        Ok(graph)
+    }
+
+    /// Adds the items of the outputs whose content the store knows.
+    fn look_up(&self, graph: &Graph, known: &mut Known) -> Result<(), SessionError> {
+        let open = graph.tasks.iter().filter_map(|task| task.open.as_ref());
+        let sources: Vec<&Source> = open.map(|open| &open.items).collect();
+        let wanted: Vec<usize> = sources.iter().filter_map(|source| source.task()).collect();
+        let mut selected = vec![false; graph.tasks.len()];
+        graph.ancestors(&wanted).into_iter().for_each(|task| selected[task] = true);
+        let mut resolver = self.resolver(graph)?;
+        let planned =
+            plan(&mut resolver, &self.store, &self.store.view(&graph.name)?, &selected, &HashSet::new())?;
+        let outputs = |up: usize| planned[up].as_ref().and_then(|planned| planned.outputs.as_deref());
+        for source in sources {
+            if let Some((task, output, content, items)) = resolver.items(source, &outputs)? {
+                known.insert(&task, &output, content, items);
+            }
+        }
+        Ok(())
+    }
+
+    /// The graph when these items are known, as it was kept or made anew.
+    fn grown(&self, graph: &Graph, known: &Known) -> Result<Graph, SessionError> {
+        let cache = self.cache_of(Some(known));
+        if let Some(grown) = cache.get() {
+            return Ok(grown);
+        }
+        let mut grown = load::grow(graph, known, self.registry)?;
+        self.check_inputs(&grown)?;
+        cache.keep(&mut grown, self.registry)?;
+        Ok(grown)
+    }
+
+    /// The expanded, checked pipeline before it grows: as it was kept, if nothing that it was read from has changed.
+    fn base(&self) -> Result<Graph, SessionError> {
         let cache = self.cache();
         if let Some(graph) = cache.get() {
             self.store.check_owner(&graph.name, &graph.file, &graph.root)?;
@@ -218,7 +268,7 @@ impl<'r> Session<'r> {
     pub fn run(&self, request: &Request, observer: &mut dyn Observer) -> Result<Outcome, SessionError> {
         if let Some(last) = self.nothing_changed(request) {
             record_unchanged(&self.store, &last, request)?;
-            return Ok(Outcome::Unchanged { name: last.name, tasks: last.tasks });
+            return Ok(Outcome::Unchanged { name: last.name, tasks: last.tasks, skipped: last.skipped });
         }
         let graph = self.graph_to_run()?;
         self.run_graph(graph, request, observer).map(|finished| Outcome::Finished(Box::new(finished)))
@@ -274,7 +324,7 @@ impl<'r> Session<'r> {
     /// The graph, kept in a new store if there is none yet.
     fn graph_to_run(&self) -> Result<Graph, SessionError> {
         let fresh = !self.store.exists();
-        let mut graph = self.graph()?;
+        let mut graph = self.base()?;
         if fresh {
             self.make_store()?;
             self.cache().keep(&mut graph, self.registry)?;
@@ -294,10 +344,25 @@ impl<'r> Session<'r> {
         request: &Request,
         observer: &mut dyn Observer,
     ) -> Result<Finished, SessionError> {
-        let selected = select(&graph, &request.tasks)?;
-        let options = Options {
-            forced: forced(&graph, &request.force, &selected)?,
-            pools: pools::sizes(&graph, &selected, &request.pools)?,
+        let options = self.options(&graph, request)?;
+        self.make_store()?;
+        let mut growing = Growing { session: self, request, graph: &graph, grown: None };
+        let Ended { summary, unchanged } =
+            run_locally(&graph, self.registry, &self.store, &options, observer, &mut growing)?;
+        let grown = growing.grown;
+        let graph = grown.unwrap_or(graph);
+        if let Some(unchanged) = &unchanged {
+            self.cache().put_last(&graph, unchanged);
+        }
+        Ok(Finished { graph, summary })
+    }
+
+    /// What a request means for a graph.
+    fn options(&self, graph: &Graph, request: &Request) -> Result<Options, SessionError> {
+        let selected = select(graph, &request.tasks)?;
+        Ok(Options {
+            forced: forced(graph, &request.force, &selected)?,
+            pools: pools::sizes(graph, &selected, &request.pools)?,
             sandbox: request.sandbox,
             selected,
             jobs: request.jobs,
@@ -306,21 +371,25 @@ impl<'r> Session<'r> {
             kernel: self.level()?,
             json_logs: request.json_logs,
             interrupts: request.interrupts.clone(),
-        };
-        self.make_store()?;
-        let Ended { summary, unchanged } =
-            run_locally(&graph, self.registry, &self.store, &options, observer)?;
-        if let Some(unchanged) = &unchanged {
-            self.cache().put_last(&graph, unchanged);
-        }
-        Ok(Finished { graph, summary })
+        })
     }
 
     /// Where the expanded pipeline is kept.
     fn cache(&self) -> GraphCache {
+        self.cache_of(None)
+    }
+
+    /// The same for the pipeline that has grown by these items.
+    fn cache_of(&self, known: Option<&Known>) -> GraphCache {
+        let known = known.map(|known| format!("grown {}", known.digest()));
         let files = self.settings.params.iter().map(|file| format!("--params {}", file.display()));
         let sets = self.settings.sets.iter().map(Override::argument);
-        GraphCache::new(&self.store, self.registry, &self.file, &files.chain(sets).collect::<Vec<_>>())
+        GraphCache::new(
+            &self.store,
+            self.registry,
+            &self.file,
+            &files.chain(sets).chain(known).collect::<Vec<_>>(),
+        )
     }
 
     /// The files that were named, and the others that the graph was read from, like the pipeline of an experiment.
@@ -331,6 +400,28 @@ impl<'r> Session<'r> {
         let named: Vec<PathBuf> = files.iter().map(absolute).collect();
         files.extend(sources.iter().map(|(path, _)| path).filter(|path| !named.contains(path)).cloned());
         files
+    }
+}
+
+/// The pipeline of a session while it runs.
+struct Growing<'a> {
+    session: &'a Session<'a>,
+    request: &'a Request,
+    graph: &'a Graph,
+    /// What it has grown into.
+    grown: Option<Graph>,
+}
+
+impl Grow for Growing<'_> {
+    fn grow(&mut self, known: &Known, _: &Options) -> Result<(Graph, Options), String> {
+        let made = || {
+            let grown = self.session.grown(self.graph, known)?;
+            let options = self.session.options(&grown, self.request)?;
+            Ok((grown, options))
+        };
+        let (grown, options) = made().map_err(|error: SessionError| error.to_string())?;
+        self.grown = Some(grown.clone());
+        Ok((grown, options))
     }
 }
 
@@ -363,7 +454,8 @@ pub fn run(
     options: &Options,
     observer: &mut dyn Observer,
 ) -> Result<Summary, EngineError> {
-    Ok(run_locally(graph, registry, store, options, observer)?.summary)
+    let mut growing = FromGraph { graph, registry };
+    Ok(run_locally(graph, registry, store, options, observer, &mut growing)?.summary)
 }
 
 /// Runs the selected tasks of a graph with workers on this machine.
@@ -373,13 +465,14 @@ fn run_locally(
     store: &Store,
     options: &Options,
     observer: &mut dyn Observer,
+    grow: &mut dyn Grow,
 ) -> Result<Ended, EngineError> {
     let resolver = Resolver::new(graph, registry, store, options.kernel)?;
     let name = new_run_name();
     let log_format = if options.json_logs { "json" } else { "text" };
     let mut executor =
         workers::local(store, options.kernel, log_format, store.runs().join(&name).join("workers.log"))?;
-    drive::run(resolver, store, options, &name, &mut executor, observer)
+    drive::run(resolver, store, options, &name, &mut executor, observer, grow)
 }
 
 /// Records a run in which nothing has changed since the last one.

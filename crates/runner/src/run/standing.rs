@@ -20,6 +20,10 @@ pub enum State {
     ToDo,
     /// It is to do once what it needs is made.
     Waiting,
+    /// The pipeline says that it is not to run.
+    Skipped,
+    /// What it is to read is not in what it is to be read from.
+    ToFail,
 }
 
 impl State {
@@ -30,6 +34,8 @@ impl State {
             State::Failed => "failed",
             State::ToDo => "to do",
             State::Waiting => "waiting",
+            State::Skipped => "skipped",
+            State::ToFail => "to fail",
         }
     }
 }
@@ -65,9 +71,11 @@ impl Standings {
             let state = match (&task.verdict, &failure) {
                 (_, _) if busy => State::Running,
                 (Verdict::Current | Verdict::Restore, _) => State::Done,
+                (Verdict::Skip { .. }, _) => State::Skipped,
                 (_, Some(_)) => State::Failed,
                 (Verdict::Execute { .. }, None) => State::ToDo,
-                (Verdict::Depends { .. }, None) => State::Waiting,
+                (Verdict::Depends { .. } | Verdict::Each { .. }, None) => State::Waiting,
+                (Verdict::Fail { .. }, None) => State::ToFail,
             };
             let seconds = seconds.filter(|_| state == State::Done);
             Standing { task: task.task, state, seconds, failure }

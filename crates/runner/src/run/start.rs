@@ -123,26 +123,30 @@ impl Scheduler<'_, '_> {
     fn ensure_inputs(&mut self, number: usize) -> Result<bool, EngineError> {
         let mut missing = 0;
         for up in self.resolver.graph.suppliers(number) {
-            if let Some(waiting) = self.remade.get_mut(&up) {
-                waiting.push(number);
-                missing += 1;
-                continue;
-            }
-            let Some(key) = self.states.get(up).and_then(TaskState::result) else { continue };
-            let outputs = self.results[up].clone().unwrap_or_default();
-            if self.ensure_in_store(up, &outputs)? == Held::Sound {
-                continue;
-            }
-            self.remade.insert(up, vec![number]);
-            self.set(up, TaskState::Ready { key })?;
-            let task = self.task(up).id.clone();
-            self.emit(Event::ResultLost { task })?;
-            missing += 1;
+            missing += usize::from(!self.ensure_bytes(up, number)?);
         }
         if missing > 0 {
             self.set(number, TaskState::Waiting { missing })?;
         }
         Ok(missing == 0)
+    }
+
+    /// Whether the store holds the bytes of a result that another task is to read; else it is made again, and the other one waits.
+    pub fn ensure_bytes(&mut self, up: usize, reader: usize) -> Result<bool, EngineError> {
+        if let Some(waiting) = self.remade.get_mut(&up) {
+            waiting.push(reader);
+            return Ok(false);
+        }
+        let Some(key) = self.states.get(up).and_then(TaskState::result) else { return Ok(true) };
+        let outputs = self.results[up].clone().unwrap_or_default();
+        if self.ensure_in_store(up, &outputs)? == Held::Sound {
+            return Ok(true);
+        }
+        self.remade.insert(up, vec![reader]);
+        self.set(up, TaskState::Ready { key })?;
+        let task = self.task(up).id.clone();
+        self.emit(Event::ResultLost { task })?;
+        Ok(false)
     }
 
     /// Gives a task to the executor.
@@ -168,7 +172,10 @@ impl Scheduler<'_, '_> {
             checkpoints::claim(self.store, &key, &format!("{}/{}", self.resolver.graph.name, task.id))?;
         }
         let now = Instant::now();
+        self.attempts += 1;
+        assignment.number = self.attempts;
         let running = Running {
+            attempt: self.attempts,
             key,
             share,
             deadline: task.resources.time.map(|limit| now + limit),

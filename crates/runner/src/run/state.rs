@@ -23,8 +23,10 @@ pub enum TaskState {
     Failed { message: String },
     /// It was stopped on request.
     Interrupted,
+    /// The pipeline says that it is not to run: its condition does not hold, or nothing of an input is there.
+    Skipped { because: String },
     /// It was not tried.
-    Skipped,
+    NotRun,
 }
 
 /// A state without its data.
@@ -40,25 +42,27 @@ pub enum Phase {
     Failed,
     Interrupted,
     Skipped,
+    NotRun,
 }
 
 /// Every way from one state to another. A task begins as `Waiting`.
-pub const TRANSITIONS: [(Phase, Phase); 22] = [
-    // Its inputs are known: it has a result, or is to be executed, or its key cannot be computed.
+pub const TRANSITIONS: [(Phase, Phase); 23] = [
+    // Its inputs are known: it has a result, or is to be executed, or its key cannot be computed, or it is not to run.
+    (Phase::Waiting, Phase::Skipped),
     (Phase::Waiting, Phase::Cached),
     (Phase::Waiting, Phase::Ready),
     (Phase::Waiting, Phase::Failed),
-    (Phase::Waiting, Phase::Skipped),
+    (Phase::Waiting, Phase::NotRun),
     // There is room for it. Just before it starts, another run may have it, or have made its result; its inputs may be gone.
     (Phase::Ready, Phase::Running),
     (Phase::Ready, Phase::Elsewhere),
     (Phase::Ready, Phase::Cached),
     (Phase::Ready, Phase::Waiting),
     (Phase::Ready, Phase::Failed),
-    (Phase::Ready, Phase::Skipped),
+    (Phase::Ready, Phase::NotRun),
     // The other run has let go of it.
     (Phase::Elsewhere, Phase::Ready),
-    (Phase::Elsewhere, Phase::Skipped),
+    (Phase::Elsewhere, Phase::NotRun),
     // The attempt has ended.
     (Phase::Running, Phase::Executed),
     (Phase::Running, Phase::Failed),
@@ -87,7 +91,8 @@ impl TaskState {
             TaskState::Executed { .. } => Phase::Executed,
             TaskState::Failed { .. } => Phase::Failed,
             TaskState::Interrupted => Phase::Interrupted,
-            TaskState::Skipped => Phase::Skipped,
+            TaskState::Skipped { .. } => Phase::Skipped,
+            TaskState::NotRun => Phase::NotRun,
         }
     }
 
@@ -104,7 +109,12 @@ impl Phase {
     /// Whether a run can end with it.
     pub fn is_final(self) -> bool {
         use Phase::*;
-        matches!(self, Cached | Executed | Failed | Interrupted | Skipped)
+        matches!(self, Cached | Executed | Failed | Interrupted | Skipped | NotRun)
+    }
+
+    /// Whether what reads its outputs may go on.
+    pub fn is_settled(self) -> bool {
+        matches!(self, Phase::Cached | Phase::Executed | Phase::Skipped)
     }
 
     pub fn name(self) -> &'static str {
@@ -119,6 +129,7 @@ impl Phase {
             Phase::Failed => "Failed",
             Phase::Interrupted => "Interrupted",
             Phase::Skipped => "Skipped",
+            Phase::NotRun => "NotRun",
         }
     }
 }

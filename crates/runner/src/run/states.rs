@@ -37,6 +37,22 @@ impl TaskStates {
         }
     }
 
+    /// The states of tasks that a run has in hand.
+    pub fn resume(states: Vec<Option<TaskState>>) -> TaskStates {
+        let of = |phase: Phase| {
+            let there = states.iter().enumerate();
+            let there = there.filter(|(_, state)| state.as_ref().is_some_and(|state| state.phase() == phase));
+            there.map(|(number, _)| number).collect()
+        };
+        TaskStates {
+            ready: of(Phase::Ready),
+            elsewhere: of(Phase::Elsewhere),
+            states,
+            #[cfg(test)]
+            walked: Vec::new(),
+        }
+    }
+
     pub fn get(&self, number: usize) -> Option<&TaskState> {
         self.states[number].as_ref()
     }
@@ -71,6 +87,13 @@ impl TaskStates {
                 *missing == 0
             }
             _ => false,
+        }
+    }
+
+    /// So many results that a waiting task reads are to be made again.
+    pub fn wait_for(&mut self, number: usize, again: usize) {
+        if let Some(TaskState::Waiting { missing }) = &mut self.states[number] {
+            *missing = again;
         }
     }
 
@@ -117,7 +140,8 @@ mod tests {
             TaskState::Executed { key },
             TaskState::Failed { message: "no".into() },
             TaskState::Interrupted,
-            TaskState::Skipped,
+            TaskState::Skipped { because: "no".into() },
+            TaskState::NotRun,
         ];
         let named = TRANSITIONS.iter().flat_map(|(from, to)| [*from, *to]).collect::<BTreeSet<_>>();
         assert_eq!(all.iter().map(TaskState::phase).collect::<BTreeSet<_>>(), named);
@@ -137,9 +161,9 @@ mod tests {
             }
         }
         let mut states = TaskStates::new([None].into_iter());
-        let refused = NoTransition { from: None, to: Phase::Skipped };
-        assert_eq!(states.set(0, TaskState::Skipped), Err(refused));
-        assert_eq!(refused.to_string(), "a task cannot go from outside the run to Skipped");
+        let refused = NoTransition { from: None, to: Phase::NotRun };
+        assert_eq!(states.set(0, TaskState::NotRun), Err(refused));
+        assert_eq!(refused.to_string(), "a task cannot go from outside the run to NotRun");
     }
 
     #[test]

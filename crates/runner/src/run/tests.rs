@@ -6,6 +6,7 @@ use crate::pipeline::graph::Graph;
 use crate::plan::resolve::Resolver;
 use crate::run::drive;
 use crate::run::events::{Event, Observer};
+use crate::run::growth::FromGraph;
 use crate::run::options::{Options, Summary};
 use crate::run::state::{Phase, TRANSITIONS};
 use crate::store::Store;
@@ -150,6 +151,7 @@ impl Project {
         };
         let name = format!("run-{}", fs::read_dir(store.runs()).unwrap().count());
         let resolver = Resolver::new(&graph, &registry, &store, options.kernel).unwrap();
+        let mut growing = FromGraph { graph: &graph, registry: &registry };
         let mut fake = Fake {
             project: self,
             reports: VecDeque::new(),
@@ -157,7 +159,8 @@ impl Project {
             waits: 0,
             meanwhile: Box::new(meanwhile),
         };
-        let ended = drive::run(resolver, &store, &options, &name, &mut fake, &mut Silent).unwrap();
+        let ended =
+            drive::run(resolver, &store, &options, &name, &mut fake, &mut Silent, &mut growing).unwrap();
         ended.summary
     }
 
@@ -232,7 +235,9 @@ fn forget_way() {
     WALKED.with_borrow_mut(Vec::clear);
 }
 
-use Phase::{Cached, Elsewhere, Executed, Failed, Interrupted, Ready, Retrying, Running, Skipped, Waiting};
+use Phase::{
+    Cached, Elsewhere, Executed, Failed, Interrupted, NotRun, Ready, Retrying, Running, Skipped, Waiting,
+};
 
 #[test]
 fn executes_what_has_no_result() {
@@ -261,12 +266,24 @@ fn fails_without_its_input() {
 }
 
 #[test]
+fn skips_what_is_not_to_run() {
+    let never = stage("b").field("when", json!("false"));
+    let pipeline = Pipeline::new("three").stage(stage("a")).stage(never).stage(stage("c").input("text", "b"));
+    let mut project = Project::new(pipeline);
+    let summary = project.run();
+    assert_eq!(way_of(0), [Waiting, Ready, Running, Executed]);
+    assert_eq!(way_of(1), [Waiting, Skipped]);
+    assert_eq!(way_of(2), [Waiting, Skipped]);
+    assert_eq!(summary.count(|state| state.phase() == Skipped), 2);
+}
+
+#[test]
 fn skips_what_needs_a_failed_task() {
     let mut project = chain();
     project.way("a", &[Way::Fails]);
     project.run();
     assert_eq!(way_of(0), [Waiting, Ready, Running, Failed]);
-    assert_eq!(way_of(1), [Waiting, Skipped]);
+    assert_eq!(way_of(1), [Waiting, NotRun]);
 }
 
 #[test]
@@ -275,7 +292,7 @@ fn skips_what_is_ready_when_the_run_stops() {
     project.options.jobs = 1;
     project.way("a", &[Way::Fails]);
     project.run();
-    assert_eq!(way_of(1), [Waiting, Ready, Skipped]);
+    assert_eq!(way_of(1), [Waiting, Ready, NotRun]);
 }
 
 #[test]
@@ -309,7 +326,7 @@ fn skips_what_another_run_has_when_it_is_interrupted() {
     let _lock = project.store.try_lock(&project.key(0)).unwrap();
     let interrupts = project.options.interrupts.clone();
     project.run_meanwhile(|waits, _| interrupts.store(usize::from(waits >= 3), Ordering::Relaxed));
-    assert_eq!(way_of(0), [Waiting, Ready, Elsewhere, Skipped]);
+    assert_eq!(way_of(0), [Waiting, Ready, Elsewhere, NotRun]);
 }
 
 #[test]
@@ -479,6 +496,7 @@ fn every_transition_is_walked() {
         executes_what_another_run_gave_up,
         skips_what_another_run_has_when_it_is_interrupted,
         fails_where_a_result_cannot_be_shown,
+        skips_what_is_not_to_run,
         makes_again_what_was_cached_and_lost,
         makes_again_what_was_executed_and_lost,
         begins_again_when_an_input_was_damaged,

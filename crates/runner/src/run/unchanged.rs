@@ -30,6 +30,8 @@ pub struct Unchanged {
     pub name: String,
     /// How many tasks there are.
     pub tasks: usize,
+    /// How many of them are not to run.
+    pub skipped: usize,
     /// The tasks and their keys.
     manifest: Digest,
     /// Every file with its stat data; a relative path starts at the `artifacts` folder.
@@ -79,13 +81,19 @@ impl Unchanged {
         let graph = resolver.graph;
         let external = resolver.settled_external(since)?;
         let mut files = Vec::new();
+        let mut skipped = 0;
         for (task, state) in graph.tasks.iter().zip(states) {
+            if let Some(TaskState::Skipped { .. }) = state {
+                skipped += 1;
+                continue;
+            }
             let key = state.as_ref()?.result()?;
             let shown = view.shown(&task.id).filter(|shown| shown.key == key)?;
             if shown.outputs.len() != task.outputs.len() {
                 return None;
             }
-            files.extend(shown.outputs.iter().map(|output| (output.path.clone(), output.signature)));
+            let there = shown.outputs.iter().filter(|output| !output.content.is_absent());
+            files.extend(there.map(|output| (output.path.clone(), output.signature)));
         }
         let (index, signature) = view.index()?;
         files.push((index.strip_prefix(store.artifacts()).ok()?.to_owned(), signature));
@@ -93,6 +101,7 @@ impl Unchanged {
             kernel: resolver.kernel.to_string(),
             name: graph.name.clone(),
             tasks: graph.tasks.len(),
+            skipped,
             manifest,
             files,
             external,
@@ -110,8 +119,9 @@ impl Unchanged {
         let finished = Event::RunFinished {
             manifest: self.manifest,
             executed: 0,
-            cached: self.tasks,
+            cached: self.tasks - self.skipped,
             failed: 0,
+            skipped: self.skipped,
             interrupted: false,
             seconds: 0.0,
         };

@@ -8,6 +8,8 @@ use crate::store::archive::{
 use crate::store::destination;
 use crate::store::digest::Digest;
 use crate::store::files::StoreError;
+use crate::store::members::Members;
+use crate::store::objects::Shape;
 use crate::store::redact;
 use crate::store::runs::Run;
 use flate2::{Compression, GzBuilder};
@@ -155,8 +157,16 @@ fn chosen(store: &Store, run: &Run, words: &[String]) -> Result<BTreeMap<String,
     }
     let mut makers: HashMap<Digest, Vec<&str>> = HashMap::new();
     for (task, action) in &all {
-        for (_, content) in &action.outputs {
+        for (_, content) in action.outputs.iter().filter(|(_, content)| !content.is_absent()) {
             makers.entry(content.digest).or_default().push(task);
+            // A stage may read a part of a folder.
+            let parts = match content.shape {
+                Shape::Folder => Members::of(&store.objects(), &content.digest)?,
+                _ => None,
+            };
+            for part in parts.map(|parts| parts.all()).transpose()?.unwrap_or_default() {
+                makers.entry(part.digest).or_default().push(task);
+            }
         }
     }
     let mut chosen: BTreeSet<&str> = BTreeSet::new();

@@ -252,7 +252,7 @@ fn admit(store: &Store, archive: &Path, work: &Path, header: Header) -> Result<M
     }
     let staged = Objects::new(work.join("objects"));
     for (name, action) in &actions {
-        for (_, content) in &action.outputs {
+        for (_, content) in action.outputs.iter().filter(|(_, content)| !content.is_absent()) {
             let of_record = |message| damaged(Fault::Contradicted { name: (*name).to_owned(), message });
             if let Some(message) = staged.contradiction(content)? {
                 return Err(of_record(message));

@@ -81,7 +81,7 @@ impl Store {
     ) -> Result<Vec<Digest>, StoreError> {
         let objects = self.objects();
         let mut digests = Vec::new();
-        for content in contents {
+        for content in contents.into_iter().filter(|content| !content.is_absent()) {
             digests.push(content.digest);
             if content.shape == Shape::Folder {
                 match objects.entries(&content.digest) {

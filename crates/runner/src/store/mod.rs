@@ -40,6 +40,7 @@ pub mod lists;
 pub mod locks;
 pub mod log;
 pub mod manifests;
+pub mod members;
 pub mod names;
 pub mod objects;
 pub mod owner;

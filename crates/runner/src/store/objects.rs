@@ -23,6 +23,8 @@ pub enum Shape {
     /// A file that its owner may start as a program. Its object is that of its bytes, like any other file's.
     Executable,
     Folder,
+    /// Nothing: an optional output that was not written.
+    Absent,
 }
 
 /// The content of an artifact.
@@ -43,7 +45,17 @@ impl fmt::Display for Content {
             Shape::File => Ok(()),
             Shape::Executable => f.write_str(" (executable)"),
             Shape::Folder => f.write_str(" (folder)"),
+            Shape::Absent => f.write_str(" (not written)"),
         }
+    }
+}
+
+impl Content {
+    /// What an optional output has that was not written.
+    pub const ABSENT: Content = Content { digest: Digest([0; 32]), shape: Shape::Absent, size: 0 };
+
+    pub fn is_absent(&self) -> bool {
+        self.shape == Shape::Absent
     }
 }
 
@@ -97,6 +109,9 @@ impl Objects {
     }
 
     fn check_files(&self, content: &Content, remove: bool) -> Result<Held, StoreError> {
+        if content.is_absent() {
+            return Ok(Held::Sound);
+        }
         let file = |digest: &Digest, size: Option<u64>| {
             let held = self.check_file(digest, size)?;
             if held == Held::Damaged && remove && !self.is_itself(digest)? {
@@ -164,6 +179,9 @@ impl Objects {
 
     /// What the objects of a content say against it, as far as they are there: they have other sizes, or there is no list of a folder.
     pub fn contradiction(&self, content: &Content) -> Result<Option<String>, StoreError> {
+        if content.is_absent() {
+            return Ok(None);
+        }
         let other_size = |digest: &Digest, size: u64| match fs::metadata(self.path(digest)) {
             // One that is damaged says nothing against the record.
             Ok(data) if data.len() != size && self.is_itself(digest).unwrap_or(false) => {
@@ -338,7 +356,7 @@ impl Objects {
     }
 
     /// Keeps these bytes as an object.
-    fn keep(&self, bytes: &[u8], digest: &Digest) -> Result<(), StoreError> {
+    pub(super) fn keep(&self, bytes: &[u8], digest: &Digest) -> Result<(), StoreError> {
         let target = self.path(digest);
         if renew(&target)? {
             return Ok(());

@@ -45,6 +45,7 @@ impl Objects {
             Shape::File => self.place_file(&content.digest, parent, name, false),
             Shape::Executable => self.place_file(&content.digest, parent, name, true),
             Shape::Folder => self.place_folder(&content.digest, &parent.below(Path::new(name))?),
+            Shape::Absent => Ok(()),
         }
     }
 

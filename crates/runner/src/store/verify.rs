@@ -284,7 +284,8 @@ fn check_copies(store: &Store, report: &mut Report) -> Result<(), StoreError> {
     let mut copies = Vec::new();
     for pipeline in store.pipelines()? {
         for shown in store.view(&pipeline)?.all() {
-            copies.extend(shown.outputs.iter().map(|output| Copied {
+            let there = shown.outputs.iter().filter(|output| !output.content.is_absent());
+            copies.extend(there.map(|output| Copied {
                 path: store.artifacts().join(&output.path),
                 task: shown.task.clone(),
                 content: output.content,

@@ -122,7 +122,8 @@ impl View {
         let shown = self.shown.get(task).filter(|shown| shown.key == *key && shown.outputs.len() == count)?;
         let folder = self.folder.as_ref()?;
         let untouched = |output: &ShownOutput| {
-            stat::signature_at(folder, &self.artifacts, &output.path) == Some(output.signature)
+            output.content.is_absent()
+                || stat::signature_at(folder, &self.artifacts, &output.path) == Some(output.signature)
         };
         shown.outputs.iter().all(untouched).then_some(&shown.outputs)
     }
@@ -153,6 +154,12 @@ impl View {
             let mut shown = Vec::with_capacity(outputs.len());
             for (content, relative) in outputs {
                 let path = artifacts.join(relative);
+                if content.is_absent() {
+                    placed.push(Placed::Same);
+                    let (content, path) = (*content, relative.clone());
+                    shown.push(ShownOutput { content, path, signature: Digest([0; 32]) });
+                    continue;
+                }
                 let old =
                     before.and_then(|shown| shown.outputs.iter().find(|output| output.path == *relative));
                 let signature = stat::signature(&path).ok();
@@ -233,6 +240,14 @@ impl View {
         })
     }
 
+    /// Takes what the view has of a task out of it: the task is not to run now.
+    pub fn leave(&mut self, task: &str) -> Result<(), StoreError> {
+        match self.shown.get(task).map(|shown| shown.key) {
+            Some(key) => self.withdraw(task, key),
+            None => Ok(()),
+        }
+    }
+
     /// Forgets what the view holds of these tasks, so that the next run looks at each anew. The files stay.
     pub fn forget(&mut self, tasks: &[&str]) -> Result<(), StoreError> {
         let lines: Vec<Shown> = tasks
@@ -257,7 +272,7 @@ fn withdraw(
 ) -> Result<(), StoreError> {
     for old in before.iter().flat_map(|shown| &shown.outputs) {
         let path = artifacts.join(&old.path);
-        if outputs.iter().all(|(_, new)| *new != old.path)
+        if outputs.iter().all(|(content, new)| *new != old.path || content.is_absent())
             && stat::signature(&path).is_ok_and(|now| now == old.signature)
         {
             remove_shown(artifacts, &old.path)?;

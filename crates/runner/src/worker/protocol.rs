@@ -63,6 +63,7 @@ pub struct DeclaredOutput {
     /// Relative to the attempt's `out/`.
     pub file: String,
     pub folder: bool,
+    pub optional: bool,
 }
 
 /// From the executor to a worker.

@@ -98,6 +98,7 @@ impl World {
                 executed: 2,
                 cached: 0,
                 failed: 0,
+                skipped: 0,
                 interrupted: false,
                 seconds: 1.0,
             })

@@ -96,6 +96,8 @@ fn difference(comparison: &Comparison) -> String {
         Comparison::Inside { path, comparison: Some(inner) } => format!("`{path}`: {}", difference(inner)),
         Comparison::Executable { new: true } => "it is executable now, and was not".to_owned(),
         Comparison::Executable { new: false } => "it was executable, and is not any more".to_owned(),
+        Comparison::Written { new: true } => "it was not written, and is now".to_owned(),
+        Comparison::Written { new: false } => "it was written, and is not now".to_owned(),
         Comparison::Collected => "the stored bytes were collected, and the digest is another".to_owned(),
     }
 }

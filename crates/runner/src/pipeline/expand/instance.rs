@@ -8,7 +8,21 @@ use std::rc::Rc;
 pub struct Instance {
     /// In the order of the axes.
     pub coordinates: Vec<Rc<Coordinate>>,
+    /// Where the items of an axis come from that are not known yet: the instance stands for one for each of them.
+    pub open: Option<Open>,
 }
+
+/// An output whose items are not known yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Open {
+    /// The stage that makes it, by its position, and the place of the task among those of the stage.
+    pub stage: usize,
+    pub place: usize,
+    pub output: usize,
+}
+
+/// The longest label of an axis, in bytes.
+pub const LONGEST: usize = 100;
 
 /// A value on an axis.
 #[derive(Debug)]
@@ -20,6 +34,8 @@ pub struct Coordinate {
     pub label: Value,
     /// The label in the form that is compared: see [`normal`].
     pub text: String,
+    /// Whether it stands for items that are not known yet.
+    pub open: bool,
 }
 
 impl Instance {
@@ -47,6 +63,12 @@ impl Instance {
         }
         id
     }
+}
+
+/// Tells a text that cannot be a label: labels are parts of the names of tasks and files.
+pub fn unfit(text: &str) -> Option<()> {
+    let odd = |c: char| c.is_control() || c.is_whitespace() || "[],=/\\{}$*".contains(c);
+    (text.is_empty() || text.starts_with('.') || text.len() > LONGEST || text.contains(odd)).then_some(())
 }
 
 /// A label in the form in which labels are compared: `1`, `1.0` and `"1"` are the same.

@@ -14,6 +14,24 @@ use onsager_tables::names::{did_you_mean, either};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
+/// The beginning of a name that is a value itself: a parameter that an `include` gives, in the place where the template uses it.
+pub const GIVEN: &str = "given:";
+
+/// A name that is this value.
+pub fn given(value: &Value) -> String {
+    let digits: String = value.to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
+    format!("{GIVEN}{digits}")
+}
+
+/// The value that a name is, if it is one.
+pub fn given_value(name: &str) -> Option<Value> {
+    let digits = name.strip_prefix(GIVEN)?;
+    let bytes: Option<Vec<u8>> = (0..digits.len() / 2)
+        .map(|at| u8::from_str_radix(digits.get(2 * at..2 * at + 2)?, 16).ok())
+        .collect();
+    serde_json::from_slice(&bytes?).ok()
+}
+
 /// What the names in `${…}` stand for.
 #[derive(Clone, Copy)]
 pub struct Scope<'a> {
@@ -90,6 +108,7 @@ impl Scope<'_> {
                     take(size(&value, *left), left, name, span, sink)?;
                     Some(value.into_owned())
                 }
+                Found::Open => None,
                 Found::Kept => Some(Value::String(text.to_owned())),
             };
         }
@@ -110,6 +129,7 @@ impl Scope<'_> {
             let name = &rest[at + 2..at + end];
             match self.name(name, span, sink) {
                 Some(Found::Kept) => out.push_str(&rest[at..=at + end]),
+                Some(Found::Open) => sound = false,
                 Some(Found::Value(value)) => match plain(&value) {
                     Some(text) => {
                         take(text.len(), left, name, span, sink)?;
@@ -141,6 +161,7 @@ impl Scope<'_> {
         let alone = whole(text.trim()).filter(|_| *language == Language::Shell);
         let find = |name: &str| match self.name(name, span, sink)? {
             Found::Kept => Some(fill::Found::Later),
+            Found::Open => None,
             Found::Value(value)
                 if alone.is_some() && value.as_str().is_some_and(|text| text.contains(' ')) =>
             {
@@ -198,7 +219,7 @@ impl Scope<'_> {
                     );
                     sound = false;
                 }
-                None => sound = false,
+                Some(Found::Open) | None => sound = false,
             }
             rest = &rest[at + end + 1..];
         }
@@ -213,6 +234,14 @@ impl Scope<'_> {
             sink.add(Some(sink.narrow(span, &written)), message, help);
             None
         };
+        if let Some(given) = given_value(name) {
+            return match given {
+                Value::String(text) => {
+                    self.text(&text, span, sink).map(|value| Found::Value(Cow::Owned(value)))
+                }
+                value => Some(Found::Value(Cow::Owned(value))),
+            };
+        }
         let (scope, path) = name.split_once('.').unwrap_or((name, ""));
         match (scope, path) {
             ("params", path) if !path.is_empty() => match lookup_params(self.params, path) {
@@ -254,6 +283,9 @@ impl Scope<'_> {
                             .or_else(|| Some(format!("give the stage `matrix: {{{axis}: [...]}}`"))),
                     );
                 };
+                if coordinate.open {
+                    return Some(Found::Open);
+                }
                 if path.is_empty() {
                     return Some(Found::Value(Cow::Borrowed(&coordinate.value)));
                 }
@@ -372,6 +404,8 @@ enum Found<'a> {
     Value(Cow<'a, Value>),
     /// An input or output, which stays in the text.
     Kept,
+    /// An item that is not known yet: nothing is wrong, and there is no value.
+    Open,
 }
 
 /// The words that a value is in a script: one for each item of a list.
@@ -383,9 +417,13 @@ fn words(value: &Value) -> Option<Vec<String>> {
 }
 
 fn not_text(name: &str, value: &Value, span: Span, sink: &Sink) {
+    let what = match name.contains(GIVEN) {
+        true => "a parameter of an included file".to_owned(),
+        false => format!("`${{{name}}}`"),
+    };
     sink.help(
         sink.narrow(span, &format!("${{{name}}}")),
-        format!("`${{{name}}}` is {}, which cannot stand inside text", what_value(value)),
+        format!("{what} is {}, which cannot stand inside text", what_value(value)),
         "let it be the whole value, or name one of its fields",
     );
 }
@@ -403,7 +441,7 @@ fn whole(text: &str) -> Option<&str> {
     (!name.contains(['{', '}', '$'])).then_some(name)
 }
 
-type Missing<'a, 'b> = (&'a str, Vec<&'b str>);
+pub type Missing<'a, 'b> = (&'a str, Vec<&'b str>);
 
 fn lookup_params<'a, 'b>(
     params: &'b Map<String, Value>,
@@ -418,7 +456,7 @@ fn lookup_params<'a, 'b>(
 }
 
 /// The value at a dotted path, else the step that fails and the names that exist there.
-fn lookup<'a, 'b>(value: &'b Value, path: &'a str) -> Result<&'b Value, Missing<'a, 'b>> {
+pub fn lookup<'a, 'b>(value: &'b Value, path: &'a str) -> Result<&'b Value, Missing<'a, 'b>> {
     let mut value = value;
     for step in path.split('.') {
         value = match value {

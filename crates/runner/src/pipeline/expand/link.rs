@@ -9,14 +9,15 @@ use crate::pipeline::expand::instance::is_name;
 use crate::pipeline::expand::interpolate::Scope;
 use crate::pipeline::expand::order;
 use crate::pipeline::expand::tasks::{Draft, Drafts};
-use crate::pipeline::graph::Source;
+use crate::pipeline::expand::when;
+use crate::pipeline::graph::{Source, When};
 use crate::pipeline::spec::reference::{self, Reference, ReferenceError};
 use crate::pipeline::spec::{self, Spec, Stage};
-use crate::pipeline::yaml::node::{Yaml, what_value};
+use crate::pipeline::yaml::node::{Entry, Yaml, what_value};
 use crate::pipeline::yaml::sink::{Sink, Span};
 use crate::store::chosen::{self, Chosen};
 use crate::store::walk;
-use onsager_tables::names::{did_you_mean, list};
+use onsager_tables::names::{did_you_mean, list, meant};
 use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -25,16 +26,27 @@ use std::rc::Rc;
 /// Edges beyond this are a mistake, and would not fit in memory.
 const EDGES: usize = 20_000_000;
 
+/// What each task waits for, in the order of the drafts.
+pub type Linked = Vec<Links>;
+
 /// What a task takes and waits for; tasks are positions among the drafts.
 #[derive(Debug, Default)]
 pub struct Links {
     pub inputs: Vec<(String, Vec<Source>)>,
     /// Those that it waits for without taking anything of theirs.
     pub after: Vec<usize>,
+    pub when: Option<When>,
+    /// What it fans out over, where that is not known yet.
+    pub items: Option<Source>,
 }
 
-/// The links of every task, in the order of the drafts.
-pub type Linked = Vec<Links>;
+impl Links {
+    fn sources(&self) -> impl Iterator<Item = &Source> {
+        let inputs = self.inputs.iter().flat_map(|(_, sources)| sources);
+        let results = self.when.iter().flat_map(|when| &when.results).map(|(source, _)| source);
+        inputs.chain(results).chain(&self.items)
+    }
+}
 
 /// Resolves every reference. The outcome is sound only if nothing was reported.
 pub fn link(
@@ -56,8 +68,12 @@ pub fn link(
         index: HashMap::new(),
         exists: HashMap::new(),
         found: HashMap::new(),
+        open: HashMap::new(),
         edges: 0,
     };
+    for (at, draft) in drafts.tasks.iter().enumerate().filter(|(_, draft)| draft.open.is_some()) {
+        linker.open.entry(draft.stage).or_default().push(at);
+    }
     let mut linked = Vec::with_capacity(drafts.tasks.len());
     for (stage, range) in spec.stages.iter().zip(&drafts.stages) {
         let kind = stage.kind.and_then(|(name, _)| registry.get(name));
@@ -73,8 +89,11 @@ pub fn link(
             });
             let mut inputs: Vec<_> = given.collect();
             inputs.extend(linker.computed_with(stage, draft));
-            let after = stage.after.iter().flat_map(|&(text, span)| linker.after(text, span, draft));
-            linked.push(Links { inputs, after: after.collect() });
+            let after =
+                stage.after.iter().flat_map(|&(text, span)| linker.after(text, span, draft)).collect();
+            let when = stage.when.and_then(|entry| linker.when(entry, draft));
+            let items = draft.open.map(|(task, output)| linker.source(task, output, None, stage.name));
+            linked.push(Links { inputs, after, when, items });
         }
     }
     linked
@@ -83,12 +102,8 @@ pub fn link(
 /// The order of the tasks; cycles are reported.
 pub fn order(spec: &Spec, drafts: &Drafts, linked: &Linked, sink: &Sink) -> Option<Vec<usize>> {
     let dependencies = |task: usize, visit: &mut dyn FnMut(usize)| {
-        for source in linked[task].inputs.iter().flat_map(|(_, sources)| sources) {
-            if let Source::Artifact { task, .. } = source {
-                visit(*task);
-            }
-        }
-        linked[task].after.iter().for_each(|task| visit(*task));
+        let sources = linked[task].sources().filter_map(Source::task);
+        sources.chain(linked[task].after.iter().copied()).for_each(visit);
     };
     let cycles = match order::topological(linked.len(), dependencies) {
         Ok(order) => return Some(order),
@@ -102,15 +117,21 @@ pub fn order(spec: &Spec, drafts: &Drafts, linked: &Linked, sink: &Sink) -> Opti
         }
         // The reference by which the first task waits for the next one.
         let next = cycle.get(1).copied().unwrap_or(cycle[0]);
-        let waits = |source: &Source| matches!(source, Source::Artifact { task, .. } if *task == next);
+        let waits = |source: &Source| source.task() == Some(next);
         let input = linked[cycle[0]].inputs.iter().position(|(_, sources)| sources.iter().any(waits));
         let stage = &spec.stages[stages[0]];
         let after = stage.node.get("after").map_or(stage.span, |entry| entry.value.span);
-        let span = input.and_then(|at| stage.inputs.get(at)).map_or(after, input_span);
+        let own = &linked[cycle[0]];
+        let results = own.when.iter().flat_map(|when| &when.results).any(|(source, _)| waits(source));
+        let other = match (stage.matrix, stage.when) {
+            (Some(matrix), _) if own.items.as_ref().is_some_and(waits) => matrix.span,
+            (_, Some(when)) if results => when.value.span,
+            _ => after,
+        };
+        let span = input.and_then(|at| stage.inputs.get(at)).map_or(other, input_span);
         let needs = |(at, &task): (usize, &usize)| {
             let next = cycle[(at + 1) % cycle.len()];
-            let takes = |source: &Source| matches!(source, Source::Artifact { task, .. } if *task == next);
-            let takes = linked[task].inputs.iter().any(|(_, sources)| sources.iter().any(takes));
+            let takes = linked[task].sources().any(|source| source.task() == Some(next));
             let word = if takes { "needs" } else { "is after" };
             format!("`{}` {word} `{}`", drafts.tasks[task].id, drafts.tasks[next].id)
         };
@@ -172,6 +193,8 @@ struct Linker<'a> {
     exists: HashMap<PathBuf, bool>,
     /// Whether patterns find anything.
     found: HashMap<Chosen, bool>,
+    /// By stage, the drafts that stand for several.
+    open: HashMap<usize, Vec<usize>>,
     edges: usize,
 }
 
@@ -199,7 +222,7 @@ impl Linker<'_> {
         let pattern = sources
             .iter()
             .any(|source| matches!(source, Source::File { chosen: Chosen { only: Some(_), .. }, .. }));
-        if one && sound && (sources.len() > 1 || pattern) {
+        if one && sound && (sources.len() > 1 || pattern) && draft.open.is_none() {
             let kind = stage.kind.map_or("", |(kind, _)| kind);
             let count = if pattern { "a pattern".to_owned() } else { sources.len().to_string() };
             let message = format!("input `{}` of kind `{kind}` takes one artifact, not {count}", input.name);
@@ -473,15 +496,70 @@ impl Linker<'_> {
             self.sink.error(span, format!("the pipeline has more than {EDGES} edges between tasks"));
             return None;
         }
+        let member = reference.member.as_ref();
         for &task in tasks.iter() {
             // With an unknown output the edge is kept all the same, so that cycles are found; the graph is never built.
             let output = match &self.drafts.tasks[task].outputs {
                 Some(_) => self.output(task, &reference, input, span).unwrap_or(0),
                 None => 0,
             };
-            sources.push(Source::Artifact { task, output });
+            if let Some(member) = member {
+                self.folder(task, output, member, span);
+            }
+            sources.push(self.source(task, output, member.cloned(), &text));
         }
         Some(())
+    }
+
+    /// The condition of a task; of one that stands for several it is not known yet.
+    fn when(&mut self, entry: &Entry, draft: &Draft) -> Option<When> {
+        if draft.open.is_some() {
+            return None;
+        }
+        let (spec, sink) = (self.spec, self.sink);
+        let scope = Scope {
+            registry: self.registry,
+            params: self.params,
+            declared: spec.params,
+            instance: Some(&draft.instance),
+            files: None,
+        };
+        let mut find = |text: &str, span: Span| {
+            let mut sources = Vec::new();
+            self.artifacts(text, span, "", draft, &mut sources)?;
+            match sources.len() {
+                1 => sources.pop(),
+                n => {
+                    let help = "name one instance: `stage[axis=value].output`, or `stage[matching].output`";
+                    sink.help(span, format!("a condition compares one result, and `{text}` is {n}"), help);
+                    None
+                }
+            }
+        };
+        when::read(entry, spec, &scope, &mut find, sink)
+    }
+
+    /// An output of a draft, or what stands for those of the tasks that a draft stands for.
+    fn source(&self, task: usize, output: usize, member: Option<String>, text: &str) -> Source {
+        match self.drafts.tasks[task].open {
+            Some(_) => Source::Open { task, name: text.to_owned() },
+            None => Source::Artifact { task, output, member },
+        }
+    }
+
+    /// Reports a member of an output that is no folder.
+    fn folder(&self, task: usize, output: usize, member: &str, span: Span) {
+        let draft = &self.drafts.tasks[task];
+        let Some(output) = draft.outputs.as_ref().and_then(|outputs| outputs.get(output)) else { return };
+        if !output.folder && !self.sink.full() {
+            let stage = self.spec.stages[draft.stage].name;
+            let message = format!("`{stage}.{}` is a file, so there is no `{member}` in it", output.name);
+            let help = format!(
+                "declare it as a folder, with a slash at the end: `{}: {}/`",
+                output.name, output.file
+            );
+            self.sink.help(span, message, help);
+        }
     }
 
     fn read(&mut self, text: &str, span: Span) -> Option<Rc<Reference>> {
@@ -491,7 +569,7 @@ impl Linker<'_> {
         match self.read.get(text)? {
             Ok(reference) => Some(reference.clone()),
             Err(error) => {
-                let help = "write `stage`, `stage.output`, `stage[axis=value].output` or `stage[matching]`";
+                let help = "write `stage`, `stage.output`, `stage[axis=value].output`, `stage[matching]` or `stage.folder/file`";
                 self.sink.help(span, format!("`{text}` is no reference: {error}"), help);
                 None
             }
@@ -503,7 +581,8 @@ impl Linker<'_> {
             return;
         }
         let names = self.spec.stages.iter().map(|stage| stage.name);
-        let help = if text.contains('/') || self.root.join(text).exists() {
+        let path = text.contains('/') && meant(&reference.stage, names.clone()).is_none();
+        let help = if path || self.root.join(text).exists() {
             Some(format!("for a file, write `{{file: {text}}}`"))
         } else {
             did_you_mean(&reference.stage, names, "the stages are")
@@ -522,12 +601,12 @@ impl Linker<'_> {
         let range = self.drafts.stages.get(at)?.clone()?;
         let stage = self.spec.stages[at].name;
         // All instances of a stage have the same axes.
-        let target = &self.drafts.tasks[range.start].instance;
+        let axes = &self.drafts.axes[at];
+        let has = |axis: &str| axes.iter().any(|other| other == axis);
         let mut coordinates: Vec<(&str, &str)> = Vec::new();
         for (axis, value) in &reference.wanted {
-            if target.get(axis).is_none() {
-                let axes = target.coordinates.iter().map(|coordinate| &*coordinate.axis);
-                let help = did_you_mean(axis, axes, "the axes are")
+            if !has(axis) {
+                let help = did_you_mean(axis, axes.iter().map(String::as_str), "the axes are")
                     .unwrap_or_else(|| format!("write `{stage}`: it has no matrix"));
                 self.sink.help(span, format!("stage `{stage}` has no axis `{axis}`"), help);
                 return None;
@@ -537,7 +616,7 @@ impl Linker<'_> {
         if reference.matching {
             for own in &draft.instance.coordinates {
                 let given = coordinates.iter().any(|(axis, _)| **axis == *own.axis);
-                if !given && target.get(&own.axis).is_some() {
+                if !given && !own.open && has(&own.axis) {
                     coordinates.push((&own.axis, &own.text));
                 }
             }
@@ -548,7 +627,20 @@ impl Linker<'_> {
         coordinates.sort_unstable();
         let axes: Vec<&str> = coordinates.iter().map(|(axis, _)| *axis).collect();
         let values: Vec<&str> = coordinates.iter().map(|(_, value)| *value).collect();
-        let found = self.lookup(at, &axes, &values.join("\n"));
+        let mut found = self.lookup(at, &axes, &values.join("\n"));
+        // What is not known yet may be among what is wanted.
+        let may = |task: &usize| {
+            let instance = &self.drafts.tasks[*task].instance;
+            let agrees = |(axis, value): &(&str, &str)| {
+                instance.get(axis).is_some_and(|there| there.open || there.text == *value)
+            };
+            coordinates.iter().all(agrees)
+        };
+        let open = self.open.get(&at).into_iter().flatten().copied();
+        let open: Vec<usize> = open.filter(may).filter(|task| !found.contains(task)).collect();
+        if !open.is_empty() {
+            found = Rc::new(found.iter().copied().chain(open).collect());
+        }
         if found.is_empty() {
             self.no_instance(at, &coordinates, span, draft);
             return None;

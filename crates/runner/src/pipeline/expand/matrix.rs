@@ -7,11 +7,13 @@
 //!   zip: {steps: [10, 100], seed: [1, 2]}          # axes that advance together
 //!   exclude: [{system: free, seed: 2}]             # every instance with these coordinates is left out
 //!   include: [{system: morse, model: ddpm, steps: [10, 20], seed: 3}]   # further instances; a list gives one for each value
+//!   part: {from: split.parts}                      # one value for each file of a folder, or row of a table: see `items.rs`
 //! ```
 //! Instances come in the order of declaration, the last axis fastest, the included ones last.
 
-use crate::pipeline::expand::instance::{Coordinate, Instance, is_name, normal, plain};
+use crate::pipeline::expand::instance::{Coordinate, Instance, Open, is_name, normal, plain, unfit};
 use crate::pipeline::expand::interpolate::Scope;
+use crate::pipeline::spec;
 use crate::pipeline::yaml::node::{Entry, Node, Yaml, what_value};
 use crate::pipeline::yaml::sink::{Sink, Span};
 use onsager_tables::names::{did_you_mean, list};
@@ -22,10 +24,29 @@ use std::rc::Rc;
 /// A matrix beyond this is a mistake.
 const INSTANCES: usize = 1_000_000;
 
-type Axis = Vec<Rc<Coordinate>>;
+pub type Axis = Vec<Rc<Coordinate>>;
 
-/// The instances of a matrix, at least one; none after an error. `scope` holds the parameters.
-pub fn expand(node: &Node, scope: &Scope, sink: &Sink) -> Option<Vec<Instance>> {
+/// An axis over what another stage makes.
+pub struct FromAxis<'a> {
+    pub axis: Rc<str>,
+    /// The artifact.
+    pub from: &'a str,
+    pub span: Span,
+    /// The column that rows are called by.
+    pub column: Option<&'a str>,
+}
+
+/// The values of such an axis.
+pub enum Fanned {
+    Known(Axis),
+    Open(Open),
+}
+
+/// Finds the values of such an axis for an instance on the other axes; none after an error.
+pub type Fan<'f> = &'f mut dyn FnMut(&FromAxis, &Instance) -> Option<Fanned>;
+
+/// The instances of a matrix, at least one unless it fans out; none after an error. `scope` holds the parameters.
+pub fn expand(node: &Node, scope: &Scope, fan: Fan, sink: &Sink) -> Option<Vec<Instance>> {
     let before = sink.count();
     let Some(entries) = node.entries() else {
         sink.help(
@@ -38,6 +59,7 @@ pub fn expand(node: &Node, scope: &Scope, sink: &Sink) -> Option<Vec<Instance>> 
     let reader = Reader { scope, sink };
     let mut axes: Vec<Axis> = Vec::new();
     let mut products: Vec<Vec<Axis>> = Vec::new(); // one per factor; a factor is a list of bundles
+    let mut froms: Vec<(usize, FromAxis)> = Vec::new(); // with their places among the factors
     let (mut include, mut exclude): (Option<&Entry>, Option<&Entry>) = (None, None);
     for entry in entries {
         match entry.key.as_str() {
@@ -52,6 +74,11 @@ pub fn expand(node: &Node, scope: &Scope, sink: &Sink) -> Option<Vec<Instance>> 
                     let zipped = reader.zip(group);
                     products.extend(transpose(&zipped));
                     axes.extend(zipped);
+                }
+            }
+            _ if entry.value.entries().is_some() => {
+                if let Some(from) = reader.from(entry) {
+                    froms.push((products.len() + froms.len(), from));
                 }
             }
             _ => {
@@ -69,6 +96,17 @@ pub fn expand(node: &Node, scope: &Scope, sink: &Sink) -> Option<Vec<Instance>> 
         }
         names.push(name.clone());
     }
+    if let (Some((_, from)), Some(include)) = (froms.first(), include) {
+        let message =
+            format!("`include` does not go with the axis `{}`, whose values are made by a stage", from.axis);
+        sink.help(include.span, message, "leave it out, or write a stage of its own for these instances");
+    }
+    for (_, from) in &froms {
+        if names.contains(&from.axis) {
+            sink.error(node.locate(["zip", &*from.axis]), format!("axis `{}` is given twice", from.axis));
+        }
+        names.push(from.axis.clone());
+    }
     if sink.count() > before {
         return None;
     }
@@ -77,9 +115,17 @@ pub fn expand(node: &Node, scope: &Scope, sink: &Sink) -> Option<Vec<Instance>> 
         sink.error(node.span, format!("the matrix has more than {INSTANCES} instances"));
         return None;
     }
-    let mut instances = if products.is_empty() { Vec::new() } else { product(&products) };
+    let mut instances = match froms.is_empty() {
+        true if products.is_empty() => Vec::new(),
+        true => product(&products),
+        false => fan_out(&products, &froms, fan)?,
+    };
+    if instances.len() > INSTANCES {
+        sink.error(node.span, format!("the matrix has more than {INSTANCES} instances"));
+        return None;
+    }
     if let Some(entry) = exclude {
-        reader.exclude(entry, &names, &mut instances);
+        reader.exclude(entry, &names, !froms.is_empty(), &mut instances);
     }
     if let Some(entry) = include {
         reader.include(entry, &axes, names, &mut instances);
@@ -87,7 +133,7 @@ pub fn expand(node: &Node, scope: &Scope, sink: &Sink) -> Option<Vec<Instance>> 
     if sink.count() > before {
         return None;
     }
-    if instances.is_empty() {
+    if instances.is_empty() && froms.is_empty() {
         sink.help(node.span, "the matrix has no instance", "give it an axis, or leave it out");
         return None;
     }
@@ -109,12 +155,71 @@ fn product(factors: &[Vec<Axis>]) -> Vec<Instance> {
             for bundle in factor {
                 let mut coordinates = instance.coordinates.clone();
                 coordinates.extend(bundle.iter().cloned());
-                longer.push(Instance { coordinates });
+                longer.push(Instance { coordinates, open: None });
             }
         }
         instances = longer;
     }
     instances
+}
+
+/// Every choice of one bundle per factor and one item per axis over what other stages make, the last one fastest. The others come
+/// first: which task makes the items may depend on them.
+fn fan_out(factors: &[Vec<Axis>], froms: &[(usize, FromAxis)], fan: Fan) -> Option<Vec<Instance>> {
+    /// The places on the factors and axes in their order of declaration, the coordinates there, and what is not known.
+    struct Part {
+        places: Vec<usize>,
+        coordinates: Vec<Axis>,
+        open: Option<Open>,
+    }
+    let all = factors.len() + froms.len();
+    let empty = || Part { places: vec![0; all], coordinates: vec![Axis::new(); all], open: None };
+    let instance = |part: &Part| Instance {
+        coordinates: part.coordinates.iter().flatten().cloned().collect(),
+        open: part.open,
+    };
+    let with = |part: &Part, at: usize, place: usize, coordinates: Axis| {
+        let mut next =
+            Part { places: part.places.clone(), coordinates: part.coordinates.clone(), open: part.open };
+        next.places[at] = place;
+        next.coordinates[at] = coordinates;
+        next
+    };
+    let mut parts = vec![empty()];
+    let mut free = (0..all).filter(|at| froms.iter().all(|(from, _)| from != at));
+    for factor in factors {
+        let at = free.next()?;
+        let longer = |part: &Part| {
+            let bundles = factor.iter().enumerate();
+            bundles.map(|(place, bundle)| with(part, at, place, bundle.clone())).collect::<Vec<_>>()
+        };
+        parts = parts.iter().flat_map(longer).collect();
+    }
+    for (at, from) in froms {
+        let mut longer = Vec::new();
+        for part in &parts {
+            let fanned = match part.open {
+                Some(open) => Fanned::Open(open),
+                None => fan(from, &instance(part))?,
+            };
+            match fanned {
+                Fanned::Known(axis) => {
+                    let items = axis.into_iter().enumerate();
+                    longer.extend(items.map(|(place, item)| with(part, *at, place, vec![item])));
+                }
+                Fanned::Open(open) => {
+                    let any = Value::String("*".to_owned());
+                    let axis = from.axis.clone();
+                    let (value, label, text) = (any.clone(), any, "*".to_owned());
+                    let coordinate = Rc::new(Coordinate { axis, value, label, text, open: true });
+                    longer.push(Part { open: Some(open), ..with(part, *at, 0, vec![coordinate]) });
+                }
+            }
+        }
+        parts = longer;
+    }
+    parts.sort_by(|a, b| a.places.cmp(&b.places));
+    Some(parts.iter().map(instance).collect())
 }
 
 struct Reader<'a> {
@@ -123,15 +228,49 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The values of an axis, each with a label of its own.
-    fn axis(&self, entry: &Entry) -> Option<Axis> {
+    /// An axis over what another stage makes.
+    fn from<'n>(&self, entry: &'n Entry) -> Option<FromAxis<'n>> {
         let name = &entry.key;
-        if !is_name(name) {
+        let before = self.sink.count();
+        self.name(entry);
+        for field in entry.value.entries().unwrap_or_default() {
+            if !matches!(field.key.as_str(), "from" | "name") {
+                spec::unknown(field, &["from", "name"], "an axis over what a stage makes", self.sink);
+            }
+        }
+        let text = |field: &str| entry.value.get(field).and_then(|entry| spec::text(entry, self.sink));
+        let column = text("name");
+        let Some(from) = entry.value.get("from") else {
+            self.sink.help(
+                entry.value.span,
+                format!("axis `{name}` must be a list, or say `from` which output its values are, but is a mapping"),
+                format!("write `{name}: [...]`, or `{name}: {{from: stage.output}}`"),
+            );
+            return None;
+        };
+        let span = from.value.span;
+        let from = spec::text(from, self.sink)?;
+        (self.sink.count() == before).then(|| FromAxis { axis: Rc::from(name.as_str()), from, span, column })
+    }
+
+    /// Reports a name that no axis can have.
+    fn name(&self, entry: &Entry) -> bool {
+        let name = &entry.key;
+        let fits = is_name(name);
+        if !fits {
             self.sink.help(
                 entry.span,
                 format!("`{name}` cannot be the name of an axis"),
                 "use letters, digits, `_` and `-`, starting with a letter",
             );
+        }
+        fits
+    }
+
+    /// The values of an axis, each with a label of its own.
+    fn axis(&self, entry: &Entry) -> Option<Axis> {
+        let name = &entry.key;
+        if !self.name(entry) {
             return None;
         }
         let axis: Rc<str> = Rc::from(name.as_str());
@@ -205,8 +344,7 @@ impl Reader<'_> {
             scalar => scalar.clone(),
         };
         let text = plain(&label).unwrap_or_default();
-        let odd = |c: char| c.is_control() || c.is_whitespace() || "[],=/\\{}$".contains(c);
-        if text.is_empty() || text.starts_with('.') || text.len() > 100 || text.contains(odd) {
+        if unfit(&text).is_some() {
             self.sink.help(
                 span,
                 format!("`{text}` cannot be a label of axis `{axis}`: labels are parts of file names"),
@@ -215,7 +353,7 @@ impl Reader<'_> {
             );
             return None;
         }
-        Some(Coordinate { axis: axis.clone(), value, label, text: normal(&text) })
+        Some(Coordinate { axis: axis.clone(), value, label, text: normal(&text), open: false })
     }
 
     /// Axes of equal length.
@@ -228,6 +366,15 @@ impl Reader<'_> {
             );
             return Vec::new();
         };
+        if let Some(entry) = entries.iter().find(|entry| entry.value.get("from").is_some()) {
+            let help = "give it beside `zip`: it multiplies with what is zipped";
+            self.sink.help(
+                entry.span,
+                format!("axis `{}` cannot be zipped: its values are made by a stage", entry.key),
+                help,
+            );
+            return Vec::new();
+        }
         let axes: Vec<Axis> = entries.iter().filter_map(|entry| self.axis(entry)).collect();
         if let Some(first) = axes.first()
             && let Some(other) = axes.iter().find(|axis| axis.len() != first.len())
@@ -273,7 +420,8 @@ impl Reader<'_> {
     }
 
     /// The labels that a point of `exclude` names, per axis.
-    fn exclude(&self, entry: &Entry, names: &[Rc<str>], instances: &mut Vec<Instance>) {
+    /// Of a matrix that fans out nothing need be left out: the items may not be known, or be others.
+    fn exclude(&self, entry: &Entry, names: &[Rc<str>], fans: bool, instances: &mut Vec<Instance>) {
         for (point, entries) in self.points(entry) {
             let mut wanted: HashMap<&str, HashSet<String>> = HashMap::new();
             let mut sound = true;
@@ -296,10 +444,11 @@ impl Reader<'_> {
             let before = instances.len();
             instances.retain(|instance| {
                 !instance.coordinates.iter().all(|coordinate| {
-                    wanted.get(&*coordinate.axis).is_none_or(|labels| labels.contains(&coordinate.text))
+                    let wanted = wanted.get(&*coordinate.axis);
+                    wanted.is_none_or(|labels| !coordinate.open && labels.contains(&coordinate.text))
                 })
             });
-            if instances.len() == before {
+            if instances.len() == before && !fans {
                 self.sink.help(
                     point.span,
                     "`exclude` matches no instance",

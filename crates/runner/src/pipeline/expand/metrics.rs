@@ -4,7 +4,7 @@ use crate::pipeline::expand::instance::{is_name, normal};
 use crate::pipeline::expand::interpolate::Scope;
 use crate::pipeline::expand::tasks::{Draft, Drafts};
 use crate::pipeline::spec::metrics::{AGGREGATES, Aggregate, FIELDS, Metric, MetricTask, Pick};
-use crate::pipeline::spec::reference;
+use crate::pipeline::spec::reference::{self, Reference};
 use crate::pipeline::spec::{self, Spec};
 use crate::pipeline::yaml::node::{Entry, Node, Yaml};
 use crate::pipeline::yaml::sink::Sink;
@@ -98,6 +98,11 @@ fn source<'d>(
 ) -> Option<(Vec<&'d Draft>, String)> {
     let span = node.span;
     let reference = match reference::parse(text) {
+        Ok(Reference { member: Some(_), .. }) => {
+            let help = "let a stage read it, and write the number to an output";
+            sink.help(span, "a metric is read from an output, not from a file inside one", help);
+            return None;
+        }
         Ok(reference) if !reference.matching => reference,
         Ok(_) => {
             sink.help(span, "a metric has no instance to match", "write `stage[axis=value].output`");
@@ -121,6 +126,11 @@ fn source<'d>(
         })
     };
     let found: Vec<&Draft> = all.iter().filter(agrees).collect();
+    let open = |draft: &Draft| draft.open.is_some();
+    if all.is_empty() || all.iter().any(open) {
+        // Which instances there are is not known yet, or there are none: so far it is read from nothing.
+        return Some((Vec::new(), reference.output.unwrap_or_default()));
+    }
     if found.is_empty() {
         let ids: Vec<&str> = all.iter().map(|draft| draft.id.as_str()).collect();
         let message = format!("`{text}` matches no instance of stage `{}`", reference.stage);

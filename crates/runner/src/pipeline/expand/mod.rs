@@ -3,9 +3,11 @@
 pub mod apart;
 pub mod instance;
 pub mod interpolate;
+pub mod items;
 pub mod link;
 pub mod lint;
 pub mod matrix;
 pub mod metrics;
 pub mod order;
 pub mod tasks;
+pub mod when;

@@ -4,17 +4,19 @@ use crate::command::shell::{Name, Shell};
 use crate::kind::fields::{Field, Shape};
 use crate::kind::registry::{Kind, Registry};
 use crate::kind::stage::Output;
-use crate::pipeline::expand::instance::{self, Instance, plain};
+use crate::pipeline::expand::instance::{self, Instance, Open, plain};
 use crate::pipeline::expand::interpolate::{Files, Scope};
+use crate::pipeline::expand::items::{self, ItemError, Known};
 use crate::pipeline::expand::lint;
-use crate::pipeline::expand::matrix;
+use crate::pipeline::expand::matrix::{self, Fanned, FromAxis};
 use crate::pipeline::graph::Params;
 use crate::pipeline::spec::checks::{self, Site};
+use crate::pipeline::spec::reference::{self, Reference};
 use crate::pipeline::spec::resources::{self, Resources};
-use crate::pipeline::spec::{Spec, Stage};
+use crate::pipeline::spec::{self, Spec, Stage};
 use crate::pipeline::yaml::node::{Entry, Node, Yaml, what_value};
-use crate::pipeline::yaml::sink::Sink;
-use onsager_tables::names::did_you_mean;
+use crate::pipeline::yaml::sink::{Sink, Span};
+use onsager_tables::names::{did_you_mean, list};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -24,6 +26,8 @@ use std::path::{Component, Path};
 const LONGEST: usize = 200;
 /// A pipeline beyond this is a mistake.
 pub const TASKS: usize = 2_000_000;
+/// More stages that fan out over each other are a mistake.
+const DEPTH: usize = 100;
 
 /// A task before its inputs are resolved.
 #[derive(Debug)]
@@ -37,6 +41,8 @@ pub struct Draft {
     pub outputs: Option<Vec<Output>>,
     pub resources: Resources,
     pub sandbox: bool,
+    /// The draft, and its output, whose items the instance stands for while they are not known.
+    pub open: Option<(usize, usize)>,
 }
 
 /// All tasks in the order of declaration.
@@ -45,6 +51,8 @@ pub struct Drafts {
     pub tasks: Vec<Draft>,
     /// The tasks of each stage; none when its matrix has errors.
     pub stages: Vec<Option<Range<usize>>>,
+    /// The names of the axes of each stage.
+    pub axes: Vec<Vec<String>>,
 }
 
 /// The pipeline's parameters; each may use those before it.
@@ -64,49 +72,268 @@ pub fn params(entries: &[Entry], registry: &Registry, sink: &Sink) -> Map<String
     params
 }
 
-/// Expands every stage.
+/// Expands every stage. `known` has the items of outputs that stages fan out over.
 pub fn expand(
     spec: &Spec,
     params: &Map<String, Value>,
     pools: &[(String, u32)],
+    known: &Known,
     registry: &Registry,
     sink: &Sink,
 ) -> Drafts {
-    let kinds: HashMap<&str, &dyn Kind> = registry.iter().map(|kind| (kind.name(), kind)).collect();
+    let kinds = registry.iter().map(|kind| (kind.name(), kind)).collect();
+    let stages = spec.stages.iter().map(|_| Progress::Open).collect();
+    let mut expander =
+        Expander { spec, params, pools, known, registry, sink, kinds, stages, tasks: 0, depth: 0 };
+    for at in 0..spec.stages.len() {
+        expander.stage(at);
+        if expander.tasks > TASKS {
+            sink.error(spec.stages[at].span, format!("the pipeline has more than {TASKS} tasks"));
+            break;
+        }
+    }
     let mut drafts = Drafts::default();
-    for (at, stage) in spec.stages.iter().enumerate() {
+    let mut starts = Vec::with_capacity(spec.stages.len());
+    for (progress, stage) in expander.stages.into_iter().zip(&spec.stages) {
+        let start = drafts.tasks.len();
+        starts.push(start);
+        let tasks = match progress {
+            Progress::Done(tasks) => tasks,
+            Progress::Open | Progress::Begun => None,
+        };
+        drafts.axes.push(axes(stage, tasks.as_deref().unwrap_or_default()));
+        drafts.stages.push(tasks.map(|tasks| {
+            drafts.tasks.extend(tasks);
+            start..drafts.tasks.len()
+        }));
+    }
+    for draft in &mut drafts.tasks {
+        draft.open = draft.instance.open.map(|open| (starts[open.stage] + open.place, open.output));
+    }
+    drafts
+}
+
+/// The names of the axes: those of any instance, and as written where there is none.
+fn axes(stage: &Stage, tasks: &[Draft]) -> Vec<String> {
+    if let Some(first) = tasks.first() {
+        return first.instance.coordinates.iter().map(|coordinate| coordinate.axis.to_string()).collect();
+    }
+    let written = stage.matrix.and_then(Node::entries).unwrap_or_default().iter().map(|entry| &entry.key);
+    written.filter(|key| !matches!(key.as_str(), "zip" | "include" | "exclude")).cloned().collect()
+}
+
+/// How far the expansion of a stage is.
+enum Progress {
+    Open,
+    Begun,
+    /// Its tasks; none when its matrix has errors.
+    Done(Option<Vec<Draft>>),
+}
+
+struct Expander<'a> {
+    spec: &'a Spec<'a>,
+    params: &'a Map<String, Value>,
+    pools: &'a [(String, u32)],
+    known: &'a Known,
+    registry: &'a Registry,
+    sink: &'a Sink,
+    kinds: HashMap<&'a str, &'a dyn Kind>,
+    stages: Vec<Progress>,
+    tasks: usize,
+    /// How many stages wait for one that they fan out over.
+    depth: usize,
+}
+
+impl<'a> Expander<'a> {
+    fn scope(&self) -> Scope<'a> {
+        let (registry, params, declared) = (self.registry, self.params, self.spec.params);
+        Scope { registry, params, declared, instance: None, files: None }
+    }
+
+    /// Expands a stage, after those that it fans out over.
+    fn stage(&mut self, at: usize) {
+        if matches!(self.stages[at], Progress::Done(_)) || self.tasks > TASKS {
+            return;
+        }
+        self.stages[at] = Progress::Begun;
+        let (stage, sink) = (&self.spec.stages[at], self.sink);
         let kind = stage.kind.and_then(|(name, span)| {
-            let kind = kinds.get(name).copied();
+            let kind = self.kinds.get(name).copied();
             if kind.is_none() {
-                let help = did_you_mean(name, registry.iter().map(Kind::name), "there are");
+                let help = did_you_mean(name, self.registry.iter().map(Kind::name), "there are");
                 sink.add(Some(span), format!("there is no kind `{name}`"), help);
             }
             kind
         });
-        let scope = Scope { registry, params, declared: spec.params, instance: None, files: None };
+        let scope = self.scope();
         let instances = match stage.matrix {
             None => Some(vec![Instance::default()]),
-            Some(node) => matrix::expand(node, &scope, sink),
+            Some(node) => {
+                matrix::expand(node, &scope, &mut |from, instance| self.fan_out(from, instance), sink)
+            }
         };
         let Some(instances) = instances else {
-            drafts.stages.push(None);
-            continue;
+            self.stages[at] = Progress::Done(None);
+            return;
         };
-        if drafts.tasks.len() + instances.len() > TASKS {
-            sink.error(stage.span, format!("the pipeline has more than {TASKS} tasks"));
-            return drafts;
+        self.tasks += instances.len();
+        if self.tasks > TASKS {
+            return;
         }
-        let start = drafts.tasks.len();
         let parts = Parts::of(stage, sink);
         lint::pipes(stage, sink);
+        let mut drafts = Vec::with_capacity(instances.len());
         for instance in instances {
             let scope = Scope { instance: Some(&instance), ..scope };
-            let draft = parts.draft(at, kind, &scope, &instance, pools, sink);
-            drafts.tasks.push(Draft { instance, ..draft });
+            let draft = parts.draft(at, kind, &scope, &instance, self.pools, sink);
+            drafts.push(Draft { instance, ..draft });
         }
-        drafts.stages.push(Some(start..drafts.tasks.len()));
+        self.stages[at] = Progress::Done(Some(drafts));
     }
-    drafts
+
+    /// The values of an axis over what another stage makes.
+    fn fan_out(&mut self, from: &FromAxis, instance: &Instance) -> Option<Fanned> {
+        let (sink, span) = (self.sink, from.span);
+        let scope = Scope { instance: Some(instance), ..self.scope() };
+        let text = match scope.text(from.from, span, sink)? {
+            Value::String(text) => text,
+            other => {
+                sink.error(span, format!("`from` must be an output, but is {}", what_value(&other)));
+                return None;
+            }
+        };
+        let write = "write `stage.output`, `stage[axis=value].output` or `stage[matching].output`";
+        let reference = match reference::parse(&text) {
+            Ok(Reference { member: Some(member), .. }) => {
+                let message = format!("an axis is over a whole output, not over `{member}` in it");
+                sink.help(span, message, write);
+                return None;
+            }
+            Ok(reference) => reference,
+            Err(error) => {
+                sink.help(span, format!("`{text}` is no output: {error}"), write);
+                return None;
+            }
+        };
+        let stages = &self.spec.stages;
+        let Some(&at) = self.spec.by_name.get(reference.stage.as_str()) else {
+            let help =
+                did_you_mean(&reference.stage, stages.iter().map(|stage| stage.name), "the stages are");
+            sink.add(Some(span), format!("there is no stage `{}`", reference.stage), help);
+            return None;
+        };
+        if matches!(self.stages[at], Progress::Begun) {
+            let message =
+                format!("the axis is over what `{}` makes, which fans out over this stage", reference.stage);
+            sink.help(span, message, "remove one of the two");
+            return None;
+        }
+        if self.depth >= DEPTH {
+            sink.error(span, format!("more than {DEPTH} stages fan out over each other"));
+            return None;
+        }
+        self.depth += 1;
+        self.stage(at);
+        self.depth -= 1;
+        let Progress::Done(Some(drafts)) = &self.stages[at] else { return None };
+        let place = one(&reference, &text, drafts, instance, span, sink)?;
+        let draft = &drafts[place];
+        let outputs = draft.outputs.as_deref().unwrap_or_default();
+        let output = match &reference.output {
+            Some(name) => outputs.iter().position(|output| output.name == *name),
+            None => (outputs.len() == 1).then_some(0),
+        };
+        let open = Open { stage: at, place, output: output.unwrap_or(0) };
+        if draft.instance.open.is_some() {
+            return Some(Fanned::Open(open));
+        }
+        if output.is_none() {
+            // Without outputs its parameters have errors, which are reported.
+            if draft.outputs.is_some() {
+                let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
+                let message = match &reference.output {
+                    Some(name) => format!("stage `{}` has no output `{name}`", reference.stage),
+                    None => format!("stage `{}` has {} outputs", reference.stage, names.len()),
+                };
+                sink.help(span, message, format!("name one of {}", list(&names)));
+            }
+            return None;
+        }
+        let Some(items) = self.known.get(&draft.id, &outputs[open.output].name) else {
+            return Some(Fanned::Open(open));
+        };
+        match items::coordinates(items, &from.axis, from.column) {
+            Ok(axis) => Some(Fanned::Known(axis)),
+            Err(error) => {
+                let help = match error {
+                    ItemError::Files => "leave `name` out: a file is called by its path",
+                    _ => "give each row another name, and say which column has it: `{from: …, name: column}`",
+                };
+                sink.help(span, format!("`{text}` cannot be fanned out over: {error}"), help);
+                None
+            }
+        }
+    }
+}
+
+/// The one task whose items an axis is over.
+fn one(
+    reference: &Reference,
+    text: &str,
+    drafts: &[Draft],
+    own: &Instance,
+    span: Span,
+    sink: &Sink,
+) -> Option<usize> {
+    let Some(first) = drafts.first() else {
+        sink.help(span, format!("`{text}` is made by no task"), "it fans out over nothing itself");
+        return None;
+    };
+    for (axis, _) in &reference.wanted {
+        if first.instance.get(axis).is_none() {
+            let axes = first.instance.coordinates.iter().map(|coordinate| &*coordinate.axis);
+            let help = did_you_mean(axis, axes, "the axes are");
+            sink.add(Some(span), format!("stage `{}` has no axis `{axis}`", reference.stage), help);
+            return None;
+        }
+    }
+    let agrees = |draft: &Draft| {
+        draft.instance.coordinates.iter().all(|there| {
+            let wanted =
+                reference.wanted.iter().find(|(axis, _)| **axis == *there.axis).map(|(_, text)| text);
+            let matched = own.get(&there.axis).filter(|_| reference.matching);
+            let wanted = wanted.or(matched.filter(|own| !own.open).map(|own| &own.text));
+            there.open || wanted.is_none_or(|text| *text == there.text)
+        })
+    };
+    let found: Vec<usize> = (0..drafts.len()).filter(|place| agrees(&drafts[*place])).collect();
+    let exact = found.iter().filter(|place| drafts[**place].instance.open.is_none()).count();
+    match (found.as_slice(), exact) {
+        ([place], _) => Some(*place),
+        // What is not known yet may hold it.
+        ([place, ..], 0) => Some(*place),
+        ([], _) => {
+            let ids = drafts.iter().map(|draft| draft.id.as_str());
+            let help = did_you_mean(text, ids, "the instances are");
+            sink.add(
+                Some(span),
+                format!("`{text}` matches no instance of stage `{}`", reference.stage),
+                help,
+            );
+            None
+        }
+        (found, _) => {
+            let shared = own.coordinates.iter().any(|own| first.instance.get(&own.axis).is_some());
+            let help = match shared {
+                true => {
+                    format!("choose the one that agrees with the other axes: `{}[matching]`", reference.stage)
+                }
+                false => format!("choose one, like `{}`", first.id),
+            };
+            sink.help(span, format!("an axis is over one output, and `{text}` is {}", found.len()), help);
+            None
+        }
+    }
 }
 
 /// What the instances of a stage share.
@@ -162,7 +389,8 @@ impl<'a> Parts<'a> {
         let sandbox = stage.fields.has(Field::Sandbox) && self.sandbox(scope, sink, &mut sound);
         let instance = Instance::default();
         let encoded = Params::new(&Value::Null);
-        let mut draft = Draft { id, stage: at, instance, params: encoded, outputs: None, resources, sandbox };
+        let mut draft =
+            Draft { id, stage: at, instance, params: encoded, outputs: None, resources, sandbox, open: None };
         let Some(kind) = kind else { return draft };
         let site = match stage.params {
             _ if own_fields => Site { node: Some(stage.node), span: stage.span, task: &draft.id },
@@ -244,10 +472,17 @@ impl<'a> Parts<'a> {
                     Shell::Program(words) => words.as_slice().into(),
                 }),
                 Field::Outputs => {
-                    let map = self.texts(field, scope, sink, sound);
-                    let files =
-                        map.iter().flatten().filter_map(|(name, file)| Some((name.as_str(), file.as_str()?)));
-                    *sound &= self.files(files.collect(), sink);
+                    let map = self.outputs(scope, sink, sound);
+                    let file = |declared: &Value| {
+                        declared.as_str().or_else(|| declared.get("file")?.as_str()).map(str::to_owned)
+                    };
+                    let files: Vec<(&str, String)> = map
+                        .iter()
+                        .flatten()
+                        .filter_map(|(name, d)| Some((name.as_str(), file(d)?)))
+                        .collect();
+                    *sound &=
+                        self.files(files.iter().map(|(name, file)| (*name, file.as_str())).collect(), sink);
                     map.map(Value::Object)
                 }
                 Field::Env => self.texts(field, scope, sink, sound).map(Value::Object),
@@ -316,6 +551,67 @@ impl<'a> Parts<'a> {
         };
         sink.help(span, message, format!("write `sh`, `bash`, or {example}"));
         None
+    }
+
+    /// The outputs by name: the file of each as text, or `{file: …, optional: true}`.
+    fn outputs(&self, scope: &Scope, sink: &Sink, sound: &mut bool) -> Option<Map<String, Value>> {
+        let entries = self.stage.node.get(Field::Outputs.name())?.value.entries()?;
+        let mut map = Map::new();
+        for entry in entries {
+            let Some(mut value) = scope.value(&entry.value, sink, sound) else { continue };
+            let name = &entry.key;
+            let before = sink.count();
+            if let Some(fields) = value.as_object_mut() {
+                for field in entry.value.entries().unwrap_or_default() {
+                    let wrong = match (field.key.as_str(), fields.get(&field.key)) {
+                        (_, None) => continue,
+                        ("file", Some(Value::String(_))) | ("optional", Some(Value::Bool(_))) => continue,
+                        ("file", Some(other)) => format!("`file` must be text, but is {}", what_value(other)),
+                        ("optional", Some(other)) => {
+                            format!("`optional` must be `true` or `false`, but is {}", what_value(other))
+                        }
+                        _ => {
+                            spec::unknown(field, &["file", "optional"], "an output", sink);
+                            *sound = false;
+                            continue;
+                        }
+                    };
+                    sink.error(spec::shown(field), wrong);
+                    *sound = false;
+                }
+                if entry.value.get("file").is_none() {
+                    let message = format!("output `{name}` has no `file`");
+                    sink.help(
+                        entry.span,
+                        message,
+                        format!("write `{name}: {{file: {name}.txt, optional: true}}`"),
+                    );
+                    *sound = false;
+                }
+                // Written out, the default is the short form: the key is the same.
+                if fields.get("optional") != Some(&Value::Bool(true))
+                    && let Some(file) = fields.get("file").cloned()
+                {
+                    value = file;
+                }
+            }
+            if sink.count() > before {
+                continue;
+            }
+            if !matches!(value, Value::String(_) | Value::Object(_)) {
+                let span = if value.is_null() { entry.span } else { entry.value.span };
+                let message = format!("`outputs.{name}` must be text, but is {}", what_value(&value));
+                sink.help(
+                    span,
+                    message,
+                    format!("write `{name}: file.txt`, or `{name}: {{file: file.txt, optional: true}}`"),
+                );
+                *sound = false;
+                continue;
+            }
+            map.insert(name.clone(), value);
+        }
+        Some(map)
     }
 
     /// Texts by name; in `env` numbers and truth values are text too.

@@ -3,12 +3,13 @@
 use crate::pipeline::yaml::node::{Entry, Node, Yaml};
 use crate::pipeline::yaml::sink::{Sink, Span};
 use onsager_tables::names::did_you_mean;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 /// What a command line lays over a pipeline: the files first, then the values.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Overrides {
     /// `--params`, in order.
     pub files: Vec<PathBuf>,
@@ -18,7 +19,7 @@ pub struct Overrides {
 
 /// A value from the command line. `particles` is the pipeline's parameter of that name; a key that starts with `params.` or
 /// `stages.` is a path from the top of the file, like `stages.motion.params.width`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Override {
     pub key: String,
     /// YAML: `1000`, `free`, `[1, 2]`.

@@ -1,24 +1,25 @@
 //! From an experiment to one graph: its pipeline at every point of its sweep.
 
 use crate::pipeline::assemble::{self, Site};
+use crate::pipeline::expand::items::Known;
 use crate::pipeline::expand::tasks::TASKS;
 use crate::pipeline::experiments::experiment::{self, Experiment};
 use crate::pipeline::experiments::overrides::{self, Overlaid, Overlay, Overrides};
 use crate::pipeline::experiments::sweep::{self, Setting};
 use crate::pipeline::files::{self, apply_overrides};
-use crate::pipeline::graph::{Graph, SelectError, Source, StageInfo};
+use crate::pipeline::graph::{Graph, SelectError, StageInfo};
+use crate::pipeline::include;
 use crate::pipeline::yaml::node::{Node, Yaml};
 use crate::pipeline::yaml::sink::Sink;
 use crate::store::short::short;
-use std::path::{Path, PathBuf};
 
 /// Loads the experiment with this tree.
-pub fn load(tree: &Node, site: &Site, given: &Overrides, sink: &mut Sink) -> Option<Graph> {
+pub fn load(tree: &Node, site: &Site, given: &Overrides, known: &Known, sink: &mut Sink) -> Option<Graph> {
     let experiment = experiment::read(tree, sink)?;
-    let folder = folder_of_project(site.file);
+    let folder = files::folder_of_project(site.file);
     let (pipeline, span) = experiment.pipeline;
     let file = folder.join(pipeline);
-    let text = match files::read(&file) {
+    let text = match files::read(&file, sink) {
         Ok(source) => files::add_file(&file, source, sink),
         Err(error) => {
             sink.add(Some(span), error.message, error.help);
@@ -31,10 +32,12 @@ pub fn load(tree: &Node, site: &Site, given: &Overrides, sink: &mut Sink) -> Opt
         sink.help(span, message, "name the pipeline that it is on");
         return None;
     }
+    let mut base = base;
+    include::expand(&mut base, &file, site, sink);
     let mut overlaid = Overlaid::new(base);
     for (name, span) in &experiment.params_files {
         let file = folder.join(name);
-        match files::read(&file) {
+        match files::read(&file, sink) {
             Ok(source) => {
                 let text = files::add_file(&file, source, sink);
                 overrides::entries(text, sink)
@@ -63,7 +66,8 @@ pub fn load(tree: &Node, site: &Site, given: &Overrides, sink: &mut Sink) -> Opt
     for setting in settings {
         let mut point = overlaid.clone();
         setting.values.iter().for_each(|value| point.apply(value, Overlay::Replace, sink));
-        let Some(mut graph) = assemble::build(&point, site, sink) else {
+        let prefix = if one { String::new() } else { format!("{}/", setting.name) };
+        let Some(mut graph) = assemble::build(&point, site, &known.below(&prefix), sink) else {
             // Other points have more of the same.
             return None;
         };
@@ -76,23 +80,6 @@ pub fn load(tree: &Node, site: &Site, given: &Overrides, sink: &mut Sink) -> Opt
         graphs.push((if one { String::new() } else { setting.name }, graph));
     }
     (sink.count() == 0).then(|| join(experiment.name, site, graphs))
-}
-
-/// The project's folder in terms of the file that the user gave.
-fn folder_of_project(file: &Path) -> PathBuf {
-    let folder = file.parent().unwrap_or(Path::new(""));
-    match folder.file_name() {
-        Some(name) if files::FOLDERS.iter().any(|own| name == *own) => {
-            folder.parent().unwrap_or(Path::new("")).to_owned()
-        }
-        // A bare name, given inside the folder.
-        None if std::env::current_dir()
-            .is_ok_and(|here| files::FOLDERS.iter().any(|own| here.ends_with(own))) =>
-        {
-            "..".into()
-        }
-        _ => folder.to_owned(),
-    }
 }
 
 /// The experiment's metrics take the place of the pipeline's of the same name.
@@ -173,12 +160,7 @@ fn keep(graph: &mut Graph, experiment: &Experiment, sink: &Sink) {
 
 /// Renumbers the tasks that inputs come from.
 fn shift(graph: &mut Graph, new: impl Fn(usize) -> usize) {
-    graph.tasks.iter_mut().flat_map(|task| &mut task.after).for_each(|task| *task = new(*task));
-    for source in graph.tasks.iter_mut().flat_map(|task| &mut task.inputs).flat_map(|(_, sources)| sources) {
-        if let Source::Artifact { task, .. } = source {
-            *task = new(*task);
-        }
-    }
+    graph.tasks.iter_mut().for_each(|task| task.renumber(&new));
 }
 
 /// One graph of the points' graphs, each task under the name of its point.
@@ -193,6 +175,7 @@ fn join(name: &str, site: &Site, graphs: Vec<(String, Graph)>) -> Graph {
         stages: Vec::new(),
         pools: graphs.first().map(|(_, graph)| graph.pools.clone()).unwrap_or_default(),
         sources: Vec::new(),
+        recipe: None,
         identities: Vec::new(),
         env: Vec::new(),
         warnings: Vec::new(),

@@ -29,11 +29,16 @@ pub fn pipeline(registry: &Registry) -> Value {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "onsager pipeline",
         "type": "object",
-        "required": ["name", "stages"],
+        "required": ["name"],
+        "anyOf": [{"required": ["stages"]}, {"required": ["include"]}],
         "additionalProperties": false,
         "properties": {
             "name": {"description": "The pipeline's name: the folder of its outputs.", "$ref": "#/$defs/slug"},
             "description": {"description": "What the pipeline is for, in words.", "type": "string"},
+            "include": {
+                "description": "Stages of other files, as templates with parameters.",
+                "anyOf": [{"$ref": "#/$defs/include"}, {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/include"}}],
+            },
             "params": {
                 "description": "Values for `${params.…}`; each may use those before it. `--set name=value` changes one.",
                 "type": ["object", "null"],
@@ -77,6 +82,10 @@ fn stage(registry: &Registry, kinds: Vec<Value>) -> Value {
         "properties": {
             "kind": kind,
             "description": {"description": "What the stage is for, in words.", "type": "string"},
+            "when": {
+                "description": "A condition: the stage runs only where it holds, as in `${test.summary:score} > 0.9`.",
+                "type": ["string", "boolean"],
+            },
             "matrix": {"$ref": "#/$defs/matrix"},
             "params": {"description": "The parameters of the kind.", "type": ["object", "null"]},
             "inputs": {
@@ -124,7 +133,21 @@ fn field_schema(field: Field, stages: &str) -> Value {
             "type": "object",
             "minProperties": 1,
             "propertyNames": {"$ref": "#/$defs/name"},
-            "additionalProperties": {"type": "string"},
+            "additionalProperties": {"anyOf": [
+                {"type": "string"},
+                {
+                    "type": "object",
+                    "required": ["file"],
+                    "additionalProperties": false,
+                    "properties": {
+                        "file": {"description": "The file, or the folder with `/` at the end.", "type": "string", "minLength": 1},
+                        "optional": templated(json!({
+                            "description": "Whether it may be left unwritten; what reads it is then skipped.",
+                            "type": "boolean",
+                        })),
+                    },
+                },
+            ]},
         }),
         Field::Env => json!({
             "description": about,
@@ -178,7 +201,7 @@ fn common() -> Map<String, Value> {
     let definitions = json!({
         "template": {"description": "`${params.name}` or `${matrix.axis}`.", "type": "string", "pattern": r"\$\{.*\}"},
         "reference": {
-            "description": "`stage`, `stage.output`, `stage[axis=value].output` or `stage[matching]`; `{file: path}` for a file or a folder, \
+            "description": "`stage`, `stage.output`, `stage[axis=value].output`, `stage[matching]`, or `stage.folder/file` for what is inside a folder; `{file: path}` for a file or a folder, \
                             `{glob: pattern}` for the files that it finds, `{url: address, sha256: digest}` for one from elsewhere.",
             "anyOf": [
                 {"type": "string", "minLength": 1},
@@ -218,6 +241,16 @@ fn common() -> Map<String, Value> {
                 {"type": "array", "items": {"type": "string", "minLength": 1}},
             ],
         },
+        "include": {
+            "type": "object",
+            "required": ["file"],
+            "additionalProperties": false,
+            "properties": {
+                "file": {"description": "A YAML file of `params`, `stages` and `metrics`, relative to the project root.", "type": "string", "minLength": 1},
+                "prefix": {"description": "What is put before the names of its stages and metrics.", "type": "string", "pattern": "^[a-z0-9_-]{1,100}$"},
+                "params": {"description": "Values for its parameters.", "type": ["object", "null"]},
+            },
+        },
         "input": {
             "anyOf": [
                 {"$ref": "#/$defs/reference"},
@@ -234,6 +267,15 @@ fn common() -> Map<String, Value> {
                         scalar,
                         {"type": "object", "required": ["name"], "properties": {"name": scalar}},
                     ]},
+                },
+                {
+                    "type": "object",
+                    "required": ["from"],
+                    "additionalProperties": false,
+                    "properties": {
+                        "from": {"description": "A folder or a table that a stage makes: one value for each file or row.", "type": "string", "minLength": 1},
+                        "name": {"description": "The column that rows are called by.", "type": "string", "minLength": 1},
+                    },
                 },
             ],
         },

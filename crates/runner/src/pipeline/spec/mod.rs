@@ -16,11 +16,12 @@ use std::collections::HashMap;
 /// The longest name that becomes the name of a folder.
 const LONGEST: usize = 100;
 /// The fields of a pipeline.
-pub const FIELDS: [&str; 6] = ["name", "description", "params", "pools", "stages", "metrics"];
+pub const FIELDS: [&str; 7] = ["name", "description", "include", "params", "pools", "stages", "metrics"];
 /// The fields of a stage; those of [`Field`] belong to some kinds only.
-pub const STAGE_FIELDS: [&str; 15] = [
+pub const STAGE_FIELDS: [&str; 16] = [
     "kind",
     "description",
+    "when",
     "matrix",
     "params",
     "inputs",
@@ -61,6 +62,7 @@ pub struct Stage<'a> {
     /// The fields of that kind.
     pub fields: Fields,
     pub description: Option<&'a str>,
+    pub when: Option<&'a Entry>,
     pub matrix: Option<&'a Node>,
     pub params: Option<&'a Entry>,
     pub inputs: Vec<Input<'a>>,
@@ -172,6 +174,7 @@ fn read_stage<'a>(entry: &'a Entry, registry: &Registry, sink: &Sink) -> Stage<'
         kind: None,
         fields: Fields::NONE,
         description: None,
+        when: None,
         matrix: None,
         params: None,
         inputs: Vec::new(),
@@ -191,6 +194,7 @@ fn read_stage<'a>(entry: &'a Entry, registry: &Registry, sink: &Sink) -> Stage<'
                 stage.kind = text(field, sink).map(|kind| (kind, field.value.span));
             }
             "description" => stage.description = text(field, sink),
+            "when" => stage.when = Some(field),
             "matrix" => stage.matrix = Some(&field.value),
             "params" => {
                 mapping(field, sink);

@@ -40,9 +40,10 @@ fn given(graph: &Graph, task: &str, input: &str) -> Vec<String> {
     let task = &graph.tasks[graph.find(task).unwrap()];
     let (_, sources) = task.inputs.iter().find(|(name, _)| name == input).unwrap();
     let name = |source: &Source| match source {
-        Source::Artifact { task, output } => {
+        Source::Artifact { task, output, .. } => {
             format!("{}.{}", graph.tasks[*task].id, graph.tasks[*task].outputs[*output].name)
         }
+        Source::Open { name, .. } => format!("one for each of {name}"),
         Source::File { name, .. } => format!("file {name}"),
         Source::Remote { url, .. } => format!("url {url}"),
         Source::Tool { command } => format!("tool {command}"),

@@ -56,14 +56,14 @@ error: `m[system` is no reference: `[` is not closed
    |
 12 |         - m[system
    |           ^^^^^^^^
-   = help: write `stage`, `stage.output`, `stage[axis=value].output` or `stage[matching]`
+   = help: write `stage`, `stage.output`, `stage[axis=value].output`, `stage[matching]` or `stage.folder/file`
 
 error: `m.tubes[system=free]` is no reference: `[system=free]` after the brackets is not `.output`
   --> pipelines/test.yaml:13:11
    |
 13 |         - m.tubes[system=free]
    |           ^^^^^^^^^^^^^^^^^^^^
-   = help: write `stage`, `stage.output`, `stage[axis=value].output` or `stage[matching]`
+   = help: write `stage`, `stage.output`, `stage[axis=value].output`, `stage[matching]` or `stage.folder/file`
 
 error: there is no stage `scripts/fit`
   --> pipelines/test.yaml:14:11
@@ -323,6 +323,7 @@ error: `outputs.c` must be text, but is the number 3
   |
 8 |     outputs: {plot: ../x.png, other: /etc/passwd, a: x/y, b: ./x, c: 3}
   |                                                                      ^
+  = help: write `c: file.txt`, or `c: {file: file.txt, optional: true}`
 
 error: `env.B` must be text, but is a list
  --> pipelines/test.yaml:9:20

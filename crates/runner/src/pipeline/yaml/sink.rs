@@ -35,6 +35,10 @@ pub struct Text {
 pub struct Sink {
     /// The files that were read, with the digest of each.
     pub files: Vec<(PathBuf, Digest)>,
+    /// The texts of these files.
+    pub read: Vec<(PathBuf, String)>,
+    /// Texts of files that are not to be read again.
+    pub kept: Vec<(PathBuf, String)>,
     texts: Vec<Text>,
     found: RefCell<Found>,
     warnings: RefCell<Vec<(Span, String, String)>>,
