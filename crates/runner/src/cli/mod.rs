@@ -17,6 +17,7 @@ mod log;
 mod plan;
 mod progress;
 mod run;
+mod shell;
 mod status;
 mod store;
 mod tail;
@@ -47,6 +48,7 @@ enum Command {
     Log(log::Log),
     List(list::List),
     Get(get::Get),
+    Shell(shell::Shell),
     Compare(compare::Compare),
     Diff(diff::Diff),
     Kinds(kinds::Kinds),
@@ -97,6 +99,7 @@ pub fn main(registry: Registry) -> ExitCode {
         Command::Log(command) => command.execute(&registry),
         Command::List(command) => command.execute(&registry),
         Command::Get(command) => command.execute(&registry),
+        Command::Shell(command) => command.execute(&registry),
         Command::Compare(command) => command.execute(&registry),
         Command::Diff(command) => command.execute(&registry),
         Command::Kinds(command) => command.execute(&registry),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -50,6 +51,11 @@ pub trait Reporter: Send + Sync {
     }
     /// That program has ended.
     fn program_ended(&self) {}
+    /// Whether a program is only to be told and not to be started: its path, its arguments and its environment.
+    fn rehearses(&self, program: &Path, arguments: &[OsString], env: &[(OsString, OsString)]) -> bool {
+        let _ = (program, arguments, env);
+        false
+    }
 }
 
 /// The world of one running stage.
@@ -139,6 +145,11 @@ impl Context {
     /// The folder of environments that commands run in: what is in it stays for later tasks.
     pub(crate) fn environments(&self) -> &Path {
         &self.environments
+    }
+
+    /// Whether a program is only to be told, and the stage ends without it.
+    pub fn rehearses(&self, program: &Path, arguments: &[OsString], env: &[(OsString, OsString)]) -> bool {
+        self.reporter.rehearses(program, arguments, env)
     }
 
     /// Reports progress; call it as often as you like.

@@ -8,4 +8,5 @@ pub mod folders;
 pub mod local;
 pub mod memory;
 pub mod protocol;
+pub mod rehearsal;
 pub mod serve;

@@ -168,34 +168,9 @@ fn compute(
         }
     }
     let out = assignment.work.join("out");
-    files::create_folder(&out)?;
-    let mut context = Context {
-        inputs: Default::default(),
-        outputs: Default::default(),
-        checkpoints: assignment.checkpoints.clone(),
-        work: assignment.work.clone(),
-        environments: store.environments(),
-        root: assignment.root.clone(),
-        log: assignment.log.clone(),
-        threads: assignment.threads,
-        sandbox: assignment.sandbox.then(|| assignment.work.clone()),
-        cancelled: cancelled.clone(),
-        reporter: channel.clone(),
-    };
-    let mut objects = Vec::new();
-    for (name, given) in &assignment.inputs {
-        objects.extend(
-            given.iter().filter_map(|given| given.content).filter(|content| content.shape == Shape::File),
-        );
-        context.inputs.insert(name.clone(), given.iter().map(|given| given.item.clone()).collect());
-    }
-    for output in &assignment.outputs {
-        let path = out.join(&output.file);
-        if let Some(parent) = path.parent().filter(|parent| *parent != out) {
-            files::create_folder(parent)?;
-        }
-        context.outputs.insert(output.name.clone(), path);
-    }
+    let context = context(store, assignment, cancelled.clone(), channel.clone())?;
+    let given = assignment.inputs.iter().flat_map(|(_, given)| given).filter_map(|given| given.content);
+    let objects: Vec<Content> = given.filter(|content| content.shape == Shape::File).collect();
     let run = || kind.run(&assignment.params, &context);
     let pool = if kind.parallel() { Some(pool.of(assignment.threads)?) } else { None };
     let run = AssertUnwindSafe(|| pool.map_or_else(run, |pool| pool.install(run)));
@@ -232,6 +207,41 @@ fn compute(
     Ok(outputs)
 }
 
+/// What a stage sees of the world, with folders for its outputs.
+pub fn context(
+    store: &Store,
+    assignment: &Assignment,
+    cancelled: Arc<AtomicBool>,
+    reporter: Arc<dyn Reporter>,
+) -> Result<Context, StoreError> {
+    let out = assignment.work.join("out");
+    files::create_folder(&out)?;
+    let mut context = Context {
+        inputs: Default::default(),
+        outputs: Default::default(),
+        checkpoints: assignment.checkpoints.clone(),
+        work: assignment.work.clone(),
+        environments: store.environments(),
+        root: assignment.root.clone(),
+        log: assignment.log.clone(),
+        threads: assignment.threads,
+        sandbox: assignment.sandbox.then(|| assignment.work.clone()),
+        cancelled,
+        reporter,
+    };
+    for (name, given) in &assignment.inputs {
+        context.inputs.insert(name.clone(), given.iter().map(|given| given.item.clone()).collect());
+    }
+    for output in &assignment.outputs {
+        let path = out.join(&output.file);
+        if let Some(parent) = path.parent().filter(|parent| *parent != out) {
+            files::create_folder(parent)?;
+        }
+        context.outputs.insert(output.name.clone(), path);
+    }
+    Ok(context)
+}
+
 /// The thread pool of the latest task that needed one, kept for the next that is granted as many threads.
 #[derive(Default)]
 struct Pool(Option<rayon::ThreadPool>);
@@ -257,7 +267,7 @@ fn intact(store: &Store, inputs: &[Content]) -> Result<(), StageError> {
 }
 
 /// Puts every input that is not an external file where the stage will read it.
-fn place_inputs(store: &Store, assignment: &Assignment) -> Result<(), StoreError> {
+pub fn place_inputs(store: &Store, assignment: &Assignment) -> Result<(), StoreError> {
     files::create_folder(&assignment.work)?;
     for given in assignment.inputs.iter().flat_map(|(_, given)| given) {
         if let Some(content) = &given.content {
