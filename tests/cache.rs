@@ -2,39 +2,10 @@
 
 mod common;
 
+use common::chain::{CHAIN, chain};
 use common::{Project, last_line};
 use std::fs::{self, File};
 use std::time::SystemTime;
-
-/// a reads a file and keeps its first word; b and c follow.
-const CHAIN: &str = "\
-name: chain
-params: {mark: '1'}
-stages:
-  a:
-    kind: command
-    inputs: {source: {file: source.txt}}
-    run: cut -d' ' -f1 ${inputs.source} > ${outputs.text}
-    outputs: {text: a.txt}
-  b:
-    kind: command
-    inputs: {text: a.text}
-    run: echo \"$(cat ${inputs.text}) ${params.mark}\" > ${outputs.text}
-    outputs: {text: b.txt}
-  c:
-    kind: command
-    inputs: {text: b.text}
-    run: cat ${inputs.text} ${inputs.text} > ${outputs.text}
-    outputs: {text: c.txt}
-";
-
-fn chain() -> Project {
-    let project = Project::new(CHAIN);
-    project.write("source.txt", "one two\n");
-    assert_eq!(project.executed(&[]), ["a", "b", "c"]);
-    assert_eq!(project.read("artifacts/chain/c/c.txt"), "one 1\none 1\n");
-    project
-}
 
 #[test]
 fn a_second_run_executes_nothing() {
@@ -64,7 +35,7 @@ fn a_change_that_leaves_the_output_the_same_stops_there() {
     assert_eq!(project.executed(&[]), ["a", "b", "c"]);
     project.write("source.txt", "one two\n");
     assert!(project.executed(&[]).is_empty());
-    assert_eq!(project.read("artifacts/chain/c/c.txt"), "one 1\none 1\n");
+    assert_eq!(project.read("artifacts/chain/c/c/one"), "one 1\n");
 }
 
 #[test]
@@ -86,9 +57,9 @@ fn a_changed_parameter_runs_what_depends_on_it_and_going_back_runs_nothing() {
          3 tasks: 1 to execute, 1 if what they need changes, 1 cached\n"
     );
     assert_eq!(project.executed(&["--set", "mark=2"]), ["b", "c"]);
-    assert_eq!(project.read("artifacts/chain/c/c.txt"), "one 2\none 2\n");
+    assert_eq!(project.read("artifacts/chain/c/c/one"), "one 2\n");
     assert!(project.executed(&[]).is_empty());
-    assert_eq!(project.read("artifacts/chain/c/c.txt"), "one 1\none 1\n");
+    assert_eq!(project.read("artifacts/chain/c/c/one"), "one 1\n");
 }
 
 #[test]
@@ -117,7 +88,7 @@ fn lost_objects_are_made_again_once_their_bytes_are_needed() {
     assert!(project.executed(&[]).is_empty());
     fs::remove_dir_all(project.path("artifacts/chain")).expect("removed");
     assert_eq!(project.executed(&[]), ["a", "b", "c"]);
-    assert_eq!(project.read("artifacts/chain/c/c.txt"), "one 1\none 1\n");
+    assert_eq!(project.read("artifacts/chain/c/c/one"), "one 1\n");
 }
 
 #[test]
@@ -206,7 +177,7 @@ fn a_reader_that_goes_away_does_not_end_the_run() {
     drop(child.stdout.take());
     drop(child.stderr.take());
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
-    assert_eq!(project.read("artifacts/chain/c/c.txt"), "one 2\none 2\n");
+    assert_eq!(project.read("artifacts/chain/c/c/one"), "one 2\n");
 }
 
 #[test]

@@ -170,25 +170,137 @@ fn several_rows_need_a_choice() {
         project.write("f.yaml", &metric.replace("name: e", "name: f"));
         project.onsager(&["run", "f.yaml"]);
     };
-    with("{from: table.csv, column: r}");
+    let told = |metric: &str| {
+        with(metric);
+        let text = compare(&project, &["f.yaml", "--each", "--where", "tubes=40", "--where", "seed=1"]);
+        text.lines().skip(1).take(2).collect::<Vec<_>>().join("\n")
+    };
     assert_eq!(
-        refused(&project, &["f.yaml"]),
-        "error: metric `r`: 2 rows of `table.csv` where one is needed; choose one with `where`, or add `aggregate: mean`, \
-         `min`, `max` or `last`\n"
+        told("{from: table.csv, column: r}"),
+        "   40     1     41  –\n`r` of 6 of 6 points: 2 rows of `table.csv` where one is needed; choose one with `where`, or add \
+         `aggregate: mean`, `min`, `max` or `last`"
     );
-    with("{from: table.csv, column: r, where: {system: morse}}");
     assert_eq!(
-        refused(&project, &["f.yaml"]),
-        "error: metric `r`: no row of `table.csv` passes `where`, at no point\n"
+        told("{from: table.csv, column: r, where: {system: fre}}"),
+        "   40     1     41  –\n`r` of 6 of 6 points: no row of `table.csv` passes `where`: `system` is never `fre`; did you mean \
+         `free`?"
+    );
+    assert_eq!(
+        told("{from: fit.json, field: law.slop}"),
+        "   40     1     41  –\n`r` of 6 of 6 points: `fit.json` has no field `law.slop`; did you mean `slope`?"
     );
     with("{from: table.csv, column: r, aggregate: max}");
     assert_eq!(
         compare(&project, &["f.yaml", "--each", "--where", "tubes=40", "--columns", "seed,r"]),
         "seed      r\n   1  1.000\n   2  2.000\n   3  3.000\n"
     );
-    with("{from: fit.json, field: law.slop}");
-    assert_eq!(
-        refused(&project, &["f.yaml"]),
-        "error: metric `r`: `fit.json` has no field `law.slop`; did you mean `slope`?\n"
+}
+
+/// Eight points, of which one writes NaN, as Python does, and one another field.
+const LOSSES: &str = r#"name: p
+params: {lr: 1, seed: 1}
+stages:
+  train:
+    kind: command
+    run: |
+      case ${params.lr} in
+        3) echo '{"loss": NaN}' ;;
+        5) echo '{"los": 1}' ;;
+        *) echo '{"loss": 0.${params.lr}}' ;;
+      esac > ${outputs.json}
+    outputs: {json: fit.json}
+metrics:
+  loss: {from: train.json, field: loss}
+"#;
+
+#[test]
+fn one_bad_value_hides_no_other() {
+    let project = Project::new(LOSSES);
+    project.write(
+        "e.yaml",
+        "name: e\npipeline: pipeline.yaml\nsweep: {grid: {lr: {from: 1, to: 8, steps: 8}}}\n",
     );
+    assert_eq!(project.onsager(&["run", "e.yaml"]).status, 0);
+    assert_eq!(
+        compare(&project, &["e.yaml", "--sort", "-loss"]),
+        "\
+lr    loss
+ 8  0.8000
+ 7  0.7000
+ 6  0.6000
+ 4  0.4000
+ 2  0.2000
+ 1  0.1000
+ 3     NaN
+ 5       –
+`loss` of 1 of 8 points: it is not finite, but NaN
+  lr=3
+`loss` of 1 of 8 points: `train.json` has no field `loss`; did you mean `los`?
+  lr=5
+"
+    );
+    let document: Value = serde_json::from_str(&compare(&project, &["e.yaml", "--json"])).expect("JSON");
+    assert_eq!(document["rows"].as_array().map(Vec::len), Some(8));
+    for (at, metric) in
+        [(2, "it is not finite, but NaN"), (4, "`train.json` has no field `loss`; did you mean `los`?")]
+    {
+        assert_eq!(document["rows"][at]["metrics"]["loss"]["value"], Value::Null);
+        let note =
+            document["notes"].as_array().and_then(|notes| notes.iter().find(|note| note["reason"] == metric));
+        assert_eq!(note.map(|note| &note["point"]), Some(&json!(format!("lr={}", at + 1))));
+    }
+    assert_eq!(document["missing"], json!([]));
+    // Where no point has a value, the metric is wrong.
+    project.write("pipeline.yaml", &LOSSES.replace("field: loss", "field: lost"));
+    assert!(refused(&project, &["e.yaml"]).starts_with(
+        "error: no metric has a value at any point: `loss`: `train.json` has no field `lost`; did you mean `loss`?"
+    ));
+}
+
+#[test]
+fn the_mean_over_seeds_tells_what_it_is_of() {
+    let pipeline = LOSSES
+        .replace("case ${params.lr} in", "case ${params.lr}${params.seed} in")
+        .replace("3)", "12)")
+        .replace("5)", "22)");
+    let project = Project::new(&pipeline);
+    project
+        .write("e.yaml", "name: e\npipeline: pipeline.yaml\nsweep: {grid: {lr: [1, 2, 3], seed: [1, 2]}}\n");
+    assert_eq!(project.onsager(&["run", "e.yaml"]).status, 0);
+    let text = compare(&project, &["e.yaml", "--sort", "loss", "--format", "csv"]);
+    let rows: Vec<&str> = text.lines().map(|line| line.rsplitn(3, ',').last().unwrap_or("")).collect();
+    // One that is not a number makes the mean that; a missing one is not counted.
+    assert_eq!(rows, ["lr,n,loss", "2,1,0.2", "3,2,0.3", "1,2,NaN"], "{text}");
+}
+
+#[test]
+fn a_condition_that_keeps_nothing_is_told() {
+    let project = finished();
+    assert_eq!(
+        compare(&project, &["e.yaml", "--where", "tubes>400", "--columns", "tubes"]),
+        "tubes\nno row is left: none of 2 passes `tubes>400`\n"
+    );
+    assert_eq!(
+        refused(&project, &["e.yaml", "--where", "tubes>many"]),
+        "error: `tubes` holds numbers, and `many` is none; write for example `tubes>=40`\n"
+    );
+    assert_eq!(
+        refused(&project, &["e.yaml", "--where", "tubes>>1"]),
+        "error: `tubes>>1` is no condition; write for example `tubes>=40`, with one of < <= = != >= >\n"
+    );
+}
+
+#[test]
+fn numbers_in_a_column_that_are_not_finite_are_shown() {
+    let project = Project::new(
+        "name: p\nparams: {a: last}\nstages:\n  t:\n    kind: command\n    run: printf 'step,loss\\n1,9\\n2,nan\\n3,\\n' > \
+         ${outputs.o}\n    outputs: {o: o.csv}\nmetrics:\n  last: {from: t.o, column: loss, aggregate: last}\n  \
+         first: {from: t.o, column: loss, where: {step: 1}}\n  none: {from: t.o, column: loss, where: {step: 3}}\n",
+    );
+    assert_eq!(project.run(&[]).status, 0);
+    let text = compare(&project, &["pipeline.yaml"]);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[..2], ["last  first  none", " NaN  9.000     –"]);
+    assert_eq!(lines[2], "`last` of 1 of 1 point: it is not finite, but NaN");
+    assert_eq!(lines[4], "`none` of 1 of 1 point: no row of `t.o` has a value of `loss`");
 }

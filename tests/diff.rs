@@ -101,3 +101,21 @@ fn tasks_of_one_run_only() {
     assert_eq!((&document["only_old"], &document["same"]), (&json!(["b", "c"]), &json!(1)));
     assert_eq!(document["only_new"], json!([]));
 }
+
+#[test]
+fn one_bad_metric_hides_no_other() {
+    let project = Project::new(PIPELINE);
+    let bad =
+        PIPELINE.to_owned() + "  bad: {from: b.json, field: nosuch}\n  same: {from: b.json, field: slope}\n";
+    project.write("pipeline.yaml", &bad);
+    assert_eq!(project.run(&[]).status, 0);
+    assert_eq!(project.run(&["--set", "tubes=60"]).status, 0);
+    let document = diff(&project, &[]);
+    let changed = |name: &str| json!({"field": name, "old": "40", "new": "60"});
+    assert_eq!(document["metrics"], json!([changed("slope"), changed("same")]));
+    project.write("pipeline.yaml", &bad.replace("slope\\\": $(cat", "nosuch\\\": $(cat"));
+    assert_eq!(project.run(&["--set", "tubes=60"]).status, 0);
+    let text = serde_json::to_string(&diff(&project, &[])["metrics"]).expect("JSON");
+    assert!(text.contains("no value (`b.json` has no field `nosuch`"), "{text}");
+    assert!(text.contains("no value (`b.json` has no field `slope`"), "{text}");
+}

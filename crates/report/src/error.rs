@@ -16,6 +16,8 @@ pub enum ReportError {
     Write { path: PathBuf, source: std::io::Error },
     #[error("cannot read the table `{}`", path.display())]
     Table { path: PathBuf, source: polars::error::PolarsError },
+    #[error("column `{column}` of `{}` holds decimals, which are not read; write it as floats or as texts", path.display())]
+    Decimal { path: PathBuf, column: String },
     #[error("the headings in the table `{}` are damaged: make it again", path.display())]
     Heading { path: PathBuf, source: serde_json::Error },
     #[error("the table cannot be built")]
@@ -28,6 +30,16 @@ pub enum ReportError {
         "two rows have {key}, so the cell under `{column}` is not unique; add a column to `rows`, or average first"
     )]
     PivotConflict { key: String, column: String },
+    #[error(
+        "{} hold `{value}`, so it is not clear which `names.{value}` is for; write `names: {{{first}: {{{value}: …}}}}`",
+        list(columns)
+    )]
+    UnclearName { value: String, columns: Vec<String>, first: String },
+    #[error(
+        "a heatmap has one cell for each `{x}` and `{y}`{}, but two rows have the same; choose with `where`, or average first",
+        of_panel(panel)
+    )]
+    TwoCells { x: String, y: String, panel: Option<String> },
     #[error("nothing to draw: {reason}")]
     Empty { reason: String },
     #[error(
@@ -46,6 +58,8 @@ pub enum ReportError {
     Samples { path: PathBuf, message: String },
     #[error("cannot draw: {message}")]
     Draw { message: String },
+    #[error("the text `{}` {source}", shortened(text))]
+    Text { text: String, source: crate::page::markup::TextError },
     #[error("cannot encode a PNG image")]
     Png(#[from] png::EncodingError),
     #[error("`{input}` is neither an SVG nor a PNG image; refer to the `svg` or `png` output of a figure")]
@@ -55,5 +69,18 @@ pub enum ReportError {
 impl<E: std::error::Error + Send + Sync> From<DrawingAreaErrorKind<E>> for ReportError {
     fn from(error: DrawingAreaErrorKind<E>) -> ReportError {
         ReportError::Draw { message: error.to_string() }
+    }
+}
+
+fn of_panel(panel: &Option<String>) -> String {
+    panel.as_ref().map_or(String::new(), |panel| format!(" in each panel of `{panel}`"))
+}
+
+/// The beginning of a text.
+fn shortened(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
     }
 }

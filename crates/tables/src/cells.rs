@@ -105,7 +105,7 @@ pub fn superscript(value: i32) -> String {
 
 fn special(value: f64, style: Style) -> Option<String> {
     match (value.is_nan(), value.is_infinite(), style) {
-        (true, ..) => Some("–".into()).filter(|_| style == Style::Unicode).or(Some("--".into())),
+        (true, ..) => Some("NaN".into()),
         (_, true, Style::Unicode) => Some(if value > 0.0 { "∞".into() } else { "−∞".into() }),
         (_, true, Style::Latex) => Some(if value > 0.0 { "$\\infty$".into() } else { "$-\\infty$".into() }),
         _ => None,
@@ -221,7 +221,7 @@ mod tests {
             assert_eq!(significant(value, digits, Unicode), text);
         }
         assert_eq!(significant(-1.25e-7, 3, Latex), "$-1.25\\times10^{-7}$");
-        assert_eq!(significant(f64::NAN, 3, Unicode), "–");
+        assert_eq!(significant(f64::NAN, 3, Unicode), "NaN");
     }
 
     #[test]

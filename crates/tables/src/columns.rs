@@ -2,7 +2,8 @@
 
 use crate::error::TableError;
 use crate::expression::Expression;
-use crate::value::{Filter, Value, passes};
+use crate::time;
+use crate::value::{Filter, Value, apart, not_there, passes};
 use std::collections::BTreeMap;
 
 /// Named columns of equal length.
@@ -43,7 +44,7 @@ impl Columns {
         })
     }
 
-    /// The numbers of a column or of an expression over columns; None where a value is missing or not finite.
+    /// The numbers of a column or of an expression over columns; None where a value is missing. Timestamps are seconds since 1970.
     pub fn numbers(&self, expression: &str, table: &str) -> Result<Vec<Option<f64>>, TableError> {
         let expression = match self.find(expression) {
             Some(_) => Expression::Column(expression.into()),
@@ -51,23 +52,38 @@ impl Columns {
         };
         let mut columns = BTreeMap::new();
         for name in expression.columns() {
-            let cells = self.values(name, table)?;
-            if let Some(Value::Text(text)) = cells.iter().find(|cell| matches!(cell, Value::Text(_))) {
-                return Err(TableError::NotANumber { column: name.into(), text: text.clone() });
-            }
-            columns.insert(name, cells);
+            columns.insert(name, self.plain_numbers(name, table)?);
         }
-        let row =
-            |i: usize| expression.value(&mut |name| columns.get(name).and_then(|cells| cells[i].number()));
-        Ok((0..self.height()).map(|i| row(i).filter(|value| value.is_finite())).collect())
+        let row = |i: usize| expression.value(&mut |name| columns.get(name).and_then(|cells| cells[i]));
+        Ok((0..self.height()).map(row).collect())
     }
 
-    /// The rows that pass the filter.
+    fn plain_numbers(&self, column: &str, table: &str) -> Result<Vec<Option<f64>>, TableError> {
+        let cells = self.values(column, table)?;
+        let text = |cell: &Value| matches!(cell, Value::Text(_));
+        if !cells.iter().any(text) {
+            return Ok(cells.iter().map(Value::number).collect());
+        }
+        let texts = cells.iter().map(|cell| match cell {
+            Value::Text(text) => Some(text.as_str()),
+            _ => None,
+        });
+        time::all(texts).map_err(|text| TableError::NotANumber { column: column.into(), text: text.into() })
+    }
+
+    /// The rows that pass the filter; that none passes is an error, unless there is no row.
     pub fn filter(&self, filter: &Filter, table: &str) -> Result<Columns, TableError> {
         let mut keep: Vec<usize> = (0..self.height()).collect();
         for (column, wanted) in filter {
             let cells = self.values(column, table)?;
+            let wrong = |why| TableError::NoRow { table: table.into(), field: "where", why };
+            if self.height() > 0 && !cells.iter().any(|cell| passes(wanted, cell)) {
+                return Err(wrong(not_there(column, wanted, cells)));
+            }
             keep.retain(|&row| passes(wanted, &cells[row]));
+            if self.height() > 0 && keep.is_empty() {
+                return Err(wrong(apart(filter)));
+            }
         }
         let take = |values: &Vec<Value>| keep.iter().map(|&row| values[row].clone()).collect();
         Ok(Columns(self.0.iter().map(|(name, values)| (name.clone(), take(values))).collect()))
@@ -102,7 +118,7 @@ impl Columns {
 
     /// As CSV by RFC 4180, with full precision.
     pub fn csv(&self) -> String {
-        let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
+        let mut writer = csv::WriterBuilder::new().flexible(true).comment(Some(b'#')).from_writer(Vec::new());
         let mut written = writer.write_record(self.names());
         for row in 0..self.height() {
             let fields = self.0.iter().map(|(_, values)| values[row].to_string());

@@ -4,7 +4,7 @@ use crate::error::TableError;
 use std::iter::Peekable;
 use std::str::CharIndices;
 
-/// An arithmetic expression over columns: numbers, names, `+ - * / ^`, parentheses and `ln`, `log10`, `exp`, `sqrt`, `abs`.
+/// An arithmetic expression over columns: numbers, names (`loss`, `test.loss`), `+ - * / ^`, parentheses and `ln`, `log10`, `exp`, `sqrt`, `abs`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Expression {
     Number(f64),
@@ -178,7 +178,7 @@ impl Parser<'_> {
                     .map_err(|_| self.wrong(&format!("`{word}` is not a number")))
             }
             Some(c) if c.is_alphabetic() || c == '_' => {
-                let word = self.word(|_, c| c.is_alphanumeric() || c == '_');
+                let word = self.word(|_, c| c.is_alphanumeric() || matches!(c, '_' | '.'));
                 if !self.take('(') {
                     return Ok(Expression::Column(word));
                 }
@@ -221,7 +221,7 @@ mod tests {
         assert_eq!(value("-d^0.5"), -2.0);
         assert_eq!(value("2e-1*(d+1)"), 1.0);
         assert!((value("ln(exp(sqrt(d)))") - 2.0).abs() < 1e-15);
-        assert_eq!(Expression::parse("a_b*x/a_b").unwrap().columns(), ["a_b", "x"]);
+        assert_eq!(Expression::parse("a_b*x.y/a_b").unwrap().columns(), ["a_b", "x.y"]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Tables of values: cells and labels, filters, expressions over columns, reading CSV and JSON, and tables for print as CSV,
+//! Tables of values: cells and labels, filters, expressions over columns, reading CSV, JSON and their relatives, and tables for print as CSV,
 //! Markdown, LaTeX and HTML.
 
 pub mod cells;
@@ -9,4 +9,5 @@ pub mod names;
 pub mod read;
 pub mod render;
 pub mod table;
+pub mod time;
 pub mod value;

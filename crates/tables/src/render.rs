@@ -105,7 +105,8 @@ impl Table {
     pub fn show(&self, cell: &Cell, head: &Head, style: Style) -> String {
         match cell {
             Cell::Text(text) => {
-                Cell::Text(self.names.get(text).unwrap_or(text).clone()).show(head.digits, style)
+                let shown = self.names.of(&head.name, text).unwrap_or(text);
+                Cell::Text(shown.to_owned()).show(head.digits, style)
             }
             cell => cell.show(head.digits, style),
         }

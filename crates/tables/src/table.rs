@@ -1,8 +1,8 @@
 //! A table ready for print.
 
 use crate::cells::Cell;
+use crate::value::Names;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// A table ready for print.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,7 +14,7 @@ pub struct Table {
     pub caption: String,
     pub label: String,
     /// What is printed in place of a text; data files keep the text itself.
-    pub names: BTreeMap<String, String>,
+    pub names: Names,
 }
 
 /// The head of a column.

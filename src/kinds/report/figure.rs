@@ -8,7 +8,8 @@ use onsager_report::figures::plot::{Frames, MarkKind, Plot};
 use onsager_report::tables::{frame, read};
 use onsager_runner::kind::context::{Context, Item};
 use onsager_runner::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
-use onsager_tables::value::Value;
+use onsager_tables::error::TableError;
+use onsager_tables::value::{Value, apart};
 use polars::frame::DataFrame;
 use std::fs;
 
@@ -86,8 +87,23 @@ impl Stage for FigureStage {
                         "a band needs `x`, and `lower` and `upper` or `average: true`",
                     );
                 }
+                MarkKind::Heatmap => {
+                    let all = mark.x.is_some() && mark.y.is_some() && mark.value.is_some();
+                    need(all, "mark", "a heatmap needs `x`, `y` and `value`");
+                }
+                MarkKind::Text => {
+                    let all = mark.x.is_some() && mark.y.is_some() && mark.text.is_some();
+                    need(all, "mark", "a text needs `x`, `y` and `text`");
+                }
                 _ => need(mark.x.is_some() && mark.y.is_some(), "mark", "this mark needs `x` and `y`"),
             }
+            let heat = mark.mark == MarkKind::Heatmap;
+            need(mark.value.is_none() || heat, "value", "goes with a heatmap alone");
+            need(
+                mark.text.is_none() || mark.mark == MarkKind::Text,
+                "text",
+                "goes with the mark `text` alone",
+            );
             need(mark.input.is_some() || mark.mark == MarkKind::Rule, "input", "this mark needs an input");
             need(mark.lower.is_some() == mark.upper.is_some(), "lower", "`lower` and `upper` come together");
         }
@@ -109,9 +125,14 @@ impl Stage for FigureStage {
         };
         let mut sources = Vec::new();
         for row in &spec.rows {
+            let before = sources.len();
             for item in required(ctx, &row.input)?.iter().filter(|item| row.shows(&labels(item))) {
                 let label = fill_label(&row.label, &labels(item));
                 sources.push((row.clone(), Samples::load(&item.path, label)?));
+            }
+            if sources.len() == before {
+                let (table, why) = (format!("input `{}`", row.input), apart(&row.filter));
+                return Err(TableError::NoRow { table, field: "where", why }.into());
             }
         }
         write(plot, ctx, &grid(spec, &sources, plot.width, plot.title.as_deref())?)

@@ -3,9 +3,11 @@
 use crate::kinds::report::figure::{labels, required};
 use onsager_report::error::ReportError;
 use onsager_report::page::html::{Block, Image, Page, Section};
+use onsager_report::page::markup::{self, TextError};
 use onsager_report::tables::presentation;
 use onsager_runner::kind::context::{Context, Item};
 use onsager_runner::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
+use onsager_tables::names::did_you_mean;
 use onsager_tables::value::coordinates;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,8 +18,8 @@ use std::fs;
 pub struct ReportStage;
 
 /// What the page holds. Texts and captions are Markdown: paragraphs, lists, `###` headings, **bold**, *italic*, `code`,
-/// [links](https://www.rust-lang.org), simple mathematics as in `$e^{-\gamma A}$`; `{name}` refers to the figure or table of
-/// the input `name`, as in 'see {law}'.
+/// [links](https://www.rust-lang.org), LaTeX in `$e^{-\gamma A}$` and, on a line of its own, in `$$…$$`; `{name}` refers to the
+/// figure or table of the input `name`, as in 'see {law}', and `\{` is a brace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
@@ -98,6 +100,7 @@ impl Stage for ReportStage {
         let mut checks = Checks::default();
         checks.ensure(!params.title.trim().is_empty(), "title", || "must not be empty".into());
         checks.ensure(!params.sections.is_empty(), "sections", || "must hold at least one section".into());
+        checks.0.extend(texts(params));
         checks.0
     }
 
@@ -145,9 +148,46 @@ impl Stage for ReportStage {
                 page.provenance.push((item_name(item), digest));
             }
         }
-        fs::write(ctx.output("html")?, page.html())?;
+        fs::write(ctx.output("html")?, page.html()?)?;
         Ok(())
     }
+}
+
+/// What is wrong with the texts.
+fn texts(params: &Params) -> Vec<Issue> {
+    let shown = || params.sections.iter().flat_map(|section| section.figures.iter().chain(&section.tables));
+    let names: Vec<&str> = shown().map(|reference| reference.parts().0).collect();
+    let refer = |name: &str| names.contains(&name).then(String::new);
+    let mut issues = Vec::new();
+    let mut check =
+        |field: String, text: &str, read: fn(&str, markup::Refer) -> Result<String, TextError>| {
+            if let Err(error) = read(text, &refer) {
+                let issue = Issue::new(&field, error.to_string()).part(error.part());
+                issues.push(match &error {
+                    TextError::NoReference { name } => {
+                        issue.help(did_you_mean(name, names.iter().copied(), "it has").unwrap_or_else(|| {
+                            format!("name it under `figures` or `tables`, or write `\\{{{name}}}` for braces")
+                        }))
+                    }
+                    TextError::Mathematics { .. } => issue,
+                });
+            }
+        };
+    check("title".into(), &params.title, markup::inline);
+    for (i, author) in params.authors.iter().enumerate() {
+        check(format!("authors[{i}]"), author, markup::inline);
+    }
+    check("abstract".into(), &params.summary, markup::blocks);
+    for (i, section) in params.sections.iter().enumerate() {
+        check(format!("sections[{i}].heading"), &section.heading, markup::inline);
+        check(format!("sections[{i}].text"), &section.text, markup::blocks);
+        for (list, references) in [("figures", &section.figures), ("tables", &section.tables)] {
+            for (k, reference) in references.iter().enumerate() {
+                check(format!("sections[{i}].{list}[{k}].caption"), reference.parts().1, markup::inline);
+            }
+        }
+    }
+    issues
 }
 
 /// The caption with the coordinates of the artifact, where it is one instance of a matrix.

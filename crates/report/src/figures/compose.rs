@@ -1,24 +1,34 @@
 //! From the description of a figure and its tables to the figure.
 
-use super::figure::{Datum, Figure, Geometry, Layer, Panel};
-use super::plot::{AxisSpec, Columns, Frames, MarkKind, MarkSpec, NumberOrColumn, Plot};
+use super::axis::{Scale, Span, range, ticks};
+use super::figure::{Cell, Datum, Detail, Figure, Geometry, Layer, Panel, Quartiles};
+use super::plot::{AxisSpec, ColourSpec, Columns, Frames, MarkKind, MarkSpec, NumberOrColumn, Plot};
 use super::style::{Colour, LineStyle, MARKERS, PALETTE};
 use crate::error::ReportError;
 use crate::tables::frame;
+use onsager_tables::cells::{Style, significant};
 use onsager_tables::error::TableError;
-use onsager_tables::value::Value;
+use onsager_tables::value::{Name, Value};
 use polars::frame::DataFrame;
 
 impl Plot {
     /// The figure of these tables.
     pub fn figure(&self, frames: &Frames) -> Result<Figure, ReportError> {
-        let mut build = Build { plot: self, panels: Vec::new(), categories: Vec::new(), series: Vec::new() };
+        let mut build = Build {
+            plot: self,
+            panels: Vec::new(),
+            categories: Vec::new(),
+            rows: Vec::new(),
+            series: Vec::new(),
+        };
         build.categories.clone_from(&self.x.order);
+        build.rows.clone_from(&self.y.order);
         self.find_panel_column(frames)?;
+        self.names_are_clear(frames)?;
         for (index, mark) in self.marks.iter().enumerate() {
             build.mark(index, mark, frames)?;
         }
-        let Build { mut panels, categories, .. } = build;
+        let Build { mut panels, categories, rows, .. } = build;
         // Marks without the panel's column belong to every panel.
         if let Some(position) = panels.iter().position(|(key, _)| key.is_none())
             && panels.len() > 1
@@ -37,6 +47,10 @@ impl Plot {
         }
         let used = panels.iter().flat_map(|(_, layers)| layers).any(|(_, layer)| !is_rule(layer));
         let categories = if used && self.categorical(frames) { categories } else { Vec::new() };
+        let (category, row) =
+            (self.text_column(frames, |mark| &mark.x), self.text_column(frames, |mark| &mark.y));
+        let rows = if row.is_empty() { Vec::new() } else { rows };
+        let colours = self.colours(&mut panels)?;
         if !categories.is_empty() {
             panels.iter_mut().for_each(|(_, layers)| dodge(layers));
         }
@@ -47,14 +61,18 @@ impl Plot {
                 _ => String::new(),
             })
         };
+        panels.iter_mut().for_each(|(_, layers)| on_cells(layers));
         let panels = panels.into_iter().map(|(key, layers)| Panel {
-            title: key.map_or(String::new(), |key| self.name(&key)),
+            title: key.map_or(String::new(), |key| self.panel_title(&key)),
             layers: layers.into_iter().map(|(_, layer)| layer).collect(),
         });
         Ok(Figure {
             x_label: label(&self.x, |mark| mark.x.as_ref()),
             y_label: label(&self.y, |mark| mark.y.as_ref()),
-            categories: categories.iter().map(|name| self.name(name)).collect(),
+            categories: categories.iter().map(|name| self.name(category, name)).collect(),
+            rows: rows.iter().map(|name| self.name(row, name)).collect(),
+            times: self.marks.iter().any(|mark| self.is_time(mark, frames)),
+            colours,
             panels: panels.collect(),
             plot: self.clone(),
         })
@@ -76,36 +94,161 @@ impl Plot {
         }
     }
 
-    /// What to print for a value.
-    fn name(&self, value: &str) -> String {
-        self.names.get(value).cloned().unwrap_or_else(|| value.to_owned())
+    /// What to print for a value of a column.
+    fn name(&self, column: &str, value: &str) -> String {
+        self.names.of(column, value).unwrap_or(value).to_owned()
+    }
+
+    /// The name of the panel's value, or the column with the value.
+    fn panel_title(&self, value: &str) -> String {
+        let column = self.panel.as_deref().unwrap_or_default();
+        match self.names.of(column, value) {
+            Some(name) => name.to_owned(),
+            None => {
+                let title = self.names.title(column).map_or_else(|| column.replace('_', " "), str::to_owned);
+                format!("{title} = {value}")
+            }
+        }
+    }
+
+    /// Refuses a name for a number that several columns hold: it would be printed for all of them.
+    fn names_are_clear(&self, frames: &Frames) -> Result<(), ReportError> {
+        for value in self
+            .names
+            .0
+            .iter()
+            .filter(|(_, name)| matches!(name, Name::Everywhere(_)))
+            .map(|(value, _)| value)
+        {
+            let mut holding: Vec<String> = Vec::new();
+            for mark in &self.marks {
+                let Some(data) = mark.input.as_ref().and_then(|input| frames.get(input)) else { continue };
+                for column in mark.series.iter().flat_map(Columns::names).chain(&self.panel) {
+                    let holds = !frame::has_texts(data, column)
+                        && frame::values(data, column, "")
+                            .is_ok_and(|all| all.iter().any(|v| v.to_string() == *value));
+                    if holds && !holding.contains(column) {
+                        holding.push(column.clone());
+                    }
+                }
+            }
+            if let [first, _, ..] = &holding[..] {
+                let (value, first) = (value.clone(), first.clone());
+                return Err(ReportError::UnclearName { value, columns: holding, first });
+            }
+        }
+        Ok(())
+    }
+
+    /// The column of texts on an axis, empty if there is none.
+    fn text_column(&self, frames: &Frames, axis: fn(&MarkSpec) -> &Option<NumberOrColumn>) -> &str {
+        let mut marks = self.marks.iter();
+        let found = marks.find_map(|mark| match (&mark.input, axis(mark)) {
+            (Some(input), Some(NumberOrColumn::Column(column))) => {
+                frames.get(input).is_some_and(|data| is_category(data, column)).then_some(column.as_str())
+            }
+            _ => None,
+        });
+        found.unwrap_or_default()
+    }
+
+    /// Whether a mark's x is a column of timestamps.
+    fn is_time(&self, mark: &MarkSpec, frames: &Frames) -> bool {
+        match (&mark.input, &mark.x) {
+            (Some(input), Some(NumberOrColumn::Column(x))) => {
+                frames.get(input).is_some_and(|data| frame::has_times(data, x))
+            }
+            _ => false,
+        }
+    }
+
+    /// The scale of the colours of all heatmaps; every cell is given its place on it.
+    fn colours(&self, panels: &mut [Layers]) -> Result<Option<(Span, String)>, ReportError> {
+        let Some(column) = self.marks.iter().find_map(|mark| mark.value.as_ref()) else { return Ok(None) };
+        let cells = || panels.iter().flat_map(|(_, layers)| layers).flat_map(|(_, layer)| cells_of(layer));
+        let ColourSpec { scale, min, max, .. } = self.colours;
+        if let Some(value) = cells().map(|cell| cell.value).find(|value| scale == Scale::Log && *value <= 0.0)
+        {
+            return Err(ReportError::NotPositive { axis: "colour", value });
+        }
+        let all = cells().map(|cell| cell.value);
+        let (low, high) =
+            all.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+        let (low, high) = (min.unwrap_or(low), max.unwrap_or(high));
+        // One value, or none, has a colour all the same.
+        let (low, high) = match (low.is_finite() && high.is_finite(), low < high) {
+            (true, true) => (low, high),
+            (true, false) => range(scale, [low, high].into_iter(), None, None),
+            (false, _) => (1.0, 2.0),
+        };
+        let span = Span { scale, low, high, ticks: ticks(scale, low, high, 5) };
+        for (_, layer) in panels.iter_mut().flat_map(|(_, layers)| layers) {
+            if let Detail::Cells(cells) = &mut layer.detail {
+                cells.iter_mut().for_each(|cell| cell.place = span.place(cell.value).clamp(0.0, 1.0));
+            }
+        }
+        let label = self.colours.label.clone().unwrap_or_else(|| column.replace('_', " "));
+        Ok(Some((span, label)))
     }
 
     /// Whether some mark's x is a column of texts.
     fn categorical(&self, frames: &Frames) -> bool {
         self.marks.iter().any(|mark| match (&mark.input, &mark.x) {
             (Some(input), Some(NumberOrColumn::Column(x))) => {
-                frames.get(input).is_some_and(|data| frame::has_texts(data, x))
+                frames.get(input).is_some_and(|data| is_category(data, x))
             }
             _ => false,
         })
     }
 }
 
+/// The panels by key (None for marks of all panels), in the order of appearance; layers with the index of their mark.
+type Layers = (Option<String>, Vec<(usize, Layer)>);
+
+/// Whether a column's values are categories: texts that are no timestamps.
+fn is_category(data: &DataFrame, column: &str) -> bool {
+    frame::has_texts(data, column) && !frame::has_times(data, column)
+}
+
+fn cells_of(layer: &Layer) -> &[Cell] {
+    match &layer.detail {
+        Detail::Cells(cells) => cells,
+        _ => &[],
+    }
+}
+
+/// Tells every text that stands on a cell of a heatmap whether that is dark.
+fn on_cells(layers: &mut [(usize, Layer)]) {
+    let cells: Vec<Cell> = layers.iter().flat_map(|(_, layer)| cells_of(layer)).copied().collect();
+    for (_, layer) in layers {
+        let Detail::Texts(texts) = &mut layer.detail else { continue };
+        for (datum, (_, dark)) in layer.data.iter().zip(texts) {
+            let within = |(low, high): (f64, f64), at| low.min(high) <= at && at <= low.max(high);
+            let below = cells.iter().find(|cell| within(cell.x, datum.x) && within(cell.y, datum.y));
+            *dark = below.is_some_and(|cell| cell.place < 0.6);
+        }
+    }
+}
+
 /// Sets the markers of several series side by side within their category.
 fn dodge(layers: &mut [(usize, Layer)]) {
-    let movable = |layer: &Layer| matches!(layer.geometry, Geometry::Points | Geometry::LinePoints);
+    let movable =
+        |layer: &Layer| matches!(layer.geometry, Geometry::Points | Geometry::LinePoints | Geometry::Boxes);
     let mut labels: Vec<Option<String>> = Vec::new();
     for (_, layer) in layers.iter().filter(|(_, layer)| movable(layer)) {
         if !labels.contains(&layer.label) {
             labels.push(layer.label.clone());
         }
     }
-    let step = (0.6 / labels.len().max(1) as f64).min(0.16);
+    let boxes = layers.iter().any(|(_, layer)| layer.geometry == Geometry::Boxes);
+    let step = (0.75 / labels.len().max(1) as f64).min(if boxes { 0.4 } else { 0.16 });
     for (_, layer) in layers.iter_mut().filter(|(_, layer)| movable(layer)) {
         let place = labels.iter().position(|label| *label == layer.label).unwrap_or(0);
         let shift = step * (place as f64 - 0.5 * (labels.len() as f64 - 1.0));
         layer.data.iter_mut().for_each(|datum| datum.x += shift);
+        if let Detail::Boxes(boxes) = &mut layer.detail {
+            boxes.iter_mut().for_each(|quartiles| quartiles.half = 0.42 * step.min(0.6));
+        }
     }
 }
 
@@ -122,9 +265,10 @@ struct Series {
 
 struct Build<'a> {
     plot: &'a Plot,
-    /// The panels by key (None for marks of all panels), in the order of appearance; layers with the index of their mark.
-    panels: Vec<(Option<String>, Vec<(usize, Layer)>)>,
+    panels: Vec<Layers>,
     categories: Vec<String>,
+    /// The categories of y.
+    rows: Vec<String>,
     /// The series that have a colour, in the order of appearance.
     series: Vec<String>,
 }
@@ -177,10 +321,11 @@ impl Build<'_> {
                 }
                 continue;
             }
-            let data = if mark.mark == MarkKind::Histogram {
-                histogram(&group, mark, &table)?
-            } else {
-                self.data(&group, mark, &table)?
+            let (data, detail) = match mark.mark {
+                MarkKind::Histogram => (histogram(&group, mark, &table)?, Detail::None),
+                MarkKind::Box => boxes(self.positions(&group, mark, &table)?, &group, mark, &table)?,
+                MarkKind::Heatmap | MarkKind::Text => self.placed(&group, mark, &table)?,
+                _ => (self.data(&group, mark, &table)?, Detail::None),
             };
             let geometry = match mark.mark {
                 MarkKind::Points => Geometry::Points,
@@ -188,9 +333,12 @@ impl Build<'_> {
                 MarkKind::Line => Geometry::Line,
                 MarkKind::Steps => Geometry::Steps,
                 MarkKind::Band => Geometry::Band,
+                MarkKind::Heatmap => Geometry::Cells,
+                MarkKind::Box => Geometry::Boxes,
+                MarkKind::Text => Geometry::Texts,
                 MarkKind::Histogram | MarkKind::Rule => Geometry::Bars,
             };
-            let layer = self.layer(mark, index, name, geometry, data);
+            let layer = Layer { detail, ..self.layer(mark, index, name, geometry, data) };
             self.push(panel, index, layer);
         }
         Ok(())
@@ -205,7 +353,8 @@ impl Build<'_> {
 
     /// The legend's text for the values of the series columns.
     fn series_label(&self, mark: &MarkSpec, columns: &[String], values: &[Value]) -> String {
-        let shown = values.iter().map(|value| self.plot.name(&value.to_string()));
+        let shown =
+            columns.iter().zip(values).map(|(column, value)| self.plot.name(column, &value.to_string()));
         match &mark.label {
             Some(template) if template.contains('{') => {
                 columns.iter().zip(shown).fold(template.clone(), |text, (column, value)| {
@@ -232,7 +381,8 @@ impl Build<'_> {
             (None, Some(label)) => (Some(label.clone()), label.clone()),
             (None, None) => (None, format!("mark {index}")),
         };
-        let number = if rule || mark.colour.is_some() {
+        let plain = matches!(mark.mark, MarkKind::Heatmap | MarkKind::Text);
+        let number = if rule || plain || mark.colour.is_some() {
             None
         } else {
             Some(self.series.iter().position(|other| *other == key).unwrap_or_else(|| {
@@ -243,6 +393,7 @@ impl Build<'_> {
         let colour = match (mark.colour, number) {
             (Some(name), _) => name.colour(),
             (None, Some(number)) => PALETTE[number % PALETTE.len()],
+            (None, None) if plain => Colour::INK,
             (None, None) => Colour(0x44, 0x44, 0x44, 1.0),
         };
         let line = mark.line.unwrap_or_else(|| match number {
@@ -251,7 +402,73 @@ impl Build<'_> {
             None => LineStyle::Solid,
         });
         let marker = mark.marker.unwrap_or(MARKERS[number.unwrap_or(0) % MARKERS.len()]);
-        Layer { label, geometry, colour, marker, line, data }
+        let label = label.filter(|_| !plain);
+        Layer { label, geometry, colour, marker, line, data, detail: Detail::None }
+    }
+
+    /// The cells of a heatmap, or texts, at their places.
+    fn placed(
+        &mut self,
+        group: &DataFrame,
+        mark: &MarkSpec,
+        table: &str,
+    ) -> Result<(Vec<Datum>, Detail), ReportError> {
+        let xs = self.positions(group, mark, table)?;
+        let ys = self.rows_of(group, mark, table)?;
+        let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
+        let place = |row: usize| Some(Datum { x: finite(xs[row])?, y: finite(ys[row])?, interval: None });
+        if mark.mark == MarkKind::Text {
+            let template = mark.text.clone().unwrap_or_default();
+            let mut columns = Vec::new();
+            for name in
+                frame::names(group).into_iter().filter(|name| template.contains(&format!("{{{name}}}")))
+            {
+                columns.push((format!("{{{name}}}"), frame::values(group, &name, table)?));
+            }
+            let text = |row: usize| {
+                columns
+                    .iter()
+                    .fold(template.clone(), |text, (name, values)| text.replace(name, &short(&values[row])))
+            };
+            let placed = (0..group.height()).filter_map(|row| Some((place(row)?, (text(row), false))));
+            let (data, texts) = placed.unzip();
+            return Ok((data, Detail::Texts(texts)));
+        }
+        let value = mark.value.as_deref().unwrap_or_default();
+        let values = frame::numbers(group, value, table)?;
+        let (across, down) = (edges(&xs, self.plot.x.scale), edges(&ys, self.plot.y.scale));
+        let (mut data, mut cells): (Vec<Datum>, Vec<Cell>) = (Vec::new(), Vec::new());
+        for row in 0..group.height() {
+            let (Some(datum), Some(value)) = (place(row), finite(values[row])) else { continue };
+            if data.iter().any(|other| (other.x, other.y) == (datum.x, datum.y)) {
+                let (x, y) = (named(&mark.x), named(&mark.y));
+                return Err(ReportError::TwoCells { x, y, panel: self.plot.panel.clone() });
+            }
+            data.push(datum);
+            cells.push(Cell { x: around(&across, datum.x), y: around(&down, datum.y), value, place: 0.0 });
+        }
+        Ok((data, Detail::Cells(cells)))
+    }
+
+    /// The y positions: numbers, or the places of categories from the top.
+    fn rows_of(
+        &mut self,
+        group: &DataFrame,
+        mark: &MarkSpec,
+        table: &str,
+    ) -> Result<Vec<Option<f64>>, ReportError> {
+        match &mark.y {
+            Some(NumberOrColumn::Column(y)) if is_category(group, y) => {
+                let values = frame::values(group, y, table)?;
+                Ok(places(&mut self.rows, values)
+                    .into_iter()
+                    .map(|place| place.map(|place| -place))
+                    .collect())
+            }
+            Some(NumberOrColumn::Column(y)) => frame::numbers(group, y, table),
+            Some(NumberOrColumn::Number(y)) => Ok(vec![Some(*y); group.height()]),
+            None => Err(ReportError::Missing { what: "the mark".into(), field: "y" }),
+        }
     }
 
     /// The marks of one series, in the order of x for lines and bands.
@@ -282,8 +499,10 @@ impl Build<'_> {
         let column = |name: &str| frame::numbers(&rows, name, table);
         let places = column("x")?.into_iter().zip(column("y")?);
         let ends = column("y_lower")?.into_iter().zip(column("y_upper")?);
+        // What is not finite has no place on paper.
         let datum = |((x, y), (lower, upper)): ((Option<f64>, Option<f64>), (Option<f64>, Option<f64>))| {
-            Some(Datum { x: x?, y: y?, interval: lower.zip(upper) })
+            let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
+            Some(Datum { x: finite(x)?, y: finite(y)?, interval: finite(lower).zip(finite(upper)) })
         };
         let mut data: Vec<Datum> = places.zip(ends).filter_map(datum).collect();
         if mark.mark == MarkKind::Band {
@@ -304,17 +523,36 @@ impl Build<'_> {
             Some(NumberOrColumn::Number(x)) => return Ok(vec![Some(*x); group.height()]),
             None => return Err(ReportError::Missing { what: "the mark".into(), field: "x" }),
         };
-        if !frame::has_texts(group, x) {
-            return frame::numbers(group, x, table);
+        match is_category(group, x) {
+            true => Ok(places(&mut self.categories, frame::values(group, x, table)?)),
+            false => frame::numbers(group, x, table),
         }
-        let mut place = |text: String| {
-            self.categories.iter().position(|name| *name == text).unwrap_or_else(|| {
-                self.categories.push(text);
-                self.categories.len() - 1
-            })
-        };
-        let values = frame::values(group, x, table)?.into_iter();
-        Ok(values.map(|value| (value != Value::Null).then(|| place(value.to_string()) as f64)).collect())
+    }
+}
+
+/// The places of values among the categories; new ones are added.
+fn places(categories: &mut Vec<String>, values: Vec<Value>) -> Vec<Option<f64>> {
+    let mut place = |text: String| {
+        categories.iter().position(|name| *name == text).unwrap_or_else(|| {
+            categories.push(text);
+            categories.len() - 1
+        })
+    };
+    values.into_iter().map(|value| (value != Value::Null).then(|| place(value.to_string()) as f64)).collect()
+}
+
+/// A value in the text of a mark.
+fn short(value: &Value) -> String {
+    match value {
+        Value::Number(number) => significant(*number, 3, Style::Unicode),
+        value => value.to_string(),
+    }
+}
+
+fn named(axis: &Option<NumberOrColumn>) -> String {
+    match axis {
+        Some(NumberOrColumn::Column(column)) => column.clone(),
+        _ => "a constant".into(),
     }
 }
 
@@ -322,11 +560,12 @@ impl Build<'_> {
 fn rule(mark: &MarkSpec, row: Option<(&DataFrame, usize, &str)>) -> Result<Geometry, ReportError> {
     let value = |number: &NumberOrColumn, field: &'static str| match (number, row) {
         (NumberOrColumn::Number(number), _) => Ok(*number),
-        (NumberOrColumn::Column(column), Some((data, row, table))) => {
-            frame::numbers(data, column, table)?[row].ok_or_else(|| ReportError::Empty {
+        (NumberOrColumn::Column(column), Some((data, row, table))) => frame::numbers(data, column, table)?
+            [row]
+            .filter(|value| value.is_finite())
+            .ok_or_else(|| ReportError::Empty {
                 reason: format!("the rule's `{field}`, column `{column}`, has no value"),
-            })
-        }
+            }),
         (NumberOrColumn::Column(_), None) => {
             Err(ReportError::Missing { what: "a rule over columns".into(), field: "input" })
         }
@@ -364,7 +603,8 @@ fn histogram(group: &DataFrame, mark: &MarkSpec, table: &str) -> Result<Vec<Datu
     let Some(NumberOrColumn::Column(x)) = &mark.x else {
         return Err(ReportError::Missing { what: "a histogram".into(), field: "x" });
     };
-    let values: Vec<f64> = frame::numbers(group, x, table)?.into_iter().flatten().collect();
+    let values = frame::numbers(group, x, table)?.into_iter().flatten();
+    let values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
     let (low, high) =
         values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)));
     if values.is_empty() {
@@ -380,4 +620,74 @@ fn histogram(group: &DataFrame, mark: &MarkSpec, table: &str) -> Result<Vec<Datu
     let bar =
         |(i, &count): (usize, &u64)| Datum { x: low + i as f64 * width, y: density(count), interval: None };
     Ok(counts.iter().enumerate().map(bar).chain([Datum { x: high, y: 0.0, interval: None }]).collect())
+}
+
+/// The different positions with the edges between them: in the middle on the axis' scale, at the ends as far out as in.
+fn edges(positions: &[Option<f64>], scale: Scale) -> Vec<(f64, (f64, f64))> {
+    let mut all: Vec<f64> =
+        positions.iter().flatten().copied().filter(|x| scale.even(*x).is_finite()).collect();
+    all.sort_by(f64::total_cmp);
+    all.dedup();
+    let middle = |a: f64, b: f64| scale.value(0.5 * (scale.even(a) + scale.even(b)));
+    let beyond = |at: f64, inner: f64| scale.value(2.0 * scale.even(at) - scale.even(inner));
+    let edge = |i: usize| {
+        let at = all[i];
+        let (below, above) = (i.checked_sub(1).map(|i| all[i]), all.get(i + 1).copied());
+        let (low, high) = (below.map(|below| middle(below, at)), above.map(|above| middle(at, above)));
+        let alone = || if scale == Scale::Log { (at / 2.0, at * 2.0) } else { (at - 0.5, at + 0.5) };
+        match (low, high) {
+            (Some(low), Some(high)) => (low, high),
+            (Some(low), None) => (low, beyond(at, low)),
+            (None, Some(high)) => (beyond(at, high), high),
+            (None, None) => alone(),
+        }
+    };
+    (0..all.len()).map(|i| (all[i], edge(i))).collect()
+}
+
+fn around(edges: &[(f64, (f64, f64))], at: f64) -> (f64, f64) {
+    edges.iter().find(|(position, _)| *position == at).map_or((at, at), |(_, ends)| *ends)
+}
+
+/// A box for each x, in the order of x.
+fn boxes(
+    xs: Vec<Option<f64>>,
+    group: &DataFrame,
+    mark: &MarkSpec,
+    table: &str,
+) -> Result<(Vec<Datum>, Detail), ReportError> {
+    let Some(NumberOrColumn::Column(y)) = &mark.y else {
+        return Err(ReportError::Missing { what: "a box".into(), field: "y" });
+    };
+    let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
+    let ys = frame::numbers(group, y, table)?;
+    let mut points: Vec<(f64, f64)> =
+        xs.into_iter().zip(ys).filter_map(|(x, y)| Some((finite(x)?, finite(y)?))).collect();
+    points.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    let (mut data, mut all) = (Vec::new(), Vec::new());
+    for chunk in points.chunk_by(|a, b| a.0 == b.0) {
+        let ys: Vec<f64> = chunk.iter().map(|(_, y)| *y).collect();
+        let (lower, median, upper) = (quantile(&ys, 0.25), quantile(&ys, 0.5), quantile(&ys, 0.75));
+        let reach = 1.5 * (upper - lower);
+        let within = |y: &&f64| (lower - reach..=upper + reach).contains(*y);
+        let low = ys.iter().find(within).copied().unwrap_or(lower);
+        let high = ys.iter().rev().find(within).copied().unwrap_or(upper);
+        let outliers = ys.iter().filter(|y| !within(y)).copied().collect();
+        data.push(Datum { x: chunk[0].0, y: median, interval: Some((ys[0], ys[ys.len() - 1])) });
+        all.push(Quartiles { lower, upper, whiskers: (low, high), outliers, half: 0.0 });
+    }
+    // On an axis of numbers a box is as wide as fits between the nearest two.
+    let gaps = data.windows(2).map(|pair| pair[1].x - pair[0].x);
+    let gap = gaps.fold(f64::INFINITY, f64::min);
+    let half = if gap.is_finite() { 0.3 * gap } else { 0.25 };
+    all.iter_mut().for_each(|quartiles| quartiles.half = half);
+    Ok((data, Detail::Boxes(all)))
+}
+
+/// The quantile of sorted values, linear between them.
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let at = share * (sorted.len() - 1) as f64;
+    let (low, part) = (at as usize, at - libm::floor(at));
+    let next = sorted[(low + 1).min(sorted.len() - 1)];
+    sorted[low] + part * (next - sorted[low])
 }

@@ -1,7 +1,9 @@
 //! A figure as charts of plotters, with what their meshes do not do: titles, unlabelled ticks and upright labels.
 
+use super::figure::Geometry;
 use super::layers;
 use super::layout::{LABEL_GAP, Layout, Place, TICK_LENGTH};
+use super::legend::colour_bar;
 use super::paper::{Drawing, Page, Point, text_width};
 use super::style::{Colour, LABEL, TICK, TITLE};
 use crate::error::ReportError;
@@ -21,6 +23,10 @@ impl Drawing for Layout<'_> {
         }
         for place in &self.places {
             self.panel(page, place)?;
+        }
+        if let Some((span, label)) = &self.figure.colours {
+            let (left, top, height) = self.bar;
+            colour_bar(page, span, label, (left, top), height)?;
         }
         match &self.legend {
             Some((legend, at, width)) => legend.draw(page, *at, *width),
@@ -55,8 +61,12 @@ impl Layout<'_> {
             .axis_desc_style(page.font(size, false))
             .x_desc(labels.0)
             .y_desc(labels.1);
-        if !self.figure.categories.is_empty() {
+        let cells = place.panel.layers.iter().any(|layer| layer.geometry == Geometry::Cells);
+        if cells || !self.figure.categories.is_empty() {
             mesh.disable_x_mesh();
+        }
+        if cells {
+            mesh.disable_y_mesh();
         }
         if place.upright {
             mesh.x_label_formatter(&blank);

@@ -1,5 +1,6 @@
 //! A figure: panels of layers in data coordinates.
 
+use super::axis::Span;
 use super::plot::Plot;
 use super::style::{Colour, LineStyle, Marker};
 
@@ -12,6 +13,12 @@ pub struct Figure {
     pub y_label: String,
     /// Names for the positions 0, 1, 2 … of x instead of numbers.
     pub categories: Vec<String>,
+    /// The same for y, from the top.
+    pub rows: Vec<String>,
+    /// Whether x is a time, in seconds since 1970.
+    pub times: bool,
+    /// The scale of the colours, and its label.
+    pub colours: Option<(Span, String)>,
     pub panels: Vec<Panel>,
 }
 
@@ -32,6 +39,41 @@ pub struct Layer {
     pub marker: Marker,
     pub line: LineStyle,
     pub data: Vec<Datum>,
+    /// What some geometries have besides.
+    pub detail: Detail,
+}
+
+/// What heatmaps, boxes and texts have besides the places of their data.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Detail {
+    #[default]
+    None,
+    /// For each datum its rectangle, and the place of its value between the darkest and the brightest colour.
+    Cells(Vec<Cell>),
+    Boxes(Vec<Quartiles>),
+    /// For each datum its text, and whether it stands on a dark cell.
+    Texts(Vec<(String, bool)>),
+}
+
+/// A rectangle of a heatmap.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cell {
+    pub x: (f64, f64),
+    pub y: (f64, f64),
+    pub value: f64,
+    /// From 0 to 1.
+    pub place: f64,
+}
+
+/// A box with its whiskers; the datum is its middle, and its interval reaches from the least to the greatest value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quartiles {
+    pub lower: f64,
+    pub upper: f64,
+    pub whiskers: (f64, f64),
+    pub outliers: Vec<f64>,
+    /// Its half width, in units of x.
+    pub half: f64,
 }
 
 /// How data are drawn.
@@ -46,6 +88,11 @@ pub enum Geometry {
     Steps,
     /// The area between `lower` and `upper`.
     Band,
+    /// Rectangles whose colours tell values.
+    Cells,
+    /// Boxes of quartiles, with whiskers.
+    Boxes,
+    Texts,
     /// Bars from zero, each from its `x` to the next; the last datum only ends the bar before it.
     Bars,
     /// y = slope · x + intercept across the panel.

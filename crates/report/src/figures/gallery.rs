@@ -2,6 +2,7 @@
 //!
 //! Set `ONSAGER_GALLERY` to a folder to have them written there for looking at.
 
+use super::figure::Detail;
 use super::grid::grid;
 use super::images::{ImageRow, ImageSpec, Samples};
 use super::paper::{self, Drawing, text_width};
@@ -259,6 +260,145 @@ fn categories_and_histograms() {
     assert_eq!(svg.matches("<rect ").count(), 1 + 1, "the page, and the key in the legend");
 }
 
+/// A heatmap of numbers on logarithmic and linear axes, and one of categories with its values written in it.
+#[test]
+fn heatmaps() {
+    let mut text = String::from("lr,width,loss\n");
+    for (i, lr) in [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2].iter().enumerate() {
+        for width in [16, 32, 64, 128, 256] {
+            let far = (i as f64 - 2.6).powi(2) + (f64::from(width) / 100.0 - 1.1).powi(2);
+            if (i, width) != (5, 256) {
+                text.push_str(&format!("{lr},{width},{}\n", 0.02 + 0.06 * far));
+            }
+        }
+    }
+    let frames = Frames::from([("sweep".into(), csv(&text))]);
+    let svg = draw(
+        "heatmap",
+        &frames,
+        serde_json::json!({
+            "width": 100, "x": {"label": "Learning rate", "scale": "log"}, "y": {"label": "Width", "scale": "log"},
+            "colours": {"label": "Validation loss", "scale": "log"},
+            "marks": [{"mark": "heatmap", "input": "sweep", "x": "lr", "y": "width", "value": "loss"}],
+        }),
+    );
+    // The page, 29 cells, and 128 steps of the bar.
+    assert_eq!(svg.matches("<rect ").count(), 1 + 29 + 128);
+    let rows = "model,metric,value\nDDPM,recall,0.52\nDDPM,precision,0.7134\nleast action,recall,0.61\nleast action,precision,\n\
+                flow matching,recall,0.45\nflow matching,precision,0.83\n";
+    let svg = draw(
+        "heatmap-categories",
+        &Frames::from([("q".into(), csv(rows))]),
+        serde_json::json!({
+            "width": 85, "aspect": 0.5, "x": {"label": ""}, "y": {"label": ""}, "names": {"metric": {"recall": "Recall"}},
+            "colours": {"min": 0, "max": 1},
+            "marks": [
+                {"mark": "heatmap", "input": "q", "x": "metric", "y": "model", "value": "value"},
+                {"mark": "text", "input": "q", "x": "metric", "y": "model", "text": "{value}", "where": {"value": [0.52, 0.7134, 0.61, 0.45, 0.83]}},
+            ],
+        }),
+    );
+    let written: Vec<String> = texts(&svg).into_iter().map(|(text, _)| text).collect();
+    for text in ["0.713", "0.520", "Recall", "precision", "DDPM", "flow matching"] {
+        assert!(written.iter().any(|other| other == text), "{text}: {written:?}");
+    }
+    let top = |name: &str| texts(&svg).iter().find(|(text, _)| text == name).unwrap().1[1];
+    assert!(top("DDPM") < top("least action") && top("least action") < top("flow matching"));
+    let twice = format!("{rows}DDPM,recall,0.5\n");
+    let mark =
+        serde_json::json!({"mark": "heatmap", "input": "q", "x": "metric", "y": "model", "value": "value"});
+    let error = plot(serde_json::json!({"marks": [mark]})).figure(&Frames::from([("q".into(), csv(&twice))]));
+    assert!(
+        error
+            .unwrap_err()
+            .to_string()
+            .starts_with("a heatmap has one cell for each `metric` and `model`, but two rows")
+    );
+}
+
+/// Boxes over categories, a series beside another, and over numbers.
+#[test]
+fn boxes() {
+    let mut noise = Streams::new(6, "gallery").stream(0);
+    let mut text = String::from("model,steps,sampler,fd\n");
+    for (k, model) in ["DDPM", "least action", "flow"].iter().enumerate() {
+        for (s, sampler) in ["ancestral", "DDIM"].iter().enumerate() {
+            for i in 0..40 {
+                let fd = 4.0 + k as f64 + 0.7 * s as f64 + (1.0 + 0.3 * k as f64) * noise.normal();
+                text.push_str(&format!(
+                    "{model},{},{sampler},{}\n",
+                    10 * (i % 4) + 10,
+                    if i == 7 { fd + 7.0 } else { fd }
+                ));
+            }
+        }
+    }
+    let frames = Frames::from([("q".into(), csv(&text))]);
+    let json = |x: &str, series: serde_json::Value| {
+        serde_json::json!({
+            "width": 100, "x": {"label": ""}, "y": {"label": "Fréchet distance"},
+            "marks": [{"mark": "box", "input": "q", "x": x, "y": "fd", "series": series}],
+        })
+    };
+    draw("boxes", &frames, json("model", "sampler".into()));
+    draw("boxes-numbers", &frames, json("steps", serde_json::Value::Null));
+    // Of 1 … 5 and 20: quartiles 2.25, 3.5 and 4.75, so what is beyond 8.5 is an outlier.
+    let frames = Frames::from([("q".into(), csv("g,y\na,1\na,2\na,3\na,4\na,5\na,20\na,nan\na,\n"))]);
+    let mark = serde_json::json!({"mark": "box", "input": "q", "x": "g", "y": "y"});
+    let figure = plot(serde_json::json!({"marks": [mark]})).figure(&frames).unwrap();
+    let layer = &figure.panels[0].layers[0];
+    let Detail::Boxes(boxes) = &layer.detail else { panic!("{layer:?}") };
+    assert_eq!((layer.data[0].y, boxes[0].lower, boxes[0].upper), (3.5, 2.25, 4.75));
+    assert_eq!((boxes[0].whiskers, &boxes[0].outliers[..]), ((1.0, 5.0), &[20.0][..]));
+}
+
+/// Numbers over time.
+#[test]
+fn times() {
+    let mut text = String::from("at,load\n");
+    for hour in 0..48 {
+        text.push_str(&format!(
+            "2024-02-{:02}T{:02}:00:00Z,{}\n",
+            28 + hour / 24,
+            hour % 24,
+            libm::sin(f64::from(hour) / 7.0)
+        ));
+    }
+    let mark = serde_json::json!({"mark": "line", "input": "q", "x": "at", "y": "load"});
+    let frames = Frames::from([("q".into(), csv(&text))]);
+    let svg = draw(
+        "times",
+        &frames,
+        serde_json::json!({"width": 120, "aspect": 0.4, "x": {"label": "Time"}, "marks": [mark]}),
+    );
+    assert!(texts(&svg).iter().any(|(text, _)| text == "02-29 00:00"), "{:?}", texts(&svg));
+}
+
+/// A panel without a name tells its column; a name may be for one column.
+#[test]
+fn panels_tell_their_parameter() {
+    let frames = Frames::from([("q".into(), csv("d,s,x,y\n0.5,1,1,1\n1,1,2,2\n"))]);
+    let mark = serde_json::json!({"mark": "points", "input": "q", "x": "x", "y": "y", "series": "s"});
+    let titles = |names: serde_json::Value| {
+        let figure =
+            plot(serde_json::json!({"panel": "d", "names": names, "marks": [mark]})).figure(&frames)?;
+        let label = figure.panels[1].layers[0].label.clone().unwrap_or_default();
+        Ok::<_, crate::error::ReportError>((
+            figure.panels.into_iter().map(|panel| panel.title).collect::<Vec<_>>(),
+            label,
+        ))
+    };
+    let none = titles(serde_json::json!({})).unwrap();
+    assert_eq!(none, (vec!["d = 0.5".into(), "d = 1".into()], "1".into()));
+    let one = titles(serde_json::json!({"d": {"1": "D = 1"}})).unwrap();
+    assert_eq!(one, (vec!["d = 0.5".into(), "D = 1".into()], "1".into()));
+    let error = titles(serde_json::json!({"1": "one"})).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "`s` and `d` hold `1`, so it is not clear which `names.1` is for; write `names: {s: {1: …}}`"
+    );
+}
+
 #[test]
 fn grids_of_images_and_points() {
     let mut noise = Streams::new(5, "gallery").stream(0);
@@ -409,7 +549,7 @@ fn what_cannot_be_drawn_says_why() {
         error(
             serde_json::json!({"marks": [{"mark": "points", "input": "points", "x": "x", "y": "y", "where": {"x": 7}}]})
         ),
-        "nothing to draw: no row passes the filters of the marks"
+        "no row of input `points` passes `where`: `x` is never `7`; it is `1`"
     );
     let axis = |axis: &str, spec: serde_json::Value| {
         error(serde_json::json!({axis: spec, "marks": [mark("points", "y")]}))

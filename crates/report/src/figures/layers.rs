@@ -1,17 +1,18 @@
 //! The layers of a panel as series and elements of plotters.
 
 use super::axis::{Scale, Span};
-use super::figure::{Geometry, Layer};
+use super::figure::{Cell, Detail, Geometry, Layer};
 use super::paper::{Page, Paper, Point, fill};
-use super::style::{Colour, LineStyle, Marker};
+use super::style::{Colour, LineStyle, Marker, TICK};
 use crate::error::ReportError;
 use plotters::chart::ChartContext;
 use plotters::coord::CoordTranslate;
 use plotters::coord::cartesian::Cartesian2d;
 use plotters::drawing::DrawingArea;
-use plotters::element::{Circle, DynElement, EmptyElement, IntoDynElement, PathElement, Polygon};
+use plotters::element::{Circle, DynElement, EmptyElement, IntoDynElement, PathElement, Polygon, Rectangle};
 use plotters::series::{AreaSeries, DashedLineSeries, DottedLineSeries, LineSeries};
-use plotters::style::ShapeStyle;
+use plotters::style::colors::colormaps::{ColorMap, ViridisRGB};
+use plotters::style::{RGBColor, ShapeStyle};
 use plotters_backend::BackendCoord;
 
 /// A panel's chart.
@@ -64,6 +65,18 @@ pub fn draw<'a>(
                 chart.draw_series(bars.border_style(page.pen(0.7, layer.colour)))?;
             }
         }
+        Geometry::Cells => cells(page, chart, (x, y), layer)?,
+        Geometry::Boxes => boxes(page, area, (x, y), layer)?,
+        Geometry::Texts => {
+            let Detail::Texts(texts) = &layer.detail else { return Ok(()) };
+            for (datum, (text, dark)) in layer.data.iter().zip(texts) {
+                if x.holds(datum.x) && y.holds(datum.y) {
+                    let (across, down) = chart.backend_coord(&(datum.x, datum.y));
+                    let colour = if *dark { Colour(0xFF, 0xFF, 0xFF, 1.0) } else { layer.colour };
+                    page.write(text, TICK, colour, (across, down))?;
+                }
+            }
+        }
         Geometry::Slope { slope, intercept } => {
             // A straight line is curved on a logarithmic scale.
             let parts = if (x.scale, y.scale) == (Scale::Linear, Scale::Linear) { 1 } else { 64 };
@@ -73,6 +86,81 @@ pub fn draw<'a>(
         }
         Geometry::Vertical(at) => line(vec![(at, y.low), (at, y.high)])?,
         Geometry::Horizontal(value) => line(vec![(x.low, value), (x.high, value)])?,
+    }
+    Ok(())
+}
+
+/// The cells of a heatmap. Each reaches a little below the ones drawn after it, so that no seams show between them.
+fn cells<'a>(
+    page: &Page<'a>,
+    chart: &Chart<'a, '_>,
+    (x, y): (&Span, &Span),
+    layer: &Layer,
+) -> Result<(), ReportError> {
+    let overlap = page.units(0.3).max(1);
+    let corner = |at: (f64, f64)| chart.backend_coord(&(x.clamp(at.0), y.clamp(at.1)));
+    let (right, bottom) = corner((x.high, y.low));
+    for cell in cells_of(layer) {
+        let ((left, below), (over, above)) = (corner((cell.x.0, cell.y.0)), corner((cell.x.1, cell.y.1)));
+        let to = ((over + overlap).min(right), (below + overlap).min(bottom));
+        page.area.draw(&Rectangle::new([(left, above), to], fill(heat(cell.place))))?;
+    }
+    Ok(())
+}
+
+/// The cells from the upper left to the lower right corner.
+fn cells_of(layer: &Layer) -> Vec<&Cell> {
+    let Detail::Cells(cells) = &layer.detail else { return Vec::new() };
+    let mut cells: Vec<&Cell> = cells.iter().collect();
+    cells.sort_by(|a, b| b.y.0.total_cmp(&a.y.0).then(a.x.0.total_cmp(&b.x.0)));
+    cells
+}
+
+/// The colour at a place of a heatmap's scale: viridis, which is as even to the eye as in grey.
+pub fn heat(place: f64) -> Colour {
+    let RGBColor(red, green, blue) = ViridisRGB.get_color_normalized(place, 0.0, 1.0);
+    Colour(red, green, blue, 1.0)
+}
+
+/// Boxes with their medians, whiskers and outliers.
+fn boxes<'a>(
+    page: &Page<'a>,
+    area: &DrawingArea<Paper<'a>, Cartesian2d<Span, Span>>,
+    (x, y): (&Span, &Span),
+    layer: &Layer,
+) -> Result<(), ReportError> {
+    let Detail::Boxes(boxes) = &layer.detail else { return Ok(()) };
+    let (thin, thick) = (page.pen(0.7, layer.colour), page.pen(1.4, layer.colour));
+    let line = |ends: [Point; 2], pen: ShapeStyle| -> Result<(), ReportError> {
+        for run in inside(&ends, x, y) {
+            area.draw(&PathElement::new(run, pen))?;
+        }
+        Ok(())
+    };
+    for (datum, quartiles) in layer.data.iter().zip(boxes) {
+        let at = datum.x;
+        let (left, right) = (at - quartiles.half, at + quartiles.half);
+        let corners =
+            [(left, quartiles.lower), (right, quartiles.upper)].map(|(a, b)| (x.clamp(a), y.clamp(b)));
+        area.draw(&Rectangle::new(corners, fill(layer.colour.fade(0.25))))?;
+        for side in [
+            [(left, quartiles.lower), (left, quartiles.upper)],
+            [(right, quartiles.lower), (right, quartiles.upper)],
+        ] {
+            line(side, thin)?;
+        }
+        for value in [quartiles.lower, quartiles.upper] {
+            line([(left, value), (right, value)], thin)?;
+        }
+        line([(left, datum.y), (right, datum.y)], thick)?;
+        for (end, from) in [(quartiles.whiskers.0, quartiles.lower), (quartiles.whiskers.1, quartiles.upper)]
+        {
+            line([(at, from), (at, end)], thin)?;
+            line([(at - 0.5 * quartiles.half, end), (at + 0.5 * quartiles.half, end)], thin)?;
+        }
+        for &outlier in quartiles.outliers.iter().filter(|outlier| y.holds(**outlier)) {
+            area.draw(&marker(page, (at, outlier), Marker::Circle, 1.1, layer.colour.fade(0.75)))?;
+        }
     }
     Ok(())
 }

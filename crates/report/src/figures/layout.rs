@@ -1,12 +1,13 @@
 //! Room for everything: margins measured from the text, small multiples with shared axes, the legend off the data.
 
 use super::axis::{Scale, Span, Tick, range, ticks};
-use super::figure::{Figure, Geometry, Layer, Panel};
-use super::legend::Legend;
+use super::figure::{Cell, Detail, Figure, Geometry, Layer, Panel};
+use super::legend::{Legend, colour_bar_width};
 use super::paper::{LEADING, Point, text_width};
 use super::plot::{AxisSpec, LegendPlace};
 use super::style::{LABEL, MM, TICK, TITLE};
 use crate::error::ReportError;
+use onsager_tables::time;
 
 /// The length of a tick; plotters sets labels at twice this distance from the axis.
 pub const TICK_LENGTH: f64 = 2.5;
@@ -22,6 +23,8 @@ pub struct Layout<'a> {
     pub figure: &'a Figure,
     pub size: Point,
     pub places: Vec<Place<'a>>,
+    /// Where the bar of colours stands, if there is one: its left, top and height.
+    pub bar: (f64, f64, f64),
     /// With its corner, and the width on which it is centred.
     pub legend: Option<(Legend<'a>, Point, Option<f64>)>,
 }
@@ -84,6 +87,9 @@ impl Figure {
             Some(legend) => (0.0, legend.height() + 4.0),
             None => (0.0, 0.0),
         };
+        // The bar of colours stands between the panels and the legend.
+        let bar = self.colours.as_ref().map_or(0.0, |(span, _)| 4.0 + colour_bar_width(span));
+        let beside = beside + bar;
 
         // The number of ticks depends on the size and the margins on the ticks: a first guess, then the true size.
         let mut places = self.places(((width - beside) / columns as f64 - 40.0).max(30.0), rows, below)?;
@@ -143,9 +149,11 @@ impl Figure {
         let first = places[0].at.1;
         let legend = legend.map(|legend| match across {
             Some(width) => (legend, (0.0, y + 1.0), Some(width)),
-            None => (legend, (width - beside + 10.0, first + 4.0), None),
+            None => (legend, (width - beside + bar + 10.0, first + 4.0), None),
         });
-        Ok(Layout { figure: self, size: (width, fixed + rows as f64 * height), places, legend })
+        let last = &places[count - 1];
+        let bar = (width - beside + 4.0, first, last.at.1 + last.size.1 - first);
+        Ok(Layout { figure: self, size: (width, fixed + rows as f64 * height), places, bar, legend })
     }
 
     /// The panels with the ticks that fit a plot of this width; their places are still to be found.
@@ -158,13 +166,33 @@ impl Figure {
         for panel in &self.panels {
             let near = |share: bool| if share { &self.panels[..] } else { std::slice::from_ref(panel) };
             let layers = |share: bool| near(share).iter().flat_map(|panel| &panel.layers);
-            let ys = layers(plot.y.share).flat_map(|layer| y_extent(layer, plot.y.scale)).collect();
-            let y = span("y", &plot.y, ys, height, |_| 1.4 * TICK)?;
+            let ys: Vec<f64> = layers(plot.y.share).flat_map(|layer| y_extent(layer, plot.y.scale)).collect();
+            let y = match self.rows.is_empty() {
+                true => {
+                    let spec = filled(&plot.y, layers(plot.y.share), |cell| cell.y);
+                    span("y", &spec, ys, height, |_| 1.4 * TICK, ticks)?
+                }
+                false => self.row_axis(),
+            };
             let (x, upright) = if self.categories.is_empty() {
-                let xs = layers(plot.x.share).flat_map(x_extent).collect();
-                (span("x", &plot.x, xs, width, |tick| text_width(&tick.label, TICK, false))?, false)
+                let xs: Vec<f64> = layers(plot.x.share).flat_map(x_extent).collect();
+                let spec = filled(&plot.x, layers(plot.x.share), |cell| cell.x);
+                let ticks = if self.times { time_ticks } else { ticks };
+                (span("x", &spec, xs, width, |tick| text_width(&tick.label, TICK, false), ticks)?, false)
             } else {
-                self.category_axis(width)
+                self.category_axis(width, layers(true).any(|layer| layer.geometry == Geometry::Cells))
+            };
+            // The names of times are long: one at an end would leave the page.
+            let x = match self.times {
+                true => {
+                    let end = |tick: &Tick| {
+                        x.place(tick.value) * width + 0.5 * text_width(&tick.label, TICK, false)
+                    };
+                    let ticks =
+                        x.ticks.iter().filter(|tick| end(tick) < width + RIGHT - 1.0).cloned().collect();
+                    Span { ticks, ..x }
+                }
+                false => x,
             };
             // Bold text is about a tenth wider.
             let title = wrap_text(&panel.title, (width + 2.0 * RIGHT) / 1.12, LABEL);
@@ -187,7 +215,7 @@ impl Figure {
     }
 
     /// The names of the categories broken into lines that fit their slots, or upright when a word does not.
-    fn category_axis(&self, width: f64) -> (Span, bool) {
+    fn category_axis(&self, width: f64, cells: bool) -> (Span, bool) {
         let count = self.categories.len() as f64;
         let slot = width / (count + 0.2) - 3.0;
         let wrapped: Vec<_> = self.categories.iter().map(|name| wrap_text(name, slot, TICK)).collect();
@@ -195,7 +223,16 @@ impl Figure {
             wrapped.iter().flat_map(|name| name.lines()).any(|line| text_width(line, TICK, false) > slot);
         let names = if upright { self.categories.clone() } else { wrapped };
         let ticks = names.into_iter().enumerate().map(|(i, label)| Tick { value: i as f64, label }).collect();
-        (Span { scale: Scale::Linear, low: -0.6, high: count - 0.4, ticks }, upright)
+        // Cells fill the panel.
+        let margin = if cells { 0.5 } else { 0.6 };
+        (Span { scale: Scale::Linear, low: -margin, high: count - 1.0 + margin, ticks }, upright)
+    }
+
+    /// The names of the categories of y, the first at the top.
+    fn row_axis(&self) -> Span {
+        let ticks = self.rows.iter().enumerate();
+        let ticks = ticks.map(|(i, label)| Tick { value: -(i as f64), label: label.clone() }).collect();
+        Span { scale: Scale::Linear, low: 0.5 - self.rows.len() as f64, high: 0.5, ticks }
     }
 }
 
@@ -212,6 +249,7 @@ fn span(
     values: Vec<f64>,
     length: f64,
     extent: fn(&Tick) -> f64,
+    ticks: fn(Scale, f64, f64, usize) -> Vec<Tick>,
 ) -> Result<Span, ReportError> {
     let scale = spec.scale;
     if let Some(&value) = values.iter().find(|value| scale == Scale::Log && **value <= 0.0) {
@@ -243,7 +281,35 @@ fn span(
     Ok(span)
 }
 
+/// The axis with ends where those of the heatmap are, unless it has its own.
+fn filled<'a>(
+    spec: &AxisSpec,
+    layers: impl Iterator<Item = &'a Layer>,
+    side: fn(&Cell) -> (f64, f64),
+) -> AxisSpec {
+    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+    for layer in layers {
+        let Detail::Cells(cells) = &layer.detail else { continue };
+        for (a, b) in cells.iter().map(side) {
+            (low, high) = (low.min(a), high.max(b));
+        }
+    }
+    let found = |end: f64| Some(end).filter(|end| end.is_finite());
+    AxisSpec { min: spec.min.or(found(low)), max: spec.max.or(found(high)), ..spec.clone() }
+}
+
+/// The ticks of an axis of times.
+fn time_ticks(_: Scale, low: f64, high: f64, target: usize) -> Vec<Tick> {
+    time::ticks(low, high, target).into_iter().map(|(value, label)| Tick { value, label }).collect()
+}
+
 fn x_extent(layer: &Layer) -> Vec<f64> {
+    if let Detail::Boxes(boxes) = &layer.detail {
+        let sides = layer.data.iter().zip(boxes);
+        return sides
+            .flat_map(|(datum, quartiles)| [datum.x - quartiles.half, datum.x + quartiles.half])
+            .collect();
+    }
     match layer.geometry {
         Geometry::Vertical(x) => vec![x],
         _ => layer.data.iter().map(|datum| datum.x).collect(),

@@ -1,17 +1,21 @@
 //! The legend, which stands off the data: plotters would set it on them.
 
+use super::axis::Span;
 use super::figure::{Geometry, Layer, Panel};
-use super::layers::{band, marker, stroke};
+use super::layers::{band, heat, marker, stroke};
 use super::paper::{Page, Point, fill, text_width};
-use super::style::LABEL;
+use super::style::{Colour, LABEL, TICK};
 use crate::error::ReportError;
 use plotters::element::{PathElement, Rectangle};
+use plotters::style::FontTransform;
 use plotters::style::text_anchor::{HPos, VPos};
 
 /// The length of a line's key, and the room after it and between entries.
 const KEY: f64 = 18.0;
 const SPACE: f64 = 4.0;
 const BETWEEN: f64 = 14.0;
+/// The width of the bar of colours.
+const BAR: f64 = 8.0;
 /// From one line of entries to the next.
 const LINE: f64 = 1.5 * LABEL;
 
@@ -27,6 +31,46 @@ impl Entry<'_> {
     fn width(&self) -> f64 {
         self.key + SPACE + text_width(self.label, LABEL, false)
     }
+}
+
+/// The bar that tells the values of a heatmap's colours, at this corner and of this height.
+pub fn colour_bar(
+    page: &Page,
+    span: &Span,
+    label: &str,
+    (left, top): Point,
+    height: f64,
+) -> Result<(), ReportError> {
+    const STEPS: usize = 128;
+    let right = left + BAR;
+    for i in 0..STEPS {
+        let at = |i: usize| top + height * (1.0 - i as f64 / STEPS as f64);
+        // Each step lies below the next one, so that no seams show.
+        let corners = [page.at((left, at(i + 1))), page.at((right, top + height))];
+        let from = [corners[0], (corners[1].0, page.at((0.0, at(i))).1)];
+        page.area.draw(&Rectangle::new(from, fill(heat((i as f64 + 0.5) / STEPS as f64))))?;
+    }
+    let ink = page.pen(0.6, Colour::INK);
+    let outline = [(left, top), (right, top), (right, top + height), (left, top + height), (left, top)];
+    page.area.draw(&PathElement::new(outline.map(|at| page.at(at)).to_vec(), ink))?;
+    for tick in span.ticks.iter().filter(|tick| (span.low..=span.high).contains(&tick.value)) {
+        let y = top + height * (1.0 - span.place(tick.value));
+        let length = if tick.label.is_empty() { 1.5 } else { 2.5 };
+        page.area.draw(&PathElement::new(vec![page.at((right, y)), page.at((right + length, y))], ink))?;
+        page.text(&tick.label, &page.font(TICK, false), (right + 5.0, y), (HPos::Left, VPos::Center))?;
+    }
+    let font = page.font(LABEL, false).transform(FontTransform::Rotate270);
+    let beside = (right + 5.0 + tick_width(span) + 3.0, top + 0.5 * height);
+    page.text(label, &font, beside, (HPos::Center, VPos::Top))
+}
+
+/// The room that the bar takes, with its ticks and label.
+pub fn colour_bar_width(span: &Span) -> f64 {
+    BAR + 5.0 + tick_width(span) + 3.0 + LABEL + 4.0
+}
+
+fn tick_width(span: &Span) -> f64 {
+    span.ticks.iter().map(|tick| text_width(&tick.label, TICK, false)).fold(0.0, f64::max)
 }
 
 /// Entries in lines across the page, or below one another.
@@ -118,7 +162,7 @@ fn draw_key(page: &Page, layer: &Layer, (x, y): Point, width: f64) -> Result<(),
             }
             page.area.draw(&marker(page, page.at((middle, y)), layer.marker, 2.3, layer.colour))?;
         }
-        Geometry::Band | Geometry::Bars => {
+        Geometry::Band | Geometry::Bars | Geometry::Boxes => {
             let corners = [page.at((x + 1.0, y - 3.0)), page.at((x + width - 1.0, y + 3.0))];
             page.area.draw(&Rectangle::new(corners, fill(band(layer))))?;
         }

@@ -138,6 +138,13 @@ impl<'a> Page<'a> {
     ) -> Result<(), ReportError> {
         Ok(self.area.draw_text(text, &font.pos(Pos::new(place.0, place.1)), self.at(at))?)
     }
+
+    /// Writes a text of this size and colour with its middle at a position in units.
+    pub fn write(&self, text: &str, size: f64, colour: Colour, at: BackendCoord) -> Result<(), ReportError> {
+        let mut font = self.font(size, false);
+        font.color = rgba(colour).to_backend_color();
+        Ok(self.area.draw_text(text, &font.pos(Pos::new(HPos::Center, VPos::Center)), at)?)
+    }
 }
 
 /// A filled shape's style.

@@ -3,7 +3,7 @@
 use super::axis::Scale;
 use super::images::ImageSpec;
 use super::style::{ColourName, LineStyle, Marker};
-use onsager_tables::value::Filter;
+use onsager_tables::value::{Filter, Names};
 use polars::frame::DataFrame;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -40,12 +40,16 @@ pub struct Plot {
     /// The vertical axis.
     #[serde(default)]
     pub y: AxisSpec,
+    /// The scale of the colours of a heatmap.
+    #[serde(default)]
+    pub colours: ColourSpec,
     /// Where the legend stands.
     #[serde(default)]
     pub legend: LegendPlace,
-    /// What to print in place of a value (in panel titles, legends and categories): `{free: Free particle}`.
+    /// What to print in place of a value (in panel titles, legends and categories): `{free: Free particle}`, or of the values
+    /// of one column only, `{system: {free: Free particle}}`. A number that several columns hold needs its column.
     #[serde(default)]
-    pub names: BTreeMap<String, String>,
+    pub names: Names,
     /// What is drawn, the first at the bottom.
     #[serde(default)]
     pub marks: Vec<MarkSpec>,
@@ -83,6 +87,19 @@ pub struct AxisSpec {
     pub order: Vec<String>,
 }
 
+/// The colours of a heatmap, from dark to bright, the same in every panel.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ColourSpec {
+    /// The label of the bar beside the figure, with its unit; the name of the column without it.
+    pub label: Option<String>,
+    pub scale: Scale,
+    /// The value of the darkest colour; from the data without it.
+    pub min: Option<f64>,
+    /// The value of the brightest colour; from the data without it.
+    pub max: Option<f64>,
+}
+
 /// Where the legend stands: never on the data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -99,6 +116,15 @@ pub enum LegendPlace {
 pub enum Columns {
     One(String),
     Many(Vec<String>),
+}
+
+impl Columns {
+    pub fn names(&self) -> &[String] {
+        match self {
+            Columns::One(one) => std::slice::from_ref(one),
+            Columns::Many(many) => many,
+        }
+    }
 }
 
 /// A number, or the column that holds it.
@@ -125,6 +151,13 @@ pub enum MarkKind {
     Band,
     /// A histogram of the column `x`, as a probability density.
     Histogram,
+    /// A rectangle for each (x, y), the colour of which tells the column `value`.
+    Heatmap,
+    /// The quartiles of y for each x: a box with the median, whiskers to the last values within 1.5 times the height of the
+    /// box, and those beyond as points.
+    Box,
+    /// The text `text` at (x, y).
+    Text,
     /// A straight line across the panel: `slope` with `intercept`, or a constant `x` or `y`.
     Rule,
 }
@@ -138,10 +171,11 @@ pub struct MarkSpec {
     /// The input with the rows; every artifact of it is joined, with its coordinates as columns. A rule of constants needs none.
     #[serde(default)]
     pub input: Option<String>,
-    /// The horizontal position: a column, or the number of a vertical rule. A column of texts makes categories.
+    /// The horizontal position: a column, or the number of a vertical rule. A column of texts makes categories, one of
+    /// timestamps an axis of times.
     #[serde(default)]
     pub x: Option<NumberOrColumn>,
-    /// The vertical position: a column, or the number of a horizontal rule.
+    /// The vertical position: a column, or the number of a horizontal rule. In a heatmap a column of texts makes categories.
     #[serde(default)]
     pub y: Option<NumberOrColumn>,
     /// The lower end of the interval of y.
@@ -163,6 +197,12 @@ pub struct MarkSpec {
     /// there is no label, the values of the series.
     #[serde(default)]
     pub label: Option<String>,
+    /// The column whose value the colours of a heatmap tell.
+    #[serde(default)]
+    pub value: Option<String>,
+    /// What a text mark says; `{column}` stands for a value, numbers with three significant digits.
+    #[serde(default)]
+    pub text: Option<String>,
     /// A rule's slope: a number, or a column with a line for each of its values.
     #[serde(default)]
     pub slope: Option<NumberOrColumn>,

@@ -1,11 +1,13 @@
 //! One self-contained page: styles, figures and data inside it, and no request to anywhere.
 
-use super::markup::{blocks, inline};
+use super::markup::{TextError, blocks, inline};
 use super::table;
+use crate::error::ReportError;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use onsager_tables::table::Table;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 /// A page.
@@ -96,8 +98,8 @@ fn numbers(sections: &[Section]) -> Vec<Vec<String>> {
 }
 
 impl Page {
-    /// The page's HTML.
-    pub fn html(&self) -> String {
+    /// The page's HTML; or the first of its texts that is wrong.
+    pub fn html(&self) -> Result<String, ReportError> {
         let numbers = numbers(&self.sections);
         let mut named = BTreeMap::new();
         for (block, number) in
@@ -110,13 +112,20 @@ impl Page {
             let number = named.get(name)?;
             Some(html!(a href={ "#" (anchor(number)) } { (number) }).into_string())
         };
-        let line = |text: &str| PreEscaped(inline(text, &refer));
-        let text = |text: &str| PreEscaped(blocks(text, &refer));
+        let wrong = RefCell::new(None);
+        let sound = |text: &str, html: Result<String, TextError>| {
+            PreEscaped(html.unwrap_or_else(|error| {
+                wrong.borrow_mut().get_or_insert(ReportError::Text { text: text.to_owned(), source: error });
+                String::new()
+            }))
+        };
+        let line = |text: &str| sound(text, inline(text, &refer));
+        let text = |text: &str| sound(text, blocks(text, &refer));
         // The sections with a heading of their own, which the contents list.
         let headed: Vec<&Section> =
             self.sections.iter().filter(|section| !section.heading.is_empty()).collect();
         let number = |section: &Section| headed.iter().position(|other| std::ptr::eq(*other, section));
-        html! {
+        let html = html! {
             (DOCTYPE)
             html lang="en" {
                 head {
@@ -159,8 +168,11 @@ impl Page {
                 }
             }
             "\n"
+        };
+        match wrong.into_inner() {
+            Some(error) => Err(error),
+            None => Ok(html.into_string()),
         }
-        .into_string()
     }
 }
 
@@ -233,7 +245,7 @@ mod tests {
         };
         let page =
             Page { title: "A & B".into(), sections: vec![section("One"), section("Two")], ..Page::default() };
-        let html = page.html();
+        let html = page.html().unwrap();
         assert!(
             html.contains("<title>A &amp; B</title>")
                 && html.contains("See <a href=\"#figure-1\">Figure 1</a>.")
@@ -243,7 +255,7 @@ mod tests {
                 && html.contains("<a href=\"#section-2\">Two</a>")
         );
         assert!(!html.contains("<script") && !html.contains("src=\"http") && !html.contains("<link"));
-        assert_eq!(html, page.html());
+        assert_eq!(html, page.html().unwrap());
         assert!(Image::from_bytes(b"a,b\n1,2\n".to_vec()).is_none());
     }
 }

@@ -8,13 +8,15 @@ use onsager_numerics::statistics;
 use onsager_tables::columns::Columns;
 use onsager_tables::error::TableError;
 use onsager_tables::expression::Expression;
-use onsager_tables::value::{Filter, OneOrMany, Value};
+use onsager_tables::time;
+use onsager_tables::value::{Filter, OneOrMany, Value, apart, not_there};
 use polars::frame::DataFrame;
 use polars::prelude::{
-    AnyValue, BooleanChunked, ChunkCompareEq, ChunkFull, Column, DataFrameJoinOps, DataType, IntoColumn,
-    JoinArgs, JoinType, MaintainOrderJoin, NamedFrom, PlSmallStr, PolarsError, Series, SortMultipleOptions,
+    AnyValue, BooleanChunked, ChunkCompareEq, ChunkFull, Column, DataFrameJoinOps, DataType, IdxCa, IdxSize,
+    IntoColumn, JoinArgs, JoinType, MaintainOrderJoin, NamedFrom, PlSmallStr, PolarsError, Series,
     UniqueKeepStrategy,
 };
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// A polars cell as a value.
@@ -24,8 +26,17 @@ fn value_of(value: &AnyValue<'_>) -> Value {
         AnyValue::Boolean(value) => Value::Bool(*value),
         AnyValue::Int64(value) => Value::Integer(*value),
         AnyValue::Float64(value) => Value::Number(*value),
-        AnyValue::String(text) => Value::Text((*text).to_owned()),
-        other => Value::Text(other.to_string()),
+        AnyValue::Int8(value) => Value::Integer((*value).into()),
+        AnyValue::Int16(value) => Value::Integer((*value).into()),
+        AnyValue::Int32(value) => Value::Integer((*value).into()),
+        AnyValue::UInt8(value) => Value::Integer((*value).into()),
+        AnyValue::UInt16(value) => Value::Integer((*value).into()),
+        AnyValue::UInt32(value) => Value::Integer((*value).into()),
+        AnyValue::Float32(value) => Value::Number((*value).into()),
+        other => match other.get_str() {
+            Some(text) => Value::Text(text.to_owned()),
+            None => Value::Text(other.to_string()),
+        },
     }
 }
 
@@ -36,7 +47,8 @@ pub fn from_columns(columns: Vec<(String, Vec<Value>)>) -> Result<DataFrame, Rep
     Ok(DataFrame::new(height, columns)?)
 }
 
-fn column_of(name: &str, values: &[Value]) -> Column {
+/// A column of these values.
+pub fn column_of(name: &str, values: &[Value]) -> Column {
     let some = values.iter().any(|value| *value != Value::Null);
     let all =
         |test: fn(&Value) -> bool| some && values.iter().all(|value| *value == Value::Null || test(value));
@@ -82,10 +94,8 @@ pub fn tidy(frame: DataFrame) -> Result<DataFrame, ReportError> {
         }
         DataType::Boolean | DataType::Int64 | DataType::Float64 | DataType::String => Ok(column.clone()),
         DataType::Float32 => column.cast(&DataType::Float64),
-        // Integers too large for 64 bits with a sign become numbers.
-        other if other.is_integer() => {
-            column.strict_cast(&DataType::Int64).or_else(|_| column.cast(&DataType::Float64))
-        }
+        // Integers too large for 64 bits with a sign become texts: rounded, two of them could become one.
+        other if other.is_integer() => column.strict_cast(&DataType::Int64).or_else(|_| Ok(texts(column))),
         _ => Ok(texts(column)),
     };
     let columns = frame.columns().iter().map(tidy).collect::<Result<Vec<_>, _>>()?;
@@ -131,7 +141,13 @@ pub fn has_texts(frame: &DataFrame, name: &str) -> bool {
     frame.column(name).is_ok_and(|column| *column.dtype() == DataType::String)
 }
 
-/// The numbers of a column or of an expression over columns; None where a value is missing or not finite.
+/// Whether the frame has a column of timestamps of this name.
+pub fn has_times(frame: &DataFrame, name: &str) -> bool {
+    let texts = frame.column(name).ok().and_then(|column| column.str().ok());
+    texts.is_some_and(|texts| texts.len() > texts.null_count() && time::all(texts.iter()).is_ok())
+}
+
+/// The numbers of a column or of an expression over columns; None where a value is missing. Timestamps are seconds since 1970.
 pub fn numbers(frame: &DataFrame, expression: &str, table: &str) -> Result<Vec<Option<f64>>, ReportError> {
     let expression = match frame.column(expression) {
         Ok(_) => Expression::Column(expression.into()),
@@ -140,16 +156,15 @@ pub fn numbers(frame: &DataFrame, expression: &str, table: &str) -> Result<Vec<O
     let mut columns = BTreeMap::new();
     for name in expression.columns() {
         let found = column(frame, name, table)?;
-        if let Ok(texts) = found.str()
-            && let Some(text) = texts.iter().flatten().next()
-        {
-            return Err(TableError::NotANumber { column: name.into(), text: text.into() }.into());
-        }
-        let numbers: Vec<Option<f64>> = found.cast(&DataType::Float64)?.f64()?.iter().collect();
+        let numbers = match found.str() {
+            Ok(texts) => time::all(texts.iter())
+                .map_err(|text| TableError::NotANumber { column: name.into(), text: text.into() })?,
+            Err(_) => found.cast(&DataType::Float64)?.f64()?.iter().collect(),
+        };
         columns.insert(name, numbers);
     }
     let row = |i: usize| expression.value(&mut |name| columns.get(name).and_then(|cells| cells[i]));
-    Ok((0..frame.height()).map(|i| row(i).filter(|value| value.is_finite())).collect())
+    Ok((0..frame.height()).map(row).collect())
 }
 
 /// Which of a column's values equal the given one; 1 equals 1.0.
@@ -170,48 +185,56 @@ fn equals(column: &Column, wanted: &Value) -> Result<BooleanChunked, ReportError
     })
 }
 
-/// Which rows pass the filter.
-pub fn passing(frame: &DataFrame, filter: &Filter, table: &str) -> Result<BooleanChunked, ReportError> {
+/// Which rows pass the filter, which is the parameter `field`. That none passes is an error, unless there is no row.
+pub fn passing(
+    frame: &DataFrame,
+    filter: &Filter,
+    field: &'static str,
+    table: &str,
+) -> Result<BooleanChunked, ReportError> {
     let mut passing = BooleanChunked::full(PlSmallStr::EMPTY, true, frame.height());
     for (name, wanted) in filter {
         let column = column(frame, name, table)?;
-        let wanted = match wanted {
+        let values = match wanted {
             OneOrMany::One(one) => std::slice::from_ref(one),
             OneOrMany::Many(many) => many,
         };
         let mut any = BooleanChunked::full(PlSmallStr::EMPTY, false, frame.height());
-        for value in wanted {
+        for value in values {
             any = any | equals(column, value)?;
         }
+        if frame.height() > 0 && !any.any() {
+            let why = not_there(name, wanted, &cells(column));
+            return Err(TableError::NoRow { table: table.into(), field, why }.into());
+        }
         passing = passing & any;
+    }
+    if frame.height() > 0 && !passing.any() {
+        let why = apart(filter);
+        return Err(TableError::NoRow { table: table.into(), field, why }.into());
     }
     Ok(passing)
 }
 
-/// The rows that pass the filter.
+/// The rows that pass the filter `where`; that none passes is an error, unless there is no row.
 pub fn filter(frame: &DataFrame, filter: &Filter, table: &str) -> Result<DataFrame, ReportError> {
-    Ok(frame.filter(&passing(frame, filter, table)?)?)
+    Ok(frame.filter(&passing(frame, filter, "where", table)?)?)
 }
 
-/// The rows in the order of the given columns (stable); a name with a leading `-` sorts downwards. A missing value is the
-/// least.
+/// The rows in the order of the given columns (stable); a name with a leading `-` sorts downwards. What is missing, or not a
+/// number, is last either way.
 pub fn sort(frame: &DataFrame, by: &[String], table: &str) -> Result<DataFrame, ReportError> {
-    let part = |name: &String| match name.strip_prefix('-') {
-        Some(name) => (name.to_owned(), true),
-        None => (name.clone(), false),
-    };
-    let (names, down): (Vec<String>, Vec<bool>) = by.iter().map(part).unzip();
-    for name in &names {
-        column(frame, name, table)?;
+    let mut keys = Vec::new();
+    for name in by {
+        let (name, down) = name.strip_prefix('-').map_or((name.as_str(), false), |name| (name, true));
+        keys.push((values(frame, name, table)?, down));
     }
-    if names.is_empty() {
-        return Ok(frame.clone());
-    }
-    let options = SortMultipleOptions::new()
-        .with_order_descending_multi(down.clone())
-        .with_nulls_last_multi(down)
-        .with_maintain_order(true);
-    Ok(frame.sort(&names, options)?)
+    let mut rows: Vec<IdxSize> = (0..frame.height() as IdxSize).collect();
+    rows.sort_by(|&a, &b| {
+        let by = |(key, down): &(Vec<Value>, bool)| key[a as usize].order(&key[b as usize], *down);
+        keys.iter().map(by).find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
+    });
+    Ok(frame.take(&IdxCa::from_vec(PlSmallStr::EMPTY, rows))?)
 }
 
 /// The tables one below the other, each with its labels as further columns (a column that a table has already is kept).
@@ -284,7 +307,9 @@ fn distinct(frame: &DataFrame, by: &[String], table: &str) -> Result<DataFrame, 
 }
 
 /// One row per group of `by`: the columns of `by`, then for each of `over` (columns or expressions) its mean and the ends of
-/// the 95% t-interval as `name`, `name_lower`, `name_upper`, and `n`, the number of rows averaged.
+/// the 95% t-interval as `name`, `name_lower`, `name_upper`, and `n`, the number of rows that have all of them. A missing value
+/// is left out; a column that has more values than `n` says has its own number in `name_n`. A value that is not a number makes
+/// the mean that.
 pub fn average(
     frame: &DataFrame,
     by: &[String],
@@ -293,14 +318,22 @@ pub fn average(
 ) -> Result<DataFrame, ReportError> {
     let groups = partition(frame, by, table)?;
     let mut columns = distinct(frame, by, table)?.into_columns();
+    let mut complete: Vec<Vec<bool>> = groups.iter().map(|group| vec![true; group.height()]).collect();
+    let mut used: Vec<Vec<i64>> = Vec::new();
     for name in over {
         numbers(frame, name, table)?;
         let mut samples: Vec<Vec<f64>> = Vec::new();
-        for group in &groups {
-            samples.push(numbers(group, name, table)?.into_iter().flatten().collect());
+        for (group, complete) in groups.iter().zip(&mut complete) {
+            let cells = numbers(group, name, table)?;
+            complete.iter_mut().zip(&cells).for_each(|(all, cell)| *all &= cell.is_some());
+            samples.push(cells.into_iter().flatten().collect());
         }
-        let intervals: Vec<_> =
-            samples.iter().map(|samples| statistics::mean_interval(samples, 0.95)).collect();
+        used.push(samples.iter().map(|samples| samples.len() as i64).collect());
+        let intervals: Vec<_> = samples
+            .iter()
+            .map(|samples| statistics::mean_interval(samples, 0.95))
+            .map(|interval| interval.filter(|i| i.lower.is_finite() && i.upper.is_finite()))
+            .collect();
         let mean = |samples: &Vec<f64>| (!samples.is_empty()).then(|| statistics::mean(samples));
         let mut push = |end: &str, cells: Vec<Option<f64>>| {
             columns.push(Series::new(format!("{name}{end}").into(), cells).into_column());
@@ -309,7 +342,13 @@ pub fn average(
         push("_lower", intervals.iter().map(|interval| Some(interval.as_ref()?.lower)).collect());
         push("_upper", intervals.iter().map(|interval| Some(interval.as_ref()?.upper)).collect());
     }
-    let counts: Vec<i64> = groups.iter().map(|group| group.height() as i64).collect();
+    let counts: Vec<i64> =
+        complete.iter().map(|rows| rows.iter().filter(|all| **all).count() as i64).collect();
+    for (name, used) in over.iter().zip(used) {
+        if used != counts {
+            columns.push(Series::new(format!("{name}_n").into(), used).into_column());
+        }
+    }
     columns.push(Series::new("n".into(), counts).into_column());
     Ok(DataFrame::new(groups.len(), columns)?)
 }
@@ -406,6 +445,19 @@ pub mod tests {
             "t(0.975, 1) s/√2 with s = √2"
         );
         assert_eq!(upper[1], None);
+        assert_eq!(texts_of(&mean, "n"), ["2", "1"], "the number of values that the mean is of");
+        let frame = csv("m,a,b\nx,1,1\nx,nan,2\ny,inf,\ny,1,4\n");
+        let mean = average(&frame, &["m".into()], &["a".into(), "b".into()], "t").unwrap();
+        assert_eq!(names(&mean), ["m", "a", "a_lower", "a_upper", "b", "b_lower", "b_upper", "a_n", "n"]);
+        assert_eq!(
+            (texts_of(&mean, "a"), texts_of(&mean, "b")),
+            (vec!["NaN".into(), "inf".into()], vec!["1.5".into(), "4".into()])
+        );
+        assert_eq!(
+            (texts_of(&mean, "a_n"), texts_of(&mean, "n")),
+            (vec!["2".into(), "2".into()], vec!["2".into(), "1".into()])
+        );
+        assert_eq!(texts_of(&mean, "a_upper"), ["", ""]);
     }
 
     fn texts_of(frame: &DataFrame, name: &str) -> Vec<String> {
@@ -413,16 +465,16 @@ pub mod tests {
     }
 
     #[test]
-    fn sorting_is_stable_and_a_missing_value_is_the_least() {
-        let frame = csv("k,x,n\nb,2,0\na,,1\nb,1,2\na,2,3\nb,2,4\na,,5\n");
+    fn sorting_is_stable_and_what_is_missing_is_last() {
+        let frame = csv("k,x,n\nb,2,0\na,,1\nb,1,2\na,2,3\nb,2,4\na,nan,5\n");
         let order = |by: &[&str]| {
             let by: Vec<String> = by.iter().map(|&name| name.to_owned()).collect();
             texts_of(&sort(&frame, &by, "t").unwrap(), "n").concat()
         };
-        assert_eq!(order(&["x"]), "152034");
+        assert_eq!(order(&["x"]), "203415");
         assert_eq!(order(&["-x"]), "034215");
         assert_eq!(order(&["k", "-x"]), "315042");
-        assert_eq!(order(&["-k", "x"]), "204153");
+        assert_eq!(order(&["-k", "x"]), "204315");
         assert_eq!(order(&[]), "012345");
         let error = sort(&frame, &["-y".into()], "the table").unwrap_err().to_string();
         assert_eq!(error, "no column `y` in the table; it has `k`, `x` and `n`");
@@ -442,7 +494,28 @@ pub mod tests {
         };
         assert_eq!(only(r#"{"a": [1, 2.5]}"#), "1 2.5");
         assert_eq!(only(r#"{"b": ["x", null], "a": 3.0}"#), "3");
-        assert_eq!(only(r#"{"b": 1}"#), "", "a text is no number");
+        let error = |filter: &str| {
+            let filter: Filter = serde_json::from_str(filter).unwrap();
+            super::filter(&frame, &filter, "input `p`").unwrap_err().to_string()
+        };
+        assert_eq!(
+            error(r#"{"b": 1}"#),
+            "no row of input `p` passes `where`: `b` is never the number `1`, but the text `1`",
+            "a text is no number"
+        );
+        assert_eq!(
+            error(r#"{"b": ["y", "z"]}"#),
+            "no row of input `p` passes `where`: `b` is never `y` or `z`; it is `1` or `x`"
+        );
+        assert_eq!(
+            error(r#"{"b": "x", "a": 1}"#),
+            "no row of input `p` passes `where`: `a` = 1 and `b` = x are never in one row"
+        );
+        let none = frame.head(Some(0));
+        assert_eq!(
+            super::filter(&none, &serde_json::from_str(r#"{"b": "q"}"#).unwrap(), "t").unwrap().height(),
+            0
+        );
     }
 
     #[test]
@@ -453,9 +526,7 @@ pub mod tests {
         assert_eq!(texts_of(&wide, "m"), ["z", "", "a"]);
         assert_eq!(texts_of(&wide, "fd"), ["1", "2", ""]);
         assert_eq!(texts_of(&wide, "recall"), ["4", "", "3"]);
-        let empty =
-            filter(&frame, &Filter::from([("m".into(), OneOrMany::One(Value::Text("q".into())))]), "t");
-        let empty = pivot(&empty.unwrap(), &["m".into()], "metric", &[("", "v".into())], "t").unwrap();
+        let empty = pivot(&frame.head(Some(0)), &["m".into()], "metric", &[("", "v".into())], "t").unwrap();
         assert_eq!((names(&empty), empty.height()), (vec!["m".to_owned()], 0));
     }
 }

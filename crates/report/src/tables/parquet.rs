@@ -2,12 +2,18 @@
 
 use crate::error::ReportError;
 use crate::tables::frame;
+use onsager_tables::time;
+use onsager_tables::value::Value;
+use polars::datatypes::{ArrowDataType, ArrowTimeUnit as TimeUnit};
 use polars::frame::DataFrame;
 use polars::prelude::{
     KeyValueMetadata, ParquetCompression, ParquetReader, ParquetWriter, SerReader, StatisticsOptions,
 };
+use polars_parquet::parquet::metadata::SchemaDescriptor;
+use polars_parquet::parquet::schema::types::{ParquetType, PrimitiveType};
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Writes a frame as Parquet: one row group, no statistics, uncompressed, so that equal tables are equal bytes. `metadata`
 /// are pairs of a key and a text that go into the file's footer.
@@ -25,10 +31,84 @@ pub fn save(data: &mut DataFrame, path: &Path, metadata: Vec<(String, String)>) 
     writer.finish(data).map(|_| ()).map_err(|source| ReportError::Table { path: path.into(), source })
 }
 
-/// Reads a Parquet file, with the column types that [`frame`] knows.
+/// Reads a Parquet file, with the column types that [`frame`] knows. Dates and times become texts as ISO 8601 writes them,
+/// durations seconds.
 pub fn load(path: &Path) -> Result<DataFrame, ReportError> {
     let wrong = |source| ReportError::Table { path: path.into(), source };
-    frame::tidy(ParquetReader::new(open(path)?).finish().map_err(wrong)?)
+    let mut reader = ParquetReader::new(open(path)?);
+    let fields: Vec<(String, ArrowDataType)> = reader
+        .schema()
+        .map_err(wrong)?
+        .iter()
+        .map(|(name, field)| (name.to_string(), field.dtype.clone()))
+        .collect();
+    if let Some((column, _)) = fields.iter().find(|(_, kind)| matches!(kind, ArrowDataType::Decimal(..))) {
+        let (path, column) = (path.into(), column.clone());
+        return Err(ReportError::Decimal { path, column });
+    }
+    let times: Vec<&(String, ArrowDataType)> =
+        fields.iter().filter(|(_, kind)| time_of(kind).is_some()).collect();
+    if times.is_empty() {
+        return frame::tidy(reader.finish().map_err(wrong)?);
+    }
+    // polars knows times with features that are not built; below them are whole numbers, which it always knows.
+    let mut metadata = (**reader.get_metadata().map_err(wrong)?).clone();
+    let plain = metadata.schema_descr.fields().iter().map(|field| match field {
+        ParquetType::PrimitiveType(primitive) if times.iter().any(|(name, _)| name == field.name()) => {
+            ParquetType::PrimitiveType(PrimitiveType {
+                logical_type: None,
+                converted_type: None,
+                ..primitive.clone()
+            })
+        }
+        field => field.clone(),
+    });
+    metadata.schema_descr = SchemaDescriptor::new(metadata.schema_descr.name().into(), plain.collect());
+    metadata.key_value_metadata = None;
+    let mut reader = ParquetReader::new(open(path)?);
+    reader.set_metadata(Arc::new(metadata));
+    let mut data = frame::tidy(reader.finish().map_err(wrong)?)?;
+    for (name, kind) in times {
+        let values = frame::values(&data, name, "the table")?;
+        let values = values.iter().map(|value| match (value, time_of(kind)) {
+            (Value::Integer(count), Some(time)) => time(*count),
+            _ => Value::Null,
+        });
+        data.with_column(frame::column_of(name, &values.collect::<Vec<_>>()))?;
+    }
+    Ok(data)
+}
+
+/// What a column of times makes of its whole numbers; none for other columns.
+fn time_of(kind: &ArrowDataType) -> Option<Box<dyn Fn(i64) -> Value>> {
+    let per_second = |unit: &TimeUnit| match unit {
+        TimeUnit::Second => 1,
+        TimeUnit::Millisecond => 1_000,
+        TimeUnit::Microsecond => 1_000_000,
+        TimeUnit::Nanosecond => 1_000_000_000,
+    };
+    Some(match kind {
+        ArrowDataType::Timestamp(unit, zone) => {
+            let (unit, offset) = (per_second(unit), if zone.is_some() { "Z" } else { "" });
+            Box::new(move |count| {
+                time::date_time(count, unit).map_or(Value::Null, |text| Value::Text(text + offset))
+            })
+        }
+        ArrowDataType::Date32 => Box::new(|days| time::date(days).map_or(Value::Null, Value::Text)),
+        ArrowDataType::Time32(unit) | ArrowDataType::Time64(unit) => {
+            let unit = per_second(unit);
+            Box::new(move |count| {
+                let text = time::date_time(count, unit);
+                text.and_then(|text| Some(Value::Text(text.split_once('T')?.1.to_owned())))
+                    .unwrap_or(Value::Null)
+            })
+        }
+        ArrowDataType::Duration(unit) => {
+            let unit = per_second(unit);
+            Box::new(move |count| Value::Number(count as f64 / unit as f64))
+        }
+        _ => return None,
+    })
 }
 
 /// The text that a Parquet file carries under a key of its metadata.

@@ -7,8 +7,8 @@ use onsager_tables::columns::Columns;
 use onsager_tables::error::TableError;
 use onsager_tables::read::Parquet;
 use onsager_tables::table::{Head, Mark, Table};
+use onsager_tables::value::Names;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The key under which a Parquet file carries its [`Presentation`].
@@ -21,7 +21,7 @@ struct Presentation {
     marks: Vec<Vec<Mark>>,
     caption: String,
     label: String,
-    names: BTreeMap<String, String>,
+    names: Names,
 }
 
 /// Writes the columns of [`Table::columns`] as Parquet, with the headings and emphasis in its metadata.
@@ -112,7 +112,10 @@ mod tests {
                 },
                 ColumnSpec { unit: Some(text("%")), digits: 2, ..ColumnSpec::named("100*recall") },
             ],
-            names: [(text("ddpm"), text("DDPM")), (text("action"), text("least action"))].into(),
+            names: serde_json::from_str(
+                r#"{"ddpm": "DDPM", "model": {"action": "least action"}, "fd": {"action": "no"}}"#,
+            )
+            .unwrap(),
             caption: text("Quality & noise."),
             label: text("tab:quality"),
             ..TableSpec::default()

@@ -5,11 +5,10 @@ use crate::tables::frame;
 use onsager_tables::cells::Cell;
 use onsager_tables::expression::Expression;
 use onsager_tables::table::{Head, Mark, Table};
-use onsager_tables::value::{Filter, Value};
+use onsager_tables::value::{Filter, Names, Value};
 use polars::frame::DataFrame;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// How a table is made from its rows. The steps are, in this order: filter, average, pivot, sort, choose columns.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -35,9 +34,10 @@ pub struct TableSpec {
     /// exist is printed as one cell with its interval.
     #[serde(default)]
     pub columns: Vec<ColumnSpec>,
-    /// What to print in place of a text or a column's name: `{free: Free particle}`; CSV and Parquet keep the original.
+    /// What to print in place of a text or a column's name: `{free: Free particle}`, or in one column only,
+    /// `{system: {free: Free particle}}`; CSV and Parquet keep the original.
     #[serde(default)]
-    pub names: BTreeMap<String, String>,
+    pub names: Names,
     /// The rows that compete for a column's `best` (floors and ceilings should not): a value or list of values per column.
     #[serde(default)]
     pub compete: Filter,
@@ -143,7 +143,7 @@ pub fn of(rows: &DataFrame, spec: &TableSpec) -> Result<Table, ReportError> {
         label: spec.label.clone(),
         names: spec.names.clone(),
     };
-    let compete = frame::passing(&data, &spec.compete, "the table")?;
+    let compete = frame::passing(&data, &spec.compete, "compete", "the table")?;
     let compete: Vec<bool> = compete.iter().map(|passes| passes == Some(true)).collect();
     for column in &columns {
         let cells = column_cells(&data, column)?;
@@ -155,7 +155,7 @@ pub fn of(rows: &DataFrame, spec: &TableSpec) -> Result<Table, ReportError> {
             row.push(cell.clone());
             marks.push(mark);
         }
-        let title = column.title.clone().or_else(|| spec.names.get(&column.column).cloned());
+        let title = column.title.clone().or_else(|| spec.names.title(&column.column).map(str::to_owned));
         table.heads.push(Head {
             name: column.column.clone(),
             title: title.unwrap_or_else(|| column.column.replace('_', " ")),
@@ -215,7 +215,8 @@ fn ranks(cells: &[Cell], best: Option<Best>, compete: &[bool]) -> Vec<Mark> {
     let Some(best) = best else { return marks };
     let sign = if best == Best::Lower { 1.0 } else { -1.0 };
     let candidates = cells.iter().enumerate().filter(|(i, _)| compete[*i]);
-    let values = candidates.filter_map(|(i, cell)| Some((i, sign * cell.value()?)));
+    let values =
+        candidates.filter_map(|(i, cell)| Some((i, sign * cell.value().filter(|value| !value.is_nan())?)));
     let Some((first, _)) = values.min_by(|a, b| a.1.total_cmp(&b.1)) else { return marks };
     marks[first] = Mark::Best;
     if let Cell::Interval { lower, upper, .. } = cells[first] {

@@ -4,7 +4,7 @@ use crate::cli::common::{self, CliError};
 use crate::cli::documents::{CompareDocument, CompareRow};
 use crate::cli::exit;
 use crate::compare::comparison::{self, Choice, ChoiceError, Compared};
-use crate::compare::gather::{self, GatherError, Missing, Sample};
+use crate::compare::gather::{self, GatherError, Missing, Note, Sample};
 use crate::kind::registry::Registry;
 use crate::pipeline::experiments::overrides::Overrides;
 use crate::plan::resolve::Resolver;
@@ -13,6 +13,7 @@ use clap::{Args, ValueEnum};
 use onsager_numerics::kernel::Level;
 use onsager_tables::cells::Style;
 use onsager_tables::error::TableError;
+use onsager_tables::names::series;
 use onsager_tables::table::Table;
 use std::path::PathBuf;
 
@@ -116,11 +117,18 @@ impl Compare {
             common::print(&format!("nothing is finished yet\n{}", list(&missing)));
             return Ok(exit::DONE);
         }
+        let notes = gather::notes(&samples)?;
         let compared = comparison::compare(&samples, &choice)?;
         if self.json {
-            common::print_json(&document(compared, missing));
+            common::print_json(&document(compared, notes, missing));
             return Ok(exit::DONE);
         }
+        let mut note = reasons(&notes, samples.len());
+        if compared.rows.is_empty() {
+            let conditions = series(&self.conditions);
+            note = format!("no row is left: none of {} passes {conditions}\n", compared.left_out) + &note;
+        }
+        note += &list(&missing);
         let table = compared.table(matches!(self.format, Format::Text | Format::Markdown | Format::Latex));
         let text = match self.format {
             Format::Text => text(&table),
@@ -140,7 +148,6 @@ impl Compare {
             Some(path) => common::write_to(path, &text)?,
             None => common::print(&text),
         }
-        let note = list(&missing);
         match self.format {
             Format::Text if self.output.is_none() => common::print(&note),
             _ if !note.is_empty() => common::print_error(note.trim_end()),
@@ -187,13 +194,36 @@ fn list(missing: &[Missing]) -> String {
     text
 }
 
+/// The points that have no number for a metric, with the reason.
+fn reasons(notes: &[Note], points: usize) -> String {
+    let mut groups: Vec<(&Note, Vec<&str>)> = Vec::new();
+    for note in notes {
+        let point = if note.point.is_empty() { note.experiment.as_str() } else { note.point.as_str() };
+        match groups
+            .iter_mut()
+            .find(|(first, _)| (&first.metric, &first.reason) == (&note.metric, &note.reason))
+        {
+            Some((_, points)) => points.push(point),
+            None => groups.push((note, vec![point])),
+        }
+    }
+    let mut text = String::new();
+    for (Note { metric, reason, .. }, names) in groups {
+        text += &format!("`{metric}` of {} of {}: {reason}\n", names.len(), common::plural(points, "point"));
+        names.iter().for_each(|name| text += &format!("  {name}\n"));
+    }
+    text
+}
+
 /// The table for a terminal: columns of numbers at the right.
 fn text(table: &Table) -> String {
     let mut columns: Vec<(Vec<String>, bool)> = Vec::new();
     for (at, head) in table.heads.iter().enumerate() {
         let cells = table.rows.iter().map(|row| row[at].show(head.digits, Style::Unicode));
         let texts: Vec<String> = std::iter::once(head.title.clone()).chain(cells).collect();
-        let number = |text: &String| text.starts_with(|c: char| c.is_ascii_digit() || "−-–∞(".contains(c));
+        let number = |text: &String| {
+            text == "NaN" || text.starts_with(|c: char| c.is_ascii_digit() || "−-–∞(".contains(c))
+        };
         let right = texts.iter().skip(1).all(number);
         columns.push((texts, right));
     }
@@ -213,7 +243,7 @@ fn text(table: &Table) -> String {
 }
 
 /// The `--json` document.
-fn document(compared: Compared, missing: Vec<Missing>) -> CompareDocument {
+fn document(compared: Compared, notes: Vec<Note>, missing: Vec<Missing>) -> CompareDocument {
     let row = |row: comparison::Row| CompareRow {
         experiment: row.experiment,
         params: row.params,
@@ -225,6 +255,7 @@ fn document(compared: Compared, missing: Vec<Missing>) -> CompareDocument {
         metrics: compared.metrics,
         over: compared.over,
         rows: compared.rows.into_iter().map(row).collect(),
+        notes,
         missing,
     }
 }

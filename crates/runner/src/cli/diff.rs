@@ -2,7 +2,7 @@
 
 use crate::cli::common::{self, CliError};
 use crate::cli::exit;
-use crate::compare::difference::{self, Difference, DifferenceError};
+use crate::compare::difference::{self, Difference};
 use crate::compare::history::{self, HistoryError};
 use crate::kind::registry::Registry;
 use crate::pipeline::load::load;
@@ -41,15 +41,6 @@ pub struct Diff {
 impl From<HistoryError> for CliError {
     fn from(error: HistoryError) -> CliError {
         CliError::Request(error.to_string())
-    }
-}
-
-impl From<DifferenceError> for CliError {
-    fn from(error: DifferenceError) -> CliError {
-        match error {
-            DifferenceError::Engine(error) => error.into(),
-            DifferenceError::Metric(error) => CliError::Request(error.to_string()),
-        }
     }
 }
 

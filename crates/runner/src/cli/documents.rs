@@ -5,7 +5,7 @@
 
 use crate::cli::tail;
 use crate::compare::comparison::Measured;
-use crate::compare::gather::Missing;
+use crate::compare::gather::{Missing, Note};
 use crate::plan::planned::{Planned, Verdict};
 use crate::run::rerun::Rerun;
 use crate::run::result::{Found, Standing};
@@ -284,6 +284,8 @@ pub struct CompareDocument {
     /// The parameters that were averaged over.
     pub over: Vec<String>,
     pub rows: Vec<CompareRow>,
+    /// The points that have no finite number for a metric, which is null there.
+    pub notes: Vec<Note>,
     /// The points that are not finished.
     pub missing: Vec<Missing>,
 }

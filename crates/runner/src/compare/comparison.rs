@@ -1,6 +1,7 @@
 //! One table of parameters and metrics: rows chosen, averaged over seeds, sorted, columns chosen.
 
 use crate::compare::gather::Sample;
+use crate::compare::measure::Measure;
 use onsager_numerics::statistics::{mean, mean_interval};
 use onsager_tables::cells::{self, Cell};
 use onsager_tables::names::advice;
@@ -14,8 +15,10 @@ use std::collections::HashMap;
 
 /// The column that tells experiments apart when there are several.
 const EXPERIMENT: &str = "experiment";
-/// The column with the number of points behind a mean.
+/// The column with the number of points behind a mean: of those that have every metric.
 const COUNT: &str = "n";
+/// The end of the name of the column with the number of one metric, where it is another.
+const OWN_COUNT: &str = "_n";
 /// Significant digits of a metric without an interval.
 const DIGITS: usize = 4;
 
@@ -56,6 +59,8 @@ enum Comparison {
 pub enum ChoiceError {
     #[error("`{text}` is no condition; write for example `tubes>=40`, with one of < <= = != >= >")]
     Condition { text: String },
+    #[error("`{column}` holds numbers, and `{text}` is none; write for example `{column}>=40`")]
+    NoNumber { column: String, text: String },
     #[error("there is no column `{column}`{}", advice(.help))]
     NoColumn { column: String, help: Option<String> },
     #[error("there is no parameter `{parameter}` to average over{}", advice(.help))]
@@ -65,13 +70,16 @@ pub enum ChoiceError {
 /// A metric of a row.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Measured {
-    /// The mean over the row's points; the value itself of one point.
+    /// The mean over the row's points that have a value; the value itself of one point. Null where there is none, or where it
+    /// is not finite.
     pub value: Value,
     /// The lower end of the mean's 95 % interval (Student's t), from two points on.
     pub lower: Option<f64>,
     /// Its upper end.
     pub upper: Option<f64>,
-    /// Every point's value.
+    /// The number of points that have a value.
+    pub n: usize,
+    /// Every point's value; null where it has none.
     pub values: Vec<Value>,
 }
 
@@ -96,6 +104,8 @@ pub struct Compared {
     /// The parameters averaged over.
     pub over: Vec<String>,
     pub rows: Vec<Row>,
+    /// The rows that the conditions left out.
+    pub left_out: usize,
     columns: Vec<String>,
 }
 
@@ -119,7 +129,7 @@ impl std::str::FromStr for Condition {
             .iter()
             .find_map(|(sign, comparison)| Some((*comparison, rest.strip_prefix(sign)?.trim())))
             .ok_or_else(wrong)?;
-        if column.trim().is_empty() || value.is_empty() {
+        if column.trim().is_empty() || value.is_empty() || value.starts_with(['<', '>', '=', '!']) {
             return Err(wrong());
         }
         let value = match (value.parse::<i64>(), value.parse::<f64>(), value) {
@@ -135,10 +145,10 @@ impl std::str::FromStr for Condition {
 
 impl Condition {
     fn holds(&self, value: &Value) -> bool {
-        let ordering = match value {
-            Value::Null => return self.comparison == Comparison::Unequal,
-            value => order(value, &self.value),
-        };
+        if value.missing() {
+            return self.comparison == Comparison::Unequal;
+        }
+        let ordering = value.order(&self.value, false);
         match self.comparison {
             Comparison::Less => ordering.is_lt(),
             Comparison::AtMost => ordering.is_le(),
@@ -150,32 +160,10 @@ impl Condition {
     }
 }
 
-/// Nothing first, then numbers, then texts.
-fn order(a: &Value, b: &Value) -> Ordering {
-    match (a, b) {
-        (Value::Text(a), Value::Text(b)) => a.cmp(b),
-        (Value::Text(_), _) => Ordering::Greater,
-        (_, Value::Text(_)) => Ordering::Less,
-        (a, b) => {
-            let key = |value: &Value| value.number().unwrap_or(f64::NEG_INFINITY);
-            key(a).partial_cmp(&key(b)).unwrap_or(Ordering::Equal)
-        }
-    }
-}
-
 /// Averages, filters and sorts the samples.
 pub fn compare(samples: &[Sample], choice: &Choice) -> Result<Compared, ChoiceError> {
-    let names = |of: fn(&Sample) -> &Vec<(String, Value)>| {
-        let mut names: Vec<String> = Vec::new();
-        for (name, _) in samples.iter().flat_map(of) {
-            if !names.contains(name) {
-                names.push(name.clone());
-            }
-        }
-        names
-    };
-    let all = names(|sample| &sample.params);
-    let metrics = names(|sample| &sample.metrics);
+    let all = distinct(samples.iter().flat_map(|sample| &sample.params).map(|(name, _)| name));
+    let metrics = distinct(samples.iter().flat_map(|sample| &sample.metrics).map(|measure| &measure.metric));
     if let Some(parameter) = choice.over.iter().find(|name| !all.contains(name)) {
         let help = did_you_mean(parameter, all.iter().map(String::as_str), "there are");
         return Err(ChoiceError::NoParameter { parameter: parameter.clone(), help });
@@ -196,8 +184,13 @@ pub fn compare(samples: &[Sample], choice: &Choice) -> Result<Compared, ChoiceEr
     columns.extend(several.then(|| EXPERIMENT.to_owned()));
     columns.extend(parameters.iter().cloned());
     columns.extend((!over.is_empty()).then(|| COUNT.to_owned()));
-    columns.extend(metrics.iter().cloned());
     let mut rows = group(samples, &grouping);
+    for metric in &metrics {
+        columns.push(metric.clone());
+        if !over.is_empty() && rows.iter().any(|row| row.count_of(metric) != row.complete()) {
+            columns.push(format!("{metric}{OWN_COUNT}"));
+        }
+    }
     let known = |column: &str| {
         let there = columns.iter().map(String::as_str);
         if columns.iter().any(|name| name == column) || all.iter().any(|name| name == column) {
@@ -206,10 +199,19 @@ pub fn compare(samples: &[Sample], choice: &Choice) -> Result<Compared, ChoiceEr
         let help = did_you_mean(column, there, "there are");
         Err(ChoiceError::NoColumn { column: column.to_owned(), help })
     };
+    let before = rows.len();
     for condition in &choice.conditions {
         known(&condition.column)?;
+        let number = |row: &Row| row.value(&condition.column).number().is_some();
+        if let Value::Text(text) = &condition.value
+            && !matches!(condition.comparison, Comparison::Equal | Comparison::Unequal)
+            && rows.iter().any(number)
+        {
+            return Err(ChoiceError::NoNumber { column: condition.column.clone(), text: text.clone() });
+        }
         rows.retain(|row| condition.holds(&row.value(&condition.column)));
     }
+    let left_out = before - rows.len();
     let mut keys = Vec::new();
     for key in &choice.sort {
         let (column, down) = key.strip_prefix('-').map_or((key.as_str(), false), |column| (column, true));
@@ -217,28 +219,31 @@ pub fn compare(samples: &[Sample], choice: &Choice) -> Result<Compared, ChoiceEr
         keys.push((column, down));
     }
     rows.sort_by(|a, b| {
-        let by = |(column, down): &(&str, bool)| {
-            let ordering = order(&a.value(column), &b.value(column));
-            if *down { ordering.reverse() } else { ordering }
-        };
+        let by = |(column, down): &(&str, bool)| a.value(column).order(&b.value(column), *down);
         keys.iter().map(by).find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
     });
     if !choice.columns.is_empty() {
         choice.columns.iter().try_for_each(|column| known(column))?;
         columns.clone_from(&choice.columns);
     }
-    Ok(Compared { parameters, metrics, over, rows, columns })
+    Ok(Compared { parameters, metrics, over, rows, left_out, columns })
+}
+
+/// The names, each once.
+fn distinct<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut seen: Vec<String> = Vec::new();
+    for name in names {
+        if !seen.contains(name) {
+            seen.push(name.clone());
+        }
+    }
+    seen
 }
 
 /// The parameters that are averaged over unless told otherwise: `seed`, and those that end in `_seed`.
 pub fn seeds(samples: &[Sample]) -> Vec<String> {
-    let mut seeds: Vec<String> = Vec::new();
-    for (name, _) in samples.iter().flat_map(|sample| &sample.params) {
-        if (name == "seed" || name.ends_with("_seed")) && !seeds.contains(name) {
-            seeds.push(name.clone());
-        }
-    }
-    seeds
+    let names = samples.iter().flat_map(|sample| &sample.params).map(|(name, _)| name);
+    distinct(names.filter(|name| *name == "seed" || name.ends_with("_seed")))
 }
 
 /// The samples that agree in these parameters, groups in the order of their first sample.
@@ -262,13 +267,13 @@ fn row(group: &[&Sample], by: &[&String]) -> Row {
         Some(((*name).clone(), serde_json::to_value(value).unwrap_or_default()))
     });
     let mut metrics: Vec<(String, Measured)> = Vec::new();
-    for (name, value) in group.iter().flat_map(|sample| &sample.metrics) {
-        match metrics.iter_mut().find(|(other, _)| other == name) {
+    for Measure { metric, value, .. } in group.iter().flat_map(|sample| &sample.metrics) {
+        match metrics.iter_mut().find(|(other, _)| other == metric) {
             Some((_, measured)) => measured.values.push(value.clone()),
             None => {
                 let values = vec![value.clone()];
-                metrics
-                    .push((name.clone(), Measured { value: Value::Null, lower: None, upper: None, values }));
+                let measured = Measured { value: Value::Null, lower: None, upper: None, n: 0, values };
+                metrics.push((metric.clone(), measured));
             }
         }
     }
@@ -282,20 +287,24 @@ fn row(group: &[&Sample], by: &[&String]) -> Row {
 }
 
 impl Measured {
-    /// Computes the mean and its interval; of texts, the one that all share.
+    /// Computes the mean and its interval over the values that there are; of texts, the one that all share. One that is not a
+    /// number makes the mean that: to leave it out would be to choose.
     fn summarize(&mut self) {
-        let first = &self.values[0];
-        if self.values.len() == 1 {
+        let there: Vec<&Value> = self.values.iter().filter(|value| **value != Value::Null).collect();
+        self.n = there.len();
+        let Some(&first) = there.first() else { return };
+        if there.len() == 1 {
             self.value = first.clone();
             return;
         }
-        let numbers: Vec<f64> = self.values.iter().filter_map(Value::number).collect();
-        if !numbers.is_empty() {
+        let numbers: Vec<f64> = there.iter().filter_map(|value| value.number()).collect();
+        if numbers.len() == there.len() {
             self.value = Value::Number(mean(&numbers));
-            let interval = mean_interval(&numbers, 0.95);
+            let interval =
+                mean_interval(&numbers, 0.95).filter(|i| i.lower.is_finite() && i.upper.is_finite());
             self.lower = interval.map(|interval| interval.lower);
             self.upper = interval.map(|interval| interval.upper);
-        } else if self.values.iter().all(|value| value == first) {
+        } else if there.iter().all(|value| *value == first) {
             self.value = first.clone();
         }
     }
@@ -308,6 +317,18 @@ impl Sample {
 }
 
 impl Row {
+    /// The number of points that have a value of a metric.
+    fn count_of(&self, metric: &str) -> usize {
+        self.metrics.iter().find(|(name, _)| name == metric).map_or(0, |(_, measured)| measured.n)
+    }
+
+    /// The number of points that have every metric.
+    fn complete(&self) -> usize {
+        let has =
+            |at: usize| self.metrics.iter().all(|(_, m)| m.values.get(at).is_some_and(|v| *v != Value::Null));
+        (0..self.points.len()).filter(|&at| has(at)).count()
+    }
+
     /// The value in a column.
     fn value(&self, column: &str) -> Value {
         if let Some((_, measured)) = self.metrics.iter().find(|(name, _)| name == column) {
@@ -316,8 +337,11 @@ impl Row {
         match (self.params.get(column), column) {
             (Some(value), _) => Value::from(value),
             (None, EXPERIMENT) => Value::Text(self.experiment.clone()),
-            (None, COUNT) => Value::Integer(self.points.len() as i64),
-            (None, _) => Value::Null,
+            (None, COUNT) => Value::Integer(self.complete() as i64),
+            (None, other) => match other.strip_suffix(OWN_COUNT) {
+                Some(metric) => Value::Integer(self.count_of(metric) as i64),
+                None => Value::Null,
+            },
         }
     }
 
@@ -379,7 +403,7 @@ mod tests {
 
     fn sample(width: i64, seed: i64, loss: f64) -> Sample {
         let params = vec![("width".into(), Value::Integer(width)), ("seed".into(), Value::Integer(seed))];
-        let metrics = vec![("loss".into(), Value::Number(loss))];
+        let metrics = vec![Measure { metric: "loss".into(), value: Value::Number(loss), reason: None }];
         Sample { experiment: "e".into(), point: format!("width={width},seed={seed}"), params, metrics }
     }
 
@@ -400,11 +424,38 @@ mod tests {
     }
 
     #[test]
+    fn one_that_is_not_a_number_makes_the_mean_that_and_a_missing_one_is_left_out() {
+        let choice = Choice { over: vec!["seed".into()], sort: vec!["-loss".into()], ..Choice::default() };
+        let mut samples = [
+            sample(1, 1, f64::NAN),
+            sample(1, 2, 1.0),
+            sample(2, 1, 2.0),
+            sample(2, 2, 4.0),
+            sample(3, 1, 9.0),
+        ];
+        samples[3].metrics[0].value = Value::Null;
+        let compared = compare(&samples, &choice).unwrap();
+        let shown = compared.table(true).rows.iter().map(|row| format!("{:?}", row)).collect::<Vec<_>>();
+        assert_eq!(
+            shown,
+            [
+                "[Integer(3), Integer(1), Number(9.0)]",
+                "[Integer(2), Integer(1), Number(2.0)]",
+                "[Integer(1), Integer(2), Number(NaN)]"
+            ],
+            "missing or not a number is last, and n is the number of values in the mean"
+        );
+    }
+
+    #[test]
     fn conditions_read_and_hold() {
         let holds = |text: &str, value| text.parse::<Condition>().unwrap().holds(&value);
         assert!(holds("width>=16", Value::Integer(16)) && !holds("width>16", Value::Number(16.0)));
         assert!(holds("w != a", Value::Text("b".into())) && holds("w==a", Value::Text("a".into())));
         assert!(holds("w<=0.5", Value::Number(0.5)) && !holds("w<1", Value::Null));
-        assert_eq!("width".parse::<Condition>(), Err(ChoiceError::Condition { text: "width".into() }));
+        for wrong in ["width", "w>>1", "w<>1", "w===1", "w=!1", ">1", "w>"] {
+            assert_eq!(wrong.parse::<Condition>(), Err(ChoiceError::Condition { text: wrong.into() }));
+        }
+        assert!(!holds("w<1", Value::Number(f64::NAN)) && holds("w!=1", Value::Number(f64::NAN)));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::compare::gather;
 use crate::compare::history::Past;
-use crate::compare::measure::{Measurer, MetricError};
+use crate::compare::measure::Measurer;
 use crate::plan::error::EngineError;
 use crate::plan::explanation::{self, Change};
 use crate::plan::folders;
@@ -14,15 +14,6 @@ use onsager_tables::value::Value;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
-
-/// Why two runs cannot be compared.
-#[derive(Debug, thiserror::Error)]
-pub enum DifferenceError {
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    #[error(transparent)]
-    Metric(#[from] MetricError),
-}
 
 /// What differs between an old run and a new one.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -86,7 +77,7 @@ pub fn difference(
     parquet: Option<&dyn Parquet>,
     old: &Past,
     new: &Past,
-) -> Result<Difference, DifferenceError> {
+) -> Result<Difference, EngineError> {
     let before = old.tasks(store).map_err(EngineError::from)?;
     let after = new.tasks(store).map_err(EngineError::from)?;
     let mut tasks = Vec::new();
@@ -149,7 +140,7 @@ fn metrics(
     parquet: Option<&dyn Parquet>,
     past: &Past,
     tasks: &BTreeMap<String, Digest>,
-) -> Result<Vec<(String, String)>, DifferenceError> {
+) -> Result<Vec<(String, String)>, EngineError> {
     let mut measurer = Measurer::new(store, parquet);
     let mut failed = None;
     let mut lines = Vec::new();
@@ -163,17 +154,21 @@ fn metrics(
                 None
             }
         };
-        for (name, value) in gather::measure(&mut measurer, point, &mut content)? {
-            lines.push((within(&point.name, &name), value.to_string()));
+        for measure in gather::measure(&mut measurer, point, &mut content) {
+            let text = match (&measure.value, measure.reason) {
+                (Value::Null, Some(reason)) => format!("no value ({reason})"),
+                (value, _) => value.to_string(),
+            };
+            lines.push((within(&point.name, &measure.metric), text));
         }
     }
     match failed {
-        Some(error) => Err(EngineError::from(error).into()),
+        Some(error) => Err(error.into()),
         None => Ok(lines),
     }
 }
 
-fn changed(store: &Store, task: &str, old: Digest, new: Digest) -> Result<TaskDifference, DifferenceError> {
+fn changed(store: &Store, task: &str, old: Digest, new: Digest) -> Result<TaskDifference, EngineError> {
     let get = |key: &Digest| store.actions().get(key).map_err(EngineError::from);
     let mut difference = TaskDifference {
         task: task.to_owned(),

@@ -1,7 +1,7 @@
 //! What `compare` compares: parameters and metrics of the finished points of experiments, and of the runs of pipelines.
 
 use crate::compare::history;
-use crate::compare::measure::{Measurer, MetricError};
+use crate::compare::measure::{Measure, Measurer};
 use crate::pipeline::graph::{Graph, Point};
 use crate::plan::error::EngineError;
 use crate::plan::planned::plan;
@@ -22,8 +22,20 @@ pub struct Sample {
     /// The point's name, or the run's.
     pub point: String,
     pub params: Vec<(String, Value)>,
-    /// Those that are there, by name.
-    pub metrics: Vec<(String, Value)>,
+    /// Those whose results are there.
+    pub metrics: Vec<Measure>,
+}
+
+/// A point that has no finite number for a metric.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Note {
+    /// The name of the experiment or pipeline.
+    pub experiment: String,
+    /// The name of the point or of the run; empty for the only point of an experiment.
+    pub point: String,
+    pub metric: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// A point whose metrics are not all there.
@@ -39,8 +51,8 @@ pub struct Missing {
 pub enum GatherError {
     #[error(transparent)]
     Engine(#[from] EngineError),
-    #[error(transparent)]
-    Metric(#[from] MetricError),
+    #[error("no metric has a value at any point: `{metric}`: {reason}")]
+    Nothing { metric: String, reason: String },
     #[error(
         "`{experiment}` has no metrics; add for example `metrics: {{loss: {{from: train.loss, column: loss}}}}`"
     )]
@@ -72,16 +84,38 @@ pub fn points(
         known.get(at).copied()
     };
     let mut measurer = Measurer::new(store, parquet);
-    let before = samples.len();
     for point in &graph.points {
-        let metrics = measure(&mut measurer, point, &mut content)?;
+        let metrics = measure(&mut measurer, point, &mut content);
         if metrics.len() < point.metrics.len() {
             missing.push(Missing { experiment: graph.name.clone(), point: point.name.clone() });
         } else {
             samples.push(sample(graph, &point.name, point, metrics));
         }
     }
-    Ok(measurer.check(|metric| has(&samples[before..], metric))?)
+    Ok(())
+}
+
+/// What the samples lack. It is an error that none of them has any value: then the metrics are wrong.
+pub fn notes(samples: &[Sample]) -> Result<Vec<Note>, GatherError> {
+    let mut notes = Vec::new();
+    let mut some = false;
+    for sample in samples {
+        for measure in &sample.metrics {
+            some |= measure.value != Value::Null;
+            notes.extend(measure.reason.clone().map(|reason| Note {
+                experiment: sample.experiment.clone(),
+                point: sample.point.clone(),
+                metric: measure.metric.clone(),
+                reason,
+            }));
+        }
+    }
+    match notes.first() {
+        Some(Note { metric, reason, .. }) if !some => {
+            Err(GatherError::Nothing { metric: metric.clone(), reason: reason.clone() })
+        }
+        _ => Ok(notes),
+    }
 }
 
 /// The runs of a pipeline: for each setting of the parameters the latest of those that have the most metrics.
@@ -103,7 +137,7 @@ pub fn runs(
         let mut params: Vec<_> = point.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
         params.sort();
         let at = by_params.get(&params.join("\n")).copied();
-        if at.is_some_and(|at| found[at].metrics.len() == now.metrics.len()) {
+        if at.is_some_and(|at| found[at].count() == now.metrics.len()) {
             continue;
         }
         let tasks = past.tasks(store).map_err(EngineError::from)?;
@@ -119,17 +153,14 @@ pub fn runs(
                 }
             }
         };
-        let metrics = measure(
-            &mut measurer,
-            &as_then(now, &past.grown_points().map_err(EngineError::from)?),
-            &mut content,
-        )?;
+        let then = as_then(now, &past.grown_points().map_err(EngineError::from)?);
+        let metrics = measure(&mut measurer, &then, &mut content);
         if let Some(error) = failed {
             return Err(EngineError::from(error).into());
         }
         let sample = sample(graph, &past.run, point, metrics);
         match at {
-            Some(at) if sample.metrics.len() > found[at].metrics.len() => found[at] = sample,
+            Some(at) if sample.count() > found[at].count() => found[at] = sample,
             Some(_) => {}
             None if sample.metrics.is_empty() => {}
             None => {
@@ -138,7 +169,6 @@ pub fn runs(
             }
         }
     }
-    measurer.check(|metric| has(&found, metric))?;
     samples.extend(found.into_iter().rev());
     Ok(())
 }
@@ -157,10 +187,11 @@ fn as_then(now: &Point, then: &[Point]) -> Point {
     point
 }
 
-/// Whether some sample has a value of this metric.
-fn has(samples: &[Sample], metric: &str) -> bool {
-    let values = samples.iter().flat_map(|sample| &sample.metrics);
-    values.filter(|(name, _)| name == metric).any(|(_, value)| *value != Value::Null)
+impl Sample {
+    /// How many metrics it has a value of.
+    fn count(&self) -> usize {
+        self.metrics.iter().filter(|measure| measure.value != Value::Null).count()
+    }
 }
 
 fn check(graph: &Graph) -> Result<(), GatherError> {
@@ -170,22 +201,16 @@ fn check(graph: &Graph) -> Result<(), GatherError> {
     }
 }
 
-/// The metrics of a point that are there.
+/// The metrics of a point whose results are there.
 pub fn measure(
     measurer: &mut Measurer,
     point: &Point,
     content: &mut dyn FnMut(&str, &str) -> Option<Content>,
-) -> Result<Vec<(String, Value)>, MetricError> {
-    let mut found = Vec::with_capacity(point.metrics.len());
-    for metric in &point.metrics {
-        if let Some(value) = measurer.value(metric, content)? {
-            found.push((metric.name.clone(), value));
-        }
-    }
-    Ok(found)
+) -> Vec<Measure> {
+    point.metrics.iter().filter_map(|metric| measurer.measure(metric, content)).collect()
 }
 
-fn sample(graph: &Graph, name: &str, point: &Point, metrics: Vec<(String, Value)>) -> Sample {
+fn sample(graph: &Graph, name: &str, point: &Point, metrics: Vec<Measure>) -> Sample {
     Sample {
         experiment: graph.name.clone(),
         point: name.to_owned(),

@@ -8,35 +8,56 @@ use onsager_tables::columns::Columns;
 use onsager_tables::error::TableError;
 use onsager_tables::read::{self, Parquet};
 use onsager_tables::value::Value;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::error::Error;
-use std::fs;
 
-/// A metric that cannot be read from a result that is there.
+/// Why a result that is there has no number for a metric.
 #[derive(Debug, thiserror::Error)]
-pub enum MetricError {
-    #[error("metric `{metric}`: {}", chain(source))]
-    Table { metric: String, source: TableError },
-    #[error("metric `{metric}`: `{from}` is a folder, not a file")]
-    Folder { metric: String, from: String },
-    #[error("metric `{metric}`: no row of `{from}` passes `where`, at no point")]
-    NoRow { metric: String, from: String },
+pub enum NoNumber {
+    #[error("cannot read `{from}`: {}", cause(source))]
+    Table { from: String, source: TableError },
+    #[error("{0}")]
+    Rows(TableError),
+    #[error("`{from}` is a folder, not a file")]
+    Folder { from: String },
+    #[error("`{from}` has no row")]
+    NoRow { from: String },
     #[error(
-        "metric `{metric}`: {rows} rows of `{from}` where one is needed; choose one with `where`, or add \
-         `aggregate: mean`, `min`, `max` or `last`"
+        "{rows} rows of `{from}` where one is needed; choose one with `where`, or add `aggregate: mean`, `min`, \
+         `max` or `last`"
     )]
-    Rows { metric: String, from: String, rows: usize },
-    #[error("metric `{metric}`: cannot read the JSON of `{from}`: {message}")]
-    Json { metric: String, from: String, message: String },
-    #[error("metric `{metric}`: `{from}` has no field `{field}`; {there}")]
-    NoField { metric: String, from: String, field: String, there: String },
-    #[error("metric `{metric}`: field `{field}` of `{from}` is not one value, but {what}")]
-    NotOne { metric: String, from: String, field: String, what: &'static str },
+    ManyRows { from: String, rows: usize },
+    #[error("no row of `{from}` has a value of `{column}`")]
+    NoValue { from: String, column: String },
+    #[error("cannot read the JSON of `{from}`: {message}")]
+    Json { from: String, message: String },
+    #[error("`{from}` has no field `{field}`; {there}")]
+    NoField { from: String, field: String, there: String },
+    #[error("field `{field}` of `{from}` is not one value, but {what}")]
+    NotOne { from: String, field: String, what: &'static str },
+    #[error("field `{field}` of `{from}` is null")]
+    Null { from: String, field: String },
+    #[error("it is not finite, but {value}")]
+    NotFinite { value: f64 },
 }
 
-/// An error with what caused it.
-fn chain(error: &TableError) -> String {
-    error.source().map_or(error.to_string(), |source| format!("{error}: {source}"))
+/// What a table's error says of its content: its path is one inside the store, which no one knows.
+fn cause(error: &TableError) -> String {
+    match error {
+        TableError::Csv { line, message, .. } => format!("line {line}: {message}"),
+        TableError::Json { message, .. } => message.clone(),
+        error => error.source().map_or(error.to_string(), ToString::to_string),
+    }
+}
+
+/// What a point has of a metric.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measure {
+    pub metric: String,
+    /// Null where there is none.
+    pub value: Value,
+    /// Why there is no finite number.
+    pub reason: Option<String>,
 }
 
 /// Reads metrics; a file that several are read from is read once.
@@ -45,59 +66,60 @@ pub struct Measurer<'a> {
     parquet: Option<&'a dyn Parquet>,
     tables: HashMap<Digest, Columns>,
     documents: HashMap<Digest, serde_json::Value>,
-    /// Metrics, with their artifacts, for which some table had no row: one point may well lack what another has.
-    no_row: BTreeMap<String, String>,
 }
 
 impl<'a> Measurer<'a> {
     pub fn new(store: &'a Store, parquet: Option<&'a dyn Parquet>) -> Measurer<'a> {
-        Measurer {
-            store,
-            parquet,
-            tables: HashMap::new(),
-            documents: HashMap::new(),
-            no_row: BTreeMap::new(),
-        }
+        Measurer { store, parquet, tables: HashMap::new(), documents: HashMap::new() }
     }
 
-    /// The value of a metric, given the contents of the outputs of tasks; none while one of them is not there.
-    pub fn value(
+    /// A metric, given the contents of the outputs of tasks; none while one of them is not there.
+    pub fn measure(
         &mut self,
         metric: &Metric,
         content: &mut dyn FnMut(&str, &str) -> Option<Content>,
-    ) -> Result<Option<Value>, MetricError> {
+    ) -> Option<Measure> {
         let mut contents = Vec::with_capacity(metric.tasks.len());
         for task in &metric.tasks {
             match content(&task.task, &metric.output) {
                 Some(content) if self.store.objects().contains(&content.digest) => contents.push(content),
-                _ => return Ok(None),
+                _ => return None,
             }
         }
-        if contents.iter().any(|content| content.shape == Shape::Folder) {
-            return Err(MetricError::Folder { metric: metric.name.clone(), from: metric.from.clone() });
-        }
-        match &metric.pick {
-            Pick::Field { field } => contents.first().map(|only| self.field(metric, only, field)).transpose(),
-            Pick::Column { column, filter, aggregate } => {
-                let table = |source| MetricError::Table { metric: metric.name.clone(), source };
-                let name = format!("`{}`", metric.from);
-                let rows = self.rows(metric, &contents).map_err(table)?;
-                let rows = rows.filter(filter, &name).map_err(table)?;
-                let values = rows.numbers(column, &name).map_err(table)?;
-                if values.is_empty() {
-                    self.no_row.insert(metric.name.clone(), metric.from.clone());
-                    return Ok(Some(Value::Null));
-                }
-                pick(metric, &values, *aggregate).map(Some)
+        let (value, reason) = match self.value(metric, &contents) {
+            Ok(Value::Number(value)) if !value.is_finite() => {
+                (Value::Number(value), Some(NoNumber::NotFinite { value }))
             }
-        }
+            Ok(value) => (value, None),
+            Err(reason) => (Value::Null, Some(reason)),
+        };
+        let reason = reason.map(|reason| reason.to_string());
+        Some(Measure { metric: metric.name.clone(), value, reason })
     }
 
-    /// Refuses a metric that has no row anywhere: its `where` is wrong. `there` tells whether it has a value somewhere.
-    pub fn check(&self, there: impl Fn(&str) -> bool) -> Result<(), MetricError> {
-        match self.no_row.iter().find(|(metric, _)| !there(metric)) {
-            Some((metric, from)) => Err(MetricError::NoRow { metric: metric.clone(), from: from.clone() }),
-            None => Ok(()),
+    fn value(&mut self, metric: &Metric, contents: &[Content]) -> Result<Value, NoNumber> {
+        let from = || metric.from.clone();
+        if contents.iter().any(|content| content.shape == Shape::Folder) {
+            return Err(NoNumber::Folder { from: from() });
+        }
+        match (&metric.pick, contents) {
+            (Pick::Field { field }, [only, ..]) => self.field(metric, only, field),
+            (Pick::Field { .. }, []) => Err(NoNumber::NoRow { from: from() }),
+            (Pick::Column { column, filter, aggregate }, contents) => {
+                let name = format!("`{}`", metric.from);
+                let rows =
+                    self.rows(metric, contents).map_err(|source| NoNumber::Table { from: from(), source })?;
+                let rows = rows.filter(filter, &name).map_err(NoNumber::Rows)?;
+                let values = rows.numbers(column, &name).map_err(NoNumber::Rows)?;
+                let number = match (values.as_slice(), aggregate) {
+                    ([], _) => return Err(NoNumber::NoRow { from: from() }),
+                    ([only], None) => *only,
+                    (values, Some(aggregate)) => pick(values, *aggregate),
+                    (values, None) => return Err(NoNumber::ManyRows { from: from(), rows: values.len() }),
+                };
+                let none = || NoNumber::NoValue { from: from(), column: column.clone() };
+                number.map(Value::Number).ok_or_else(none)
+            }
         }
     }
 
@@ -122,17 +144,16 @@ impl<'a> Measurer<'a> {
         }
     }
 
-    fn field(&mut self, metric: &Metric, content: &Content, field: &str) -> Result<Value, MetricError> {
-        let (name, from) = (metric.name.clone(), metric.from.clone());
+    fn field(&mut self, metric: &Metric, content: &Content, field: &str) -> Result<Value, NoNumber> {
+        let from = metric.from.clone();
         let document = match self.documents.entry(content.digest) {
             std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::hash_map::Entry::Vacant(entry) => {
-                let read = fs::read(self.store.objects().path(&content.digest)).map_err(|e| e.to_string());
-                let parsed =
-                    read.and_then(|bytes| serde_json::from_slice(&bytes).map_err(|error| error.to_string()));
-                match parsed {
+                let read = read::text(&self.store.objects().path(&content.digest));
+                let text = read.map_err(|source| NoNumber::Table { from: from.clone(), source })?;
+                match read::json::parse(&text) {
                     Ok(document) => entry.insert(document),
-                    Err(message) => return Err(MetricError::Json { metric: name, from, message }),
+                    Err(message) => return Err(NoNumber::Json { from, message }),
                 }
             }
         };
@@ -142,8 +163,7 @@ impl<'a> Measurer<'a> {
                 serde_json::Value::Array(items) => step.parse().ok().and_then(|at: usize| items.get(at)),
                 value => value.get(step),
             };
-            value = next.ok_or_else(|| MetricError::NoField {
-                metric: name.clone(),
+            value = next.ok_or_else(|| NoNumber::NoField {
                 from: from.clone(),
                 field: field.to_owned(),
                 there: there(value, step),
@@ -152,9 +172,10 @@ impl<'a> Measurer<'a> {
         let what = match value {
             serde_json::Value::Array(_) => "a list",
             serde_json::Value::Object(_) => "a mapping",
+            serde_json::Value::Null => return Err(NoNumber::Null { from, field: field.to_owned() }),
             value => return Ok(Value::from(value)),
         };
-        Err(MetricError::NotOne { metric: name, from, field: field.to_owned(), what })
+        Err(NoNumber::NotOne { from, field: field.to_owned(), what })
     }
 }
 
@@ -170,22 +191,38 @@ fn there(value: &serde_json::Value, step: &str) -> String {
     }
 }
 
-/// One value from those of the rows.
-fn pick(metric: &Metric, values: &[Option<f64>], aggregate: Option<Aggregate>) -> Result<Value, MetricError> {
-    let (name, from) = (metric.name.clone(), metric.from.clone());
-    let there = || values.iter().copied().flatten();
-    let found = match aggregate {
-        None if values.len() > 1 => {
-            return Err(MetricError::Rows { metric: name, from, rows: values.len() });
-        }
-        None => values[0],
-        Some(Aggregate::Last) => there().last(),
-        Some(Aggregate::Min) => there().min_by(f64::total_cmp),
-        Some(Aggregate::Max) => there().max_by(f64::total_cmp),
-        Some(Aggregate::Mean) => {
-            let count = there().count();
-            (count > 0).then(|| there().sum::<f64>() / count as f64)
-        }
+/// One value from those of the rows. Missing ones are left out; one that is not a number makes the outcome that.
+fn pick(values: &[Option<f64>], aggregate: Aggregate) -> Option<f64> {
+    let there: Vec<f64> = values.iter().copied().flatten().collect();
+    let last = *there.last()?;
+    let ends = |better: fn(f64, f64) -> bool| {
+        let keep = |best: f64, value: f64| if value.is_nan() || better(value, best) { value } else { best };
+        there.iter().copied().reduce(|best, value| if best.is_nan() { best } else { keep(best, value) })
     };
-    Ok(found.map_or(Value::Null, Value::Number))
+    match aggregate {
+        Aggregate::Last => Some(last),
+        Aggregate::Min => ends(|value, best| value < best),
+        Aggregate::Max => ends(|value, best| value > best),
+        Aggregate::Mean => Some(there.iter().sum::<f64>() / there.len() as f64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_a_number_stays_that_and_what_is_missing_is_left_out() {
+        for aggregate in [Aggregate::Min, Aggregate::Max, Aggregate::Mean] {
+            for values in [[f64::NAN, 1.0], [1.0, f64::NAN]] {
+                assert!(pick(&values.map(Some), aggregate).is_some_and(f64::is_nan), "{aggregate:?}");
+            }
+            assert_eq!(pick(&[None, Some(3.0), None], aggregate), Some(3.0));
+            assert_eq!(pick(&[None], aggregate), None);
+        }
+        assert!(pick(&[Some(9.0), Some(f64::NAN)], Aggregate::Last).is_some_and(f64::is_nan));
+        assert_eq!(pick(&[Some(9.0), None], Aggregate::Last), Some(9.0));
+        let ends = [Some(2.0), Some(-1.0), Some(5.0)];
+        assert_eq!((pick(&ends, Aggregate::Min), pick(&ends, Aggregate::Max)), (Some(-1.0), Some(5.0)));
+    }
 }

@@ -128,15 +128,22 @@ pub struct Issue {
     pub message: String,
     /// What to do, if it is not obvious.
     pub help: Option<String>,
+    /// The words in the value that are wrong, if not all of it.
+    pub part: Option<String>,
 }
 
 impl Issue {
     pub fn new(field: &str, message: impl Into<String>) -> Issue {
-        Issue { field: field.into(), message: message.into(), help: None }
+        Issue { field: field.into(), message: message.into(), help: None, part: None }
     }
 
     pub fn help(mut self, help: impl Into<String>) -> Issue {
         self.help = Some(help.into());
+        self
+    }
+
+    pub fn part(mut self, part: impl Into<String>) -> Issue {
+        self.part = Some(part.into());
         self
     }
 }

@@ -17,7 +17,7 @@ use crate::pipeline::yaml::node::{Entry, Yaml, what_value};
 use crate::pipeline::yaml::sink::{Sink, Span};
 use crate::store::chosen::{self, Chosen};
 use crate::store::walk;
-use onsager_tables::names::{did_you_mean, list, meant};
+use onsager_tables::names::{did_you_mean, either, list, meant};
 use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -155,7 +155,7 @@ fn input_span(input: &spec::Input) -> Span {
 }
 
 /// Checks the names of a stage's inputs against its kind.
-fn names(stage: &Stage, inputs: &Inputs, sink: &Sink) {
+pub fn names(stage: &Stage, inputs: &Inputs, sink: &Sink) {
     let kind = stage.kind.map_or("", |(kind, _)| kind);
     for input in &stage.inputs {
         if !inputs.others && !inputs.named.iter().any(|named| named.name == input.name) {
@@ -613,13 +613,31 @@ impl Linker<'_> {
             }
             coordinates.push((axis, value));
         }
+        let mut shared = 0;
         if reference.matching {
             for own in &draft.instance.coordinates {
                 let given = coordinates.iter().any(|(axis, _)| **axis == *own.axis);
                 if !given && !own.open && has(&own.axis) {
                     coordinates.push((&own.axis, &own.text));
+                    shared += 1;
                 }
             }
+        }
+        if reference.matching
+            && shared == 0
+            && range.len() > 1
+            && coordinates.len() < target.coordinates.len()
+        {
+            let message = format!(
+                "`{}` shares no axis with `{stage}`, so `[matching]` chooses none of its {} instances",
+                self.spec.stages[draft.stage].name,
+                range.len()
+            );
+            let axes: Vec<&str> = target.coordinates.iter().map(|c| &*c.axis).collect();
+            let help =
+                format!("write `{stage}` for all of them, or add {} to this stage's matrix", either(&axes));
+            self.sink.help(span, message, help);
+            return None;
         }
         if coordinates.is_empty() {
             return Some(Rc::new(range.collect()));

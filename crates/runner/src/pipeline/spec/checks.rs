@@ -32,7 +32,7 @@ pub fn parse(kind: &dyn Kind, mut params: Value, complete: bool, site: &Site, si
                     } else {
                         format!("`{}` {}", issue.field, issue.message)
                     };
-                    site.report(&issue.field, message, issue.help.clone(), sink);
+                    site.report(&issue.field, issue.part.as_deref(), message, issue.help.clone(), sink);
                 }
                 return (sound && parsed.issues.is_empty()).then_some(parsed);
             }
@@ -40,7 +40,7 @@ pub fn parse(kind: &dyn Kind, mut params: Value, complete: bool, site: &Site, si
                 let missing = error.message.starts_with("missing field");
                 if !missing || sound {
                     let (message, help) = explain(kind, &error);
-                    site.report(&error.field, message, help, sink);
+                    site.report(&error.field, None, message, help, sink);
                 }
                 sound = false;
                 if missing || !remove_field(&mut params, &error.field) {
@@ -53,7 +53,7 @@ pub fn parse(kind: &dyn Kind, mut params: Value, complete: bool, site: &Site, si
 }
 
 impl Site<'_> {
-    fn report(&self, field: &str, message: String, help: Option<String>, sink: &Sink) {
+    fn report(&self, field: &str, part: Option<&str>, message: String, help: Option<String>, sink: &Sink) {
         let Some(node) = self.node else {
             return sink.add(Some(self.span), message, help);
         };
@@ -65,6 +65,9 @@ impl Site<'_> {
         // An unknown field: its name is what is wrong, not its value.
         if message.starts_with("unknown parameter") {
             span = key_span(node, &path).unwrap_or(span);
+        }
+        if let Some(part) = part {
+            span = sink.narrow(span, part);
         }
         let written = sink.text(span).trim_matches(['"', '\'']);
         let help = help.or_else(|| {
