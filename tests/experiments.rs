@@ -243,12 +243,12 @@ error: unknown field `swep`
   | ^^^^
   = help: did you mean `sweep`?
 
-error: `tubes` must be a list of values, but is the number 4
+error: `tubes` must be a list of values or a range, but is the number 4
  --> e.yaml:7:31
   |
 7 |   grid: {seed: [1, 2], tubes: 4}
   |                               ^
-  = help: write `tubes: [1, 2, 3]`
+  = help: write `tubes: [1, 2, 3]` or `tubes: {from: 1, to: 3, steps: 3}`
 
 error: there is no distribution `unifrom`
  --> e.yaml:8:46

@@ -105,6 +105,14 @@ impl Plan {
             text += &format!(", {count} {words}");
         }
         text += "\n";
+        if let Some(search) = graph.search.as_ref().filter(|search| !search.complete()) {
+            text += &format!(
+                "search: {} of {} points are known; when they have results, `run` asks `{}` for more\n",
+                search.known.len(),
+                search.points,
+                search.ask
+            );
+        }
         self.write(&text)
     }
 

@@ -1,5 +1,6 @@
 //! Looking back at runs: their records, their metrics in one table, and what tells two of them apart.
 
+pub mod ask;
 pub mod comparison;
 pub mod difference;
 pub mod gather;

@@ -4,6 +4,7 @@ use crate::kind::stage::Output;
 use crate::pipeline::condition::Condition;
 use crate::pipeline::expand::instance::normal;
 use crate::pipeline::experiments::overrides::Overrides;
+use crate::pipeline::experiments::sweep::search::Search;
 use crate::pipeline::spec::metrics::Metric;
 use crate::pipeline::spec::reference::{self, ReferenceError};
 pub use crate::pipeline::spec::resources::Resources;
@@ -32,12 +33,16 @@ pub struct Graph {
     pub experiment: bool,
     /// The settings of the parameters: one, or those of an experiment's sweep.
     pub points: Vec<Point>,
+    /// The parameters that are not the same at every point.
+    pub swept: Vec<String>,
     /// Every task after those it depends on, otherwise in the order of declaration.
     pub tasks: Vec<Task>,
     /// The stages, in the order of declaration.
     pub stages: Vec<StageInfo>,
     /// The pools that tasks take places of, with their sizes.
     pub pools: Vec<(String, u32)>,
+    /// The search that gives an experiment its points.
+    pub search: Option<Search>,
     /// The files that the pipeline was read from, with the digest of each.
     #[serde(with = "names::pairs")]
     pub sources: Vec<(PathBuf, Digest)>,
@@ -74,6 +79,8 @@ pub struct Task {
     /// `motion`, or `motion[system=free,diffusion=0.5]`; of a sweep `tubes=40,seed=1/motion`.
     pub id: String,
     pub stage: String,
+    /// The position of its point in [`Graph::points`]; none for a stage of an experiment, which runs once.
+    pub point: Option<usize>,
     /// Where its outputs go, below the folder of the graph's name.
     pub folder: String,
     /// The coordinates in the matrix, in the order of the axes.
@@ -222,6 +229,17 @@ pub enum SelectError {
 }
 
 impl Graph {
+    /// What tells an artifact of a task from others of its stage, for a task that takes it: its coordinates, and for a stage over all
+    /// points what the sweep varies.
+    pub fn labels<'a>(&'a self, taker: &Task, task: usize) -> impl Iterator<Item = (&'a str, &'a Value)> {
+        let task = &self.tasks[task];
+        let point = task.point.filter(|_| taker.point.is_none()).and_then(|point| self.points.get(point));
+        let own = |name: &str| task.labels.iter().any(|(axis, _)| axis == name);
+        let swept = self.swept.iter().filter(move |name| !own(name));
+        let varied = swept.filter_map(move |name| Some((name.as_str(), point?.params.get(name)?)));
+        varied.chain(task.labels.iter().map(|(axis, value)| (axis.as_str(), value)))
+    }
+
     /// The tasks that a word selects, ascending: `motion` (every instance), `motion[system=free]`, or a task's id. Of a sweep
     /// `motion` is that of every point, `tubes=40/motion` that of one, and `tubes=40` everything of one.
     pub fn select(&self, word: &str) -> Result<Vec<usize>, SelectError> {

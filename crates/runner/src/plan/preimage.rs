@@ -90,7 +90,7 @@ pub fn traverse<S: Sink>(
                     Some((field, own)) => path.extend([Step::Field(field), Step::Field(own)]),
                     None => {
                         path.extend([Step::Field("inputs"), Step::Field(name), Step::Index(i)]);
-                        artifact(graph, source, &mut path, sink);
+                        artifact(graph, task, source, &mut path, sink);
                         path.push(Step::Field("content"));
                     }
                 }
@@ -109,7 +109,13 @@ pub fn traverse<S: Sink>(
 }
 
 /// How a stage sees an artifact: its name, its file's name and its labels.
-fn artifact<'a>(graph: &'a Graph, source: &'a Source, path: &mut Vec<Step<'a>>, sink: &mut impl Sink) {
+fn artifact<'a>(
+    graph: &'a Graph,
+    taker: &Task,
+    source: &'a Source,
+    path: &mut Vec<Step<'a>>,
+    sink: &mut impl Sink,
+) {
     let mut field = |step, part: Part| {
         path.push(step);
         sink.part(path, part);
@@ -126,7 +132,7 @@ fn artifact<'a>(graph: &'a Graph, source: &'a Source, path: &mut Vec<Step<'a>>, 
             let member = member.as_deref();
             field(Step::Field("name"), Part::Text(&artifact_name(graph, *task, *output, member)));
             field(Step::Field("file"), Part::Text(&file_of(graph, *task, *output, member)));
-            for (axis, value) in &graph.tasks[*task].labels {
+            for (axis, value) in graph.labels(taker, *task) {
                 path.push(Step::Label(axis));
                 walk(path, value, sink);
                 path.pop();

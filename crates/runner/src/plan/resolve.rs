@@ -514,19 +514,20 @@ impl<'a> Resolver<'a> {
             for source in sources {
                 let i = given.len();
                 match source {
-                    Source::Artifact { task, output, member } => {
+                    Source::Artifact { task: maker, output, member } => {
                         let member = member.as_deref();
-                        let file = file_of(graph, *task, *output, member);
-                        if outputs(*task).is_some_and(|made| made[*output].is_absent()) {
+                        let file = file_of(graph, *maker, *output, member);
+                        if outputs(*maker).is_some_and(|made| made[*output].is_absent()) {
                             continue;
                         }
+                        let labels = graph.labels(task, *maker);
                         let item = Item {
                             path: work.join("in").join(input_folder(name, i)).join(file),
-                            name: artifact_name(graph, *task, *output, member),
-                            labels: graph.tasks[*task].labels.clone(),
+                            name: artifact_name(graph, *maker, *output, member),
+                            labels: labels.map(|(axis, value)| (axis.to_owned(), value.clone())).collect(),
                         };
-                        let content = match outputs(*task).map(|made| made[*output]) {
-                            Some(content) => self.kept_part(*task, *output, content, member)?,
+                        let content = match outputs(*maker).map(|made| made[*output]) {
+                            Some(content) => self.kept_part(*maker, *output, content, member)?,
                             None => None,
                         };
                         given.push(InputArtifact { item, content, remote: None });

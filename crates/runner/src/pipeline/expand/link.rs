@@ -155,7 +155,7 @@ fn input_span(input: &spec::Input) -> Span {
 }
 
 /// Checks the names of a stage's inputs against its kind.
-pub fn names(stage: &Stage, inputs: &Inputs, sink: &Sink) {
+fn names(stage: &Stage, inputs: &Inputs, sink: &Sink) {
     let kind = stage.kind.map_or("", |(kind, _)| kind);
     for input in &stage.inputs {
         if !inputs.others && !inputs.named.iter().any(|named| named.name == input.name) {

@@ -5,8 +5,8 @@ use crate::pipeline::yaml::node::{Entry, Node, Yaml};
 use crate::pipeline::yaml::sink::{Sink, Span};
 
 /// The fields of an experiment.
-pub const FIELDS: [&str; 8] =
-    ["name", "description", "pipeline", "params", "params_files", "tasks", "sweep", "metrics"];
+pub const FIELDS: [&str; 9] =
+    ["name", "description", "pipeline", "params", "params_files", "tasks", "sweep", "stages", "metrics"];
 
 /// An experiment as written.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct Experiment<'a> {
     /// The tasks to keep, with what they need; all of them when empty.
     pub tasks: Vec<(&'a str, Span)>,
     pub sweep: Option<&'a Entry>,
+    /// Stages of its own, which run once, over all points.
+    pub stages: Option<&'a Entry>,
     pub metrics: &'a [Entry],
 }
 
@@ -31,6 +33,7 @@ pub fn read<'a>(root: &'a Node, sink: &Sink) -> Option<Experiment<'a>> {
         params_files: Vec::new(),
         tasks: Vec::new(),
         sweep: None,
+        stages: None,
         metrics: &[],
     };
     for entry in root.entries()? {
@@ -47,6 +50,7 @@ pub fn read<'a>(root: &'a Node, sink: &Sink) -> Option<Experiment<'a>> {
             "params_files" => experiment.params_files = texts(entry, sink),
             "tasks" => experiment.tasks = texts(entry, sink),
             "sweep" => experiment.sweep = Some(entry),
+            "stages" => experiment.stages = Some(entry),
             "metrics" => experiment.metrics = spec::mapping(entry, sink),
             _ => spec::unknown(entry, &FIELDS, "an experiment", sink),
         }

@@ -4,14 +4,21 @@ use crate::pipeline::assemble::{self, Site};
 use crate::pipeline::expand::items::Known;
 use crate::pipeline::expand::tasks::TASKS;
 use crate::pipeline::experiments::experiment::{self, Experiment};
+use crate::pipeline::experiments::joined;
 use crate::pipeline::experiments::overrides::{self, Overlaid, Overlay, Overrides};
-use crate::pipeline::experiments::sweep::{self, Setting};
+use crate::pipeline::experiments::sweep::read::read;
+use crate::pipeline::experiments::sweep::search::Search;
+use crate::pipeline::experiments::sweep::setting::{Setting, place};
 use crate::pipeline::files::{self, apply_overrides};
 use crate::pipeline::graph::{Graph, SelectError, StageInfo};
 use crate::pipeline::include;
-use crate::pipeline::yaml::node::{Node, Yaml};
+use crate::pipeline::yaml::node::{Entry, Node, Yaml};
 use crate::pipeline::yaml::sink::Sink;
 use crate::store::short::short;
+use onsager_tables::names::did_you_mean;
+
+/// The folder of the project that keeps the points of searches.
+const SEARCHES: &str = "searches";
 
 /// Loads the experiment with this tree.
 pub fn load(tree: &Node, site: &Site, given: &Overrides, known: &Known, sink: &mut Sink) -> Option<Graph> {
@@ -49,19 +56,21 @@ pub fn load(tree: &Node, site: &Site, given: &Overrides, known: &Known, sink: &m
     }
     experiment.params.iter().for_each(|entry| overlaid.apply(entry, Overlay::Merge, sink));
     let sets = apply_overrides(&mut overlaid, given, sink);
-    override_metrics(&mut overlaid.tree, &experiment);
-    let settings = match experiment.sweep {
-        Some(sweep) => sweep::read(sweep, sink)?,
-        None => vec![Setting::default()],
+    override_metrics(&mut overlaid.tree, &experiment, sink);
+    let state = site.root.join(SEARCHES).join(experiment.name).with_extension("json");
+    let (settings, search) = match experiment.sweep {
+        Some(sweep) => read(sweep, &state, sink)?,
+        None => (vec![Setting::default()], None),
     };
+    let of_points: Vec<usize> = settings.iter().filter_map(|setting| setting.search).collect();
     for entry in experiment.params.iter().chain(&sets) {
-        if sweep::place(&settings, &entry.key).is_some() {
+        if place(&settings, &entry.key).is_some() {
             let message = format!("`{}` is swept by `{}`, so it cannot be set", entry.key, experiment.name);
             sink.help(entry.span, message, "remove it here, or from the sweep");
         }
     }
     let mut graphs = Vec::with_capacity(settings.len());
-    let one = settings.len() == 1;
+    let one = settings.len() == 1 && search.is_none();
     let mut tasks = 0;
     for setting in settings {
         let mut point = overlaid.clone();
@@ -79,11 +88,39 @@ pub fn load(tree: &Node, site: &Site, given: &Overrides, known: &Known, sink: &m
         }
         graphs.push((if one { String::new() } else { setting.name }, graph));
     }
-    (sink.count() == 0).then(|| join(experiment.name, site, graphs))
+    if let (Some(found), Some((_, graph))) = (&search, graphs.first()) {
+        let metrics =
+            || graph.points.iter().flat_map(|point| &point.metrics).map(|metric| metric.name.as_str());
+        let metric = &found.search.metric;
+        if !metrics().any(|name| name == metric) {
+            let help = did_you_mean(metric, metrics(), "there are")
+                .unwrap_or_else(|| "declare it under `metrics`".to_owned());
+            sink.help(found.metric, format!("there is no metric `{metric}` to search by"), help);
+        }
+    }
+    if sink.count() > 0 {
+        return None;
+    }
+    let mut graph = join(experiment.name, site, graphs);
+    if let Some(stages) = experiment.stages {
+        let params =
+            overlaid.tree.get("params").and_then(|params| params.value.entries()).unwrap_or_default();
+        let same = |param: &&Entry| !graph.swept.contains(&param.key);
+        let params = params.iter().filter(same).cloned().collect();
+        joined::add(&mut graph, experiment.name, stages, params, site, sink);
+        if sink.count() > 0 {
+            return None;
+        }
+    }
+    if let Some(found) = search {
+        sink.files.push(found.source);
+        graph.search = Some(Search { of_points, ..found.search });
+    }
+    Some(graph)
 }
 
-/// The experiment's metrics take the place of the pipeline's of the same name.
-fn override_metrics(tree: &mut Node, experiment: &Experiment) {
+/// The experiment's metrics take the place of the pipeline's of the same name; an empty one drops it.
+fn override_metrics(tree: &mut Node, experiment: &Experiment, sink: &Sink) {
     let Yaml::Map(fields) = &mut tree.value else { return };
     if experiment.metrics.is_empty() {
         return;
@@ -93,11 +130,7 @@ fn override_metrics(tree: &mut Node, experiment: &Experiment) {
         None => {
             let first = &experiment.metrics[0];
             let value = Node { span: first.span, value: Yaml::Null };
-            fields.push(crate::pipeline::yaml::node::Entry {
-                key: "metrics".to_owned(),
-                span: first.span,
-                value,
-            });
+            fields.push(Entry { key: "metrics".to_owned(), span: first.span, value });
             fields.len() - 1
         }
     };
@@ -107,6 +140,16 @@ fn override_metrics(tree: &mut Node, experiment: &Experiment) {
     }
     let Yaml::Map(metrics) = metrics else { return };
     for metric in experiment.metrics {
+        if metric.value.value == Yaml::Null {
+            let before = metrics.len();
+            metrics.retain(|old| old.key != metric.key);
+            if metrics.len() == before {
+                let help = did_you_mean(&metric.key, metrics.iter().map(|old| old.key.as_str()), "it has")
+                    .unwrap_or_else(|| "write `{from: stage.output, column: name}` to add one".to_owned());
+                sink.help(metric.span, format!("the pipeline has no metric `{}` to drop", metric.key), help);
+            }
+            continue;
+        }
         match metrics.iter_mut().find(|old| old.key == metric.key) {
             Some(old) => *old = metric.clone(),
             None => metrics.push(metric.clone()),
@@ -171,9 +214,11 @@ fn join(name: &str, site: &Site, graphs: Vec<(String, Graph)>) -> Graph {
         root: site.root.to_owned(),
         experiment: true,
         points: Vec::with_capacity(graphs.len()),
+        swept: Vec::new(),
         tasks: Vec::new(),
         stages: Vec::new(),
         pools: graphs.first().map(|(_, graph)| graph.pools.clone()).unwrap_or_default(),
+        search: None,
         sources: Vec::new(),
         recipe: None,
         identities: Vec::new(),
@@ -188,6 +233,7 @@ fn join(name: &str, site: &Site, graphs: Vec<(String, Graph)>) -> Graph {
         whole.tasks.extend(graph.tasks.into_iter().map(|mut task| {
             task.id.insert_str(0, &prefix);
             task.folder.insert_str(0, &folder);
+            task.point = Some(whole.points.len());
             task
         }));
         for mut own in graph.points {
@@ -212,6 +258,11 @@ fn join(name: &str, site: &Site, graphs: Vec<(String, Graph)>) -> Graph {
                 }
             }
         }
+    }
+    if let [first, rest @ ..] = &whole.points[..] {
+        let varies =
+            |name: &&String| rest.iter().any(|point| point.params.get(*name) != first.params.get(*name));
+        whole.swept = first.params.keys().filter(varies).cloned().collect();
     }
     whole
 }
