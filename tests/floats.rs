@@ -8,7 +8,7 @@ mod common;
 use common::Project;
 use onsager::kind::context::Context;
 use onsager::kind::stage::{Inputs, Output, Stage, StageError};
-use onsager::pipeline::experiments::sweep::Distribution;
+use onsager::pipeline::experiments::sweep::distribution::Distribution;
 use onsager::pipeline::yaml::node::Yaml;
 use onsager::random::Streams;
 use schemars::JsonSchema;

@@ -10,6 +10,7 @@ use onsager_tables::cells::{Style, significant};
 use onsager_tables::error::TableError;
 use onsager_tables::value::{Name, Value};
 use polars::frame::DataFrame;
+use std::collections::HashSet;
 
 impl Plot {
     /// The figure of these tables.
@@ -437,10 +438,10 @@ impl Build<'_> {
         let value = mark.value.as_deref().unwrap_or_default();
         let values = frame::numbers(group, value, table)?;
         let (across, down) = (edges(&xs, self.plot.x.scale), edges(&ys, self.plot.y.scale));
-        let (mut data, mut cells): (Vec<Datum>, Vec<Cell>) = (Vec::new(), Vec::new());
-        for row in 0..group.height() {
-            let (Some(datum), Some(value)) = (place(row), finite(values[row])) else { continue };
-            if data.iter().any(|other| (other.x, other.y) == (datum.x, datum.y)) {
+        let (mut data, mut cells, mut taken) = (Vec::new(), Vec::new(), HashSet::new());
+        for (row, value) in values.into_iter().enumerate() {
+            let (Some(datum), Some(value)) = (place(row), finite(value)) else { continue };
+            if !taken.insert((datum.x.to_bits(), datum.y.to_bits())) {
                 let (x, y) = (named(&mark.x), named(&mark.y));
                 return Err(ReportError::TwoCells { x, y, panel: self.plot.panel.clone() });
             }
