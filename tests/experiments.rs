@@ -121,7 +121,7 @@ error: a parameters file is a mapping, but this is a list
   | ^
   = help: write `name: value`, a line for each parameter
 
-1 error in pipeline.yaml
+1 error in a.yaml
 "
     );
 }

@@ -67,21 +67,21 @@ pub fn read(entry: &Entry, method: Method, sink: &Sink) -> Vec<Setting> {
         }
     };
     let seed = whole(entry, "seed", sink).unwrap_or(0);
-    let drawn = distributions(entry, sink);
+    let drawn = distributions(entry, method, sink);
     let values = draw(&drawn, method, seed, count);
     let setting = |(at, values)| Setting::new(format!("{}={}", method.prefix(), at + 1), values);
     values.into_iter().enumerate().map(setting).collect()
 }
 
 /// The parameters with their distributions.
-pub fn distributions<'a>(entry: &'a Entry, sink: &Sink) -> Vec<(&'a Entry, Distribution)> {
+pub fn distributions<'a>(entry: &'a Entry, method: Method, sink: &Sink) -> Vec<(&'a Entry, Distribution)> {
     let params = entry.value.get("params").map_or(&[][..], |params| spec::mapping(params, sink));
     if params.is_empty() {
         let help = "add `params: {lr: {log-uniform: [1e-4, 1e-1]}}`";
         sink.help(entry.span, format!("`{}` has no `params`", entry.key), help);
     }
-    if let Some(last) = params.get(NUM_DIMENSIONS as usize) {
-        sink.error(last.span, format!("there are more than {NUM_DIMENSIONS} parameters"));
+    if let Some(last) = params.get(NUM_DIMENSIONS as usize).filter(|_| method == Method::Sobol) {
+        sink.error(last.span, format!("Sobol's sequence has no more than {NUM_DIMENSIONS} parameters"));
     }
     params.iter().filter_map(|param| Some((param, Distribution::read(param, sink)?))).collect()
 }

@@ -117,7 +117,7 @@ pub fn read(entry: &Entry, state: &Path, sink: &Sink) -> Option<Found> {
     let (points, batch) = (number("points", START), number("batch", 1));
     let start = number("start", START).min(points);
     let seed = whole(entry, "seed", sink).unwrap_or(0);
-    let params = draws::distributions(entry, sink);
+    let params = draws::distributions(entry, Method::Sobol, sink);
     let (Some(ask), Some(metric), Some(goal), true) = (ask, metric, goal, sink.count() == before) else {
         return None;
     };
