@@ -34,19 +34,14 @@ pub fn add(graph: &mut Graph, name: &str, stages: &Entry, params: Vec<Entry>, si
     for stage in &mut spec.stages {
         let mut inputs = Vec::new();
         for input in &mut stage.inputs {
-            let artifact =
-                |reference: &spec::Reference<'_>| matches!(reference, spec::Reference::Artifact(..));
-            let (artifacts, rest) = std::mem::take(&mut input.references).into_iter().partition(artifact);
-            input.references = rest;
-            let taken = |reference: spec::Reference<'_>| match reference {
-                spec::Reference::Artifact(text, span) => Some((text, span)),
-                _ => None,
-            };
-            inputs.push((
-                input.name,
-                input.span,
-                Vec::from_iter(Vec::into_iter(artifacts).filter_map(taken)),
-            ));
+            let mut artifacts = Vec::new();
+            for reference in std::mem::take(&mut input.references) {
+                match reference {
+                    spec::Reference::Artifact(text, span) => artifacts.push((text, span)),
+                    other => input.references.push(other),
+                }
+            }
+            inputs.push((input.name, input.span, artifacts));
         }
         made.push(inputs);
     }
