@@ -12,7 +12,7 @@ stages:
     matrix: {system: [free, harmonic], seed: "${params.list}", zip: {a: [1, 2], b: [x, {name: y, z: 1}]}, exclude: [{system: free, seed: 1}], include: [{system: morse, seed: [3, 4], a: 1, b: y}]}
     params: {system: "${matrix.system}", diffusion: 2e3, layers: [{x: 1}]}
     resources: {threads: 2, memory: 1GiB, time: 1h30m}
-  fit: {kind: fit, inputs: {tubes: ["motion[matching]", "motion[system=free,seed=2].tubes", {file: Cargo.toml}], model: "motion[system=morse,seed=3].paths"}}
+  fit: {kind: fit, inputs: {tubes: ["motion", "motion[system=free,seed=2].tubes", {file: Cargo.toml}], model: "motion[system=morse,seed=3].paths"}}
   plot:
     kind: command
     inputs: {a: fit}
