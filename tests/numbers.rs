@@ -177,3 +177,29 @@ error: `sections[0].text` has mathematics that cannot be read, `$\\fraq{a}{b}$`:
         "{page}"
     );
 }
+
+#[test]
+fn matching_without_a_shared_axis_is_refused() {
+    let plan = |matrix: &str| {
+        let project = Project::new(&format!(
+            "name: p\nstages:\n  a: {{kind: command, matrix: {{x: [1, 2]}}, run: 'echo ${{matrix.x}} > ${{outputs.o}}', outputs: {{o: o}}}}\n  \
+             b: {{kind: command, {matrix}inputs: {{a: 'a[matching]'}}, run: 'cat ${{inputs.a}} > ${{outputs.o}}', outputs: {{o: o}}}}\n"
+        ));
+        project.onsager(&["plan", "pipeline.yaml"])
+    };
+    for matrix in ["", "matrix: {y: [1, 2]}, "] {
+        let ran = plan(matrix);
+        assert_eq!(ran.status, 2, "{}", ran.stdout);
+        assert!(
+            ran.stderr.starts_with(
+                "error: `b` shares no axis with `a`, so `[matching]` chooses none of its 2 instances\n"
+            ),
+            "{}",
+            ran.stderr
+        );
+        assert!(
+            ran.stderr.contains("= help: write `a` for all of them, or add `x` to this stage's matrix\n")
+        );
+    }
+    assert_eq!(plan("matrix: {x: [1, 2]}, ").status, 0);
+}

@@ -613,29 +613,23 @@ impl Linker<'_> {
             }
             coordinates.push((axis, value));
         }
-        let mut shared = 0;
+        let shared = draft.instance.coordinates.iter().any(|own| has(&own.axis));
         if reference.matching {
             for own in &draft.instance.coordinates {
                 let given = coordinates.iter().any(|(axis, _)| **axis == *own.axis);
                 if !given && !own.open && has(&own.axis) {
                     coordinates.push((&own.axis, &own.text));
-                    shared += 1;
                 }
             }
         }
-        if reference.matching
-            && shared == 0
-            && range.len() > 1
-            && coordinates.len() < target.coordinates.len()
-        {
+        if reference.matching && !shared && range.len() > 1 && coordinates.len() < axes.len() {
             let message = format!(
                 "`{}` shares no axis with `{stage}`, so `[matching]` chooses none of its {} instances",
                 self.spec.stages[draft.stage].name,
                 range.len()
             );
-            let axes: Vec<&str> = target.coordinates.iter().map(|c| &*c.axis).collect();
             let help =
-                format!("write `{stage}` for all of them, or add {} to this stage's matrix", either(&axes));
+                format!("write `{stage}` for all of them, or add {} to this stage's matrix", either(axes));
             self.sink.help(span, message, help);
             return None;
         }

@@ -11,6 +11,7 @@
 use crate::kind::stage::Output;
 use crate::pipeline::assemble::Site;
 use crate::pipeline::expand::instance::normal;
+use crate::pipeline::expand::items::Known;
 use crate::pipeline::expand::link;
 use crate::pipeline::expand::tasks;
 use crate::pipeline::graph::{Graph, Source, StageInfo, Task, label_text};
@@ -28,7 +29,7 @@ pub fn add(graph: &mut Graph, name: &str, stages: &Entry, params: Vec<Entry>, si
     let tree = Node { span, value: Yaml::Map(entries) };
     let Some(mut spec) = spec::read(&tree, site.registry, sink) else { return };
     let params = tasks::params(spec.params, site.registry, sink);
-    let drafts = tasks::expand(&spec, &params, &graph.pools, site.registry, sink);
+    let drafts = tasks::expand(&spec, &params, &graph.pools, &Known::default(), site.registry, sink);
     // What is made at the points is found here; the rest is linked as in a pipeline.
     let mut made: Vec<Vec<(&str, Span, Vec<(&str, Span)>)>> = Vec::new();
     for stage in &mut spec.stages {
@@ -55,6 +56,11 @@ pub fn add(graph: &mut Graph, name: &str, stages: &Entry, params: Vec<Entry>, si
         }
         if let Some((_, span)) = stage.after.first() {
             sink.help(*span, "a stage of an experiment has no `after`", "give it an input");
+            continue;
+        }
+        if let Some(when) = stage.node.get("when") {
+            let help = "give the condition to a stage of the pipeline";
+            sink.help(when.span, "a stage of an experiment has no `when`", help);
             continue;
         }
         if graph.stages.iter().any(|other| other.name == stage.name) {
@@ -101,6 +107,8 @@ pub fn add(graph: &mut Graph, name: &str, stages: &Entry, params: Vec<Entry>, si
             params: draft.params.clone(),
             inputs,
             after: Vec::new(),
+            when: None,
+            open: None,
             outputs: outputs.iter().map(plain).collect(),
             resources: draft.resources.clone(),
             sandbox: draft.sandbox,
@@ -151,7 +159,12 @@ fn artifacts(graph: &Graph, text: &str, span: Span, input: &str, sources: &mut V
         return sink.add(Some(span), format!("stage `{}` has no output `{wanted}`", reference.stage), help);
     }
     for task in found {
-        let output = graph.tasks[task].outputs.iter().position(|output| output.name == wanted);
-        sources.extend(output.map(|output| Source::Artifact { task, output }));
+        let made = &graph.tasks[task];
+        let output = made.outputs.iter().position(|output| output.name == wanted);
+        sources.extend(output.map(|output| match made.open {
+            // The tasks that it stands for are known when what they are of is made.
+            Some(_) => Source::Open { task, name: text.to_owned() },
+            None => Source::Artifact { task, output, member: reference.member.clone() },
+        }));
     }
 }
