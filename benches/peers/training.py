@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A training step and a forward pass beside PyTorch's and candle's own operations, in one interleaved run.
 
-    cargo build --release -p onsager-science --bench training
+    cargo build --release --workspace --bench training
     python3 benches/peers/training.py --bench "$(ls -t target/release/deps/training-* | grep -v '\\.d$' | head -1)"
 
 First PyTorch loads two networks of ours, one of them with every kind of layer, and predicts what they predict. Then
@@ -244,12 +244,12 @@ def main():
         network, threads, layout = args.worker
         return work(network, int(threads), layout)
     if not args.bench:
-        parser.error("--bench is needed: `cargo build --release -p onsager-science --bench training` makes it")
+        parser.error("--bench is needed: `cargo build --release --workspace --bench training` makes it")
     torch = python()
     print(measure.host("."))
     for network in ("unet", "unet-all"):
         same_result(network, args, torch)
-    wanted = {"unet": {"step": 1.0, "forward": 1.0}, "mlp-128": {"step": 0.8}, "mlp-256": {"step": 0.8}}
+    wanted = {"unet": {"step": 0.75, "forward": 1.0}, "mlp-128": {"step": 0.95}, "mlp-256": {"step": 0.95}}
     for threads in map(int, args.threads.split(",")):
         for network in args.networks.split(","):
             ratios = compare(network, threads, args, torch)

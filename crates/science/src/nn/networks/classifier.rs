@@ -101,7 +101,7 @@ impl Classifier {
                 inputs = config.channels;
             }
             let flat = config.channels * (h / 4) * (w / 4);
-            let features = Hidden::plain(&vb, "features", flat, config.features)?;
+            let features = Hidden::plain(&vb, &[("features".into(), flat, config.features)])?;
             let fan = Init::FanIn(config.features);
             let out = Linear::new(&vb, "out", config.features, config.classes, fan)?;
             let (device, path) = (vb.device().clone(), out.path());

@@ -39,7 +39,7 @@ impl Default for MlpConfig {
 #[derive(Debug)]
 pub struct Mlp {
     embedding: PlainEmbedding,
-    layers: Vec<Hidden>,
+    hidden: Hidden,
     out: Linear,
     classes: usize,
 }
@@ -49,25 +49,19 @@ impl Mlp {
     pub fn new(c: &MlpConfig, shape: &[usize], head: Head, vb: VarBuilder) -> Result<Mlp, NnError> {
         let size: usize = shape.iter().product();
         let embedding = PlainEmbedding::new(&vb, c.embedding, head.classes)?;
-        let mut layers = Vec::new();
-        let mut inputs = size;
-        for i in 0..c.layers {
-            layers.push(Hidden::timed(&vb, &i.to_string(), (inputs, c.width), c.embedding, c.dropout)?);
-            inputs = c.width;
-        }
+        let inputs = |i: usize| if i == 0 { size } else { c.width };
+        let sizes: Vec<_> = (0..c.layers).map(|i| (i.to_string(), inputs(i), c.width)).collect();
+        let hidden = Hidden::timed(&vb, &sizes, c.embedding, c.dropout)?;
         let outputs = if head.variance { 2 * size } else { size };
-        let out = Linear::new(&vb, "out", inputs, outputs, Init::Zeros)?;
-        Ok(Mlp { embedding, layers, out, classes: head.classes })
+        let out = Linear::new(&vb, "out", inputs(c.layers), outputs, Init::Zeros)?;
+        Ok(Mlp { embedding, hidden, out, classes: head.classes })
     }
 
     /// The noise in points x [n, d]; see [`super::network::Network::forward`].
     pub fn forward(&self, x: &Tensor, on: &Conditions) -> Result<Tensor, NnError> {
         on.check(x.dim(0)?, self.classes)?;
         let embedded = self.embedding.forward(on)?;
-        let mut h = x.clone();
-        for layer in &self.layers {
-            h = layer.forward_with(&h, &embedded, &on.dropout)?;
-        }
+        let h = self.hidden.forward_with(x, &embedded, &on.dropout)?;
         Ok(self.out.forward(&h)?)
     }
 }

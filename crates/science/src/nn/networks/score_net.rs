@@ -27,7 +27,7 @@ pub struct Examples {
 /// From rows (x, t) of `size` + 1 numbers through hidden layers with swish to a vector of `size`.
 #[derive(Debug)]
 pub struct ScoreNet {
-    hidden: Vec<Hidden>,
+    hidden: Hidden,
     out: Linear,
     size: usize,
     device: Device,
@@ -44,9 +44,8 @@ impl ScoreNet {
         let (outputs, last) = shapes.pop().unwrap_or((size, size + 1));
         parameters.build(|vb| {
             let name = |i: usize| layer_name(i, config.layers);
-            let hidden = shapes.iter().enumerate();
-            let hidden = hidden.map(|(i, &(outputs, inputs))| Hidden::plain(&vb, &name(i), inputs, outputs));
-            let hidden = hidden.collect::<std::result::Result<_, NnError>>()?;
+            let sizes = shapes.iter().enumerate().map(|(i, &(outputs, inputs))| (name(i), inputs, outputs));
+            let hidden = Hidden::plain(&vb, &sizes.collect::<Vec<_>>())?;
             let out = Linear::new(&vb, &name(config.layers), last, outputs, Init::FanIn(last))?;
             Ok(ScoreNet { hidden, out, size, device: vb.device().clone() })
         })
@@ -71,10 +70,7 @@ impl ScoreNet {
 impl Module for ScoreNet {
     /// x and the result are on the CPU, wherever the network is.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let mut h = x.to_device(&self.device)?;
-        for layer in &self.hidden {
-            h = layer.forward(&h)?;
-        }
+        let h = self.hidden.forward(&x.to_device(&self.device)?)?;
         self.out.forward(&h)?.to_device(&Device::Cpu)
     }
 }
