@@ -272,6 +272,8 @@ pub struct InitDocument {
     /// The files that were written.
     #[schemars(with = "Vec<String>")]
     pub files: Vec<Written>,
+    /// What a conversion leaves to do by hand, each with its place.
+    pub left: Vec<String>,
 }
 
 /// Parameters and metrics side by side.

@@ -4,16 +4,18 @@ use crate::cli::common::{self, CliError};
 use crate::cli::documents::InitDocument;
 use crate::cli::exit;
 use crate::kind::registry::Registry;
+use crate::pipeline::dvc;
 use crate::pipeline::template::{self, TEMPLATES};
 use crate::store::names::Written;
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Make a new project: a pipeline that runs in seconds, and its schema for editors
 ///
 /// Examples:
 ///   onsager init my-paper
 ///   onsager init --template python
+///   onsager init --from dvc.yaml
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Init {
@@ -23,6 +25,9 @@ pub struct Init {
     /// What the pipeline shows; `--list` tells what there is
     #[arg(long, value_name = "NAME", default_value = "example")]
     template: String,
+    /// Make the pipeline of this `dvc.yaml`, in its folder, and tell what is left to do by hand
+    #[arg(long, value_name = "DVC_YAML", conflicts_with_all = ["folder", "template", "list"])]
+    from: Option<PathBuf>,
     /// List the templates and write nothing
     #[arg(long, conflicts_with = "json")]
     list: bool,
@@ -39,18 +44,38 @@ impl Init {
             }
             return Ok(exit::DONE);
         }
-        let files = template::find(&self.template)?.write(&self.folder, registry)?;
+        let (folder, template, files, left) = match &self.from {
+            None => {
+                let template = template::find(&self.template)?;
+                (self.folder.clone(), template.name.to_owned(), template.files(), Vec::new())
+            }
+            Some(file) => {
+                let converted = dvc::convert(file)?;
+                let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+                let pipeline = (format!("pipelines/{}.yaml", converted.name), converted.text);
+                let folder = folder.unwrap_or(Path::new(".")).to_owned();
+                (folder, "dvc".to_owned(), vec![pipeline], converted.left)
+            }
+        };
+        let written = template::write(&folder, &files, registry)?;
         if self.json {
-            let files = files.into_iter().map(Written).collect();
-            common::print_json(&InitDocument { template: self.template.clone(), files });
+            let files = written.into_iter().map(Written).collect();
+            common::print_json(&InitDocument { template, files, left });
             return Ok(exit::DONE);
         }
         let mut text = String::new();
-        for file in &files {
+        for file in &written {
             text += &format!("wrote {}\n", file.display());
         }
-        let pipeline = self.folder.join("pipelines/example.yaml");
-        text += &format!("now: onsager run {}\n", pipeline.display());
+        if !left.is_empty() {
+            text += "\nleft to do by hand:\n";
+        }
+        for left in &left {
+            text += &format!("  {left}\n");
+        }
+        let command = if self.from.is_some() { "plan" } else { "run" };
+        let pipeline = files.first().map(|(name, _)| folder.join(name)).unwrap_or_default();
+        text += &format!("now: onsager {command} {}\n", pipeline.display());
         common::print(&text);
         Ok(exit::DONE)
     }

@@ -10,11 +10,13 @@
 //! An [`experiments::experiment`] names a pipeline and what to lay over it; its [`experiments::sweep`] gives many settings,
 //! [`experiments::points`], which become one graph. [`spec::metrics`] name the numbers to compare them by.
 //!
-//! [`builder`] makes a graph in a program, without a file; [`template`] writes the files of a new project.
+//! [`builder`] makes a graph in a program, without a file; [`template`] writes the files of a new project;
+//! [`dvc`] makes a pipeline file of a `dvc.yaml`.
 
 pub mod assemble;
 pub mod builder;
 pub mod condition;
+pub mod dvc;
 pub mod expand;
 pub mod experiments;
 pub mod files;

@@ -63,34 +63,43 @@ pub fn find(name: &str) -> Result<&'static Template, TemplateError> {
 }
 
 impl Template {
-    /// Writes the project's files and gives their paths. Existing files stay as they are: then nothing is written. Only a `.gitignore`
-    /// gets a further line, if it lacks it.
-    pub fn write(&self, folder: &Path, registry: &Registry) -> Result<Vec<PathBuf>, TemplateError> {
-        let (pipeline, experiment) = (schema::text(registry), schema::experiment::text());
-        let mut files = vec![
-            ("schema/pipeline.schema.json", pipeline.as_str()),
-            ("schema/experiment.schema.json", experiment.as_str()),
-        ];
-        files.extend(self.files);
-        let files: Vec<(PathBuf, &str)> =
-            files.into_iter().map(|(name, text)| (folder.join(name), text)).collect();
-        if let Some((path, _)) = files.iter().find(|(path, _)| path.symlink_metadata().is_ok()) {
-            return Err(TemplateError::Exists { path: path.clone() });
-        }
-        let ignore = folder.join(".gitignore");
-        let cannot = |path: &Path| {
-            let path = path.to_owned();
-            move |source| TemplateError::Write { path, source }
-        };
-        for (path, text) in &files {
-            let made = path.parent().map_or(Ok(()), fs::create_dir_all);
-            let written = made.and_then(|()| File::create_new(path)?.write_all(text.as_bytes()));
-            written.map_err(cannot(path))?;
-        }
-        let ignored = ignore_results(&ignore).map_err(cannot(&ignore))?;
-        let files = files.into_iter().map(|(path, _)| path);
-        Ok(ignored.then_some(ignore).into_iter().chain(files).collect())
+    /// The files by name, the pipeline first.
+    pub fn files(&self) -> Vec<(String, String)> {
+        self.files.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect()
     }
+}
+
+/// Writes a project of these files and the schemas, and gives their paths. Existing files stay as they are: then nothing is written.
+/// Only a `.gitignore` gets a further line, if it lacks it.
+pub fn write(
+    folder: &Path,
+    files: &[(String, String)],
+    registry: &Registry,
+) -> Result<Vec<PathBuf>, TemplateError> {
+    let (pipeline, experiment) = (schema::text(registry), schema::experiment::text());
+    let schemas = [
+        ("schema/pipeline.schema.json", pipeline.as_str()),
+        ("schema/experiment.schema.json", experiment.as_str()),
+    ];
+    let own = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    let files: Vec<(PathBuf, &str)> =
+        schemas.into_iter().chain(own).map(|(name, text)| (folder.join(name), text)).collect();
+    if let Some((path, _)) = files.iter().find(|(path, _)| path.symlink_metadata().is_ok()) {
+        return Err(TemplateError::Exists { path: path.clone() });
+    }
+    let ignore = folder.join(".gitignore");
+    let cannot = |path: &Path| {
+        let path = path.to_owned();
+        move |source| TemplateError::Write { path, source }
+    };
+    for (path, text) in &files {
+        let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+        let written = made.and_then(|()| File::create_new(path)?.write_all(text.as_bytes()));
+        written.map_err(cannot(path))?;
+    }
+    let ignored = ignore_results(&ignore).map_err(cannot(&ignore))?;
+    let files = files.into_iter().map(|(path, _)| path);
+    Ok(ignored.then_some(ignore).into_iter().chain(files).collect())
 }
 
 /// Sees to it that git leaves results alone; false where it does so already.
@@ -106,4 +115,9 @@ fn ignore_results(path: &Path) -> io::Result<bool> {
     let mut file = File::options().create(true).append(true).open(path)?;
     file.write_all(format!("{gap}/artifacts/\n").as_bytes())?;
     Ok(true)
+=======
+    /// The files by name, the pipeline first.
+    pub fn files(&self) -> Vec<(String, String)> {
+        self.files.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect()
+    }
 }

@@ -145,6 +145,14 @@ impl Node {
         }
     }
 
+    /// The items, if this is a list.
+    pub fn items(&self) -> Option<&[Node]> {
+        match &self.value {
+            Yaml::List(items) => Some(items),
+            _ => None,
+        }
+    }
+
     /// The text, if this is text.
     pub fn text(&self) -> Option<&str> {
         match &self.value {
