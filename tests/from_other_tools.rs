@@ -24,7 +24,10 @@ for parts in inputs.values():
         digest.update(content(part["path"]))
 text = digest.hexdigest()
 for path in json.loads(os.environ["ONSAGER_OUTPUTS"]).values():
-    names = [os.path.join(path, name) for name in ("part-a.txt", "part-b.txt")] if os.path.isdir(path) else [path]
+    names = [path]
+    if "." not in os.path.basename(path):
+        os.makedirs(path, exist_ok=True)
+        names = [os.path.join(path, name) for name in ("part-a.txt", "part-b.txt")]
     for name in names:
         if not os.path.exists(name):
             with open(name, "w") as file:
@@ -122,7 +125,7 @@ fn a_dvc_project_is_converted_and_runs() {
     outs:
       - both.txt: {cache: false}
   report:
-    cmd: cat both.txt > reports/all/report.txt; echo 1 > reports/count.json
+    cmd: mkdir -p reports/all; cat both.txt > reports/all/report.txt; echo 1 > reports/count.json
     deps: [both.txt]
     outs: [reports/all/]
     metrics: [reports/count.json]
@@ -132,7 +135,7 @@ fn a_dvc_project_is_converted_and_runs() {
     assert_eq!((made.status, made.stderr.as_str()), (0, ""));
     assert_eq!(
         made.stdout,
-        "wrote mine/.gitignore\nwrote mine/pipelines/mine.yaml\nwrote mine/schema/pipeline.schema.json\nwrote mine/schema/experiment.schema.json\nnow: onsager plan mine/pipelines/mine.yaml\n"
+        "wrote mine/.gitignore\nwrote mine/schema/pipeline.schema.json\nwrote mine/schema/experiment.schema.json\nwrote mine/pipelines/mine.yaml\nnow: onsager plan mine/pipelines/mine.yaml\n"
     );
     assert_eq!(
         project.read("mine/pipelines/mine.yaml"),
@@ -178,7 +181,7 @@ stages:
     inputs:
       both: both.both
     run: |
-      cat ${inputs.both} > ${outputs.all}/report.txt; echo 1 > ${outputs.count}
+      mkdir -p ${outputs.all}; cat ${inputs.both} > ${outputs.all}/report.txt; echo 1 > ${outputs.count}
     outputs: {all: all/, count: count.json}
 "#
     );

@@ -115,9 +115,4 @@ fn ignore_results(path: &Path) -> io::Result<bool> {
     let mut file = File::options().create(true).append(true).open(path)?;
     file.write_all(format!("{gap}/artifacts/\n").as_bytes())?;
     Ok(true)
-=======
-    /// The files by name, the pipeline first.
-    pub fn files(&self) -> Vec<(String, String)> {
-        self.files.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect()
-    }
 }

@@ -148,11 +148,7 @@ fn command(stage: &Stage, ours: &str, outputs: &[Output], sink: &Sink) -> Comman
                 before.push(line);
             }
         }
-        // A folder is there already, made for the command.
-        after.push(match output.folder {
-            true => format!("rmdir {ours_path} && mv {} {ours_path}", written.trim_end_matches('/')),
-            false => format!("mv {written} {ours_path}"),
-        });
+        after.push(format!("mv {} {ours_path}", written.trim_end_matches('/')));
         sink.warn(
             *span,
             format!("stage `{ours}` writes `{written}` without naming it in its command, so it is moved afterwards"),
