@@ -63,7 +63,7 @@ fn diagnostics(sink: Sink, file: &Path) -> Diagnostics {
 
 /// The tree of a YAML file.
 fn tree(file: &Path, sink: &mut Sink) -> Option<Node> {
-    match files::read(file) {
+    match files::read_now(file) {
         Ok(source) => {
             let text = files::add_file(file, source, sink);
             Node::parse(sink.whole(text), text, 0, sink)
