@@ -367,8 +367,8 @@ fn stem(path: &str) -> String {
         Component::Normal(name) => Some(without_references(&name.to_string_lossy())),
         _ => None,
     });
-    let names = parts.map(|part| slug(part.split('.').next().unwrap_or_default(), ""));
-    let name = names.filter(|name| !name.is_empty()).last().unwrap_or_default();
+    let mut names = parts.map(|part| slug(part.split('.').next().unwrap_or_default(), ""));
+    let name = names.rfind(|name| !name.is_empty()).unwrap_or_default();
     slug(&name, "file").replace('-', "_")
 }
 
