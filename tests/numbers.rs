@@ -45,6 +45,17 @@ fn an_average_counts_what_it_is_of_and_what_is_not_a_number_stays_that() {
     );
 }
 
+#[test]
+fn booleans_are_true_and_false_in_data_and_yes_and_no_for_a_reader() {
+    let data = b"model,converged\na,true\nb,false\n";
+    let project = project(data, "table", "{columns: [{column: model}, {column: converged}]}");
+    let ran = project.run(&[]);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert_eq!(project.read("artifacts/p/t/table.csv"), "model,converged\na,true\nb,false\n");
+    let page = project.read("artifacts/p/t/table.md");
+    assert!(page.contains("| a | yes |\n| b | no |"), "{page}");
+}
+
 /// The line with numbers of at most two decimals.
 fn shortened(line: &str) -> String {
     let field = |field: &str| match field.split_once('.') {

@@ -4,6 +4,8 @@
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cell {
     Empty,
+    /// Yes or no for a reader, true or false as data.
+    Bool(bool),
     Text(String),
     Integer(i64),
     Number(f64),
@@ -140,6 +142,7 @@ impl Cell {
         match self {
             Cell::Empty if style == Style::Latex => "--".into(),
             Cell::Empty => "–".into(),
+            Cell::Bool(value) => if *value { "yes" } else { "no" }.into(),
             Cell::Text(text) if style == Style::Latex => latex_text(text),
             Cell::Text(text) => text.clone(),
             Cell::Integer(value) => wrap(&value.to_string(), style),
@@ -150,7 +153,7 @@ impl Cell {
 
     /// Whether it is aligned like a number.
     pub fn numeric(&self) -> bool {
-        !matches!(self, Cell::Text(_) | Cell::Empty)
+        !matches!(self, Cell::Text(_) | Cell::Bool(_) | Cell::Empty)
     }
 
     /// The value for ranking.
@@ -158,7 +161,7 @@ impl Cell {
         match self {
             Cell::Integer(value) => Some(*value as f64),
             Cell::Number(value) | Cell::Interval { value, .. } => Some(*value),
-            Cell::Empty | Cell::Text(_) => None,
+            Cell::Empty | Cell::Bool(_) | Cell::Text(_) => None,
         }
     }
 }

@@ -103,12 +103,14 @@ impl Table {
 
     /// The text of a cell under its head.
     pub fn show(&self, cell: &Cell, head: &Head, style: Style) -> String {
-        match cell {
-            Cell::Text(text) => {
-                let shown = self.names.of(&head.name, text).unwrap_or(text);
-                Cell::Text(shown.to_owned()).show(head.digits, style)
-            }
-            cell => cell.show(head.digits, style),
+        let named = match cell {
+            Cell::Text(text) => self.names.of(&head.name, text),
+            Cell::Bool(value) => self.names.of(&head.name, &value.to_string()),
+            _ => None,
+        };
+        match named {
+            Some(name) => Cell::Text(name.to_owned()).show(head.digits, style),
+            None => cell.show(head.digits, style),
         }
     }
 
@@ -127,6 +129,7 @@ impl Table {
 fn data(cell: &Cell) -> Value {
     match cell {
         Cell::Empty => Value::Null,
+        Cell::Bool(value) => Value::Bool(*value),
         Cell::Text(text) => Value::Text(text.clone()),
         Cell::Integer(value) => Value::Integer(*value),
         Cell::Number(value) | Cell::Interval { value, .. } => Value::Number(*value),

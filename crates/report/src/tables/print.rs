@@ -201,7 +201,7 @@ fn column_cells(data: &DataFrame, column: &ColumnSpec) -> Result<Vec<Cell>, Repo
         .into_iter()
         .map(|cell| match cell {
             Value::Null => Cell::Empty,
-            Value::Bool(value) => Cell::Text(if value { "yes".into() } else { "no".into() }),
+            Value::Bool(value) => Cell::Bool(value),
             Value::Integer(value) => Cell::Integer(value),
             Value::Number(value) => Cell::Number(value),
             Value::Text(text) => Cell::Text(text),

@@ -4,7 +4,7 @@ use crate::pipeline::graph::{Graph, Task};
 use crate::plan::planned::{Planned, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What would happen to the tasks of a node: how many are of each of the [`CLASSES`].
+/// What would happen to the tasks of a node: how many are of each of the `CLASSES`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts([usize; CLASSES.len()]);
 
@@ -43,7 +43,7 @@ const CLASSES: [(&str, &str, u32); 5] = [
     ("skip", "skipped", 0xf2f2f2),
     ("fail", "to fail", 0xf3c6c6),
 ];
-/// The positions in [`CLASSES`] by what a node of several is coloured for.
+/// The positions in `CLASSES` by what a node of several is coloured for.
 const RANKS: [usize; CLASSES.len()] = [4, 1, 2, 0, 3];
 
 impl Counts {
@@ -72,7 +72,7 @@ impl Counts {
         shown.collect::<Vec<String>>().join(", ")
     }
 
-    /// Its position in [`CLASSES`]: what would happen first.
+    /// Its position in `CLASSES`: what would happen first.
     fn class(&self) -> usize {
         RANKS.into_iter().find(|class| self.0[*class] > 0).unwrap_or(0)
     }

@@ -1,7 +1,7 @@
 //! From a `dvc.yaml` to a pipeline file: stages, dependencies, outputs, `foreach` and `matrix`, and values of `params.yaml`.
 //!
-//! [`read`] reads the stages with their places, [`template`] turns DVC's `${…}` into ours, [`convert`] finds which stage makes what
-//! another one reads, and [`write`] writes the pipeline. What has no counterpart is told with its line and column, and left out.
+//! `read` reads the stages with their places, `template` turns DVC's `${…}` into ours, `convert` finds which stage makes what
+//! another one reads, and `write` writes the pipeline. What has no counterpart is told with its line and column, and left out.
 
 mod convert;
 mod read;
