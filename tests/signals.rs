@@ -6,6 +6,7 @@ use common::Project;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::fs;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -44,7 +45,11 @@ fn sleeps(mark: u32) -> bool {
 
 /// Starts a run, and waits until its command sleeps.
 fn start(project: &Project, mark: u32) -> Child {
-    let child = project.spawn(&[]);
+    // Whoever runs the tests under `nohup` has told everything below it to ignore SIGHUP.
+    let mut command = Command::new("env");
+    command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_onsager"), "run", "pipeline.yaml"]);
+    command.current_dir(project.path("")).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let child = command.spawn().expect("the program starts");
     wait_for("the command", || project.path("started").exists() && sleeps(mark));
     child
 }
@@ -52,8 +57,8 @@ fn start(project: &Project, mark: u32) -> Child {
 /// The same command on a terminal.
 fn on_terminal(project: &Project, mark: u32) -> Child {
     let line = format!("'{}' run pipeline.yaml", env!("CARGO_BIN_EXE_onsager"));
-    let child = Command::new("script")
-        .args(["-qec", &line, "/dev/null"])
+    let child = Command::new("env")
+        .args(["--default-signal=HUP", "script", "-qec", &line, "/dev/null"])
         .current_dir(project.path(""))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

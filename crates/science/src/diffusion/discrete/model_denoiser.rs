@@ -112,7 +112,7 @@ mod tests {
         let parameters = Parameters::random(3, &Device::Cpu);
         Model::new(config.clone(), &parameters).unwrap();
         let moved = |_, values: &mut [f32]| {
-            values.iter_mut().enumerate().for_each(|(i, x)| *x += 0.2 * (i as f32).sin());
+            values.iter_mut().enumerate().for_each(|(i, x)| *x += 0.4 * (1.0 + i as f32).sin());
         };
         parameters.change(moved).unwrap();
         let adamw = AdamWConfig { learning_rate: 0.1, warmup: 0, weight_decay: 0.0, clip: 0.0 };
