@@ -25,6 +25,9 @@ pub struct Trainer {
     step: u64,
 }
 
+/// The numbers that one thread adds at a time.
+const CHUNK: usize = 1 << 14;
+
 /// The gradient of a loss: numbers for each pack of the parameters.
 pub type Gradient = Vec<Buffer>;
 
@@ -111,7 +114,9 @@ impl Trainer {
                 None => Buffer::zeros(pack.tensor().elem_count()),
             };
             for gradient in gradients {
-                add_assign(&mut sum, &Buffer::from_vec(raw::take(gradient)?));
+                let gradient = Buffer::from_vec(raw::take(gradient)?);
+                let chunks = sum.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK));
+                chunks.for_each(|(sum, gradient)| add_assign(sum, gradient));
             }
             Ok(sum)
         });
