@@ -27,21 +27,28 @@ use std::sync::OnceLock;
 pub struct Common {
     /// The YAML file of a pipeline or of an experiment
     pub pipeline: PathBuf,
-    /// Lay a YAML file of parameters over the pipeline's, before `--set`; may be repeated
-    #[arg(long = "params", value_name = "FILE")]
-    pub params: Vec<PathBuf>,
-    /// Set a parameter of the pipeline, as if it were written in the file; may be repeated
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-    /// The folder of the store and the outputs [default: `artifacts` in the project's root]
-    #[arg(long, value_name = "DIR")]
-    pub artifacts: Option<PathBuf>,
+    #[command(flatten)]
+    pub given: Given,
     /// Pin the kernel level of numeric stages: portable, avx2 or avx512 [default: the machine's best]
     #[arg(long, value_name = "LEVEL")]
     pub kernel: Option<Level>,
     /// Print one JSON document instead of text
     #[arg(long)]
     pub json: bool,
+}
+
+/// What is laid over a pipeline, and where its results are.
+#[derive(Args)]
+pub struct Given {
+    /// Lay a YAML file of parameters over the pipeline's, before `--set`; may be repeated
+    #[arg(long = "params", value_name = "FILE")]
+    params: Vec<PathBuf>,
+    /// Set a parameter of the pipeline, as if it were written in the file; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// The folder of the store and the outputs [default: `artifacts` in the project's root]
+    #[arg(long, value_name = "DIR")]
+    pub artifacts: Option<PathBuf>,
 }
 
 /// Why a command did not do its work.
@@ -143,13 +150,19 @@ from!(SessionError => Session, Diagnostics => Session, SelectError => Session, L
 impl Common {
     /// The pipeline, opened.
     pub fn session<'r>(&self, registry: &'r Registry) -> Result<Session<'r>, CliError> {
-        let settings = Settings {
+        Ok(Session::open(&self.pipeline, registry, self.given.settings(self.kernel)?)?)
+    }
+}
+
+impl Given {
+    /// What a session is opened with.
+    pub fn settings(&self, kernel: Option<Level>) -> Result<Settings, CliError> {
+        Ok(Settings {
             params: self.params.clone(),
             sets: overrides(&self.set)?,
             artifacts: self.artifacts.clone(),
-            kernel: self.kernel,
-        };
-        Ok(Session::open(&self.pipeline, registry, settings)?)
+            kernel,
+        })
     }
 }
 

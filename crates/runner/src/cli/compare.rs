@@ -1,14 +1,13 @@
 //! `onsager compare`.
 
-use crate::cli::common::{self, CliError};
+use crate::cli::common::{self, CliError, Given};
 use crate::cli::documents::{CompareDocument, CompareRow};
 use crate::cli::exit;
 use crate::compare::comparison::{self, Choice, ChoiceError, Compared};
 use crate::compare::gather::{self, GatherError, Missing, Note, Sample};
 use crate::kind::registry::Registry;
-use crate::pipeline::experiments::overrides::Overrides;
 use crate::plan::resolve::Resolver;
-use crate::run::session::{Session, Settings};
+use crate::run::session::Session;
 use clap::{Args, ValueEnum};
 use onsager_numerics::kernel::Level;
 use onsager_tables::cells::Style;
@@ -54,15 +53,8 @@ pub struct Compare {
     /// Write the table to this file
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Lay a YAML file of parameters over the pipeline's, before `--set`; may be repeated
-    #[arg(long = "params", value_name = "FILE")]
-    params: Vec<PathBuf>,
-    /// Set a parameter of the pipeline, as if it were written in the file; may be repeated
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    set: Vec<String>,
-    /// The folder of the store and the outputs [default: `artifacts` in the project's root]
-    #[arg(long, value_name = "DIR")]
-    artifacts: Option<PathBuf>,
+    #[command(flatten)]
+    given: Given,
     /// The kernel level of the results to look for [default: the machine's best]
     #[arg(long, value_name = "LEVEL")]
     kernel: Option<Level>,
@@ -157,18 +149,11 @@ impl Compare {
     }
 
     fn gather(&self, registry: &Registry) -> Result<(Vec<Sample>, Vec<Missing>), CliError> {
-        let given = Overrides { files: self.params.clone(), sets: common::overrides(&self.set)? };
-        let level = self.kernel.unwrap_or_else(Level::detect);
-        level.check()?;
+        let settings = self.given.settings(self.kernel)?;
         let (mut samples, mut missing) = (Vec::new(), Vec::new());
         for file in &self.files {
-            let settings = Settings {
-                params: given.files.clone(),
-                sets: given.sets.clone(),
-                artifacts: self.artifacts.clone(),
-                kernel: self.kernel,
-            };
-            let session = Session::open(file, registry, settings)?;
+            let session = Session::open(file, registry, settings.clone())?;
+            let level = session.level()?;
             let graph = session.graph()?;
             let store = session.store().clone();
             if graph.experiment {

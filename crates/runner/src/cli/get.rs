@@ -1,6 +1,6 @@
 //! `onsager get`.
 
-use crate::cli::common::{self, CliError, Common};
+use crate::cli::common::{self, CliError, Given};
 use crate::cli::documents::GetResult;
 use crate::cli::exit;
 use crate::cli::plan as plan_command;
@@ -8,6 +8,7 @@ use crate::kind::registry::Registry;
 use crate::pipeline::project;
 use crate::plan::planned::{Planned, Reason, Verdict};
 use crate::run::result::{Found, Name, NameError, Standing};
+use crate::run::session::{Session, Settings};
 use crate::store::Store;
 use crate::store::files::StoreError;
 use crate::store::objects::Shape;
@@ -16,7 +17,7 @@ use onsager_numerics::kernel::Level;
 use onsager_tables::names::series;
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Show where a result is, by its name; or the result itself
 ///
@@ -41,15 +42,8 @@ pub struct Get {
     /// Take a result that is out of date as it is
     #[arg(long)]
     stale: bool,
-    /// Lay a YAML file of parameters over the pipeline's, before `--set`; may be repeated
-    #[arg(long = "params", value_name = "FILE")]
-    params: Vec<PathBuf>,
-    /// Set a parameter of the pipeline, as if it were written in the file; may be repeated
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    set: Vec<String>,
-    /// The folder of the store and the outputs [default: `artifacts` in the project's root]
-    #[arg(long, value_name = "DIR")]
-    artifacts: Option<PathBuf>,
+    #[command(flatten)]
+    given: Given,
     /// The kernel level of the results to look for [default: the machine's best]
     #[arg(long, value_name = "LEVEL")]
     kernel: Option<Level>,
@@ -75,12 +69,11 @@ impl Get {
             Some(file) => file.clone(),
             None => self.pipeline_of(&name, registry)?,
         };
-        let common = self.common(pipeline);
-        let session = common.session(registry)?;
+        let session = Session::open(&pipeline, registry, self.given.settings(self.kernel)?)?;
         let graph = session.graph()?;
         let found = name.find(&session, &graph)?;
         for result in &found {
-            self.check(result, &common)?;
+            self.check(result, &pipeline)?;
         }
         if self.cat {
             return self.print(&found, session.store());
@@ -96,29 +89,20 @@ impl Get {
         Ok(exit::DONE)
     }
 
-    fn common(&self, pipeline: PathBuf) -> Common {
-        Common {
-            pipeline,
-            params: self.params.clone(),
-            set: self.set.clone(),
-            artifacts: self.artifacts.clone(),
-            kernel: self.kernel,
-            json: self.json,
-        }
-    }
-
     /// The only pipeline of the project that has the result, or of its experiments if no pipeline has it.
     fn pipeline_of(&self, name: &Name, registry: &Registry) -> Result<PathBuf, CliError> {
         let here = std::env::current_dir().map_err(StoreError::io("find", ".".as_ref()))?;
         let folder = project::find(&here);
         let (mut pipelines, mut experiments, mut first) = (Vec::new(), Vec::new(), None);
         for file in project::pipelines(&folder) {
-            let common = Common { params: Vec::new(), set: Vec::new(), ..self.common(file.clone()) };
-            let found = common.session(registry).and_then(|session| {
-                let graph = session.graph()?;
-                name.select(&graph)?;
-                Ok(graph.experiment)
-            });
+            let artifacts = self.given.artifacts.clone();
+            let settings = Settings { artifacts, kernel: self.kernel, ..Settings::default() };
+            let found =
+                Session::open(&file, registry, settings).map_err(CliError::from).and_then(|session| {
+                    let graph = session.graph()?;
+                    name.select(&graph)?;
+                    Ok(graph.experiment)
+                });
             // As one types it from here.
             let file = file.strip_prefix(&here).unwrap_or(&file).to_owned();
             match found {
@@ -150,9 +134,9 @@ impl Get {
     }
 
     /// Refuses what is not there, and what is out of date.
-    fn check(&self, result: &Found, common: &Common) -> Result<(), CliError> {
+    fn check(&self, result: &Found, pipeline: &Path) -> Result<(), CliError> {
         let name = format!("{}.{}", result.task, result.output);
-        let run = format!("`onsager run {} '{}'`", common.pipeline.display(), result.task);
+        let run = format!("`onsager run {} '{}'`", pipeline.display(), result.task);
         let message = match &result.standing {
             Standing::Current => return Ok(()),
             Standing::Kept if self.cat => return Ok(()),

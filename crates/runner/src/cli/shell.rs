@@ -1,11 +1,11 @@
 //! `onsager shell`.
 
-use crate::cli::common::{self, CliError, Common};
+use crate::cli::common::{self, CliError, Given};
 use crate::kind::fields::Field;
 use crate::kind::registry::Registry;
 use crate::plan::error::EngineError;
 use crate::plan::planned::plan;
-use crate::run::session;
+use crate::run::session::{self, Session};
 use crate::store::files::{self, StoreError};
 use crate::worker::rehearsal::{self, Call};
 use clap::Args;
@@ -37,15 +37,8 @@ pub struct Shell {
     /// Keep the folder when the shell ends
     #[arg(long)]
     keep: bool,
-    /// Lay a YAML file of parameters over the pipeline's, before `--set`; may be repeated
-    #[arg(long = "params", value_name = "FILE")]
-    params: Vec<PathBuf>,
-    /// Set a parameter of the pipeline, as if it were written in the file; may be repeated
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    set: Vec<String>,
-    /// The folder of the store and the outputs [default: `artifacts` in the project's root]
-    #[arg(long, value_name = "DIR")]
-    artifacts: Option<PathBuf>,
+    #[command(flatten)]
+    given: Given,
     /// Run this program there, not a shell
     #[arg(last = true, value_name = "PROGRAM")]
     program: Vec<OsString>,
@@ -53,15 +46,7 @@ pub struct Shell {
 
 impl Shell {
     pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
-        let common = Common {
-            pipeline: self.pipeline.clone(),
-            params: self.params.clone(),
-            set: self.set.clone(),
-            artifacts: self.artifacts.clone(),
-            kernel: None,
-            json: false,
-        };
-        let opened = common.session(registry)?;
+        let opened = Session::open(&self.pipeline, registry, self.given.settings(None)?)?;
         let (graph, store) = (opened.graph()?, opened.store());
         let tasks = graph.select(&self.task)?;
         let [number] = tasks[..] else {

@@ -43,6 +43,17 @@ pub fn apply_overrides(overlaid: &mut Overlaid, given: &Overrides, sink: &mut Si
     sets
 }
 
+/// Reads a file that is named at `span` and gives its number among the sink's texts; reports one that cannot be read.
+pub fn open(file: &Path, span: Option<Span>, sink: &mut Sink) -> Option<u32> {
+    match read(file, sink) {
+        Ok(source) => Some(add_file(file, source, sink)),
+        Err(error) => {
+            sink.add(span, error.message, error.help);
+            None
+        }
+    }
+}
+
 /// Adds a file to the texts of the sink.
 pub fn add_file(file: &Path, source: String, sink: &mut Sink) -> u32 {
     let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());

@@ -121,13 +121,7 @@ fn template(entry: &Node, site: &Site, chain: &mut Vec<PathBuf>, sink: &mut Sink
         sink.help(span, message, "remove one of these `include`s");
         return None;
     }
-    let text = match files::read(&file, sink) {
-        Ok(source) => files::add_file(&file, source, sink),
-        Err(error) => {
-            sink.add(Some(span), error.message, error.help);
-            return None;
-        }
-    };
+    let text = files::open(&file, Some(span), sink)?;
     let mut tree = Node::parse(sink.whole(text), text, 0, sink)?;
     chain.push(absolute(&file));
     into(&mut tree, site, chain, sink);

@@ -1,11 +1,12 @@
 //! `onsager store import`.
 
-use crate::cli::common::{self, CliError, Common};
+use crate::cli::common::{self, CliError};
 use crate::cli::exit;
 use crate::cli::store::again;
 use crate::cli::store::text::{self, Place};
 use crate::kind::registry::Registry;
 use crate::plan::planned;
+use crate::run::session::{Session, Settings};
 use crate::store::files;
 use crate::store::import;
 use crate::store::{Store, runs};
@@ -89,15 +90,13 @@ impl Import {
 
     fn check_in(&self, artifacts: &Path, pipeline: &Path, registry: &Registry) -> Result<u8, CliError> {
         import::import(&Store::open(artifacts)?, &self.file)?;
-        let common = Common {
-            pipeline: pipeline.to_owned(),
-            set: self.set.clone(),
+        let settings = Settings {
             params: self.params.clone(),
+            sets: common::overrides(&self.set)?,
             artifacts: Some(artifacts.to_owned()),
             kernel: self.kernel,
-            json: self.place.json,
         };
-        let opened = common.session(registry)?;
+        let opened = Session::open(pipeline, registry, settings)?;
         let graph = opened.graph()?;
         let store = opened.store();
         let imported: HashSet<_> =

@@ -1,10 +1,11 @@
 //! `onsager store verify`.
 
-use crate::cli::common::{self, CliError, Common};
+use crate::cli::common::{self, CliError};
 use crate::cli::exit;
 use crate::cli::store::again;
 use crate::cli::store::text::{self, Place};
 use crate::kind::registry::Registry;
+use crate::run::session::{Session, Settings};
 use crate::store::inventory::Maker;
 use crate::store::verify::{self, Damage, Report};
 use clap::Args;
@@ -59,15 +60,13 @@ impl Verify {
     }
 
     fn execute_again(&self, pipeline: &Path, registry: &Registry) -> Result<u8, CliError> {
-        let common = Common {
-            pipeline: pipeline.to_owned(),
-            set: self.set.clone(),
+        let settings = Settings {
             params: self.params.clone(),
+            sets: common::overrides(&self.set)?,
             artifacts: self.place.artifacts.clone(),
             kernel: self.kernel,
-            json: self.place.json,
         };
-        let opened = common.session(registry)?;
+        let opened = Session::open(pipeline, registry, settings)?;
         let graph = opened.graph()?;
         let tasks = graph.select_all(&self.rerun)?;
         let again = again::rerun(&opened, &graph, &tasks)?;

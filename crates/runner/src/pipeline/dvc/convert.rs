@@ -85,17 +85,18 @@ fn command(stage: &Stage, ours: &str, outputs: &[Output], sink: &Sink) -> Comman
             continue;
         };
         let name = unique(stem(&path), &mut names);
-        if let Some(producer) = fills(stage, &path, outputs) {
+        if let Some(producer) = filled_by(stage, &path, outputs) {
             sink.warn(
                 *span,
                 format!(
-                    "stage `{ours}` reads the folder `{written}`, which the instances of `{producer}` fill"
+                    "stage `{ours}` reads the folder `{written}`, which the instances of `{}` fill",
+                    producer.ours
                 ),
                 format!(
                     "`${{inputs.{name}}}` is their files one after the other; change the command to take them"
                 ),
             );
-        } else if lines.iter().any(|line| places(line, written).next().is_some()) {
+        } else if named(&lines, written) {
             replace.push((written.clone(), format!("${{inputs.{name}}}")));
         } else {
             sink.warn(
@@ -107,10 +108,12 @@ fn command(stage: &Stage, ours: &str, outputs: &[Output], sink: &Sink) -> Comman
         inputs.push((name, Input::Artifact(artifact)));
     }
     for output in outputs.iter().filter(|output| !std::ptr::eq(output.stage, stage)) {
-        let named = lines.iter().any(|line| places(line, &output.path).next().is_some());
         let declared =
-            stage.reads.iter().any(|(read, _)| within(&below(stage, read), &output.path) == Some(""));
-        if let Some(artifact) = artifact(stage, &output.path, outputs).filter(|_| named && !declared) {
+            || stage.reads.iter().any(|(read, _)| within(&below(stage, read), &output.path) == Some(""));
+        if !named(&lines, &output.path) || declared() {
+            continue;
+        }
+        if let Some(artifact) = artifact(stage, &output.path, outputs) {
             let name = unique(stem(&output.path), &mut names);
             sink.warn(
                 stage.span,
@@ -137,7 +140,7 @@ fn command(stage: &Stage, ours: &str, outputs: &[Output], sink: &Sink) -> Comman
     let mut before: Vec<String> = Vec::new();
     for (output, (written, span)) in made.iter().zip(&stage.writes) {
         let ours_path = format!("${{outputs.{}}}", output.name);
-        if lines.iter().any(|line| places(line, written).next().is_some()) {
+        if named(&lines, written) {
             replace.push((written.clone(), ours_path));
             continue;
         }
@@ -214,17 +217,16 @@ fn artifact(stage: &Stage, path: &str, outputs: &[Output]) -> Option<String> {
         }
     }
     // A folder that instances have filled: all of them.
-    let fills = outputs.iter().find(|output| fills(stage, path, std::slice::from_ref(output)).is_some());
-    fills.map(|output| format!("{}.{}", output.ours, output.name))
+    filled_by(stage, path, outputs).map(|output| format!("{}.{}", output.ours, output.name))
 }
 
-/// The stage whose outputs lie in this folder, which itself is no output.
-fn fills<'a>(stage: &Stage, path: &str, outputs: &'a [Output]) -> Option<&'a str> {
+/// The first output of another stage that lies in this folder, which itself is no output.
+fn filled_by<'a, 'b>(stage: &Stage, path: &str, outputs: &'b [Output<'a>]) -> Option<&'b Output<'a>> {
     let inside = |output: &&Output| {
         !std::ptr::eq(output.stage, stage)
             && output.path.strip_prefix(path.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'))
     };
-    outputs.iter().find(inside).map(|output| output.ours.as_str())
+    outputs.iter().find(inside)
 }
 
 /// The instance whose output is at this path: the text that stands for each axis in the output's path, and what follows
@@ -292,6 +294,11 @@ fn filled(text: &str, axis: &str, point: &Value) -> String {
         text = text.replace(&format!("${{matrix.{axis}.{field}}}"), &plain(value).unwrap_or_default());
     }
     text
+}
+
+/// Whether a command names this path.
+fn named(lines: &[String], path: &str) -> bool {
+    lines.iter().any(|line| places(line, path).next().is_some())
 }
 
 /// Where a path stands in a command as a word, or as the beginning of a longer path.

@@ -11,7 +11,7 @@ mod write;
 use crate::pipeline::files;
 use crate::pipeline::yaml::diagnostics::Diagnostics;
 use crate::pipeline::yaml::node::Node;
-use crate::pipeline::yaml::sink::{Sink, Text};
+use crate::pipeline::yaml::sink::Sink;
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -63,17 +63,8 @@ fn diagnostics(sink: Sink, file: &Path) -> Diagnostics {
 
 /// The tree of a YAML file.
 fn tree(file: &Path, sink: &mut Sink) -> Option<Node> {
-    match files::read_now(file) {
-        Ok(source) => {
-            let text = files::add_file(file, source, sink);
-            Node::parse(sink.whole(text), text, 0, sink)
-        }
-        Err(unreadable) => {
-            sink.add_text(Text { name: file.display().to_string(), text: String::new(), argument: false });
-            sink.add(None, unreadable.message, unreadable.help);
-            None
-        }
-    }
+    let text = files::open(file, None, sink)?;
+    Node::parse(sink.whole(text), text, 0, sink)
 }
 
 fn merge(values: &mut Map<String, Value>, file: &Path, sink: &mut Sink) {

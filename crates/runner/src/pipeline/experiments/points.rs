@@ -26,13 +26,7 @@ pub fn load(tree: &Node, site: &Site, given: &Overrides, known: &Known, sink: &m
     let folder = files::folder_of_project(site.file);
     let (pipeline, span) = experiment.pipeline;
     let file = folder.join(pipeline);
-    let text = match files::read(&file, sink) {
-        Ok(source) => files::add_file(&file, source, sink),
-        Err(error) => {
-            sink.add(Some(span), error.message, error.help);
-            return None;
-        }
-    };
+    let text = files::open(&file, Some(span), sink)?;
     let base = Node::parse(sink.whole(text), text, 0, sink)?;
     if base.get("pipeline").is_some() {
         let message = format!("`{pipeline}` is an experiment, not a pipeline");
@@ -44,14 +38,10 @@ pub fn load(tree: &Node, site: &Site, given: &Overrides, known: &Known, sink: &m
     let mut overlaid = Overlaid::new(base);
     for (name, span) in &experiment.params_files {
         let file = folder.join(name);
-        match files::read(&file, sink) {
-            Ok(source) => {
-                let text = files::add_file(&file, source, sink);
-                overrides::entries(text, sink)
-                    .iter()
-                    .for_each(|entry| overlaid.apply(entry, Overlay::Merge, sink));
-            }
-            Err(error) => sink.add(Some(*span), error.message, error.help),
+        if let Some(text) = files::open(&file, Some(*span), sink) {
+            overrides::entries(text, sink)
+                .iter()
+                .for_each(|entry| overlaid.apply(entry, Overlay::Merge, sink));
         }
     }
     experiment.params.iter().for_each(|entry| overlaid.apply(entry, Overlay::Merge, sink));

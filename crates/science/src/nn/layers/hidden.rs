@@ -76,10 +76,15 @@ impl Hidden {
             let call = HiddenCall { layers: self.layers.clone(), dropout: dropout.to_vec() };
             return apply2(call, &self.pack, x, embedded);
         }
+        self.generic(x, Some(embedded), dropout)
+    }
+
+    /// The same by candle's operations.
+    fn generic(&self, x: &Tensor, embedded: Option<&Tensor>, dropout: &[u64]) -> Result<Tensor> {
         let mut h = x.clone();
         for Layer { matrix, time, dropout: layer } in &*self.layers {
             h = matrix.generic(&self.pack, &h)?;
-            if let Some(time) = time {
+            if let (Some(time), Some(embedded)) = (time, embedded) {
                 h = (h + time.generic(&self.pack, embedded)?)?;
             }
             h = layer.generic(&h.silu()?, dropout)?;
@@ -98,11 +103,7 @@ impl Module for Hidden {
             let call = HiddenCall { layers: self.layers.clone(), dropout: Vec::new() };
             return apply1(call, &self.pack, x);
         }
-        let mut h = x.clone();
-        for Layer { matrix, .. } in &*self.layers {
-            h = matrix.generic(&self.pack, &h)?.silu()?;
-        }
-        Ok(h)
+        self.generic(x, None, &[])
     }
 }
 
