@@ -243,6 +243,18 @@ plots: [curve.csv]
 }
 
 #[test]
+fn what_is_added_to_a_command_stands_in_its_folder() {
+    let project = Project::new("");
+    let stage = "    wdir: code\n    cmd: python3 fit.py\n    outs: [models/model.pkl]\n";
+    project.write("mine/dvc.yaml", &format!("stages:\n  fit:\n{stage}"));
+    let made = project.onsager(&["init", "--from", "mine/dvc.yaml"]);
+    assert_eq!(made.status, 0, "{}", made.stderr);
+    let pipeline = project.read("mine/pipelines/mine.yaml");
+    let lines = "      cd code\n      mkdir -p models\n      python3 fit.py\n      mv models/model.pkl ${outputs.model}\n";
+    assert!(pipeline.contains(lines), "{pipeline}");
+}
+
+#[test]
 fn a_wrong_dvc_file_is_an_error_and_nothing_is_written() {
     let project = Project::new("");
     project.write(

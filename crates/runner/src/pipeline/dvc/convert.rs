@@ -165,7 +165,8 @@ fn command(stage: &Stage, ours: &str, outputs: &[Output], sink: &Sink) -> Comman
         }
     }
     if let Some(wdir) = &stage.folder {
-        before.push(format!("cd {wdir}"));
+        // What comes before the command is written from there, too.
+        before.insert(0, format!("cd {wdir}"));
         sink.warn(
             stage.span,
             format!(
