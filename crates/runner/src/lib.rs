@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod command;
 pub mod compare;
+pub mod config;
 pub mod kind;
 pub mod pipeline;
 pub mod plan;

@@ -1,0 +1,99 @@
+//! `onsager.toml`: what a project or a user sets once for all runs. Nothing of it enters a key.
+//!
+//! It is read from two places: the user's (`~/.config/onsager/onsager.toml`) and the project's root. What has a name, like a profile,
+//! is the project's where both have it.
+
+pub mod profiles;
+
+use crate::pipeline::yaml::diagnostics::{Diagnostic, Diagnostics, Place};
+use profiles::Profile;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// The name of the file, in both places.
+pub const FILE: &str = "onsager.toml";
+
+/// What the files say together.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where tasks may run: `[on.cluster]`.
+    #[serde(default)]
+    pub on: BTreeMap<String, Profile>,
+}
+
+impl Config {
+    /// The configuration of the project with this root folder.
+    pub fn of(root: &Path) -> Result<Config, Diagnostics> {
+        let mut config = match user_folder() {
+            Some(folder) => Config::read(&folder.join(FILE))?,
+            None => Config::default(),
+        };
+        let Config { on } = Config::read(&root.join(FILE))?;
+        config.on.extend(on);
+        Ok(config)
+    }
+
+    /// One file; nothing is set where there is none.
+    fn read(path: &Path) -> Result<Config, Diagnostics> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Config::default()),
+            Err(error) => {
+                let message = format!("cannot read `{}`: {error}", path.display());
+                return Err(Diagnostics::whole(path.to_owned(), message, None));
+            }
+        };
+        let config: Config = toml::from_str(&text).map_err(|error| {
+            let help = error.message().starts_with("unknown field").then(|| "docs/cluster.md and docs/remote.md list the fields".to_owned());
+            wrong(path, &text, error.span(), error.message().to_owned(), help)
+        })?;
+        for (name, profile) in &config.on {
+            profile.check().map_err(|fault| {
+                let message = format!("profile `{name}`: {fault}");
+                wrong(path, &text, header(&text, &format!("on.{name}")), message, None)
+            })?;
+        }
+        Ok(config)
+    }
+}
+
+/// The folder of the user's own configuration.
+pub fn user_folder() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base = set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")))?;
+    Some(base.join("onsager"))
+}
+
+/// Where the table of this name begins.
+pub(crate) fn header(text: &str, table: &str) -> Option<Range<usize>> {
+    let header = format!("[{table}]");
+    text.find(&header).map(|start| start..start + header.len())
+}
+
+/// Something that is wrong in a file.
+pub(crate) fn wrong(
+    path: &Path,
+    text: &str,
+    span: Option<Range<usize>>,
+    message: String,
+    help: Option<String>,
+) -> Diagnostics {
+    let place = span.map(|span| {
+        let before = &text[..span.start];
+        let line = before.rfind('\n').map_or(0, |end| end + 1);
+        Place {
+            file: path.display().to_string(),
+            line: before.matches('\n').count() + 1,
+            column: text[line..span.start].chars().count() + 1,
+            text: text[line..].lines().next().unwrap_or_default().to_owned(),
+            width: text[span].lines().next().unwrap_or_default().chars().count().max(1),
+            argument: false,
+        }
+    });
+    let all = vec![Diagnostic { message, place, help }];
+    Diagnostics { file: path.to_owned(), source: text.to_owned(), all }
+}
