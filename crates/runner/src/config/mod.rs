@@ -4,9 +4,11 @@
 //! is the project's where both have it.
 
 pub mod profiles;
+pub mod remotes;
 
 use crate::pipeline::yaml::diagnostics::{Diagnostic, Diagnostics, Place};
 use profiles::Profile;
+use remotes::Remote;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -23,6 +25,9 @@ pub struct Config {
     /// Where tasks may run: `[on.cluster]`.
     #[serde(default)]
     pub on: BTreeMap<String, Profile>,
+    /// Where results are shared: `[remote.lab]`.
+    #[serde(default)]
+    pub remote: BTreeMap<String, Remote>,
 }
 
 impl Config {
@@ -32,8 +37,13 @@ impl Config {
             Some(folder) => Config::read(&folder.join(FILE))?,
             None => Config::default(),
         };
-        let Config { on } = Config::read(&root.join(FILE))?;
+        let Config { on, remote } = Config::read(&root.join(FILE))?;
         config.on.extend(on);
+        // A project's default stands above the user's.
+        if remote.values().any(|remote| remote.default) {
+            config.remote.values_mut().for_each(|remote| remote.default = false);
+        }
+        config.remote.extend(remote);
         Ok(config)
     }
 
@@ -48,7 +58,10 @@ impl Config {
             }
         };
         let config: Config = toml::from_str(&text).map_err(|error| {
-            let help = error.message().starts_with("unknown field").then(|| "docs/cluster.md and docs/remote.md list the fields".to_owned());
+            let help = error
+                .message()
+                .starts_with("unknown field")
+                .then(|| "docs/cluster.md and docs/remote.md list the fields".to_owned());
             wrong(path, &text, error.span(), error.message().to_owned(), help)
         })?;
         for (name, profile) in &config.on {
@@ -56,6 +69,12 @@ impl Config {
                 let message = format!("profile `{name}`: {fault}");
                 wrong(path, &text, header(&text, &format!("on.{name}")), message, None)
             })?;
+        }
+        if let Some((name, fault)) = remotes::fault(&config.remote) {
+            // The header alone is shown: the URL may hold what must not be told.
+            let (message, place) =
+                (format!("remote `{name}`: {fault}"), header(&text, &format!("remote.{name}")));
+            return Err(wrong(path, &text, place, message, None));
         }
         Ok(config)
     }

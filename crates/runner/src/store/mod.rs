@@ -46,6 +46,7 @@ pub mod objects;
 pub mod owner;
 pub mod place;
 pub mod redact;
+pub mod remote;
 pub mod runs;
 pub mod short;
 pub mod stat;

@@ -1,0 +1,94 @@
+//! What a run asks of a place that may have results which its store lacks. The run never waits for it: it asks, goes on with other
+//! tasks, and takes the answers as they come.
+
+use crate::store::actions::Action;
+use crate::store::digest::Digest;
+use crate::store::objects::Content;
+use serde::{Deserialize, Serialize};
+
+/// A place that may have results.
+pub trait Elsewhere {
+    /// Its name, for messages.
+    fn name(&self) -> &str;
+    /// Asks for the record of a key. If there is one that counts, the store has it when the answer comes.
+    fn ask(&mut self, key: Digest);
+    /// Asks for the bytes of contents. As many as are there, the store has when the answer comes.
+    fn fetch(&mut self, parcel: Parcel);
+    /// Sends a result of this run, if the place takes any.
+    fn send(&mut self, action: &Action);
+    /// The next answer, if one is here.
+    fn answer(&mut self) -> Option<Answer>;
+    /// How many questions have no answer yet.
+    fn unanswered(&self) -> usize;
+    /// How many results are on their way there.
+    fn unsent(&self) -> usize;
+    /// Gives up what is on its way.
+    fn stop(&mut self);
+    /// How many bytes have moved, and how many are to.
+    fn traffic(&self) -> Traffic;
+}
+
+/// The contents that are fetched together: what is missing of one task's outputs.
+pub type Parcel = Vec<Content>;
+
+/// What came of a question, or what is to be told.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// Whether there is a result of this key, and which machine made it.
+    Record {
+        key: Digest,
+        host: Option<String>,
+    },
+    /// Whether all bytes of these contents are in the store now.
+    Fetched {
+        parcel: Parcel,
+        whole: bool,
+    },
+    Told(Notice),
+}
+
+/// What the user is to know of a remote; each is told once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "notice")]
+pub enum Notice {
+    /// It cannot be reached: the run goes on without it.
+    Offline { message: String },
+    /// A record there does not count.
+    Refused { task: String, message: String },
+    /// An object there is not what its name says.
+    Damaged { object: Digest, message: String },
+    /// Two machines made different bytes of the same.
+    Differs { difference: Difference },
+    /// A result could not be sent.
+    NotSent { task: String, message: String },
+}
+
+/// Two results of one key that differ.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Difference {
+    pub task: String,
+    #[schemars(with = "String")]
+    pub key: Digest,
+    /// The outputs that differ.
+    pub outputs: Vec<String>,
+    /// The machine whose result is kept, and its run.
+    pub kept: Origin,
+    /// The other one.
+    pub other: Origin,
+}
+
+/// Where a result was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Origin {
+    pub host: String,
+    pub run: String,
+}
+
+/// Bytes on their way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    pub received: u64,
+    pub to_receive: u64,
+    pub sent: u64,
+    pub to_send: u64,
+}
