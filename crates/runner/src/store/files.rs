@@ -1,8 +1,9 @@
 //! Files written so that nothing is ever half there.
 
 use crate::store::names::NameFault;
+use crate::store::system::{Process, System};
 use std::fs::{self, File};
-use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,11 @@ pub enum StoreError {
     Link { path: PathBuf },
     #[error("there is a run with the name `{run}` already: give the same command again")]
     NameTaken { run: String },
+    #[error(
+        "`{name}` was taken for dead, since it had not been heard of for {seconds} s, and others may have gone on with what it \
+         had in hand: give the same command again"
+    )]
+    LeaseLost { name: String, seconds: f64 },
     #[error("`{}` changed while it was read: run again", path.display())]
     Changed { path: PathBuf },
     #[error("`{}` is a link to `{}`, which leads nowhere: write the file itself, or remove the link", path.display(), target.display())]
@@ -91,14 +97,8 @@ pub fn random() -> String {
 /// What tells the processes of this system apart from those of others that use the same store: of another start of the machine, of
 /// another container, of another machine. Only of its own a process can know whether they are still there.
 fn system() -> &'static str {
-    static SYSTEM: OnceLock<String> = OnceLock::new();
-    SYSTEM.get_or_init(|| {
-        let boot = fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
-        let mut hash = DefaultHasher::new();
-        (boot, namespace).hash(&mut hash);
-        format!("{:08x}", hash.finish() as u32)
-    })
+    static ID: OnceLock<String> = OnceLock::new();
+    ID.get_or_init(|| System::own().id())
 }
 
 /// A name beside `path` that no other process or thread uses.
@@ -115,6 +115,9 @@ const TEMPORARY: &str = ".onsager-";
 
 /// Removes what dead processes of this system were about to rename, anywhere below a folder. What others left goes with `gc`.
 pub fn sweep_temporary(folder: &Path) -> Result<(), StoreError> {
+    if !System::own().is_own() {
+        return Ok(());
+    }
     let mut below = walkdir::WalkDir::new(folder).into_iter();
     while let Some(found) = below.next() {
         // What cannot be read is left alone.
@@ -123,10 +126,7 @@ pub fn sweep_temporary(folder: &Path) -> Result<(), StoreError> {
         let owner = name.strip_suffix(".tmp").and_then(|name| name.rsplit_once(TEMPORARY));
         let own = owner.and_then(|(_, rest)| rest.strip_prefix(system())?.strip_prefix('-')?.split_once('-'));
         let Some((process, _)) = own else { continue };
-        // A process that has ended and was not waited for has no program any more.
-        let program = fs::read_link(Path::new("/proc").join(process).join("exe"));
-        let dead = program.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
-        if process.parse::<u32>().is_ok() && dead {
+        if process.parse().is_ok_and(|process| !Process::goes_on(process, None)) {
             if found.file_type().is_dir() {
                 below.skip_current_dir();
             }

@@ -10,6 +10,7 @@
 //!     manifests/ab/cdef…    the tasks of finished runs with their keys, named by its SHA-256
 //!     graphs/               pipelines as they were expanded: a cache
 //!     views/<pipeline>.journal what was put into the view last, per task: an index, appended to
+//!     leases/               who is alive: see [`leases`]
 //!     locks/  work/         of running tasks
 //!     collected.jsonl       objects that `gc` dropped although action records name them
 //!     damaged/              objects that `verify` found damaged
@@ -35,6 +36,7 @@ pub mod gc;
 pub mod import;
 pub mod inventory;
 pub mod journal;
+pub mod leases;
 pub mod listing;
 pub mod lists;
 pub mod locks;
@@ -50,12 +52,14 @@ pub mod remote;
 pub mod runs;
 pub mod short;
 pub mod stat;
+pub mod system;
 pub mod text;
 pub mod turn;
 pub mod usage;
 pub mod verify;
 pub mod view;
 pub mod walk;
+pub mod watcher;
 
 use digest::Digest;
 use files::StoreError;
@@ -142,6 +146,11 @@ impl Store {
     /// The folder of cached graphs.
     pub fn graphs(&self) -> PathBuf {
         self.root.join("graphs")
+    }
+
+    /// The folder of leases.
+    pub fn leases(&self) -> PathBuf {
+        self.root.join("leases")
     }
 
     /// The folder of attempts' working folders.
