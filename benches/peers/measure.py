@@ -32,13 +32,7 @@ def run(command, folder, env, output):
     Returns CPU seconds (user + system) and wall seconds. The CPU time is that of the command and of every descendant that it
     waited for, as the kernel adds it up, plus that of the descendants that it left behind, whose number is the third value.
     """
-    with open(output, "wb") as out:
-        start = time.perf_counter()
-        child = subprocess.Popen(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-        _, status, usage = os.wait4(child.pid, 0)
-        wall = time.perf_counter() - start
-    child.returncode = os.waitstatus_to_exitcode(status)
-    cpu = usage.ru_utime + usage.ru_stime
+    cpu, wall = run_alone(command, folder, env, output)
     orphans = 0
     while True:
         try:
@@ -47,8 +41,19 @@ def run(command, folder, env, output):
             break
         cpu += usage.ru_utime + usage.ru_stime
         orphans += 1
-    _check(command, child.returncode, output)
     return cpu, wall, orphans
+
+
+def run_alone(command, folder, env, output):
+    """The same where this process has other children: what the command leaves behind is neither waited for nor counted."""
+    with open(output, "wb") as out:
+        start = time.perf_counter()
+        child = subprocess.Popen(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        _, status, usage = os.wait4(child.pid, 0)
+        wall = time.perf_counter() - start
+    child.returncode = os.waitstatus_to_exitcode(status)
+    _check(command, child.returncode, output)
+    return usage.ru_utime + usage.ru_stime, wall
 
 
 def peak_memory(command, folder, env, output):

@@ -5,6 +5,7 @@
 
 pub mod archive;
 pub mod chain;
+pub mod slurm;
 
 use serde_json::Value;
 use std::fs;
