@@ -32,6 +32,9 @@ pub struct Common {
     /// Pin the kernel level of numeric stages: portable, avx2 or avx512 [default: the machine's best]
     #[arg(long, value_name = "LEVEL")]
     pub kernel: Option<Level>,
+    /// The profile of onsager.toml that tasks run on, like `cluster` [default: this machine]
+    #[arg(long, value_name = "PROFILE")]
+    pub on: Option<String>,
     /// Print one JSON document instead of text
     #[arg(long)]
     pub json: bool,
@@ -150,7 +153,8 @@ from!(SessionError => Session, Diagnostics => Session, SelectError => Session, L
 impl Common {
     /// The pipeline, opened.
     pub fn session<'r>(&self, registry: &'r Registry) -> Result<Session<'r>, CliError> {
-        Ok(Session::open(&self.pipeline, registry, self.given.settings(self.kernel)?)?)
+        let settings = Settings { on: self.on.clone(), ..self.given.settings(self.kernel)? };
+        Ok(Session::open(&self.pipeline, registry, settings)?)
     }
 }
 
@@ -162,6 +166,7 @@ impl Given {
             sets: overrides(&self.set)?,
             artifacts: self.artifacts.clone(),
             kernel,
+            on: None,
         })
     }
 }

@@ -202,10 +202,24 @@ impl Observer for Progress {
             Event::TaskWaiting { task, .. } => {
                 self.say(&format!("{} {task}: waiting, another run is computing it", self.counter()));
             }
-            Event::TaskStarted { task, threads, .. } => {
+            Event::TaskStarted { task, threads, job, .. } => {
                 self.start(task);
-                self.say(&format!("{} {task}: started on {}", self.counter(), plural(*threads, "thread")));
+                let on = match job {
+                    Some(job) if job.node.is_empty() => format!(" by {} job", job.job),
+                    Some(job) => format!(" of node `{}`, job {}", job.node, job.job),
+                    None => String::new(),
+                };
+                self.say(&format!(
+                    "{} {task}: started on {}{on}",
+                    self.counter(),
+                    plural(*threads, "thread")
+                ));
             }
+            Event::TaskLeft { task } => {
+                self.end(task);
+                self.say(&format!("{} {task}: left to its job", self.counter()));
+            }
+            Event::Note { text } => self.say(&format!("note: {text}")),
             Event::TaskResumed { task, step } => {
                 self.say(&format!(
                     "{} {task}: goes on from the checkpoint after step {step}",

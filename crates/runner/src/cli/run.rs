@@ -6,7 +6,7 @@ use crate::cli::exit;
 use crate::cli::progress::Progress;
 use crate::compare::ask::{self, SearchError};
 use crate::kind::registry::Registry;
-use crate::run::events::{Event, Observer};
+use crate::run::events::{Event, Interrupt, Observer};
 use crate::run::options::Summary;
 use crate::run::session::{self, Finished, Outcome, Request, SessionError, Watcher};
 use crate::run::state::TaskState;
@@ -14,6 +14,7 @@ use crate::run::workers;
 use crate::store::Store;
 use clap::Args;
 use std::collections::BTreeMap;
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
 /// Run a pipeline: what is cached stays, what was interrupted goes on
@@ -149,6 +150,34 @@ impl Observer for Screen<'_> {
 
     fn tick(&mut self) {
         self.progress.tick();
+    }
+
+    fn interrupted(&mut self, tasks: usize) -> Interrupt {
+        if workers::told_to_end() {
+            return Interrupt::Leave;
+        }
+        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            return Interrupt::Stop;
+        }
+        self.progress.close();
+        loop {
+            common::print_error(&format!(
+                "jobs have {}: (s)top them, they save checkpoints; (l)eave them, the same command picks up what they finish; (g)o on?",
+                common::plural(tasks, "task")
+            ));
+            let mut answer = String::new();
+            match io::stdin().read_line(&mut answer) {
+                // The terminal is gone: nobody wants anything.
+                Ok(0) | Err(_) => return Interrupt::Leave,
+                Ok(_) => {}
+            }
+            match answer.trim() {
+                "s" | "stop" => return Interrupt::Stop,
+                "l" | "leave" => return Interrupt::Leave,
+                "g" | "go on" => return Interrupt::GoOn,
+                _ => {}
+            }
+        }
     }
 }
 

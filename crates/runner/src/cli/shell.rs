@@ -87,7 +87,7 @@ impl Shell {
         let log = folder.join("log");
         let threads = task.resources.threads;
         let mut assignment =
-            resolver.assignment(number, &key, &outputs, folder.join("task"), log, threads)?;
+            resolver.assignment(number, &key, &outputs, folder.join("task"), log, threads, false)?;
         assignment.checkpoints = folder.join("checkpoints");
         let ended = rehearsal::rehearse(kind, store, &assignment)
             .map_err(|error| CliError::Request(format!("`{}` cannot start: {error}", task.id)))

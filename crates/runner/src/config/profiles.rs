@@ -80,6 +80,39 @@ pub enum ProfileFault {
 }
 
 impl Profile {
+    /// This machine, as it is without a profile.
+    pub fn here() -> Profile {
+        Profile {
+            engine: Engine::Local,
+            partition: None,
+            account: None,
+            qos: None,
+            options: Vec::new(),
+            setup: Vec::new(),
+            jobs: four(),
+            threads: one(),
+            memory: None,
+            time: hour(),
+            idle: minute(),
+            drain: minute(),
+            tasks: None,
+            poll: half_a_minute(),
+            kernel: None,
+            submit: None,
+            status: None,
+            cancel: None,
+        }
+    }
+
+    /// How many tasks a run may give to its jobs at a time, begun or not.
+    pub fn in_hand(&self) -> usize {
+        /// Short tasks are given to a job before it has room for them, so many for each of its threads.
+        const AHEAD: usize = 17;
+        /// Each holds a file open.
+        const MOST: usize = 2000;
+        (self.jobs * self.threads * AHEAD).min(MOST)
+    }
+
     /// Whether its fields go together.
     pub fn check(&self) -> Result<(), ProfileFault> {
         let commands = [("submit", &self.submit), ("status", &self.status), ("cancel", &self.cancel)];

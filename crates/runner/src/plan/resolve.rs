@@ -16,6 +16,7 @@ use crate::store::Store;
 use crate::store::actions::Action;
 use crate::store::chosen::Chosen;
 use crate::store::digest::Digest;
+use crate::store::files::StoreError;
 use crate::store::members::Members;
 use crate::store::objects::{Content, Held, Objects, Shape};
 use crate::store::stat::{self, StatCache};
@@ -496,7 +497,9 @@ impl<'a> Resolver<'a> {
         Ok(worst)
     }
 
-    /// The assignment for a task whose inputs are all known.
+    /// The assignment for a task whose inputs are all known. If it `travels`, files outside the store go with it as objects.
+    // What it needs is one thing each.
+    #[allow(clippy::too_many_arguments)]
     pub fn assignment<'o>(
         &mut self,
         number: usize,
@@ -505,6 +508,7 @@ impl<'a> Resolver<'a> {
         work: PathBuf,
         log: PathBuf,
         threads: usize,
+        travels: bool,
     ) -> Result<Assignment, EngineError> {
         let graph = self.graph;
         let task = &graph.tasks[number];
@@ -532,6 +536,20 @@ impl<'a> Resolver<'a> {
                         };
                         given.push(InputArtifact { item, content, remote: None });
                     }
+                    Source::File { chosen, name: called } if travels => {
+                        for mut found in external_items(chosen, called) {
+                            let one = if chosen.only.is_some() {
+                                Chosen::whole(found.item.path.clone())
+                            } else {
+                                chosen.clone()
+                            };
+                            found.content = Some(self.kept_file(&one)?);
+                            let file = found.item.path.file_name().unwrap_or_default().to_owned();
+                            let folder = input_folder(name, given.len());
+                            found.item.path = work.join("in").join(folder).join(file);
+                            given.push(found);
+                        }
+                    }
                     Source::File { chosen, name } => given.extend(external_items(chosen, name)),
                     Source::Remote { url, sha256 } => {
                         let name = remote_name(url);
@@ -554,6 +572,8 @@ impl<'a> Resolver<'a> {
         };
         Ok(Assignment {
             number,
+            place: 0,
+            key: *key,
             task: task.id.clone(),
             kind: task.kind.clone(),
             params: task.params.value(),
@@ -566,8 +586,19 @@ impl<'a> Resolver<'a> {
             log,
             threads,
             memory: task.resources.memory,
+            time: task.resources.time,
             sandbox: task.sandbox,
         })
+    }
+
+    /// A file or folder outside the store, as an object of it.
+    fn kept_file(&mut self, chosen: &Chosen) -> Result<Content, EngineError> {
+        let (content, _) = self.external(chosen)?;
+        let objects = self.store.objects();
+        if objects.check(&content)? == Held::Sound || objects.keep_chosen(chosen)? == content {
+            return Ok(content);
+        }
+        Err(StoreError::Changed { path: chosen.path.clone() }.into())
     }
 
     /// An output, or what is inside it, as an object of the store.

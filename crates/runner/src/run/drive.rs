@@ -3,7 +3,7 @@
 use crate::pipeline::graph::Task;
 use crate::plan::error::EngineError;
 use crate::plan::resolve::Resolver;
-use crate::run::events::{Event, Observer, Record};
+use crate::run::events::{Event, Interrupt, Observer, Record};
 use crate::run::grow::take_over;
 use crate::run::growth::{Grow, Growth};
 use crate::run::options::{Options, Summary};
@@ -252,10 +252,32 @@ impl Scheduler<'_, '_> {
                 self.executor.kill(running.attempt);
             }
         }
-        let interrupts = self.options.interrupts.load(Ordering::Relaxed);
+        while let Some(text) = self.executor.note() {
+            self.emit(Event::Note { text })?;
+        }
+        let mut interrupts = self.options.interrupts.load(Ordering::Relaxed);
         if interrupts > 0 && self.interrupts == 0 {
-            self.emit(Event::Interrupting { running: self.running.len() })?;
-            self.executor.cancel();
+            let elsewhere = self.running_elsewhere();
+            let meant = match elsewhere.len() {
+                0 => Interrupt::Stop,
+                tasks => self.observer.interrupted(tasks),
+            };
+            match meant {
+                Interrupt::GoOn => {
+                    self.options.interrupts.store(0, Ordering::Relaxed);
+                    interrupts = 0;
+                }
+                Interrupt::Leave if self.executor.leave() => {
+                    for number in elsewhere {
+                        self.leave(number)?;
+                    }
+                    self.executor.cancel();
+                }
+                Interrupt::Stop | Interrupt::Leave => {
+                    self.emit(Event::Interrupting { running: self.running.len() })?;
+                    self.executor.cancel();
+                }
+            }
         }
         if interrupts > 1 && self.interrupts < 2 {
             for running in self.running.values() {
@@ -264,6 +286,20 @@ impl Scheduler<'_, '_> {
         }
         self.interrupts = interrupts;
         Ok(())
+    }
+
+    /// The tasks that jobs of clusters have.
+    fn running_elsewhere(&self) -> Vec<usize> {
+        let running = self.running.keys().copied();
+        running.filter(|number| self.options.is_elsewhere(self.task(*number))).collect()
+    }
+
+    /// Leaves a task to its job, which goes on with it.
+    fn leave(&mut self, number: usize) -> Result<(), EngineError> {
+        self.running.remove(&number);
+        self.set(number, TaskState::Interrupted)?;
+        let task = self.task(number).id.clone();
+        self.emit(Event::TaskLeft { task })
     }
 
     /// The run ends before the wait of these tasks does.

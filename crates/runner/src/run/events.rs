@@ -91,6 +91,17 @@ pub enum Event {
         threads: usize,
         #[serde(with = "names")]
         log: PathBuf,
+        /// On a cluster.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        job: Option<JobOf>,
+    },
+    /// A job of a cluster has the task, and goes on with it when this run has ended.
+    TaskLeft {
+        task: String,
+    },
+    /// What the user should know of the place where tasks run.
+    Note {
+        text: String,
     },
     /// The task goes on from a checkpoint: the first `step` steps are not computed again.
     TaskResumed {
@@ -173,6 +184,17 @@ pub enum Event {
     },
 }
 
+/// The job of a cluster that runs a task.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JobOf {
+    pub job: String,
+    pub node: String,
+    /// Which attempt of this run it is, from 1.
+    pub attempt: u32,
+    /// How long it waited for the job, in seconds.
+    pub queued: f64,
+}
+
 /// A line of the record: the event and when it happened.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Stamped {
@@ -182,11 +204,27 @@ pub struct Stamped {
     pub event: Event,
 }
 
+/// What an interrupt means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interrupt {
+    /// Running tasks save a checkpoint and stop.
+    Stop,
+    /// The jobs of clusters go on, and only this run ends.
+    Leave,
+    /// Nothing: it was a mistake.
+    GoOn,
+}
+
 /// Hears the events of a run; what the user sees.
 pub trait Observer {
     fn event(&mut self, event: &Event);
     /// Called a few times a second, so that bars move.
     fn tick(&mut self) {}
+    /// What an interrupt means for the tasks that jobs of a cluster have, so many.
+    fn interrupted(&mut self, tasks: usize) -> Interrupt {
+        let _ = tasks;
+        Interrupt::Stop
+    }
 }
 
 /// The record of one run, appended to as it goes.

@@ -1,7 +1,7 @@
 //! What a run is asked for, and how it ended.
 
-use crate::pipeline::graph::Graph;
-use crate::run::pools::Sizes;
+use crate::pipeline::graph::{Graph, Task};
+use crate::run::pools::{Capacity, Sizes};
 use crate::run::state::TaskState;
 use crate::store::digest::Digest;
 use crate::store::files;
@@ -32,6 +32,17 @@ pub struct Options {
     pub json_logs: bool,
     /// How often Ctrl-C was pressed.
     pub interrupts: Arc<AtomicUsize>,
+    /// Where tasks run, the place of those that name none first; where there are none, all run here.
+    pub places: Vec<Place>,
+}
+
+/// A place where tasks run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Of the profile; none for this machine as it is without one.
+    pub name: Option<String>,
+    /// What there is of it; none for this machine.
+    pub elsewhere: Option<Capacity>,
 }
 
 impl Options {
@@ -49,7 +60,28 @@ impl Options {
             kernel: Level::detect(),
             json_logs: false,
             interrupts: Arc::new(AtomicUsize::new(0)),
+            places: Vec::new(),
         }
+    }
+
+    /// What there is of each place.
+    pub fn capacities(&self, memory: u64) -> Vec<Capacity> {
+        let here = Capacity { jobs: self.jobs.max(1), threads: self.threads.max(1), memory };
+        if self.places.is_empty() {
+            return vec![here];
+        }
+        self.places.iter().map(|place| place.elsewhere.unwrap_or(here)).collect()
+    }
+
+    /// The number of the place where a task runs.
+    pub fn place_of(&self, task: &Task) -> usize {
+        let named = |place: &Place| place.name.is_some() && place.name == task.resources.on;
+        self.places.iter().position(named).unwrap_or(0)
+    }
+
+    /// Whether a task runs on a cluster.
+    pub fn is_elsewhere(&self, task: &Task) -> bool {
+        self.places.get(self.place_of(task)).is_some_and(|place| place.elsewhere.is_some())
     }
 }
 

@@ -13,9 +13,28 @@ use std::collections::BTreeMap;
 /// The number of places of each pool.
 pub type Sizes = BTreeMap<String, u32>;
 
+/// What there is of a place where tasks run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity {
+    /// How many tasks may run side by side.
+    pub jobs: usize,
+    pub threads: usize,
+    /// In bytes.
+    pub memory: u64,
+}
+
+impl Capacity {
+    /// Of a cluster, whose scheduler knows what there is: only the number of tasks in its hands is limited.
+    pub fn elsewhere(jobs: usize) -> Capacity {
+        Capacity { jobs, threads: usize::MAX / 2, memory: u64::MAX / 2 }
+    }
+}
+
 /// What a task takes while it runs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Share {
+    /// The number of the place.
+    pub place: usize,
     pub threads: usize,
     /// In bytes.
     pub memory: u64,
@@ -25,20 +44,18 @@ pub struct Share {
 /// What is left for the tasks that are looked at, one after the other, in the order of the graph.
 #[derive(Debug)]
 pub struct Room {
-    threads: usize,
-    memory: u64,
+    places: Vec<Capacity>,
     pools: Sizes,
 }
 
 impl Room {
     /// What all of `whole` leaves beside what is running.
     pub fn beside<'a>(
-        threads: usize,
-        memory: u64,
+        places: Vec<Capacity>,
         pools: &Sizes,
         running: impl Iterator<Item = &'a Share>,
     ) -> Room {
-        let mut room = Room { threads, memory, pools: pools.clone() };
+        let mut room = Room { places, pools: pools.clone() };
         running.for_each(|share| room.take(share));
         room
     }
@@ -46,12 +63,15 @@ impl Room {
     /// Whether a task can run now. Where it cannot, what it lacks is kept for it: a task that comes later in the order does not
     /// get it first, so that a task that needs much is not passed over for ever.
     pub fn fits(&mut self, share: &Share) -> bool {
+        let Some(place) = self.places.get_mut(share.place).filter(|place| place.jobs > 0) else {
+            return false;
+        };
         let mut fits = true;
-        if share.threads > self.threads {
-            (self.threads, fits) = (0, false);
+        if share.threads > place.threads {
+            (place.threads, fits) = (0, false);
         }
-        if share.memory > self.memory {
-            (self.memory, fits) = (0, false);
+        if share.memory > place.memory {
+            (place.memory, fits) = (0, false);
         }
         for (pool, wanted) in &share.pools {
             let left = self.pools.entry(pool.clone()).or_default();
@@ -63,8 +83,11 @@ impl Room {
     }
 
     pub fn take(&mut self, share: &Share) {
-        self.threads = self.threads.saturating_sub(share.threads);
-        self.memory = self.memory.saturating_sub(share.memory);
+        if let Some(place) = self.places.get_mut(share.place) {
+            place.jobs = place.jobs.saturating_sub(1);
+            place.threads = place.threads.saturating_sub(share.threads);
+            place.memory = place.memory.saturating_sub(share.memory);
+        }
         for (pool, wanted) in &share.pools {
             if let Some(left) = self.pools.get_mut(pool) {
                 *left = left.saturating_sub(*wanted);
@@ -81,7 +104,7 @@ impl Room {
 
     /// Whether no task at all can run beside the others.
     pub fn is_full(&self) -> bool {
-        self.threads == 0
+        self.places.iter().all(|place| place.jobs == 0 || place.threads == 0)
     }
 }
 
@@ -142,14 +165,15 @@ mod tests {
 
     fn share(threads: usize, gpus: u32) -> Share {
         let pools = if gpus > 0 { vec![("gpu".to_owned(), gpus)] } else { Vec::new() };
-        Share { threads, memory: 0, pools }
+        Share { place: 0, threads, memory: 0, pools }
     }
 
     #[test]
     fn what_a_big_task_lacks_is_kept_for_it() {
         let pools = Sizes::from([("gpu".to_owned(), 2)]);
         let running = [share(1, 1)];
-        let mut room = Room::beside(4, 0, &pools, running.iter());
+        let here = Capacity { jobs: 9, threads: 4, memory: 0 };
+        let mut room = Room::beside(vec![here], &pools, running.iter());
         // It needs both places, of which one is free: the next one that needs one has to wait behind it.
         assert!(!room.fits(&share(1, 2)));
         assert!(!room.fits(&share(1, 1)));

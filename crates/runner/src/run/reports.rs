@@ -1,7 +1,7 @@
 //! What workers report: progress, checkpoints, and how attempts end.
 
 use crate::plan::error::EngineError;
-use crate::run::events::Event;
+use crate::run::events::{Event, JobOf};
 use crate::run::retry::{Failure, Fault};
 use crate::run::scheduler::{Running, Scheduler};
 use crate::run::state::TaskState;
@@ -38,6 +38,13 @@ impl Scheduler<'_, '_> {
                     self.executor.kill(attempt);
                 }
                 self.emit(Event::TaskCheckpoint { task, step })
+            }
+            FromWorker::Began { job, node, queued } => {
+                let Some(running) = self.running.get_mut(&number) else { return Ok(()) };
+                running.begun += 1;
+                let job = JobOf { job, node, queued, attempt: running.begun };
+                let (key, threads, log) = (running.key, running.share.threads, running.log.clone());
+                self.emit(Event::TaskStarted { task, key, threads, log, job: Some(job) })
             }
             FromWorker::Group { .. } => Ok(()),
             FromWorker::Resumed { step } => self.emit(Event::TaskResumed { task, step }),

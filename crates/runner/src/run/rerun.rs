@@ -120,7 +120,7 @@ pub fn rerun(
     let work = scratch.work.join(number.to_string());
     let log = scratch.work.join(format!("{number}.log"));
     let threads = graph.tasks[number].resources.threads.clamp(1, threads.max(1));
-    let mut assignment = resolver.assignment(number, &key, &outputs, work, log, threads)?;
+    let mut assignment = resolver.assignment(number, &key, &outputs, work, log, threads, false)?;
     assignment.checkpoints = scratch.store.checkpoints(&key);
     for (name, given) in &assignment.inputs {
         let contents: Vec<Content> = given.iter().filter_map(|given| given.content).collect();

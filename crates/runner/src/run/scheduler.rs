@@ -32,6 +32,8 @@ pub struct Running {
     pub share: Share,
     pub deadline: Option<Instant>,
     pub timed_out: bool,
+    /// How often a job of a cluster has begun with it.
+    pub begun: u32,
     pub work: PathBuf,
     pub log: PathBuf,
     /// When its progress was written to the record last.

@@ -5,6 +5,8 @@
 //!
 //! Tasks run in worker processes, which are this very program: see [`crate::run::workers::worker`].
 
+use crate::config::profiles::{Engine, Profile};
+use crate::config::{Config, FILE};
 use crate::kind::registry::Registry;
 use crate::pipeline::expand::apart::{self, NotApart};
 use crate::pipeline::expand::items::Known;
@@ -20,8 +22,8 @@ use crate::plan::resolve::Resolver;
 use crate::run::drive::{self, Ended};
 use crate::run::events::{Observer, Record};
 use crate::run::growth::{FromGraph, Grow};
-use crate::run::options::{Options, Summary, new_run_name};
-use crate::run::pools::{self, PoolError};
+use crate::run::options::{Options, Place, Summary, new_run_name};
+use crate::run::pools::{self, Capacity, PoolError};
 use crate::run::unchanged::Unchanged;
 use crate::run::watch::{self, Watch};
 use crate::run::workers;
@@ -29,8 +31,13 @@ use crate::store::Store;
 use crate::store::chosen::Chosen;
 use crate::store::files::StoreError;
 use crate::store::owner::Taken;
+use crate::worker::cluster::inherited::Inherited;
+use crate::worker::executor::Executor;
+use crate::worker::fleet::Fleet;
 use onsager_numerics::kernel::{Level, LevelError};
-use std::collections::HashSet;
+use onsager_tables::names::{advice, did_you_mean};
+use std::cell::OnceCell;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -48,8 +55,10 @@ pub struct Settings {
     pub sets: Vec<Override>,
     /// The folder of the store and the outputs; by default `artifacts` in the project's root.
     pub artifacts: Option<PathBuf>,
-    /// The kernel level of numeric stages; by default the machine's best.
+    /// The kernel level of numeric stages; by default that of the profile, else the machine's best.
     pub kernel: Option<Level>,
+    /// The profile of `onsager.toml` that tasks run on; by default this machine.
+    pub on: Option<String>,
 }
 
 /// What to run, and how.
@@ -135,6 +144,13 @@ pub enum SessionError {
     Pool(#[from] PoolError),
     #[error(transparent)]
     Level(#[from] LevelError),
+    #[error("there is no profile `{name}`{}", advice(.help))]
+    NoProfile { name: String, help: Option<String> },
+    #[error(
+        "profile `{name}` has kernel level {pinned}, and the run uses {level}; give `--kernel {pinned}`, or let all profiles of the run \
+         have one level"
+    )]
+    OtherLevel { name: String, pinned: Level, level: Level },
     #[error(transparent)]
     Taken(#[from] Taken),
     #[error("{error}; {help}", error = .0, help = .0.help())]
@@ -155,6 +171,8 @@ pub struct Session<'r> {
     settings: Settings,
     registry: &'r Registry,
     store: Store,
+    /// Read when it is needed.
+    config: OnceCell<Config>,
 }
 
 impl<'r> Session<'r> {
@@ -170,18 +188,73 @@ impl<'r> Session<'r> {
             return Err(SessionError::Artifacts { path: artifacts });
         }
         let store = Store::at(&artifacts)?;
-        Ok(Session { file: file.to_owned(), settings, registry, store })
+        Ok(Session { file: file.to_owned(), settings, registry, store, config: OnceCell::new() })
     }
 
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// The kernel level asked for, else the machine's best.
+    /// The kernel level asked for, else that of the profile, else the machine's best.
     pub fn level(&self) -> Result<Level, SessionError> {
-        let level = self.settings.kernel.unwrap_or_else(Level::detect);
-        level.check()?;
+        let profile = self.settings.on.as_deref().map(|name| self.profile(name)).transpose()?;
+        let pinned = self.settings.kernel.or_else(|| profile.as_ref()?.kernel);
+        let level = pinned.unwrap_or_else(Level::detect);
+        // The nodes of a cluster may have what this machine lacks.
+        if profile.is_none_or(|profile| profile.engine == Engine::Local) {
+            level.check()?;
+        }
         Ok(level)
+    }
+
+    /// A profile of `onsager.toml`.
+    fn profile(&self, name: &str) -> Result<Profile, SessionError> {
+        let config = match self.config.get() {
+            Some(config) => config,
+            None => {
+                let read = Config::of(&project_root(&self.file))?;
+                self.config.get_or_init(|| read)
+            }
+        };
+        config.on.get(name).cloned().ok_or_else(|| SessionError::NoProfile {
+            name: name.to_owned(),
+            help: match config.on.is_empty() {
+                true => Some(format!(
+                    "write `[on.{name}]` with `engine = \"slurm\"` into `{FILE}` of the project"
+                )),
+                false => did_you_mean(name, config.on.keys().map(String::as_str), "there are"),
+            },
+        })
+    }
+
+    /// The profiles that a run takes: that of the tasks that name none first; none at all where everything runs here.
+    fn profiles(
+        &self,
+        graph: &Graph,
+        selected: &[bool],
+    ) -> Result<Vec<(Option<String>, Profile)>, SessionError> {
+        let tasks = graph.tasks.iter().zip(selected).filter(|(_, selected)| **selected);
+        let named: BTreeSet<&String> = tasks.filter_map(|(task, _)| task.resources.on.as_ref()).collect();
+        if self.settings.on.is_none() && named.is_empty() {
+            return Ok(Vec::new());
+        }
+        let default = match &self.settings.on {
+            Some(name) => self.profile(name)?,
+            None => Profile::here(),
+        };
+        let mut profiles = vec![(self.settings.on.clone(), default)];
+        for name in named.into_iter().filter(|name| self.settings.on.as_ref() != Some(*name)) {
+            profiles.push((Some(name.clone()), self.profile(name)?));
+        }
+        let level = self.level()?;
+        for (name, profile) in &profiles {
+            if let (Some(name), Some(pinned)) = (name, profile.kernel)
+                && pinned != level
+            {
+                return Err(SessionError::OtherLevel { name: name.clone(), pinned, level });
+            }
+        }
+        Ok(profiles)
     }
 
     /// The expanded, checked pipeline, grown by all that the store knows of what its stages fan out over.
@@ -347,8 +420,9 @@ impl<'r> Session<'r> {
         let options = self.options(&graph, request)?;
         self.make_store()?;
         let mut growing = Growing { session: self, request, graph: &graph, grown: None };
+        let profiles = self.profiles(&graph, &options.selected)?;
         let Ended { summary, unchanged } =
-            run_locally(&graph, self.registry, &self.store, &options, observer, &mut growing)?;
+            run_on(&profiles, &graph, self.registry, &self.store, &options, observer, &mut growing)?;
         let grown = growing.grown;
         let graph = grown.unwrap_or(graph);
         if let Some(unchanged) = &unchanged {
@@ -360,6 +434,13 @@ impl<'r> Session<'r> {
     /// What a request means for a graph.
     fn options(&self, graph: &Graph, request: &Request) -> Result<Options, SessionError> {
         let selected = select(graph, &request.tasks)?;
+        let profiles = self.profiles(graph, &selected)?.into_iter();
+        let places = profiles
+            .map(|(name, profile)| {
+                let elsewhere = profile.engine != Engine::Local;
+                Place { name, elsewhere: elsewhere.then(|| Capacity::elsewhere(profile.in_hand())) }
+            })
+            .collect();
         Ok(Options {
             forced: forced(graph, &request.force, &selected)?,
             pools: pools::sizes(graph, &selected, &request.pools)?,
@@ -371,6 +452,7 @@ impl<'r> Session<'r> {
             kernel: self.level()?,
             json_logs: request.json_logs,
             interrupts: request.interrupts.clone(),
+            places,
         })
     }
 
@@ -455,11 +537,12 @@ pub fn run(
     observer: &mut dyn Observer,
 ) -> Result<Summary, EngineError> {
     let mut growing = FromGraph { graph, registry };
-    Ok(run_locally(graph, registry, store, options, observer, &mut growing)?.summary)
+    Ok(run_on(&[], graph, registry, store, options, observer, &mut growing)?.summary)
 }
 
-/// Runs the selected tasks of a graph with workers on this machine.
-fn run_locally(
+/// Runs the selected tasks of a graph where these profiles say; on this machine where there are none.
+fn run_on(
+    profiles: &[(Option<String>, Profile)],
     graph: &Graph,
     registry: &Registry,
     store: &Store,
@@ -470,9 +553,23 @@ fn run_locally(
     let resolver = Resolver::new(graph, registry, store, options.kernel)?;
     let name = new_run_name();
     let log_format = if options.json_logs { "json" } else { "text" };
-    let mut executor =
-        workers::local(store, options.kernel, log_format, store.runs().join(&name).join("workers.log"))?;
-    drive::run(resolver, store, options, &name, &mut executor, observer, grow)
+    let local =
+        || workers::local(store, options.kernel, log_format, store.runs().join(&name).join("workers.log"));
+    let mut places: Vec<Box<dyn Executor>> = Vec::new();
+    for (called, profile) in profiles {
+        let called = called.as_deref().unwrap_or_default();
+        places.push(match workers::cluster(store, (called, profile), &name, options.kernel, log_format)? {
+            Some(cluster) => Box::new(cluster),
+            None => Box::new(local()?),
+        });
+    }
+    let executor = match Fleet::of(places) {
+        Some(executor) => executor,
+        None => Box::new(local()?),
+    };
+    let own: Vec<String> = profiles.iter().filter_map(|(name, _)| name.clone()).collect();
+    let mut executor = Inherited::over(executor, store, &own)?;
+    drive::run(resolver, store, options, &name, executor.as_mut(), observer, grow)
 }
 
 /// Records a run in which nothing has changed since the last one.

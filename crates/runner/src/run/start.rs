@@ -27,15 +27,11 @@ enum Attempt {
 impl Scheduler<'_, '_> {
     /// Starts tasks in the order of the graph, as far as threads, memory and pools go.
     pub fn start_what_fits(&mut self) -> Result<(), EngineError> {
-        if self.running.len() >= self.options.jobs.max(1) {
-            return Ok(());
-        }
-        let (threads, shares) =
-            (self.options.threads.max(1), self.running.values().map(|running| &running.share));
-        let mut room = Room::beside(threads, self.memory, &self.options.pools, shares);
+        let shares = self.running.values().map(|running| &running.share);
+        let mut room = Room::beside(self.options.capacities(self.memory), &self.options.pools, shares);
         // One after the other, as far as there is room: the whole list may be long.
         let mut from = 0;
-        while self.running.len() < self.options.jobs.max(1) && !room.is_full() {
+        while !room.is_full() {
             let Some(number) = self.states.next_to_start(from) else { break };
             from = number + 1;
             let share = self.share(number);
@@ -56,8 +52,11 @@ impl Scheduler<'_, '_> {
     /// What a task takes while it runs.
     fn share(&self, number: usize) -> Share {
         let resources = &self.task(number).resources;
+        let elsewhere = self.options.is_elsewhere(self.task(number));
+        let most = if elsewhere { usize::MAX } else { self.options.threads.max(1) };
         Share {
-            threads: resources.threads.clamp(1, self.options.threads.max(1)),
+            place: self.options.place_of(self.task(number)),
+            threads: resources.threads.clamp(1, most),
             memory: resources.memory.unwrap_or(0).min(self.memory),
             pools: resources.pools.clone(),
         }
@@ -164,8 +163,17 @@ impl Scheduler<'_, '_> {
         let log = self.store.task_log(&self.run, &task.id);
         let results = &self.results;
         let outputs = |up: usize| results[up].as_deref();
-        let mut assignment =
-            self.resolver.assignment(number, &key, &outputs, work.clone(), log.clone(), threads)?;
+        let elsewhere = self.options.is_elsewhere(task);
+        let mut assignment = self.resolver.assignment(
+            number,
+            &key,
+            &outputs,
+            work.clone(),
+            log.clone(),
+            threads,
+            elsewhere,
+        )?;
+        assignment.place = share.place;
         let fields = self.resolver.kind(task)?.fields();
         assignment.sandbox |= self.options.sandbox && fields.has(Field::Sandbox);
         if fields.has(Field::Checkpoint) && assignment.params.get(Field::Checkpoint.name()).is_some() {
@@ -178,8 +186,10 @@ impl Scheduler<'_, '_> {
             attempt: self.attempts,
             key,
             share,
-            deadline: task.resources.time.map(|limit| now + limit),
+            // On a cluster its pilot looks after the time: it does not begin now.
+            deadline: task.resources.time.filter(|_| !elsewhere).map(|limit| now + limit),
             timed_out: false,
+            begun: 0,
             work,
             log: log.clone(),
             last_record: now,
@@ -187,7 +197,9 @@ impl Scheduler<'_, '_> {
             _places: places,
         };
         let task = task.id.clone();
-        self.emit(Event::TaskStarted { task, key, threads, log })?;
+        if !elsewhere {
+            self.emit(Event::TaskStarted { task, key, threads, log, job: None })?;
+        }
         self.executor.start(assignment).map_err(EngineError::Worker)?;
         self.running.insert(number, running);
         self.set(number, TaskState::Running { key })

@@ -4,10 +4,15 @@
 //! before it does anything else, with the same kinds as later.
 
 use crate::command::processes;
+use crate::config::profiles::Profile;
 use crate::kind::registry::Registry;
 use crate::plan::error::EngineError;
 use crate::store::Store;
 use crate::store::files::StoreError;
+use crate::worker::cluster::engines;
+use crate::worker::cluster::executor::{ClusterExecutor, Setting};
+use crate::worker::cluster::pilot::{self, PilotError};
+use crate::worker::cluster::place::PILOT;
 use crate::worker::local::{LocalExecutor, WorkerCommand};
 use crate::worker::serve::{self, TaskLog};
 use onsager_numerics::kernel::{Level, LevelError};
@@ -16,7 +21,8 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 /// The first argument of a worker process.
@@ -29,16 +35,48 @@ pub fn local(
     log_format: &str,
     stderr: PathBuf,
 ) -> Result<LocalExecutor, EngineError> {
-    Ok(LocalExecutor::new(WorkerCommand {
-        program: this_program()?,
-        arguments: vec![
-            WORKER.into(),
-            store.artifacts().into(),
-            kernel.to_string().into(),
-            log_format.into(),
-        ],
-        stderr,
-    }))
+    Ok(LocalExecutor::new(command(store, kernel, log_format, stderr)?))
+}
+
+/// How its workers are started.
+fn command(
+    store: &Store,
+    kernel: Level,
+    log_format: &str,
+    stderr: PathBuf,
+) -> Result<WorkerCommand, EngineError> {
+    let arguments =
+        vec![WORKER.into(), store.artifacts().into(), kernel.to_string().into(), log_format.into()];
+    Ok(WorkerCommand { program: this_program()?, arguments, stderr })
+}
+
+/// An executor whose tasks run in jobs of a cluster; none for a profile that is this machine.
+pub fn cluster(
+    store: &Store,
+    (name, profile): (&str, &Profile),
+    run: &str,
+    kernel: Level,
+    log_format: &str,
+) -> Result<Option<ClusterExecutor>, EngineError> {
+    let Some(engine) = engines::of(profile) else { return Ok(None) };
+    let setting = Setting {
+        program: store.keep_program(&this_program()?)?,
+        store: store.clone(),
+        name: name.to_owned(),
+        profile: profile.clone(),
+        run: run.to_owned(),
+        kernel,
+        log_format: log_format.to_owned(),
+    };
+    Ok(Some(ClusterExecutor::new(setting, engine)?))
+}
+
+/// Whether this process was told to end, and not by Ctrl-C.
+static TOLD_TO_END: AtomicBool = AtomicBool::new(false);
+
+/// Whether a polite kill or the loss of the terminal told this process to end.
+pub fn told_to_end() -> bool {
+    TOLD_TO_END.load(Ordering::Relaxed)
 }
 
 /// Counts Ctrl-C from now on. A polite kill and the loss of the terminal count as the first one, however often they come: the same
@@ -55,7 +93,10 @@ pub fn interrupts() -> Result<Arc<AtomicUsize>, EngineError> {
         for signal in signals.forever() {
             match signal {
                 SIGINT => counter.fetch_add(1, Ordering::Relaxed),
-                _ => counter.fetch_max(1, Ordering::Relaxed),
+                _ => {
+                    TOLD_TO_END.store(true, Ordering::Relaxed);
+                    counter.fetch_max(1, Ordering::Relaxed)
+                }
             };
         }
     });
@@ -81,15 +122,25 @@ pub enum WorkerError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Pipes(#[from] io::Error),
+    #[error("a pilot takes a folder, a group, a number and seconds; it is started by a job, not by hand")]
+    PilotArguments,
+    #[error(transparent)]
+    Pilot(#[from] PilotError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
 }
 
 /// Serves tasks, if this process was started as a worker, and gives the exit code; gives nothing in every other process.
 pub fn worker(registry: &Registry) -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next()? != WORKER {
-        return None;
-    }
-    Some(match serve(registry, &arguments.collect::<Vec<OsString>>()) {
+    let first = arguments.next()?;
+    let rest: Vec<OsString> = arguments.collect();
+    let served = match first.to_str() {
+        Some(WORKER) => serve(registry, &rest),
+        Some(PILOT) => serve_pilot(&rest),
+        _ => return None,
+    };
+    Some(match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // It ends in the run's `workers.log`; nobody may be listening any more.
@@ -97,6 +148,25 @@ pub fn worker(registry: &Registry) -> Option<ExitCode> {
             ExitCode::FAILURE
         }
     })
+}
+
+/// Serves as the pilot of a cluster's job.
+fn serve_pilot(arguments: &[OsString]) -> Result<(), WorkerError> {
+    let [artifacts, group, index, elapsed] = arguments else { return Err(WorkerError::PilotArguments) };
+    let text = |word: &OsString| word.to_str().map(str::to_owned).ok_or(WorkerError::PilotArguments);
+    let store = Store::at(artifacts.as_ref())?;
+    let group = store.group(&text(group)?);
+    let orders = group.orders().ok_or_else(|| PilotError::NoOrders { group: group.folder.clone() })?;
+    let elapsed: u64 = text(elapsed)?.parse().map_err(|_| WorkerError::PilotArguments)?;
+    let start = pilot::Start {
+        index: text(index)?.parse().map_err(|_| WorkerError::PilotArguments)?,
+        elapsed: Duration::from_secs(elapsed),
+        // Where its standard error goes is the pilot's affair.
+        workers: command(&store, orders.kernel, &orders.log_format, PathBuf::new())?,
+        unfit: orders.kernel.check().err().map(|error| error.to_string()),
+        group,
+    };
+    Ok(pilot::serve(&store, orders, start)?)
 }
 
 fn serve(registry: &Registry, arguments: &[OsString]) -> Result<(), WorkerError> {

@@ -12,6 +12,7 @@
 //!     views/<pipeline>.journal what was put into the view last, per task: an index, appended to
 //!     leases/               who is alive: see [`leases`]
 //!     locks/  work/         of running tasks
+//!     pilots/  bin/         of the jobs of clusters: see [`crate::worker::cluster::place`]
 //!     collected.jsonl       objects that `gc` dropped although action records name them
 //!     damaged/              objects that `verify` found damaged
 //!     gate                  the lock between runs and `gc`
@@ -151,6 +152,21 @@ impl Store {
     /// The folder of leases.
     pub fn leases(&self) -> PathBuf {
         self.root.join("leases")
+    }
+
+    /// The folder of what the jobs of clusters and their coordinators share.
+    pub fn pilots(&self) -> PathBuf {
+        self.root.join("pilots")
+    }
+
+    /// The folder of the programs that jobs of clusters run.
+    pub fn programs(&self) -> PathBuf {
+        self.root.join("bin")
+    }
+
+    /// The lock of something that has a name.
+    pub fn lock_path(&self, name: &str) -> PathBuf {
+        self.root.join("locks").join(name)
     }
 
     /// The folder of attempts' working folders.

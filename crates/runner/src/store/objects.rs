@@ -226,6 +226,15 @@ impl Objects {
         Ok(taken == *content)
     }
 
+    /// Takes a copy of files outside the store, and leaves them where they are.
+    pub fn keep_chosen(&self, chosen: &Chosen) -> Result<Content, StoreError> {
+        let file = |file: &Path, digest: &Digest| {
+            if self.contains(digest) { Ok(()) } else { self.copy_in(file, digest) }
+        };
+        let keep = |list: &[u8], digest: &Digest| self.keep(list, digest);
+        self.describe(&chosen.path, Some(chosen), &|_, _| Ok(()), &file, &keep)
+    }
+
     /// Moves an output, which lies below the folder `within`, into the store: read once for its digest, then renamed. What
     /// a link leads to outside that folder, and what has another name elsewhere, is copied.
     pub fn take(&self, path: &Path, within: &Path) -> Result<Content, StoreError> {

@@ -4,6 +4,7 @@ use crate::kind::error::StageError;
 use crate::worker::memory::bytes;
 use crate::worker::protocol::Outcome;
 use std::io;
+use std::time::Duration;
 
 /// What is wrong with a stage, or with what it made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +55,8 @@ impl AttemptError {
 pub enum WorkerDeath {
     #[error("the memory limit of {} was reached ({} in use)", bytes(*.limit), bytes(*.used))]
     MemoryLimit { limit: u64, used: u64 },
+    #[error("the time limit of {} s was reached", .limit.as_secs())]
+    TimeLimit { limit: Duration },
     #[error("the worker was killed (signal 9)")]
     Killed,
     #[error("the worker crashed (signal {signal})")]
@@ -69,6 +72,9 @@ impl WorkerDeath {
         match self {
             WorkerDeath::MemoryLimit { .. } => {
                 Some("raise `resources: {memory: …}`; a stage with checkpoints goes on from the last")
+            }
+            WorkerDeath::TimeLimit { .. } => {
+                Some("raise `resources: {time: …}`; a stage with checkpoints goes on from the last")
             }
             WorkerDeath::Killed => {
                 Some("was the machine out of memory? give the stage `resources: {memory: …}`")

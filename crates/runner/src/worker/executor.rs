@@ -14,4 +14,12 @@ pub trait Executor {
     fn cancel(&mut self);
     /// Ends a running task by force.
     fn kill(&mut self, number: usize);
+    /// Lets the running tasks go on without this process. False where they cannot.
+    fn leave(&mut self) -> bool {
+        false
+    }
+    /// Something that the user should know, if there is anything.
+    fn note(&mut self) -> Option<String> {
+        None
+    }
 }

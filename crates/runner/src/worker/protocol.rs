@@ -6,7 +6,8 @@ use crate::store::names;
 use crate::store::objects::{Content, Outputs};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Everything that a worker needs to compute a task; nothing of it depends on the worker's machine but the paths, which are
 /// in the store.
@@ -14,6 +15,10 @@ use std::path::PathBuf;
 pub struct Assignment {
     /// The task's place in the graph: the name that messages use.
     pub number: usize,
+    /// The number of the place where it runs, among those of the run.
+    #[serde(default)]
+    pub place: usize,
+    pub key: Digest,
     pub task: String,
     pub kind: String,
     /// Of the kind's code in the coordinator, which the key holds: the worker must have the same.
@@ -34,8 +39,22 @@ pub struct Assignment {
     pub threads: usize,
     /// In bytes; a task that takes more is ended.
     pub memory: Option<u64>,
+    /// The longest that the task may run.
+    pub time: Option<Duration>,
     /// Whether a command sees nothing but what it declares.
     pub sandbox: bool,
+}
+
+impl Assignment {
+    /// Lets the attempt work in another folder.
+    pub fn move_to(&mut self, work: &Path) {
+        for given in self.inputs.iter_mut().flat_map(|(_, given)| given) {
+            if let Ok(inside) = given.item.path.strip_prefix(&self.work) {
+                given.item.path = work.join(inside);
+            }
+        }
+        self.work = work.to_owned();
+    }
 }
 
 /// An artifact given to an input.
@@ -89,6 +108,12 @@ pub enum FromWorker {
     },
     Resumed {
         step: u64,
+    },
+    /// The task has begun on a node, `queued` seconds after it was given to the cluster.
+    Began {
+        job: String,
+        node: String,
+        queued: f64,
     },
     /// The task runs a command, whose processes are in this group.
     Group {

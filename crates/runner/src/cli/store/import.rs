@@ -95,6 +95,7 @@ impl Import {
             sets: common::overrides(&self.set)?,
             artifacts: Some(artifacts.to_owned()),
             kernel: self.kernel,
+            on: None,
         };
         let opened = Session::open(pipeline, registry, settings)?;
         let graph = opened.graph()?;

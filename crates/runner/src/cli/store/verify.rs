@@ -65,6 +65,7 @@ impl Verify {
             sets: common::overrides(&self.set)?,
             artifacts: self.place.artifacts.clone(),
             kernel: self.kernel,
+            on: None,
         };
         let opened = Session::open(pipeline, registry, settings)?;
         let graph = opened.graph()?;

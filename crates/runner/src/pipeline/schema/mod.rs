@@ -311,6 +311,7 @@ fn common() -> Map<String, Value> {
                 "threads": templated(json!({"description": "The number of threads.", "type": "integer", "minimum": 1})),
                 "memory": templated(json!({"description": "Like `512MiB` or `2GB`.", "type": "string", "pattern": MEMORY_PATTERN})),
                 "time": templated(json!({"description": "The time limit, like `90s` or `2h 30m`.", "type": "string", "pattern": TIME_PATTERN})),
+                "on": templated(json!({"description": "The profile of `onsager.toml` that it runs on.", "type": "string"})),
                 "retries": templated(json!({
                     "description": "How often a failed task is tried again.",
                     "anyOf": [

@@ -23,6 +23,9 @@ pub struct Resources {
     pub retries: Option<Retries>,
     /// How many places it takes of which pools.
     pub pools: Vec<(String, u32)>,
+    /// The profile of `onsager.toml` that it runs on; none for the one that the run is given.
+    #[serde(default)]
+    pub on: Option<String>,
 }
 
 /// Further tries after a failure, each after a longer wait.
@@ -46,12 +49,12 @@ impl Default for Retries {
 
 impl Default for Resources {
     fn default() -> Resources {
-        Resources { threads: 1, memory: None, time: None, retries: None, pools: Vec::new() }
+        Resources { threads: 1, memory: None, time: None, retries: None, pools: Vec::new(), on: None }
     }
 }
 
 /// The fields of `resources`; further ones are the names of pools.
-pub const FIELDS: [&str; 4] = ["threads", "memory", "time", "retries"];
+pub const FIELDS: [&str; 5] = ["threads", "memory", "time", "retries", "on"];
 /// The fields of `retries`.
 const RETRY_FIELDS: [&str; 4] = ["times", "wait", "factor", "longest"];
 /// A larger number is a mistake.
@@ -122,6 +125,11 @@ pub fn read(node: &Node, pools: &[(String, u32)], scope: &Scope, sink: &Sink) ->
                 refuse(entry, &value, resources.memory.is_some(), help, sink);
             }
             ("retries", _) => resources.retries = retries(entry, &value, scope, sink),
+            ("on", _) => {
+                resources.on = value.as_str().filter(|name| is_name(name)).map(str::to_owned);
+                let help = "write the name of a profile of onsager.toml, like `gpu` for `[on.gpu]`";
+                refuse(entry, &value, resources.on.is_some(), help, sink);
+            }
             _ => {
                 resources.time = value.as_str().and_then(time);
                 refuse(entry, &value, resources.time.is_some(), TIME, sink);

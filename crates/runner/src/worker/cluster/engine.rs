@@ -1,0 +1,155 @@
+//! What onsager asks of a scheduler of jobs: submit, list, cancel. Who answers is behind a trait: Slurm, or commands of a profile.
+
+use crate::config::profiles::Profile;
+use crate::worker::cluster::place::Group;
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// An engine that does not answer for so long is not waited for.
+const PATIENCE: Duration = Duration::from_secs(100);
+
+/// Jobs to submit: `count` times the same script.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    pub group: Group,
+    pub count: usize,
+    /// The name that lists of jobs show.
+    pub name: String,
+    /// The words that start a pilot; the place of the job in the array and its age in seconds follow.
+    pub pilot: String,
+}
+
+/// A job as its engine lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    pub job: String,
+    pub state: JobState,
+}
+
+/// How a job stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobState {
+    /// With the engine's reason, if it gives one. A job that was preempted or requeued waits too.
+    Waiting(String),
+    /// It waits for something that will not come, with the engine's reason.
+    Stuck(String),
+    /// With its node, if the engine tells it.
+    Running(String),
+    /// With the engine's word for how.
+    Ended(String),
+}
+
+/// Why an engine did not do what it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EngineFault {
+    #[error("there is no `{program}` here; run onsager where jobs are submitted, on a login node")]
+    NoProgram { program: String },
+    /// It said no, and will say so again.
+    #[error("`{program}` refused: {said}{}", hint(.said))]
+    Refused { program: String, said: String },
+    /// It may answer later.
+    #[error("`{program}` does not answer: {said}")]
+    Silent { program: String, said: String },
+}
+
+/// Submits, lists and cancels jobs.
+pub trait Engine: Send {
+    /// Gives the numbers of the jobs, in the order of their places.
+    fn submit(&self, submission: &Submission) -> Result<Vec<String>, EngineFault>;
+    /// Those of the jobs that the engine knows. One that it does not list has ended, or is about to be listed.
+    fn list(&self, jobs: &[String]) -> Result<Vec<Listed>, EngineFault>;
+    fn cancel(&self, jobs: &[String]) -> Result<(), EngineFault>;
+}
+
+/// What to do about the usual refusals.
+pub fn hint(said: &str) -> &'static str {
+    let said = said.to_lowercase();
+    for (part, hint) in [
+        (
+            "partitiontimelimit",
+            "; `sinfo` lists each partition's limit: lower `time` in the profile, or take another `partition`",
+        ),
+        (
+            "partitionconfig",
+            "; no node of the partition has so many threads or so much memory: lower them in the profile",
+        ),
+        ("partition", "; `sinfo` lists the partitions: set `partition` in the profile"),
+        (
+            "account",
+            "; `sacctmgr show associations user=$USER` lists your accounts: set `account` in the profile",
+        ),
+        (
+            "time limit",
+            "; `sinfo` lists each partition's limit: lower `time` in the profile, or take another `partition`",
+        ),
+        ("memory", "; `sinfo -o '%P %m'` lists what nodes have: lower `memory` in the profile"),
+        (
+            "node configuration",
+            "; no node has so many threads or so much memory: lower `threads` or `memory` in the profile",
+        ),
+        ("qos", "; set another `qos` in the profile"),
+    ] {
+        if said.contains(part) {
+            return hint;
+        }
+    }
+    ""
+}
+
+/// What a command printed, if it ended well.
+pub fn ask(program: &str, arguments: &[String]) -> Result<String, EngineFault> {
+    let silent = |said: String| EngineFault::Silent { program: program.to_owned(), said };
+    let child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let child = match child {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(EngineFault::NoProgram { program: program.to_owned() });
+        }
+        child => child.map_err(|error: io::Error| silent(error.to_string()))?,
+    };
+    let id = rustix::process::Pid::from_child(&child);
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output()));
+    let Ok(output) = receiver.recv_timeout(PATIENCE) else {
+        // It fails only when it has ended meanwhile.
+        let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
+        return Err(silent(format!("no answer in {} s", PATIENCE.as_secs())));
+    };
+    let output = output.map_err(|error| silent(error.to_string()))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let said = if said.is_empty() { output.status.to_string() } else { said.join("; ") };
+    const LATER: [&str; 7] =
+        ["contact", "timed out", "connection", "unreachable", "zero bytes", "temporarily", "try again"];
+    let lower = said.to_lowercase();
+    match LATER.iter().any(|part| lower.contains(part)) {
+        true => Err(silent(said)),
+        false => Err(EngineFault::Refused { program: program.to_owned(), said }),
+    }
+}
+
+/// The script of a job: the profile's lines, then the pilot.
+pub fn script(profile: &Profile, submission: &Submission, index: &str) -> String {
+    let setup: String = profile.setup.iter().map(|line| format!("{line}\n")).collect();
+    format!("#!/bin/bash\n{setup}exec {} {index} \"$SECONDS\"\n", submission.pilot)
+}
+
+/// A path or a word as a shell reads it.
+pub fn quoted(word: &std::ffi::OsStr) -> String {
+    format!("'{}'", word.to_string_lossy().replace('\'', r"'\''"))
+}
+
+/// Where the scripts of a group are.
+pub fn script_path(group: &Group, index: Option<usize>) -> PathBuf {
+    group.folder.join(index.map_or("job.sh".to_owned(), |index| format!("job-{index}.sh")))
+}

@@ -1,0 +1,79 @@
+//! What coordinator and pilot say to each other, and what a pilot is told when its job is submitted.
+
+use crate::store::digest::Digest;
+use crate::store::names;
+use crate::worker::protocol::{Assignment, FromWorker};
+use onsager_numerics::kernel::Level;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// An attempt at a task: the run that asked for it, and its number there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Attempt {
+    pub run: String,
+    pub number: usize,
+}
+
+/// From the coordinator to a pilot.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ToPilot {
+    Assign {
+        run: String,
+        assignment: Box<Assignment>,
+    },
+    /// End a task by force.
+    Kill(Attempt),
+    /// Ask every task to save a checkpoint and stop.
+    Cancel,
+    /// End: nothing more will come.
+    Stop,
+}
+
+/// From a pilot to the coordinator.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FromPilot {
+    /// The first message: it waits for tasks.
+    Started {
+        /// The job, as the engine calls it.
+        job: String,
+        node: String,
+        /// Until its job's time is over, in seconds.
+        left: f64,
+    },
+    /// It cannot work on this node, and ends.
+    Unfit { job: String, node: String, message: String },
+    /// A task has begun, after waiting so long in the pilot.
+    Began(Attempt),
+    /// What the task's worker said.
+    Said { attempt: Attempt, message: FromWorker },
+    /// Its job's time comes to an end: the task was asked to save a checkpoint and stop, or was not begun. It goes on elsewhere.
+    Returned(Attempt),
+    /// The last message. What came behind file number `seen` was not read.
+    Ended { seen: u64 },
+}
+
+/// What the jobs of one submission have in common.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Orders {
+    /// The run that submitted them.
+    pub run: String,
+    pub profile: String,
+    /// How many jobs there are.
+    pub size: usize,
+    pub kernel: Level,
+    pub log_format: String,
+    pub threads: usize,
+    /// In bytes.
+    pub memory: Option<u64>,
+    pub time: Duration,
+    pub idle: Duration,
+    pub drain: Duration,
+    pub tasks: Option<usize>,
+    /// What all of them run.
+    #[serde(with = "names")]
+    pub program: PathBuf,
+    pub digest: Digest,
+}

@@ -1,0 +1,107 @@
+//! Jobs whose coordinator is gone: what they finished, and what they have in hand. A coordinator may be killed at any time; the next
+//! run goes on from here.
+
+use crate::store::Store;
+use crate::store::digest::Digest;
+use crate::store::files::StoreError;
+use crate::store::locks::Lock;
+use crate::worker::cluster::mailbox::Inbox;
+use crate::worker::cluster::messages::{Attempt, FromPilot, Orders, ToPilot};
+use crate::worker::cluster::place::{Group, PilotName};
+use crate::worker::protocol::{FromWorker, Outcome};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// The jobs of a submission that nobody coordinates any more.
+pub struct Orphan {
+    pub group: Group,
+    pub orders: Orders,
+    /// The right to be their coordinator.
+    pub lock: Lock,
+    pub pilots: Vec<OrphanPilot>,
+}
+
+/// One of its pilots.
+pub struct OrphanPilot {
+    pub name: PilotName,
+    pub job: String,
+    pub node: String,
+    /// When its job's time is over.
+    pub end: Instant,
+    /// It said its last word.
+    pub over: bool,
+    pub inbox: Inbox,
+    /// What it has in hand, with the number of the file that brought it.
+    pub running: BTreeMap<Attempt, (Digest, u64)>,
+    /// What it finished.
+    pub done: Vec<(Digest, Outcome)>,
+}
+
+/// Takes over the groups without a coordinator that `wanted` names by their orders.
+pub fn take(store: &Store, wanted: impl Fn(&Orders) -> bool) -> Result<Vec<Orphan>, StoreError> {
+    let mut orphans = Vec::new();
+    for group in store.groups()? {
+        let Some(orders) = group.orders().filter(&wanted) else { continue };
+        let Some(lock) = store.try_coordinate(&group)? else { continue };
+        let mut pilots = Vec::new();
+        for name in group.pilots()? {
+            let mut pilot = OrphanPilot::assigned(&group, name)?;
+            pilot.hear()?;
+            pilots.push(pilot);
+        }
+        orphans.push(Orphan { group, orders, lock, pilots });
+    }
+    Ok(orphans)
+}
+
+impl OrphanPilot {
+    /// What a pilot was given.
+    fn assigned(group: &Group, name: PilotName) -> Result<OrphanPilot, StoreError> {
+        let folder = group.pilot(&name);
+        let mut given = Inbox::open(&folder.join("to"));
+        let mut running = BTreeMap::new();
+        for message in given.receive::<ToPilot>()? {
+            if let ToPilot::Assign { run, assignment } = message {
+                // Which file it came in is not told: as the first, it counts as read.
+                running.insert(Attempt { run, number: assignment.number }, (assignment.key, 0));
+            }
+        }
+        Ok(OrphanPilot {
+            inbox: Inbox::open(&folder.join("from")),
+            job: String::new(),
+            node: String::new(),
+            end: Instant::now(),
+            over: false,
+            name,
+            running,
+            done: Vec::new(),
+        })
+    }
+
+    /// What it said since.
+    pub fn hear(&mut self) -> Result<(), StoreError> {
+        for message in self.inbox.receive::<FromPilot>()? {
+            match message {
+                FromPilot::Started { job, node, left } => {
+                    (self.job, self.node) = (job, node);
+                    // Its age is not known: the pilot itself refuses what its time does not suffice for.
+                    self.end = Instant::now() + Duration::try_from_secs_f64(left).unwrap_or_default();
+                }
+                FromPilot::Said { attempt, message: FromWorker::Ended(outcome) } => {
+                    if let Some((key, _)) = self.running.remove(&attempt)
+                        && matches!(outcome, Outcome::Done { .. })
+                    {
+                        self.done.push((key, outcome));
+                    }
+                }
+                FromPilot::Returned(attempt) => _ = self.running.remove(&attempt),
+                FromPilot::Ended { .. } => {
+                    self.over = true;
+                    self.running.clear();
+                }
+                FromPilot::Said { .. } | FromPilot::Began(_) | FromPilot::Unfit { .. } => {}
+            }
+        }
+        Ok(())
+    }
+}
