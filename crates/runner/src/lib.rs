@@ -12,6 +12,7 @@ pub mod pipeline;
 pub mod plan;
 pub mod run;
 pub mod store;
+pub mod trust;
 pub mod worker;
 
 crate::fingerprints!();

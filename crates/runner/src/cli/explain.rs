@@ -41,10 +41,11 @@ impl Explain {
             let Some(task) = &planned[number] else { continue };
             text += &plan_command::describe(task);
             let known = |up: usize| planned[up].as_ref().and_then(|task| task.outputs.as_deref());
-            let Explanation { key, lines } = match task.verdict {
+            let Explanation { key, material } = match task.verdict {
                 Verdict::Fail { .. } | Verdict::Each { .. } => Explanation::default(),
                 _ => resolver.explain(number, &known)?,
             };
+            let lines = material.lines();
             let shown = key.map_or("not known until its inputs are made".into(), |key| key.to_string());
             text += &format!("  key: {shown}\n  made of:\n");
             for (field, value) in &lines {
@@ -67,7 +68,7 @@ impl Explain {
                 task: task.task.clone(),
                 key,
                 verdict: task.verdict.clone(),
-                material: lines.iter().map(|(field, value)| (field.clone(), json!(value))).collect(),
+                material: lines.into_iter().map(|(field, value)| (field, json!(value))).collect(),
                 outputs,
             });
         }

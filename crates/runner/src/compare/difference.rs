@@ -179,7 +179,7 @@ fn changed(store: &Store, task: &str, old: Digest, new: Digest) -> Result<TaskDi
         known: false,
     };
     if let (Some(before), Some(after)) = (get(&old)?, get(&new)?) {
-        let changes = explanation::changes(&before.material, &after.material);
+        let changes = explanation::changes(&before.lines(), &after.lines());
         difference.changes = folders::name_files(store, changes);
         difference.outputs = outputs(&before, &after);
         difference.known = true;

@@ -5,6 +5,7 @@
 
 pub mod profiles;
 pub mod remotes;
+pub mod trust;
 
 use crate::pipeline::yaml::diagnostics::{Diagnostic, Diagnostics, Place};
 use profiles::Profile;
@@ -14,9 +15,13 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use trust::Trust;
 
 /// The name of the file, in both places.
 pub const FILE: &str = "onsager.toml";
+
+/// The variable with the scope that results are signed for, instead of the one in the file: `pr-17` in the CI of a pull request.
+pub const SCOPE_VARIABLE: &str = "ONSAGER_SCOPE";
 
 /// What the files say together.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -28,6 +33,9 @@ pub struct Config {
     /// Where results are shared: `[remote.lab]`.
     #[serde(default)]
     pub remote: BTreeMap<String, Remote>,
+    /// Whose results count: `[trust]`.
+    #[serde(default)]
+    pub trust: Trust,
 }
 
 impl Config {
@@ -37,13 +45,17 @@ impl Config {
             Some(folder) => Config::read(&folder.join(FILE))?,
             None => Config::default(),
         };
-        let Config { on, remote } = Config::read(&root.join(FILE))?;
+        let Config { on, remote, trust } = Config::read(&root.join(FILE))?;
         config.on.extend(on);
         // A project's default stands above the user's.
         if remote.values().any(|remote| remote.default) {
             config.remote.values_mut().for_each(|remote| remote.default = false);
         }
         config.remote.extend(remote);
+        let scope = std::env::var(SCOPE_VARIABLE).ok().filter(|scope| !scope.is_empty());
+        config.trust = config.trust.over(trust).for_scope(scope).map_err(|fault| {
+            Diagnostics::whole(root.join(FILE), format!("{SCOPE_VARIABLE}: {fault}"), None)
+        })?;
         Ok(config)
     }
 
@@ -76,6 +88,10 @@ impl Config {
                 (format!("remote `{name}`: {fault}"), header(&text, &format!("remote.{name}")));
             return Err(wrong(path, &text, place, message, None));
         }
+        config
+            .trust
+            .check()
+            .map_err(|fault| wrong(path, &text, header(&text, "trust"), format!("[trust]: {fault}"), None))?;
         Ok(config)
     }
 }

@@ -5,7 +5,6 @@ pub mod error;
 pub mod explanation;
 pub mod folders;
 pub mod graph_cache;
-pub mod key;
 pub mod picture;
 pub mod planned;
 pub mod preimage;

@@ -187,8 +187,8 @@ fn reasons<'o>(
         return Ok(vec![Reason::Missing]);
     }
     let Some(before) = store.actions().get(&shown.key)? else { return Ok(vec![Reason::Missing]) };
-    let now = resolver.explain(number, outputs)?.lines;
-    let changes = folders::name_files(store, changes(&before.material, &now));
+    let now = resolver.explain(number, outputs)?.material.lines();
+    let changes = folders::name_files(store, changes(&before.lines(), &now));
     Ok(changes.into_iter().map(Reason::Changed).collect())
 }
 

@@ -1,47 +1,14 @@
 //! What enters the key of a task, in a fixed order: one traversal for the hash and for what `explain` prints.
 //!
-//! [`traverse`] is the only code that knows what enters a key. A [`Sink`] takes it part by part: `plan/key.rs` hashes the parts, and
-//! `plan/explanation.rs` hashes and records them at once, so that what a person reads is what was hashed.
+//! [`traverse`] is the only code that knows what enters a key. A [`Sink`] takes it part by part: `store/key.rs` hashes the parts, and
+//! `store/material.rs` keeps them, from which the key can be hashed as well and what a person reads is printed.
 
 use crate::kind::registry::Kind;
 use crate::pipeline::graph::{Graph, Source, Task};
+use crate::store::material::{Part, Sink, Step};
 use crate::store::objects::Content;
 use serde_json::Value;
 use std::path::Path;
-
-/// A step on the path to a value: `params`, `layers`, `0`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step<'a> {
-    Field(&'a str),
-    /// The label of an input on an axis.
-    Label(&'a str),
-    Index(usize),
-}
-
-/// A part of a key.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Part<'a> {
-    /// A value without parts that the pipeline tells.
-    Value(&'a Value),
-    /// A text that the pipeline tells.
-    Text(&'a str),
-    /// The kernel level of a numeric kind.
-    Kernel(&'a str),
-    /// The content of an input, once it is made.
-    Content(Option<Content>),
-    /// What a program says of itself, once it was asked.
-    Tool(Option<&'a str>),
-}
-
-/// Takes the parts of a key, in their order.
-pub trait Sink {
-    /// Whether it takes what the pipeline tells of the task. A sink that has the digest of all that already takes the kernel level and
-    /// the contents of the inputs only.
-    const WHOLE: bool;
-
-    /// Takes a part. The path is complete for a sink that takes the whole.
-    fn part(&mut self, path: &[Step], part: Part);
-}
 
 /// What is known of an input.
 #[derive(Debug, Clone, Copy, PartialEq)]

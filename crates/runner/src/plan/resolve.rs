@@ -8,8 +8,7 @@ use crate::pipeline::expand::interpolate::lookup;
 use crate::pipeline::expand::items::Items;
 use crate::pipeline::graph::{Graph, Source, Task, When};
 use crate::plan::error::{ConditionFault, EngineError};
-use crate::plan::explanation::{Explain, Explanation};
-use crate::plan::key::{IdentityHash, KeyHash};
+use crate::plan::explanation::Explanation;
 use crate::plan::preimage::{Known, artifact_name, file_of, remote_name, traverse};
 use crate::plan::rows;
 use crate::store::Store;
@@ -17,6 +16,8 @@ use crate::store::actions::Action;
 use crate::store::chosen::Chosen;
 use crate::store::digest::Digest;
 use crate::store::files::StoreError;
+use crate::store::key::{IdentityHash, KeyHash};
+use crate::store::material::Material;
 use crate::store::members::Members;
 use crate::store::objects::{Content, Held, Objects, Shape};
 use crate::store::stat::{self, StatCache};
@@ -311,9 +312,9 @@ impl<'a> Resolver<'a> {
         let contents = self.find_contents(number, outputs)?;
         let task = &self.graph.tasks[number];
         let known = self.known(task, &contents);
-        let mut explain = Explain::default();
-        traverse(self.graph, task, self.kind(task)?, &self.level, &known, &mut explain);
-        Ok(explain.finish())
+        let mut material = Material::default();
+        traverse(self.graph, task, self.kind(task)?, &self.level, &known, &mut material);
+        Ok(Explanation::of(material))
     }
 
     /// Finds the contents of the inputs of a task, as far as they are known.

@@ -16,6 +16,7 @@ use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::files;
 use crate::store::gate::Gate;
+use crate::store::host;
 use crate::store::view::Cleared;
 use crate::worker::executor::Executor;
 use crate::worker::folders::Folders;
@@ -93,7 +94,7 @@ pub fn run(
         jobs: options.jobs,
         threads: options.threads,
         source: source(&graph.file, &graph.sources, store)?,
-        host: fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),
+        host: host::name().to_owned(),
         points: graph.points.clone(),
     };
     scheduler.emit(begin.clone())?;

@@ -8,6 +8,7 @@ use crate::run::state::TaskState;
 use crate::store::actions::Action;
 use crate::store::digest::Digest;
 use crate::store::files;
+use crate::store::host;
 use crate::store::objects::{Content, Outputs};
 use crate::worker::protocol::{FromWorker, Outcome, Report};
 use std::time::{Duration, Instant};
@@ -110,9 +111,14 @@ impl Scheduler<'_, '_> {
         let known = self.options.forced.contains(&number) || self.remade.contains_key(&number);
         let before = if known { self.store.actions().get(&key)? } else { None };
         let results = &self.results;
-        let material = self.resolver.explain(number, &|up| results[up].as_deref())?.lines;
+        let preimage = self.resolver.explain(number, &|up| results[up].as_deref())?.material;
         let (name, run) = (task.id.clone(), self.run.clone());
-        let action = Action { key, task: name, run, seconds, outputs: outputs.clone(), material };
+        let action = Action {
+            host: host::name().to_owned(),
+            kernel: self.options.kernel.to_string(),
+            preimage,
+            ..Action::new(key, name, run, seconds, outputs.clone())
+        };
         self.store.actions().put(&action)?;
         files::remove(&self.store.checkpoints(&key))?;
         for (name, content) in &outputs {

@@ -10,9 +10,10 @@ use crate::run::growth::FromGraph;
 use crate::run::options::{Options, Summary};
 use crate::run::state::{Phase, TRANSITIONS};
 use crate::store::Store;
-use crate::store::actions::Action;
+use crate::store::actions::{Action, KeyCheck};
 use crate::store::digest::Digest;
 use crate::store::locks::Lock;
+use crate::store::material::Material;
 use crate::store::objects::{Content, Outputs};
 use crate::worker::executor::Executor;
 use crate::worker::protocol::{Assignment, FromWorker, Outcome, Report};
@@ -179,8 +180,7 @@ impl Project {
         let content = self.store.objects().take(&file, self.folder.path()).unwrap();
         let outputs = task.outputs.iter().map(|output| (output.name.clone(), content)).collect();
         let (key, id) = (self.key(number), task.id.clone());
-        let action =
-            Action { key, task: id, run: "another".into(), seconds: 1.0, outputs, material: Vec::new() };
+        let action = Action::new(key, id, "another".into(), 1.0, outputs);
         self.store.actions().put(&action).unwrap();
     }
 
@@ -471,11 +471,14 @@ proptest! {
                 let explained = resolver.explain(number, &outputs).unwrap();
                 prop_assert_eq!(explained.key, Some(used));
                 prop_assert_eq!(resolver.key(number, &outputs).unwrap(), Some(used));
-                prop_assert_eq!(*by_lines.entry(explained.lines.clone()).or_insert(used), used);
+                prop_assert_eq!(*by_lines.entry(explained.material.lines()).or_insert(used), used);
                 keys.insert(used);
                 // What the record of the result says it was made of is the same.
                 let action = project.store.actions().get(&used).unwrap().unwrap();
-                prop_assert_eq!(action.material, explained.lines);
+                prop_assert_eq!(action.check_key(), KeyCheck::Right);
+                prop_assert_eq!(&action.preimage, &explained.material);
+                let read: Material = serde_json::from_str(&serde_json::to_string(&action.preimage).unwrap()).unwrap();
+                prop_assert_eq!(read, explained.material);
             }
             prop_assert_eq!(by_lines.len(), keys.len());
         }

@@ -12,6 +12,7 @@ use crate::store::members::Members;
 use crate::store::objects::Shape;
 use crate::store::redact;
 use crate::store::runs::Run;
+use crate::trust::sign::{Signer, for_others};
 use flate2::{Compression, GzBuilder};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};
@@ -19,17 +20,18 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Writes the archive of a run's tasks (all of them, or those that the words name with what they need), and puts it at `target`
-/// when it is whole.
+/// when it is whole. Results that were made here are signed, where there is a signer.
 pub fn export(
     store: &Store,
     run: &Run,
     words: &[String],
     form: Form,
+    signer: Option<&Signer>,
     target: &Path,
 ) -> Result<Moved, ArchiveError> {
     // So that `gc` takes no object away meanwhile.
     let _tools = store.lock_tools()?;
-    let (header, sources, moved) = contents(store, run, words, form.redact)?;
+    let (header, sources, moved) = contents(store, run, words, form.redact, signer)?;
     let written = destination::write(target, |file| {
         let mut file = BufWriter::new(file);
         if form.gzip {
@@ -64,6 +66,7 @@ fn contents(
     run: &Run,
     words: &[String],
     redacted: bool,
+    signer: Option<&Signer>,
 ) -> Result<(Header, Vec<Source>, Moved), ArchiveError> {
     let actions = chosen(store, run, words)?;
     let mut members = Vec::new();
@@ -99,15 +102,14 @@ fn contents(
         sources.push(Source::Bytes(bytes));
     };
     for (key, action) in &records {
-        let mut action = (*action).clone();
-        if redacted {
-            action.material.iter_mut().for_each(|(_, value)| *value = redact::text(value));
-        }
-        let bytes = serde_json::to_vec(&action).map_err(|error| StoreError::Io {
-            action: "write the record of",
-            path: PathBuf::from(&action.task),
-            source: error.into(),
-        })?;
+        let redacted = redacted.then(|| redact::action(action));
+        let bytes = for_others(redacted.as_ref().unwrap_or(action), signer)
+            .and_then(|action| serde_json::to_vec(&action))
+            .map_err(|error| StoreError::Io {
+                action: "write the record of",
+                path: PathBuf::from(&action.task),
+                source: error.into(),
+            })?;
         add(member_name("actions", key, ".json"), bytes);
     }
     // Without one that is gone, the run's record tells what it executed itself.

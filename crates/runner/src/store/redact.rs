@@ -1,6 +1,21 @@
 //! What an export leaves out when it is not to tell of the machine.
 
+use crate::store::actions::Action;
+use crate::store::material::Material;
 use serde_json::{Value, json};
+
+/// An action record without its host, and without paths in what entered the key. Where there are any, the key can no longer be computed from
+/// the rest; and nobody has signed the rest.
+pub fn action(action: &Action) -> Action {
+    let mut lines = action.lines().into_owned();
+    lines.iter_mut().for_each(|(_, value)| *value = text(value));
+    let mut redacted = Action { host: String::new(), proof: None, ..action.clone() };
+    if lines != *action.lines() {
+        redacted.preimage = Material::default();
+        redacted.material = lines;
+    }
+    redacted
+}
 
 /// What stands for something that is left out.
 const GONE: &str = "(left out)";

@@ -97,7 +97,7 @@ fn records_of_runs() {
             let _ = past.tasks(&world.store);
         }
         if let Some(run) = world.run() {
-            let _ = export::export(&world.store, &run, &[], export::Form::default(), &target);
+            let _ = export::export(&world.store, &run, &[], export::Form::default(), None, &target);
             let exported = fs::read(&target).unwrap_or_default();
             assert!(!exported.windows(6).any(|window| window == b"secret"));
             let _ = fs::remove_file(&target);
@@ -110,7 +110,7 @@ fn records_of_runs() {
 fn archives() {
     let world = World::new();
     let path = world.outer().join("project/artifacts/archive");
-    export::export(&world.store, &world.run().expect("a run"), &[], export::Form::default(), &path)
+    export::export(&world.store, &world.run().expect("a run"), &[], export::Form::default(), None, &path)
         .expect("exported");
     let (whole, good) = (read(&path), Archive::read(&path));
     fuzz(|changes| {
@@ -148,6 +148,7 @@ fn archives() {
                     &run,
                     &[],
                     export::Form::default(),
+                    None,
                     &world.outer().join("project/artifacts/again"),
                 );
                 let _ = fs::remove_file(world.outer().join("project/artifacts/again"));

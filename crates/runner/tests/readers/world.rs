@@ -79,11 +79,10 @@ impl World {
             let contents = &self.contents;
             let made = |up: usize| contents.get(up..=up);
             let key = resolver.key(number, &made).expect("a key").expect("known");
-            let material = resolver.explain(number, &made).expect("explained").lines;
+            let preimage = resolver.explain(number, &made).expect("explained").material;
             let outputs = vec![(task.outputs[0].name.clone(), self.contents[number])];
             let (id, run) = (task.id.clone(), RUN.to_owned());
-            let action =
-                Action { key, task: id.clone(), run, seconds: 1.0, outputs: outputs.clone(), material };
+            let action = Action { preimage, ..Action::new(key, id.clone(), run, 1.0, outputs.clone()) };
             self.store.actions().put(&action).expect("kept");
             let place = Path::new("p").join(&task.folder).join(&task.outputs[0].file);
             view.show(&id, key, &[(self.contents[number], place)]).expect("shown");

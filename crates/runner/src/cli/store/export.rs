@@ -10,6 +10,7 @@ use crate::store::archive::ArchiveError;
 use crate::store::export::{self, Form};
 use crate::store::files::StoreError;
 use crate::store::runs::{self, Run};
+use crate::trust::sign::Signer;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -49,7 +50,9 @@ impl Export {
         let store = self.place.store()?;
         let run = self.find(runs::all(&store)?, registry)?;
         let form = Form { gzip: self.gzip, redact: self.redact };
-        let exported = export::export(&store, &run, &self.task, form, &self.output);
+        // The time is that of the run, so that exporting it twice gives the same bytes.
+        let signer = Signer::of(&self.place.config()?.trust, run.started)?;
+        let exported = export::export(&store, &run, &self.task, form, signer.as_ref(), &self.output);
         let moved = exported.map_err(|error| match error {
             ArchiveError::Store(StoreError::Io { path, source, .. }) if path == self.output => {
                 CliError::Target { path, source }

@@ -1,11 +1,13 @@
 //! What the store's commands share: which store, and how numbers read.
 
 use crate::cli::common::{CliError, count};
+use crate::config::{self, Config};
 use crate::store::Store;
 use crate::store::archive::ArchiveError;
 use crate::store::files::StoreError;
+use crate::trust::keyring::KeyringError;
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Which store.
 #[derive(Args)]
@@ -31,6 +33,23 @@ impl Place {
             return Err(CliError::Request(message));
         }
         Ok(Store::open(&artifacts)?)
+    }
+
+    /// What the project of the store has in its `onsager.toml`: that of this folder or of the nearest above it, else the one beside the
+    /// store.
+    pub fn config(&self) -> Result<Config, CliError> {
+        Ok(Config::of(&self.root()?)?)
+    }
+
+    /// The folder of the project, where its `onsager.toml` is or would be.
+    pub fn root(&self) -> Result<PathBuf, CliError> {
+        let here = std::env::current_dir().map_err(StoreError::io("find", ".".as_ref()))?;
+        let store = self.found()?.map(|found| std::path::absolute(&found)).transpose();
+        let store = store.map_err(StoreError::io("find", ".".as_ref()))?;
+        let beside = store.as_deref().and_then(Path::parent);
+        let has_file = |folder: &&Path| folder.join(config::FILE).is_file();
+        let found = here.ancestors().chain(beside).find(has_file).or(beside).unwrap_or(&here);
+        Ok(found.to_owned())
     }
 
     /// The store, made where there is none yet.
@@ -72,5 +91,12 @@ impl From<ArchiveError> for CliError {
             ArchiveError::Store(error) => error.into(),
             error => CliError::Request(error.to_string()),
         }
+    }
+}
+
+/// A key that is wrong or not there.
+impl From<KeyringError> for CliError {
+    fn from(error: KeyringError) -> CliError {
+        CliError::Request(error.to_string())
     }
 }

@@ -139,14 +139,8 @@ mod tests {
 
     fn record() -> RemoteRecord {
         let content = Content { digest: Digest::of(b"x"), shape: Shape::File, size: 1 };
-        let action = Action {
-            key: Digest::of(b"key"),
-            task: "a".into(),
-            run: "r".into(),
-            seconds: 0.5,
-            outputs: vec![("out".into(), content)],
-            material: vec![("kind".into(), "command".into())],
-        };
+        let outputs = vec![("out".into(), content)];
+        let action = Action::new(Digest::of(b"key"), "a".into(), "r".into(), 0.5, outputs);
         RemoteRecord { action, host: "here".into(), kernel: "avx2".into(), proof: None }
     }
 

@@ -1,13 +1,22 @@
 //! The key of a task: the digest of everything that can change its result.
 //!
 //! The hash has two steps: the *identity* of a task, which its pipeline tells (and which is kept with an expanded pipeline), and the key,
-//! which adds what is known only when the task is reached: the kernel level and the contents of the inputs. Both hash what
-//! [`traverse`](crate::plan::preimage::traverse) hands them.
+//! which adds what is known only when the task is reached: the kernel level and the contents of the inputs. Both hash the parts that
+//! they are handed: by [`traverse`](crate::plan::preimage::traverse), or by the [`Material`] of a record.
 
-use crate::plan::preimage::{Part, Sink, Step};
 use crate::store::digest::{Digest, Encoder};
+use crate::store::material::{Material, Part, Sink, Step};
 use crate::store::objects::Shape;
 use serde_json::Value;
+
+/// The key of a task with this material; none while an input is not known.
+pub fn key_of(material: &Material) -> Option<Digest> {
+    let mut identity = IdentityHash::default();
+    material.replay(&mut identity);
+    let mut key = KeyHash::new(&identity.finish());
+    material.replay(&mut key);
+    key.finish()
+}
 
 /// Hashes what the pipeline tells of a task; of the rest only the places.
 pub struct IdentityHash(Encoder);

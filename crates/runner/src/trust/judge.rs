@@ -1,0 +1,83 @@
+//! Whether a record that comes from elsewhere is believed. Everything that does, goes through [`judge`].
+
+use crate::config::trust::Trust;
+use crate::store::actions::{Action, KeyCheck};
+use crate::trust::key::PublicKey;
+use crate::trust::statement::{VERSION, statement};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+/// Why a record of elsewhere is not believed; one line, which follows `it is refused: `.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("the project trusts nobody: name a key by `onsager key trust`")]
+    NobodyTrusted,
+    #[error("it is not signed")]
+    Unsigned,
+    #[error(
+        "it is signed as version {version}, and this program knows version {VERSION}: use a newer onsager"
+    )]
+    Version { version: u64 },
+    #[error("it is signed by `{signer}`, whom the project does not trust: `onsager key trust` names a key")]
+    Untrusted { signer: String },
+    #[error("its signature is not one of `{name}`: it is forged, or was altered since")]
+    Forged { name: String },
+    #[error("`{name}` signed it after {until}, until when the project trusts this key")]
+    Expired { name: String, until: Date },
+    #[error("it is of the scope `{scope}`, which this project does not read")]
+    Scope { scope: String },
+    #[error("`{name}` signed it for the scope `{scope}`, for which this key does not count")]
+    Writer { name: String, scope: String },
+    #[error("it does not keep what its key was made of: it is redacted, or was made by an old onsager")]
+    NotCheckable,
+    #[error("its key is not that of the values in it")]
+    Key,
+    #[error("{what} is too large: {bytes} bytes")]
+    TooLarge { what: String, bytes: u64 },
+    #[error("it is no record: {message}")]
+    Malformed { message: String },
+}
+
+/// Whether a record is believed: by whom it is signed, as the project calls the key, or why not.
+pub fn judge(trust: &Trust, action: &Action) -> Result<String, Refusal> {
+    if trust.keys.is_empty() {
+        return Err(Refusal::NobodyTrusted);
+    }
+    let proof = action.proof.as_ref().ok_or(Refusal::Unsigned)?;
+    if proof.version != VERSION {
+        return Err(Refusal::Version { version: proof.version.into() });
+    }
+    let untrusted = || Refusal::Untrusted { signer: proof.signer.clone() };
+    let signer: PublicKey = proof.signer.parse().map_err(|_| untrusted())?;
+    let (name, trusted) =
+        trust.keys.iter().find(|(_, trusted)| trusted.key == signer).ok_or_else(untrusted)?;
+    let signed = statement(action, &proof.scope, proof.time)
+        .map_err(|error| Refusal::Malformed { message: error.to_string() })?;
+    if !signer.verifies(&signed.0, &proof.signature) {
+        return Err(Refusal::Forged { name: name.clone() });
+    }
+    if !trusted.writes(&proof.scope) {
+        return Err(Refusal::Writer { name: name.clone(), scope: proof.scope.clone() });
+    }
+    if !trust.reads(&proof.scope) {
+        return Err(Refusal::Scope { scope: proof.scope.clone() });
+    }
+    if let Some(until) = trusted.until.filter(|until| is_after(proof.time, *until)) {
+        return Err(Refusal::Expired { name: name.clone(), until });
+    }
+    match action.check_key() {
+        // Beside the values, lines for people are not signed.
+        KeyCheck::Right if action.material.is_empty() => Ok(name.clone()),
+        KeyCheck::Right => {
+            Err(Refusal::Malformed { message: "it tells what its key was made of twice".into() })
+        }
+        KeyCheck::Wrong => Err(Refusal::Key),
+        KeyCheck::Unknown => Err(Refusal::NotCheckable),
+    }
+}
+
+/// Whether a time is after the end of a day, in UTC. A time that is none is after all days.
+fn is_after(time: i64, day: Date) -> bool {
+    Timestamp::from_second(time).map_or(true, |time| time.to_zoned(TimeZone::UTC).date() > day)
+}
