@@ -83,7 +83,7 @@ impl Shell {
             )));
         };
         opened.make_store()?;
-        let (folder, _lock) = store.start_work(&format!("shell-{}", std::process::id()))?;
+        let (folder, _lock) = store.start_work(&format!("shell-{}", files::random()))?;
         let log = folder.join("log");
         let threads = task.resources.threads;
         let mut assignment =

@@ -1,6 +1,7 @@
 //! What a running stage sees of the world: its inputs, output paths, checkpoints, progress and cancellation.
 
 use crate::kind::error::{ContextError, StageError};
+use crate::store::locks::Locks;
 use crate::store::names;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -67,6 +68,7 @@ pub struct Context {
     pub(crate) work: PathBuf,
     /// Where environments of commands are kept.
     pub(crate) environments: PathBuf,
+    pub(crate) locks: Locks,
     pub(crate) root: PathBuf,
     pub(crate) log: PathBuf,
     pub(crate) threads: usize,
@@ -147,6 +149,11 @@ impl Context {
         &self.environments
     }
 
+    /// The locks of the store.
+    pub(crate) fn locks(&self) -> &Locks {
+        &self.locks
+    }
+
     /// Whether a program is only to be told, and the stage ends without it.
     pub fn rehearses(&self, program: &Path, arguments: &[OsString], env: &[(OsString, OsString)]) -> bool {
         self.reporter.rehearses(program, arguments, env)
@@ -216,7 +223,7 @@ impl Context {
 }
 
 /// The checkpoints of a folder as (step, digest, path), in the order of their steps.
-fn list_checkpoints(folder: &Path) -> io::Result<Vec<(u64, String, PathBuf)>> {
+pub(crate) fn list_checkpoints(folder: &Path) -> io::Result<Vec<(u64, String, PathBuf)>> {
     let mut found = Vec::new();
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
@@ -236,7 +243,7 @@ fn list_checkpoints(folder: &Path) -> io::Result<Vec<(u64, String, PathBuf)>> {
 }
 
 /// The first 32 hexadecimal digits of a file's SHA-256.
-fn file_digest(path: &Path) -> io::Result<String> {
+pub(crate) fn file_digest(path: &Path) -> io::Result<String> {
     let mut hash = Sha256::new();
     let mut file = fs::File::open(path)?;
     let mut buffer = vec![0; 1 << 16];

@@ -3,6 +3,7 @@
 use crate::kind::context::{Context, Item, Reporter};
 use crate::kind::error::StageError;
 use crate::kind::registry::Kind;
+use crate::store::locks::Locks;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -93,6 +94,7 @@ impl Trial {
             checkpoints: self.folder.join("checkpoints"),
             work: self.folder.clone(),
             environments: self.folder.join("environments"),
+            locks: Locks::new(&self.folder),
             root: PathBuf::new(),
             log: PathBuf::new(),
             threads: self.threads,

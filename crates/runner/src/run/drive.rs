@@ -46,6 +46,7 @@ pub fn run(
     let (started, since) = (Instant::now(), SystemTime::now());
     store.sweep_work()?;
     let graph = resolver.graph;
+    let (work, _lock) = store.start_work(run)?;
     let mut told = false;
     let turn = store.take_turn(&graph.name, &resolver.shows(), &mut || {
         if !std::mem::replace(&mut told, true) {
@@ -54,9 +55,11 @@ pub fn run(
         observer.tick();
         options.interrupts.load(Ordering::Relaxed) == 0
     })?;
-    let Some(_turn) = turn else { return Err(EngineError::Interrupted) };
+    let Some(_turn) = turn else {
+        files::remove(&work)?;
+        return Err(EngineError::Interrupted);
+    };
     store.own(&graph.name, &graph.file, &graph.root)?;
-    let (work, _lock) = store.start_work(run)?;
     files::create_folder(&store.runs().join(run))?;
     let mut scheduler = Scheduler {
         view: store.view(&graph.name)?,
@@ -227,6 +230,7 @@ impl Scheduler<'_, '_> {
         drop(gate);
         let report = self.executor.next(Duration::from_millis(wait));
         let gate = self.store.enter_gate()?;
+        self.store.locks().fence()?;
         if let Some(report) = report {
             self.handle_report(report)?;
         }

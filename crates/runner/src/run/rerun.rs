@@ -74,8 +74,11 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    pub fn new(work: &Path) -> Result<Scratch, StoreError> {
-        Ok(Scratch { store: Store::open(&work.join("artifacts"))?, work: work.to_owned() })
+    /// In a working folder of the real store.
+    pub fn new(work: &Path, real: &Store) -> Result<Scratch, StoreError> {
+        let store = Store::open(&work.join("artifacts"))?;
+        store.lock_like(real)?;
+        Ok(Scratch { store, work: work.to_owned() })
     }
 
     /// Links an object of the real store to its place here.

@@ -7,6 +7,7 @@ use crate::run::pools::{self, Room, Share};
 use crate::run::scheduler::{Running, Scheduler};
 use crate::run::state::TaskState;
 use crate::store::digest::Digest;
+use crate::store::leases::Death;
 use crate::store::locks::Lock;
 use crate::store::objects::Held;
 use crate::worker::checkpoints;
@@ -179,8 +180,15 @@ impl Scheduler<'_, '_> {
         if fields.has(Field::Checkpoint) && assignment.params.get(Field::Checkpoint.name()).is_some() {
             checkpoints::claim(self.store, &key, &format!("{}/{}", self.resolver.graph.name, task.id))?;
         }
-        let now = Instant::now();
         self.attempts += 1;
+        assignment.checkpoints = match lock.after() {
+            // The one that had the task may still write to its own.
+            Some(Death::Silent) => {
+                checkpoints::fork(self.store, &key, &format!("{}-{}", self.run, self.attempts))?
+            }
+            _ => checkpoints::folder(self.store, &key)?,
+        };
+        let now = Instant::now();
         assignment.number = self.attempts;
         let running = Running {
             attempt: self.attempts,

@@ -40,6 +40,21 @@ pub enum StoreError {
          had in hand: give the same command again"
     )]
     LeaseLost { name: String, seconds: f64 },
+    #[error(
+        "`flock` excludes nobody here, and {about} on `{host}` goes on and counts on it: wait until that has ended, then give the same \
+         command again"
+    )]
+    LocksInUse { about: String, host: String },
+    #[error(
+        "{about} on `{host}` goes on, or was heard of less than {seconds} s ago, and the locks of this store keep nothing from it: \
+         collect when it has ended"
+    )]
+    RunGoesOn { about: String, host: String, seconds: f64 },
+    #[error(
+        "{about} goes on, on `{host}`, and nobody knows whether locks hold between it and this machine: `onsager store doctor` \
+         tells how to find out; or collect when it has ended"
+    )]
+    LocksUnknown { about: String, host: String },
     #[error("`{}` changed while it was read: run again", path.display())]
     Changed { path: PathBuf },
     #[error("`{}` is a link to `{}`, which leads nowhere: write the file itself, or remove the link", path.display(), target.display())]

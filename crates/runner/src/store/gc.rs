@@ -18,7 +18,6 @@ use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
 use crate::store::inventory::{Maker, Stored};
-use crate::store::locks::Lock;
 use crate::store::names;
 use crate::store::objects::Content;
 use crate::store::runs::{self, Run};
@@ -145,10 +144,7 @@ pub fn collect(store: &Store, options: &Options) -> Result<Collected, StoreError
             .collect();
         store.lists().retain(&known)?;
         rest.iter().try_for_each(|item| remove(store, item))?;
-        // A lock that nobody holds is a file that a dead process left.
-        for path in files::list(&store.root.join("locks"))? {
-            drop(Lock::try_take(&path)?);
-        }
+        store.locks().sweep()?;
     }
     items.extend(rest);
     Ok(Collected { items, objects_left, bytes_left, running })
@@ -313,9 +309,9 @@ fn remove(store: &Store, item: &Item) -> Result<(), StoreError> {
             lock => lock,
         },
         (What::Leftover, _) if item.path.parent() == Some(&store.work()) => {
-            match Lock::try_take(&store.run_lock(&owner))? {
+            match store.claim_dead(&owner)? {
                 None => return Ok(()),
-                lock => lock,
+                Some(claim) => claim._lock,
             }
         }
         _ => None,

@@ -41,7 +41,7 @@ pub struct Records {
 impl Store {
     /// Keeps two of the tools that change the store from running at once.
     pub fn lock_tools(&self) -> Result<locks::Lock, StoreError> {
-        locks::Lock::take(&self.root.join("locks").join("tools"))
+        self.locks().take("tools")
     }
 
     /// Every object, in the order of the digests; files that are being written are passed over.
@@ -104,11 +104,6 @@ impl Store {
         let paths = files::list(&self.root.join("views"))?;
         let views = paths.iter().filter(|path| path.extension().is_some_and(|found| found == "journal"));
         Ok(views.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect())
-    }
-
-    /// Whether this run goes on just now.
-    pub fn is_going(&self, run: &str) -> bool {
-        locks::Lock::is_held(&self.run_lock(run))
     }
 
     /// The objects that `gc` dropped although records name them.

@@ -2,9 +2,12 @@
 //! processes.
 //!
 //! A record is its length, a checksum and its content in MessagePack. Whoever appends holds the file's lock and first reads what
-//! others have appended since; a torn record at the end, left by a kill or a full disk, is cut off then.
+//! others have appended since; a torn record at the end, left by a kill or a full disk, is cut off then. The lock is that of the file
+//! itself, or, where locks are leases, one of the store that has the file's name.
 
 use crate::store::files::{self, StoreError};
+use crate::store::locking::Way;
+use crate::store::locks::{Lock, Locks};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::{self, File};
@@ -20,6 +23,7 @@ const HEAD: usize = 8;
 #[derive(Debug)]
 pub struct Journal<T> {
     path: PathBuf,
+    locks: Locks,
     /// Opened when something is appended.
     file: Option<File>,
     /// The inode that was read; none before there is a file.
@@ -33,7 +37,7 @@ pub struct Journal<T> {
 
 impl<T: Serialize + DeserializeOwned> Journal<T> {
     /// The journal and its sound records; empty where there is no file yet.
-    pub fn open(path: &Path) -> Result<(Journal<T>, Vec<T>), StoreError> {
+    pub fn open(path: &Path, locks: &Locks) -> Result<(Journal<T>, Vec<T>), StoreError> {
         let mut bytes = Vec::new();
         let inode = match File::open(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -48,6 +52,7 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
         let (records, read) = decode(&bytes);
         let journal = Journal {
             path: path.to_owned(),
+            locks: locks.clone(),
             file: None,
             inode,
             read: read as u64,
@@ -78,22 +83,29 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
         &mut self,
         work: impl FnOnce(Vec<T>) -> Result<(Vec<T>, R), StoreError>,
     ) -> Result<R, StoreError> {
-        let file = self.lock()?;
+        let (file, lock) = self.lock()?;
         let done = (|| {
+            check(&lock)?;
             let others = self.catch_up(&file)?;
             let (records, result) = work(others)?;
             let mut bytes = Vec::new();
             for record in &records {
                 encode(record, &mut bytes).map_err(StoreError::io("append to", &self.path))?;
             }
+            check(&lock)?;
             (&file).write_all(&bytes).map_err(StoreError::io("append to", &self.path))?;
             self.read += bytes.len() as u64;
             self.records += records.len();
             Ok(result)
         })();
-        // Closing the file would unlock it as well; unlocking fails only for a file that is closed.
-        let _ = file.unlock();
-        self.file = Some(file);
+        if lock.is_some() {
+            // Closed before it is another's turn: only so a network file system shows what was written.
+            drop(file);
+        } else {
+            // Closing the file would unlock it as well; unlocking fails only for a file that is closed.
+            let _ = file.unlock();
+            self.file = Some(file);
+        }
         done
     }
 
@@ -104,12 +116,13 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
 
     /// Replaces the whole file by these records, under the lock. `all` is given what others have appended since.
     pub fn rewrite(&mut self, all: impl FnOnce(Vec<T>) -> Vec<T>) -> Result<(), StoreError> {
-        let file = self.lock()?;
+        let (file, lock) = self.lock()?;
         let records = all(self.catch_up(&file)?);
         let mut bytes = Vec::new();
         for record in &records {
             encode(record, &mut bytes).map_err(StoreError::io("write", &self.path))?;
         }
+        check(&lock)?;
         files::write_atomic(&self.path, &bytes)?;
         // The lock is on the file that was replaced; whoever waits for it sees that and opens the new one.
         self.file = None;
@@ -119,8 +132,15 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
         Ok(())
     }
 
-    /// The file with its lock held, opened anew if another process has replaced it.
-    fn lock(&mut self) -> Result<File, StoreError> {
+    /// The file with its lock held, opened anew if another process has replaced it; and that lock, where it is none of the file.
+    fn lock(&mut self) -> Result<(File, Option<Lock>), StoreError> {
+        let lock = match self.locks.way()? {
+            Way::Kernel => None,
+            Way::Leases => {
+                let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+                Some(self.locks.take(&format!("journal-{name}"))?)
+            }
+        };
         let failed = || StoreError::io("lock", &self.path);
         loop {
             let file = match self.file.take() {
@@ -130,14 +150,16 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
                     opened.map_err(failed())?
                 }
             };
-            file.lock().map_err(failed())?;
+            if lock.is_none() {
+                file.lock().map_err(failed())?;
+            }
             let held = file.metadata().map_err(failed())?;
             let there = fs::metadata(&self.path);
             if there.is_ok_and(|there| there.ino() == held.ino() && there.dev() == held.dev()) {
                 if self.inode != Some(held.ino()) {
                     (self.inode, self.read, self.records) = (Some(held.ino()), 0, 0);
                 }
-                return Ok(file);
+                return Ok((file, lock));
             }
         }
     }
@@ -161,6 +183,11 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
         self.read = from + sound as u64;
         Ok(records)
     }
+}
+
+/// Fails where the lock may be another's by now.
+fn check(lock: &Option<Lock>) -> Result<(), StoreError> {
+    lock.as_ref().map_or(Ok(()), Lock::check)
 }
 
 fn encode(record: &impl Serialize, bytes: &mut Vec<u8>) -> io::Result<()> {
@@ -204,7 +231,7 @@ mod tests {
     use super::*;
 
     fn open(path: &Path) -> (Journal<String>, Vec<String>) {
-        Journal::open(path).expect("a journal")
+        Journal::open(path, &Locks::new(path.parent().expect("a folder"))).expect("a journal")
     }
 
     #[test]

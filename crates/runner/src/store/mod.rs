@@ -16,6 +16,7 @@
 //!     collected.jsonl       objects that `gc` dropped although action records name them
 //!     damaged/              objects that `verify` found damaged
 //!     gate                  the lock between runs and `gc`
+//!     locking               what locks are here: see [`locking`]
 //!     stat.journal          digests of external files by their stat data: an index, appended to
 //!   <pipeline>/<stage>/…    the view
 //! ```
@@ -42,6 +43,7 @@ pub mod leases;
 pub mod key;
 pub mod listing;
 pub mod lists;
+pub mod locking;
 pub mod locks;
 pub mod log;
 pub mod manifests;
@@ -68,22 +70,44 @@ pub mod watcher;
 
 use digest::Digest;
 use files::StoreError;
+use locking::{Locking, Way};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use watcher::Standing;
 
 /// The places of a store; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
     artifacts: PathBuf,
     root: PathBuf,
+    locks: locks::Locks,
+}
+
+/// The working folder of a run or of a tool, which is its own until this is dropped.
+#[derive(Debug)]
+pub struct Work {
+    /// None where locks are leases.
+    _lock: Option<locks::Lock>,
+    _lease: Arc<leases::Lease>,
 }
 
 impl Store {
     /// Opens the store under this `artifacts` folder, making what is missing.
     pub fn open(artifacts: &Path) -> Result<Store, StoreError> {
         let store = Store::at(artifacts)?;
-        for folder in
-            ["objects", "actions", "checkpoints", "runs", "manifests", "graphs", "views", "locks", "work"]
-        {
+        for folder in [
+            "objects",
+            "actions",
+            "checkpoints",
+            "runs",
+            "manifests",
+            "graphs",
+            "views",
+            "leases",
+            "locks",
+            "work",
+        ] {
             files::create_folder(&store.root.join(folder))?;
         }
         Ok(store)
@@ -92,7 +116,8 @@ impl Store {
     /// The store under this `artifacts` folder, which need not exist: for commands that only look.
     pub fn at(artifacts: &Path) -> Result<Store, StoreError> {
         let artifacts = std::path::absolute(artifacts).map_err(StoreError::io("find", artifacts))?;
-        Ok(Store { root: artifacts.join(".onsager"), artifacts })
+        let root = artifacts.join(".onsager");
+        Ok(Store { locks: locks::Locks::new(&root), root, artifacts })
     }
 
     /// Whether it was made already.
@@ -178,62 +203,142 @@ impl Store {
         self.root.join("work")
     }
 
+    /// Its locks, and who is alive.
+    pub fn locks(&self) -> &locks::Locks {
+        &self.locks
+    }
+
+    /// Locks in the same way as another store of the same file system.
+    pub fn lock_like(&self, other: &Store) -> Result<(), StoreError> {
+        match other.locks.way()? {
+            Way::Kernel => Ok(()),
+            Way::Leases => Locking::read(&other.root)?.write(&self.root),
+        }
+    }
+
     /// The lock of the task with this key, if no other run holds it.
     pub fn try_lock(&self, key: &Digest) -> Result<Option<locks::Lock>, StoreError> {
-        let lock = locks::Lock::try_take(&self.root.join("locks").join(key.to_string()))?;
-        Ok(lock.map(locks::Lock::staying))
+        Ok(self.locks.try_take(&key.to_string())?.map(locks::Lock::staying))
     }
 
     /// The lock of one place of a pool, if no run holds it.
     pub fn try_place(&self, pool: &str, place: u32) -> Result<Option<locks::Lock>, StoreError> {
-        locks::Lock::try_take(&self.root.join("locks").join(format!("pool-{pool}-{place}")))
+        self.locks.try_take(&format!("pool-{pool}-{place}"))
     }
 
     /// Whether a run computes the task with this key just now.
     pub fn is_locked(&self, key: &Digest) -> bool {
-        locks::Lock::is_held(&self.root.join("locks").join(key.to_string()))
+        self.locks.is_held(&key.to_string())
     }
 
     pub fn stat_cache(&self) -> Result<stat::StatCache, StoreError> {
-        stat::StatCache::open(&self.root.join("stat.journal"), self.lists())
+        stat::StatCache::open(&self.root.join("stat.journal"), self.lists(), &self.locks)
     }
 
     pub fn view(&self, pipeline: &str) -> Result<view::View, StoreError> {
         let index = self.root.join("views").join(format!("{pipeline}.journal"));
-        view::View::open(&self.artifacts, self.objects(), &index)
+        view::View::open(&self.artifacts, self.objects(), &index, &self.locks)
     }
 
-    /// The working folder of a run, held until the lock is dropped.
-    pub fn start_work(&self, run: &str) -> Result<(PathBuf, locks::Lock), StoreError> {
-        // The lock first: a folder without its lock is taken for one that a killed run left behind.
-        let path = self.run_lock(run);
+    /// The working folder of a run or of a tool, with a lease of this name: it is its own until the second is dropped.
+    pub fn start_work(&self, run: &str) -> Result<(PathBuf, Work), StoreError> {
         let taken = || StoreError::NameTaken { run: run.to_owned() };
-        let lock = locks::Lock::try_take(&path)?.ok_or_else(taken)?;
+        // The lease and the lock first: a folder without them is taken for one that a killed run left behind.
+        let lease = self.locks.begin(run, &format!("`{run}`"))?;
+        let lock = match self.locks.way()? {
+            Way::Kernel => Some(self.locks.try_take(&run_lock(run))?.ok_or_else(taken)?),
+            Way::Leases => None,
+        };
+        self.pass_gate()?;
         if self.runs().join(format!("{run}.jsonl")).exists() {
             return Err(taken());
         }
         let folder = self.work().join(run);
         files::create_folder(&folder)?;
-        Ok((folder, lock))
+        Ok((folder, Work { _lock: lock, _lease: lease }))
     }
 
-    /// Removes the working folders that killed runs left behind: those whose run no longer holds its lock.
+    /// Removes the working folders that dead runs left behind: those whose lease says so, by its silence where no other way is left.
     pub fn sweep_work(&self) -> Result<(), StoreError> {
+        let work = files::list(&self.work())?;
+        let leases = self.locks.watcher().all()?;
+        let mut names: BTreeSet<String> = leases.iter().map(|(name, _)| name.clone()).collect();
+        names.extend(work.iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())));
         let mut killed = false;
-        for folder in files::list(&self.work())? {
-            let run = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if let Some(_lock) = locks::Lock::try_take(&self.run_lock(&run))? {
+        for name in names {
+            if let Some(_lock) = self.claim_dead(&name)? {
                 killed = true;
-                if let Err(error) = files::remove(&folder) {
+                if let Err(error) = files::remove(&self.work().join(&name)) {
                     tracing::warn!("a killed run left its working folder: {error}");
                 }
             }
         }
+        self.tell_of_other_machines(&leases)?;
         // It may have been about to rename something.
         if killed { files::sweep_temporary(&self.artifacts) } else { Ok(()) }
     }
 
-    fn run_lock(&self, run: &str) -> PathBuf {
-        self.root.join("locks").join(format!("run-{run}"))
+    /// Takes the lease of a run away that is dead, and gives the right to remove what it left.
+    fn claim_dead(&self, run: &str) -> Result<Option<Claim>, StoreError> {
+        if self.locks.is_alive(run) {
+            return Ok(None);
+        }
+        let lock = match self.locks.way()? {
+            // One that holds its lock is not dead, whatever its lease says.
+            Way::Kernel => match self.locks.try_take(&run_lock(run))? {
+                None => return Ok(None),
+                lock => lock,
+            },
+            Way::Leases => None,
+        };
+        if !self.locks.is_dead(run)? {
+            return Ok(None);
+        }
+        if lock.is_some() {
+            // No lock names it.
+            leases::forget(&self.leases(), run)?;
+        }
+        Ok(Some(Claim { _lock: lock }))
     }
+
+    /// Whether this run goes on just now, as far as can be known.
+    pub fn is_going(&self, run: &str) -> bool {
+        self.locks.is_held(&run_lock(run)) || self.locks.is_alive(run)
+    }
+
+    /// Tells once that locks have to hold between machines, and that nobody has seen to it.
+    fn tell_of_other_machines(&self, leases: &[(String, Standing)]) -> Result<(), StoreError> {
+        let Some(other) = leases.iter().find_map(|(_, standing)| on_another_machine(standing)) else {
+            return Ok(());
+        };
+        let known = Locking::read(&self.root)?;
+        if known.way == Way::Leases || known.checked || known.told {
+            return Ok(());
+        }
+        tracing::warn!(
+            "{} goes on with the same store, on `{}`, and nobody has seen to it that locks hold between machines: \
+             `onsager store doctor` tells how",
+            other.about,
+            other.host
+        );
+        Locking { told: true, ..known }.write(&self.root)
+    }
+}
+
+/// The right to remove what a dead run left.
+struct Claim {
+    _lock: Option<locks::Lock>,
+}
+
+/// Whose lease it is, if that is alive and on another machine. One whose lease cannot be read yet tells nothing.
+fn on_another_machine(standing: &Standing) -> Option<&leases::Holder> {
+    match standing {
+        Standing::Alive(holder) => Some(holder),
+        _ => None,
+    }
+    .filter(|holder| !holder.boot.is_empty() && !holder.system().is_this_machine())
+}
+
+fn run_lock(run: &str) -> String {
+    format!("run-{run}")
 }

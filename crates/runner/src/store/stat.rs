@@ -5,6 +5,7 @@ use crate::store::digest::{Digest, Encoder};
 use crate::store::files::StoreError;
 use crate::store::journal::Journal;
 use crate::store::lists::Lists;
+use crate::store::locks::Locks;
 use crate::store::objects::{Content, Objects};
 use crate::store::walk::{self, Kind};
 use rayon::prelude::*;
@@ -137,8 +138,8 @@ pub struct StatCache {
 }
 
 impl StatCache {
-    pub(super) fn open(path: &Path, lists: Lists) -> Result<StatCache, StoreError> {
-        let (journal, lines) = Journal::open(path)?;
+    pub(super) fn open(path: &Path, lists: Lists, locks: &Locks) -> Result<StatCache, StoreError> {
+        let (journal, lines) = Journal::open(path, locks)?;
         let known =
             lines.into_iter().map(|line: Line| (line.chosen, (line.signature, line.content))).collect();
         Ok(StatCache { known, journal, path: path.to_owned(), lists, dangling: Vec::new() })

@@ -246,7 +246,11 @@ fn set_aside(store: &Store, digest: &Digest) -> Result<(), StoreError> {
 
 fn check_checkpoints(store: &Store, report: &mut Report) -> Result<(), StoreError> {
     let mut found: Vec<(PathBuf, String)> = Vec::new();
-    for folder in files::list(&store.root.join("checkpoints"))?.iter().filter(|path| path.is_dir()) {
+    let mut folders = files::list(&store.root.join("checkpoints"))?;
+    for at in 0..folders.len() {
+        folders.extend(files::list(&folders[at].join("attempts"))?);
+    }
+    for folder in folders.iter().filter(|path| path.is_dir()) {
         for path in files::list(folder)? {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let digest = name.strip_prefix("step-").and_then(|rest| rest.split_once('-'));

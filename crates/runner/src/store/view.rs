@@ -3,6 +3,7 @@
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
 use crate::store::journal::Journal;
+use crate::store::locks::Locks;
 use crate::store::objects::{Content, Objects};
 use crate::store::stat;
 use serde::{Deserialize, Serialize};
@@ -68,8 +69,13 @@ pub struct View {
 
 impl View {
     /// The view below the folder `artifacts`, of the content of these objects, with this index.
-    pub(super) fn open(artifacts: &Path, objects: Objects, index: &Path) -> Result<View, StoreError> {
-        let (journal, lines) = Journal::open(index)?;
+    pub(super) fn open(
+        artifacts: &Path,
+        objects: Objects,
+        index: &Path,
+        locks: &Locks,
+    ) -> Result<View, StoreError> {
+        let (journal, lines) = Journal::open(index, locks)?;
         let mut shown = HashMap::with_capacity(lines.len());
         shown.extend(lines.into_iter().map(|line: Shown| (line.task.clone(), line)));
         let mut view = View {

@@ -1,9 +1,19 @@
-//! Whose checkpoint it is: a command's checkpoint is dropped when the key of its task changes.
+//! Whose checkpoints they are.
+//!
+//! The checkpoints of a key lie in `checkpoints/<key>/`, and attempts at it follow one another, each going on where the last one was.
+//! Two must never write to one folder. So where the last one may still be running, on a machine that nobody hears of, the next one
+//! works in a folder of its own, `checkpoints/<key>/attempts/<number>-<name>/`, with a copy of the newest sound checkpoint
+//! ([`fork`]). From then on the newest folder is the key's ([`folder`]).
+//!
+//! A command's checkpoint is dropped when the key of its task changes ([`claim`]).
 
+use crate::kind::context::{file_digest, list_checkpoints};
 use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
 use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 
 /// Names the owner of the checkpoint of a task that starts, and removes what the same task left under other keys. What another
 /// run is using stays.
@@ -21,4 +31,233 @@ pub fn claim(store: &Store, key: &Digest, owner: &str) -> Result<(), StoreError>
         }
     }
     files::write_atomic(&own.join("task"), owner.as_bytes())
+}
+
+/// The folder in which the next attempt at a key works, when the ones before have ended.
+pub fn folder(store: &Store, key: &Digest) -> Result<PathBuf, StoreError> {
+    let own = store.checkpoints(key);
+    Ok(attempts(&own)?.pop().map_or(own, |(_, folder)| folder))
+}
+
+/// A folder of its own for an attempt whose predecessor may still be running, with a copy of the newest sound checkpoint. The caller
+/// holds the lock of the key.
+pub fn fork(store: &Store, key: &Digest, attempt: &str) -> Result<PathBuf, StoreError> {
+    let own = store.checkpoints(key);
+    let earlier = attempts(&own)?;
+    let mut number = earlier.last().map_or(1, |(number, _)| number + 1);
+    let target = loop {
+        let target = attempt_folder(&own, number, attempt);
+        if let Some(parent) = target.parent() {
+            files::create_folder(parent)?;
+        }
+        match fs::create_dir(&target) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
+            made => {
+                made.map_err(StoreError::io("make the folder", &target))?;
+                break target;
+            }
+        }
+    };
+    let sources: Vec<&Path> =
+        earlier.iter().rev().map(|(_, folder)| folder.as_path()).chain([own.as_path()]).collect();
+    copy_newest_step(&sources, &target)?;
+    // What a command keeps there has its own names, and no digest: that of the latest attempt counts, as after a kill.
+    let mut others = sources.iter().map(|source| commands_own(source)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(latest) = others.iter_mut().find(|entries| !entries.is_empty()) {
+        for path in latest {
+            copy(path, &target.join(path.file_name().unwrap_or_default()))?;
+        }
+    }
+    Ok(target)
+}
+
+/// Every attempt at a key is known to have ended: the folder with the furthest checkpoint is the one that the next attempt goes on in,
+/// and the others go. The caller holds the lock of the key.
+pub fn adopt(store: &Store, key: &Digest) -> Result<(), StoreError> {
+    let own = store.checkpoints(key);
+    let earlier = attempts(&own)?;
+    let Some((last, _)) = earlier.last() else { return Ok(()) };
+    let furthest = |folder: &Path| {
+        let steps = list_checkpoints(folder).unwrap_or_default();
+        let sound =
+            steps.into_iter().rev().find(|(_, digest, path)| file_digest(path).ok().as_ref() == Some(digest));
+        sound.map(|(step, ..)| step)
+    };
+    // Of several that are as far, the newest.
+    let best = earlier.iter().max_by_key(|(number, folder)| (furthest(folder), *number));
+    let best = best.filter(|(_, folder)| furthest(folder) >= furthest(&own)).map(|(_, folder)| folder);
+    if let Some(best) = best {
+        // First it becomes the newest, and so the key's; whatever happens then loses nothing.
+        let kept = attempt_folder(&own, last + 1, "adopted");
+        fs::rename(best, &kept).map_err(StoreError::io("keep", best))?;
+        for (_, folder) in earlier.iter().filter(|(_, folder)| folder != best) {
+            files::remove(folder)?;
+        }
+        for path in files::list(&own)?.iter().filter(|path| is_checkpoint(path)) {
+            files::remove(path)?;
+        }
+        return Ok(());
+    }
+    files::remove(&own.join(ATTEMPTS))
+}
+
+/// Where the folders of later attempts lie, in that of a key.
+const ATTEMPTS: &str = "attempts";
+
+fn attempt_folder(own: &Path, number: u64, attempt: &str) -> PathBuf {
+    own.join(ATTEMPTS).join(format!("{number:06}-{attempt}"))
+}
+
+/// The folders of later attempts with their numbers, oldest first.
+fn attempts(own: &Path) -> Result<Vec<(u64, PathBuf)>, StoreError> {
+    let number = |path: &Path| path.file_name()?.to_str()?.split_once('-')?.0.parse().ok();
+    let mut found: Vec<(u64, PathBuf)> = files::list(&own.join(ATTEMPTS))?
+        .into_iter()
+        .filter_map(|path| Some((number(&path)?, path)))
+        .collect();
+    found.sort();
+    Ok(found)
+}
+
+/// Copies the checkpoint with the most steps of those that are sound. The one that writes there may remove it meanwhile.
+fn copy_newest_step(sources: &[&Path], target: &Path) -> Result<(), StoreError> {
+    let mut steps = Vec::new();
+    for source in sources {
+        steps.extend(list_checkpoints(source).map_err(StoreError::io("read the folder", source))?);
+    }
+    steps.sort();
+    while let Some((step, digest, path)) = steps.pop() {
+        let kept = target.join(format!("step-{step}-{digest}"));
+        let temporary = files::temporary_beside(&kept);
+        let copied = fs::copy(&path, &temporary).and_then(|_| {
+            fs::File::open(&temporary)?.sync_all()?;
+            file_digest(&temporary)
+        });
+        match copied {
+            Ok(found) if found == digest => {
+                return fs::rename(&temporary, &kept).map_err(StoreError::io("keep", &kept));
+            }
+            Err(error) if error.kind() == ErrorKind::StorageFull => {
+                files::remove(&temporary)?;
+                return Err(StoreError::io("copy the checkpoint", &path)(error));
+            }
+            _ => files::remove(&temporary)?,
+        }
+    }
+    Ok(())
+}
+
+/// What a command keeps in a folder of checkpoints.
+fn commands_own(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let not_a_step = |path: &PathBuf| is_checkpoint(path) && !has_start(path, "step-");
+    Ok(files::list(folder)?.into_iter().filter(not_a_step).collect())
+}
+
+/// Whether it is a checkpoint, of a stage or of a command, and not what tells whose they are or what is being written.
+fn is_checkpoint(path: &Path) -> bool {
+    let named = |name: &str| path.file_name().is_some_and(|found| found == name);
+    let unfinished = path.extension().is_some_and(|extension| extension == "tmp");
+    !(named("task") || named(ATTEMPTS) || has_start(path, "incomplete-") || unfinished)
+}
+
+fn has_start(path: &Path, start: &str) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(start))
+}
+
+/// Copies a file or a folder, as far as it is there: somebody may be writing to it.
+fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let copied = match fs::symlink_metadata(from) {
+        Err(error) => Err(error),
+        Ok(data) if data.is_dir() => {
+            files::create_folder(to)?;
+            for path in files::list(from)? {
+                copy(&path, &to.join(path.file_name().unwrap_or_default()))?;
+            }
+            Ok(())
+        }
+        Ok(data) if data.is_symlink() => {
+            fs::read_link(from).and_then(|target| std::os::unix::fs::symlink(target, to))
+        }
+        Ok(data) if data.is_file() => fs::copy(from, to).map(|_| ()),
+        // A socket or a pipe is nothing to go on from.
+        Ok(_) => Ok(()),
+    };
+    match copied {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        copied => copied.map_err(StoreError::io("copy the checkpoint", from)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(folder: &Path, step: u64, text: &str) {
+        files::create_folder(folder).unwrap();
+        let temporary = folder.join("incomplete-1");
+        fs::write(&temporary, text).unwrap();
+        let name = format!("step-{step}-{}", file_digest(&temporary).unwrap());
+        fs::rename(&temporary, folder.join(name)).unwrap();
+    }
+
+    fn steps(folder: &Path) -> Vec<u64> {
+        list_checkpoints(folder).unwrap().into_iter().map(|(step, ..)| step).collect()
+    }
+
+    fn store() -> (tempfile::TempDir, Store, Digest) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        (folder, store, Digest::of(b"key"))
+    }
+
+    #[test]
+    fn an_attempt_of_its_own_goes_on_from_the_newest_sound_checkpoint() {
+        let (_folder, store, key) = store();
+        let own = store.checkpoints(&key);
+        assert_eq!(folder(&store, &key).unwrap(), own);
+        write(&own, 10, "ten");
+        fs::write(own.join("step-20-00000000000000000000000000000000"), "damaged").unwrap();
+        fs::create_dir(own.join("state")).unwrap();
+        fs::write(own.join("state/model"), "weights").unwrap();
+        fs::write(own.join("task"), "p/a").unwrap();
+        let first = fork(&store, &key, "run-1").unwrap();
+        assert_eq!(first, own.join("attempts/000001-run-1"));
+        assert_eq!(steps(&first), [10]);
+        assert_eq!(fs::read_to_string(first.join("state/model")).unwrap(), "weights");
+        assert!(!first.join("task").exists());
+        // What the lost one writes does not reach it.
+        fs::write(own.join("state/model"), "other").unwrap();
+        assert_eq!(fs::read_to_string(first.join("state/model")).unwrap(), "weights");
+        assert_eq!(folder(&store, &key).unwrap(), first);
+        // The lost one is further now; of a command's, the latest attempt counts.
+        write(&own, 40, "forty");
+        write(&first, 30, "thirty");
+        let second = fork(&store, &key, "run-2").unwrap();
+        assert_eq!(second, own.join("attempts/000002-run-2"));
+        assert_eq!(steps(&second), [40]);
+        assert_eq!(fs::read_to_string(second.join("state/model")).unwrap(), "weights");
+        assert_eq!(folder(&store, &key).unwrap(), second);
+    }
+
+    #[test]
+    fn when_all_have_ended_the_furthest_stays() {
+        let (_folder, store, key) = store();
+        let own = store.checkpoints(&key);
+        adopt(&store, &key).unwrap();
+        write(&own, 10, "ten");
+        fs::write(own.join("task"), "p/a").unwrap();
+        let first = fork(&store, &key, "run-1").unwrap();
+        write(&first, 30, "thirty");
+        let second = fork(&store, &key, "run-2").unwrap();
+        write(&first, 50, "fifty");
+        adopt(&store, &key).unwrap();
+        let kept = folder(&store, &key).unwrap();
+        assert_eq!(kept, own.join("attempts/000003-adopted"));
+        assert_eq!(steps(&kept), [10, 30, 50]);
+        assert!(steps(&own).is_empty() && own.join("task").exists() && !second.exists());
+        write(&own, 60, "sixty");
+        adopt(&store, &key).unwrap();
+        assert_eq!(folder(&store, &key).unwrap(), own);
+        assert_eq!(steps(&own), [60]);
+    }
 }

@@ -2,9 +2,9 @@
 
 use crate::kind::context::Reporter;
 use crate::kind::stage::StageError;
+use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::files;
-use crate::store::locks::Lock;
 use crate::worker::protocol::Remote;
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, File, Permissions};
@@ -28,6 +28,7 @@ const CHECKED: Duration = Duration::from_secs(1);
 
 /// Sees to it that a remote file is at `path`, with the right content.
 pub fn fetch(
+    store: &Store,
     remote: &Remote,
     path: &Path,
     cancelled: &AtomicBool,
@@ -38,7 +39,7 @@ pub fn fetch(
     }
     let folder = path.parent().unwrap_or(path);
     files::create_folder(folder)?;
-    let _lock = Lock::take(&folder.with_extension("lock"))?;
+    let lock = store.locks().take(&format!("fetch-{}", remote.sha256))?;
     if is_whole(path, &remote.sha256)? {
         return Ok(());
     }
@@ -50,6 +51,7 @@ pub fn fetch(
         let _ = fs::remove_file(&temporary);
     }
     fetched?;
+    lock.check()?;
     fs::rename(&temporary, path)?;
     Ok(())
 }

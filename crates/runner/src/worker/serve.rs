@@ -164,7 +164,7 @@ fn compute(
     }
     for given in assignment.inputs.iter().flat_map(|(_, given)| given) {
         if let Some(remote) = &given.remote {
-            fetch(remote, &given.item.path, cancelled, channel.as_ref())?;
+            fetch(store, remote, &given.item.path, cancelled, channel.as_ref())?;
         }
     }
     let out = assignment.work.join("out");
@@ -222,6 +222,7 @@ pub fn context(
         checkpoints: assignment.checkpoints.clone(),
         work: assignment.work.clone(),
         environments: store.environments(),
+        locks: store.locks().clone(),
         root: assignment.root.clone(),
         log: assignment.log.clone(),
         threads: assignment.threads,

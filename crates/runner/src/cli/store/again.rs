@@ -23,7 +23,7 @@ pub fn rerun(opened: &Session, graph: &Graph, tasks: &[usize]) -> Result<Again, 
     let store = opened.store();
     let mut resolver = opened.resolver(graph)?;
     let (work, _lock) = store.start_work(&format!("rerun-{}", files::random()))?;
-    let scratch = Scratch::new(&work)?;
+    let scratch = Scratch::new(&work, store)?;
     let interrupts = workers::interrupts()?;
     let mut executor = workers::local(&scratch.store, opened.level()?, "text", work.join("workers.log"))?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);

@@ -10,7 +10,6 @@ use crate::command::spawn::Program;
 use crate::kind::context::Context;
 use crate::kind::stage::{Issue, StageError};
 use crate::store::digest::Digest;
-use crate::store::locks::Lock;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::env;
@@ -87,11 +86,12 @@ fn made(
     let folder = ctx.environments().join(&name);
     let complete = ctx.environments().join(format!("{name}.complete"));
     if !complete.exists() {
-        let _lock = Lock::take(&ctx.environments().join(format!("{name}.lock")))?;
+        let lock = ctx.locks().take(&format!("environment-{name}"))?;
         if !complete.exists() {
             // What an attempt left that was killed is no environment.
             let _ = fs::remove_dir_all(&folder);
             make(&folder)?;
+            lock.check()?;
             File::create(&complete)?.sync_all()?;
         }
     }
