@@ -5,6 +5,7 @@
 
 pub mod archive;
 pub mod chain;
+pub mod hosts;
 pub mod slurm;
 
 use serde_json::Value;

@@ -5,6 +5,7 @@ use crate::cli::documents::*;
 use crate::compare::difference::Difference;
 use crate::kind::reference::Reference;
 use crate::store::archive::Moved;
+use crate::store::doctor;
 use crate::store::usage::Usage;
 use crate::store::verify::Report;
 use clap::{Command, CommandFactory};
@@ -31,6 +32,7 @@ fn all() -> Vec<(&'static str, Value)> {
         ("store verify --rerun", schema::<Vec<RerunTask>>()),
         ("store gc", schema::<GcDocument>()),
         ("store du", schema::<Usage>()),
+        ("store doctor", schema::<doctor::Report>()),
         ("store export", schema::<Moved>()),
         ("store import", schema::<Moved>()),
     ]

@@ -1,5 +1,6 @@
 //! Running: the scheduler brings every selected task to a final state, and keeps the record, the store's index and the view.
 
+pub mod doctor;
 pub mod drive;
 pub mod events;
 pub mod grow;
@@ -18,6 +19,7 @@ pub mod watch;
 pub mod workers;
 
 mod known;
+mod program;
 mod reports;
 mod scheduler;
 mod start;

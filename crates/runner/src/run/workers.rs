@@ -7,6 +7,8 @@ use crate::command::processes;
 use crate::config::profiles::Profile;
 use crate::kind::registry::Registry;
 use crate::plan::error::EngineError;
+use crate::run::doctor::{self, DOCTOR};
+use crate::run::program::this_program;
 use crate::store::Store;
 use crate::store::files::StoreError;
 use crate::worker::cluster::engines;
@@ -47,7 +49,7 @@ fn command(
 ) -> Result<WorkerCommand, EngineError> {
     let arguments =
         vec![WORKER.into(), store.artifacts().into(), kernel.to_string().into(), log_format.into()];
-    Ok(WorkerCommand { program: this_program()?, arguments, stderr })
+    Ok(WorkerCommand { program: this_program().map_err(EngineError::Worker)?, arguments, stderr })
 }
 
 /// An executor whose tasks run in jobs of a cluster; none for a profile that is this machine.
@@ -60,7 +62,7 @@ pub fn cluster(
 ) -> Result<Option<ClusterExecutor>, EngineError> {
     let Some(engine) = engines::of(profile) else { return Ok(None) };
     let setting = Setting {
-        program: store.keep_program(&this_program()?)?,
+        program: store.keep_program(&this_program().map_err(EngineError::Worker)?)?,
         store: store.clone(),
         name: name.to_owned(),
         profile: profile.clone(),
@@ -103,14 +105,6 @@ pub fn interrupts() -> Result<Arc<AtomicUsize>, EngineError> {
     Ok(interrupts)
 }
 
-/// The program that workers run: on Linux the very file that this process was started from, even when it is built anew.
-fn this_program() -> Result<PathBuf, EngineError> {
-    if cfg!(target_os = "linux") {
-        return Ok(PathBuf::from("/proc/self/exe"));
-    }
-    std::env::current_exe().map_err(EngineError::Worker)
-}
-
 /// Why a worker did not serve.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
@@ -138,6 +132,7 @@ pub fn worker(registry: &Registry) -> Option<ExitCode> {
     let served = match first.to_str() {
         Some(WORKER) => serve(registry, &rest),
         Some(PILOT) => serve_pilot(&rest),
+        Some(DOCTOR) => doctor::serve(&rest).map_err(WorkerError::Store),
         _ => return None,
     };
     Some(match served {

@@ -55,6 +55,10 @@ pub enum StoreError {
          tells how to find out; or collect when it has ended"
     )]
     LocksUnknown { about: String, host: String },
+    #[error(
+        "nobody else came within {seconds} s: give `onsager store doctor --pair` on both machines at the same time"
+    )]
+    Alone { seconds: u64 },
     #[error("`{}` changed while it was read: run again", path.display())]
     Changed { path: PathBuf },
     #[error("`{}` is a link to `{}`, which leads nowhere: write the file itself, or remove the link", path.display(), target.display())]

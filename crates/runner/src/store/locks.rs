@@ -283,10 +283,11 @@ impl Locks {
 
     /// Removes what dead processes left in the folder of locks, and of their leases.
     pub fn sweep(&self) -> Result<(), StoreError> {
-        if self.way()? == Way::Kernel {
-            // A lock that nobody holds is a file that a dead process left.
-            for path in files::list(&self.root.join("locks"))?.iter().filter(|path| path.is_file()) {
-                drop(self.try_take(&file_name(path))?);
+        for path in files::list(&self.root.join("locks"))?.iter().filter(|path| path.is_file()) {
+            match self.way()? {
+                // A lock that nobody holds is a file that a dead process left.
+                Way::Kernel => drop(self.try_take(&file_name(path))?),
+                Way::Leases => files::remove(path)?,
             }
         }
         for folder in files::list(&self.root.join("locks"))?.iter().filter(|path| path.is_dir()) {
@@ -303,6 +304,10 @@ impl Locks {
             }
         }
         for path in files::list(&self.leases())? {
+            if file_name(&path).starts_with('.') {
+                // What a system has seen only spares it a wait.
+                files::remove(&path)?;
+            }
             let dead = |death: &Death| path.extension().is_some_and(|found| found == death.extension());
             if Death::ALL.iter().any(dead) {
                 leases::forget(&self.leases(), &path.file_stem().unwrap_or_default().to_string_lossy())?;

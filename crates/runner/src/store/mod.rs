@@ -31,6 +31,7 @@ pub mod chosen;
 pub mod copy;
 pub mod destination;
 pub mod digest;
+pub mod doctor;
 pub mod export;
 pub mod files;
 pub mod gate;

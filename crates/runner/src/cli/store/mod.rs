@@ -1,6 +1,7 @@
 //! `onsager store`: the store's tools, one file per command.
 
 mod again;
+mod doctor;
 mod du;
 mod export;
 mod gc;
@@ -12,7 +13,7 @@ use crate::cli::common::CliError;
 use crate::kind::registry::Registry;
 use clap::{Args, Subcommand};
 
-/// Look after the store: check it, collect what is not needed, see what takes the space, move runs between stores
+/// Look after the store: check it, collect what is not needed, see what takes the space, try out its file system, move runs between stores
 ///
 /// Example: onsager store verify
 #[derive(Args)]
@@ -27,6 +28,7 @@ enum Command {
     Verify(verify::Verify),
     Gc(gc::Gc),
     Du(du::Du),
+    Doctor(doctor::Doctor),
     Export(export::Export),
     Import(import::Import),
 }
@@ -37,6 +39,7 @@ impl Store {
             Command::Verify(command) => command.execute(registry),
             Command::Gc(command) => command.execute(),
             Command::Du(command) => command.execute(),
+            Command::Doctor(command) => command.execute(),
             Command::Export(command) => command.execute(registry),
             Command::Import(command) => command.execute(registry),
         }

@@ -1,6 +1,6 @@
 //! What one process can try out on a file system.
 
-use crate::store::doctor::{Excludes, Finding, Verdict};
+use crate::store::doctor::finding::{Finding, Verdict};
 use crate::store::files::StoreError;
 use crate::store::locking;
 use std::fs::{self, File, FileTimes};
@@ -15,7 +15,7 @@ const LITTLE: u64 = 1 << 30;
 const FEW: u64 = 10_000;
 
 /// Tries what it can in an empty folder. Also tells whether kernel locks exclude within the process.
-pub fn try_out(folder: &Path) -> Result<(Vec<Finding>, Excludes), StoreError> {
+pub fn try_out(folder: &Path) -> Result<(Vec<Finding>, bool), StoreError> {
     let excludes = locking::excludes(&folder.join("lock"))?;
     let mut findings = vec![if excludes {
         Finding::new("locks in one process", Verdict::Good, "of two `flock`s one is refused")
@@ -31,10 +31,11 @@ pub fn try_out(folder: &Path) -> Result<(Vec<Finding>, Excludes), StoreError> {
         ("room", room),
     ];
     for (what, trial) in tried {
-        findings.push(trial(folder).unwrap_or_else(|error| Finding::new(what, Verdict::Bad, error.to_string())));
+        findings
+            .push(trial(folder).unwrap_or_else(|error| Finding::new(what, Verdict::Bad, error.to_string())));
     }
-    findings.push(clock(folder).unwrap_or_else(|error| Finding::new("clock", Verdict::Bad, error.to_string())));
-    let excludes = if excludes { Excludes::Yes } else { Excludes::No };
+    findings
+        .push(clock(folder).unwrap_or_else(|error| Finding::new("clock", Verdict::Bad, error.to_string())));
     Ok((findings, excludes))
 }
 
@@ -55,7 +56,9 @@ fn rename(folder: &Path) -> io::Result<Finding> {
         (true, true) => {
             Finding::new("rename", Verdict::Good, "replaces a file, and no folder that holds something")
         }
-        (false, _) => Finding::new("rename", Verdict::Bad, "does not replace a file: no store can be kept here"),
+        (false, _) => {
+            Finding::new("rename", Verdict::Bad, "does not replace a file: no store can be kept here")
+        }
         (true, false) => Finding::new(
             "rename",
             Verdict::Bad,
@@ -74,7 +77,11 @@ fn exclusive(folder: &Path) -> io::Result<Finding> {
     let both = File::create_new(&file).is_err_and(refused) && fs::create_dir(&made).is_err_and(refused);
     Ok(match both {
         true => Finding::new(what, Verdict::Good, "`O_EXCL` and `mkdir` refuse what is there"),
-        false => Finding::new(what, Verdict::Bad, "`O_EXCL` or `mkdir` makes what is there: no store can be kept here"),
+        false => Finding::new(
+            what,
+            Verdict::Bad,
+            "`O_EXCL` or `mkdir` makes what is there: no store can be kept here",
+        ),
     })
 }
 
@@ -91,7 +98,10 @@ fn times(folder: &Path) -> io::Result<Finding> {
         return Ok(Finding::new(what, Verdict::Lacking, found));
     }
     if data.mode() & 0o777 != 0o555 {
-        let found = format!("permissions do not stay ({:o}, not 555): programs among outputs may not start", data.mode() & 0o777);
+        let found = format!(
+            "permissions do not stay ({:o}, not 555): programs among outputs may not start",
+            data.mode() & 0o777
+        );
         return Ok(Finding::new(what, Verdict::Lacking, found));
     }
     // Of a hundred files not all are made at a whole second.
@@ -117,7 +127,9 @@ fn links(folder: &Path) -> io::Result<Finding> {
     let (verdict, found) = match (hard, reflink) {
         (true, true) => (Verdict::Good, "hard links and reflinks: outputs take no space twice"),
         (true, false) => (Verdict::Note, "hard links, no reflinks: outputs in the view are copies"),
-        (false, true) => (Verdict::Note, "reflinks, no hard links: tasks read objects through symbolic links"),
+        (false, true) => {
+            (Verdict::Note, "reflinks, no hard links: tasks read objects through symbolic links")
+        }
         (false, false) => (
             Verdict::Note,
             "neither hard links nor reflinks: outputs in the view are copies, and tasks read objects through symbolic links",
@@ -162,7 +174,11 @@ fn room(folder: &Path) -> io::Result<Finding> {
 fn clock(folder: &Path) -> io::Result<Finding> {
     let ahead = ahead(folder)?;
     let verdict = if ahead.abs() < 2.0 { Verdict::Good } else { Verdict::Note };
-    Ok(Finding::new("clock", verdict, format!("that of the file system is {ahead:+.2} s from this machine's")))
+    Ok(Finding::new(
+        "clock",
+        verdict,
+        format!("that of the file system is {ahead:+.2} s from this machine's"),
+    ))
 }
 
 /// By how many seconds the clock of the file system is ahead of this machine's.

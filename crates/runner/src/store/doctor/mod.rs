@@ -4,49 +4,20 @@
 //! locks of the store is said by [`examine`].
 
 pub mod alone;
+pub mod finding;
 pub mod mount;
 pub mod pair;
 
 use crate::store::Store;
 use crate::store::files::StoreError;
 use crate::store::locking::{Locking, Way};
-use crate::store::system::System;
 use crate::store::watcher::Standing;
+use finding::{Finding, Verdict};
 use mount::Mount;
 use pair::DoctorSide;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::path::Path;
-
-/// How something was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// It is as the store needs it.
-    Good,
-    /// Good to know.
-    Note,
-    /// The store does without it: slower, or by another way.
-    Lacking,
-    /// Results may be lost or wrong.
-    Bad,
-}
-
-/// Something that was tried.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Finding {
-    /// What was tried: `locks between processes`.
-    pub what: String,
-    pub verdict: Verdict,
-    /// What was found, and what follows.
-    pub found: String,
-}
-
-impl Finding {
-    pub fn new(what: &str, verdict: Verdict, found: impl Into<String>) -> Finding {
-        Finding { what: what.to_owned(), verdict, found: found.into() }
-    }
-}
 
 /// Somebody else who uses the store.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -81,29 +52,20 @@ impl Report {
     }
 }
 
-/// Whether kernel locks were found to exclude.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Excludes {
-    Yes,
-    No,
-}
-
-/// Tries everything, in a folder of the store; `second` starts the other side of a pair with that side's folder, and waits for it when
-/// what it gives is dropped. Notes how locks hold from now on.
+/// Tries everything, in a folder of the store. `meet` gives the first side of a pair, and what is to be kept until that has been played.
+/// Notes how locks hold from now on.
 pub fn examine<S>(
     store: &Store,
     folder: &Path,
-    second: impl FnOnce(&DoctorSide) -> Result<S, StoreError>,
+    meet: impl FnOnce(&Path) -> Result<(DoctorSide, S), StoreError>,
 ) -> Result<Report, StoreError> {
     let before = Locking::read(&store.root)?;
     let (mut findings, alone) = alone::try_out(folder)?;
-    let (first, other) = pair::sides(folder)?;
-    let waits = second(&other)?;
+    let (first, other) = meet(folder)?;
     let paired = first.play()?;
-    drop(waits);
+    drop(other);
     findings.extend(paired.findings);
-    let excluded = alone == Excludes::Yes && paired.excludes == Excludes::Yes;
+    let excluded = alone && paired.excludes;
     let known = settle(store, &before, excluded, paired.machines > 1)?;
     let others = others(store)?;
     let advice = advice(&before, &known, &others, excluded);
@@ -188,15 +150,13 @@ fn advice(before: &Locking, known: &Locking, others: &[Other], excluded: bool) -
         (Way::Kernel, _) => {}
     }
     if let Some(other) = others.iter().find(|other| !other.here && !known.checked) {
-        advice.push(format!("{} on `{}` uses this store just now: do that as soon as it has ended", other.about, other.host));
+        advice.push(format!(
+            "{} on `{}` uses this store just now: do that as soon as it has ended",
+            other.about, other.host
+        ));
     }
     if before.way != known.way {
         advice.push(format!("the locks of this store are {} from now on", known.way));
     }
     advice
-}
-
-/// The name of this machine.
-pub(super) fn host() -> String {
-    System::own().host.clone()
 }

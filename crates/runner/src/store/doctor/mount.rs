@@ -17,8 +17,18 @@ pub struct Mount {
 }
 
 /// The options that matter.
-const TELLING: [&str; 10] =
-    ["local_lock", "nolock", "lock", "flock", "localflock", "noflock", "nobarrier", "soft", "actimeo", "vers"];
+const TELLING: [&str; 10] = [
+    "local_lock",
+    "nolock",
+    "lock",
+    "flock",
+    "localflock",
+    "noflock",
+    "nobarrier",
+    "soft",
+    "actimeo",
+    "vers",
+];
 
 /// Of the folder, which is there.
 pub fn of(folder: &Path) -> Option<Mount> {
