@@ -194,11 +194,6 @@ impl Store {
         self.root.join("bin")
     }
 
-    /// The lock of something that has a name.
-    pub fn lock_path(&self, name: &str) -> PathBuf {
-        self.root.join("locks").join(name)
-    }
-
     /// The folder of attempts' working folders.
     pub fn work(&self) -> PathBuf {
         self.root.join("work")

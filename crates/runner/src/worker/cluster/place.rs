@@ -52,12 +52,12 @@ impl Store {
 
     /// The right to be the coordinator of a group, if nobody has it.
     pub fn try_coordinate(&self, group: &Group) -> Result<Option<Lock>, StoreError> {
-        Lock::try_take(&self.lock_path(&format!("pilots-{}", group.name)))
+        self.locks().try_take(&format!("pilots-{}", group.name))
     }
 
     /// Whether a coordinator has the group.
     pub fn is_coordinated(&self, group: &Group) -> bool {
-        Lock::is_held(&self.lock_path(&format!("pilots-{}", group.name)))
+        self.locks().is_held(&format!("pilots-{}", group.name))
     }
 
     /// This program as a file of the store, which stays as it is when onsager is built anew.
