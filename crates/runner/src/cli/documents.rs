@@ -13,6 +13,7 @@ use crate::store::digest::Digest;
 use crate::store::gc::Collected;
 use crate::store::names::{self, Written};
 use crate::store::objects::Outputs;
+use crate::worker::cluster::overview::JobView;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -43,6 +44,12 @@ pub struct ErrorItem {
     pub column: Option<usize>,
     /// What to do.
     pub help: Option<String>,
+}
+
+/// The jobs of clusters; of `cancel`, those that are to end.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct JobsDocument {
+    pub jobs: Vec<JobView>,
 }
 
 /// What a run did.

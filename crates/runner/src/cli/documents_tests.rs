@@ -23,6 +23,8 @@ fn all() -> Vec<(&'static str, Value)> {
         ("explain", schema::<Vec<ExplainTask>>()),
         ("list", schema::<ListDocument>()),
         ("get", schema::<Vec<GetResult>>()),
+        ("jobs", schema::<JobsDocument>()),
+        ("cancel", schema::<JobsDocument>()),
         ("log", schema::<Vec<LogTask>>()),
         ("compare", schema::<CompareDocument>()),
         ("diff", schema::<Difference>()),

@@ -11,6 +11,7 @@ mod explain;
 mod failure;
 mod get;
 mod init;
+mod jobs;
 mod kinds;
 mod list;
 mod log;
@@ -49,6 +50,8 @@ enum Command {
     List(list::List),
     Get(get::Get),
     Shell(shell::Shell),
+    Jobs(jobs::Jobs),
+    Cancel(jobs::Cancel),
     Compare(compare::Compare),
     Diff(diff::Diff),
     Kinds(kinds::Kinds),
@@ -100,6 +103,8 @@ pub fn main(registry: Registry) -> ExitCode {
         Command::List(command) => command.execute(&registry),
         Command::Get(command) => command.execute(&registry),
         Command::Shell(command) => command.execute(&registry),
+        Command::Jobs(command) => command.execute(),
+        Command::Cancel(command) => command.execute(),
         Command::Compare(command) => command.execute(&registry),
         Command::Diff(command) => command.execute(&registry),
         Command::Kinds(command) => command.execute(&registry),

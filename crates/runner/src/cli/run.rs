@@ -12,6 +12,7 @@ use crate::run::session::{self, Finished, Outcome, Request, SessionError, Watche
 use crate::run::state::TaskState;
 use crate::run::workers;
 use crate::store::Store;
+use crate::worker::cluster::detach::Detached;
 use clap::Args;
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
@@ -23,6 +24,7 @@ use std::path::Path;
 ///   onsager run experiments/quickstart.yaml
 ///   onsager run pipelines/path-action.yaml law --set particles=1000000 --jobs 2
 ///   onsager run experiments/quickstart.yaml --watch
+///   onsager run pipelines/path-action.yaml --on cluster --detach
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Run {
@@ -52,6 +54,9 @@ pub struct Run {
     /// After the run, wait until the pipeline or a file that it reads changes, and run again
     #[arg(long)]
     watch: bool,
+    /// Submit the run itself as a job of the profile, and return at once
+    #[arg(long, requires = "on", conflicts_with_all = ["watch", "json"])]
+    detach: bool,
     /// The form of the tasks' logs
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
     log_format: String,
@@ -71,6 +76,15 @@ impl Run {
     pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
         let request = self.request()?;
         let session = self.common.session(registry)?;
+        if self.detach {
+            let arguments = std::env::args_os().skip(1).filter(|word| word != "--detach");
+            let Detached { job, output } = session.detach(arguments.collect())?;
+            common::print(&format!(
+                "submitted job {job}, which runs the pipeline\nwhat it prints: {}\n`onsager jobs` shows where it is\n",
+                output.display()
+            ));
+            return Ok(exit::DONE);
+        }
         let mut screen = Screen {
             progress: Progress::new(session.store().artifacts()),
             json: self.common.json,

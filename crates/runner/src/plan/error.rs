@@ -25,6 +25,8 @@ pub enum EngineError {
     Condition { task: String, condition: String, fault: ConditionFault },
     #[error("cannot start a worker: {0}")]
     Worker(#[source] io::Error),
+    #[error("{0}")]
+    Place(String),
     #[error("cannot listen for Ctrl-C: {0}")]
     Signals(#[source] io::Error),
     #[error(

@@ -257,6 +257,9 @@ impl Scheduler<'_, '_> {
                 self.executor.kill(running.attempt);
             }
         }
+        if let Some(fault) = self.executor.fault() {
+            return Err(EngineError::Place(fault));
+        }
         while let Some(text) = self.executor.note() {
             self.emit(Event::Note { text })?;
         }
@@ -363,12 +366,14 @@ impl Scheduler<'_, '_> {
         let keys = graph.tasks.iter().zip(&states);
         let keys = keys.filter_map(|(task, state)| Some((task.id.as_str(), state.as_ref()?.result()?)));
         let manifest = self.store.manifests().put(keys)?;
+        let stopped = states.iter().flatten().any(|state| state.phase() == Phase::Interrupted);
         let mut summary = Summary {
             run: self.run.clone(),
             states,
             outputs: std::mem::take(&mut self.results),
             manifest,
-            interrupted: self.interrupts > 0,
+            // Or all tasks were stopped where they run.
+            interrupted: self.interrupts > 0 || stopped,
             seconds: started.elapsed().as_secs_f64(),
         };
         self.clear_view(&summary)?;

@@ -31,6 +31,7 @@ use crate::store::Store;
 use crate::store::chosen::Chosen;
 use crate::store::files::StoreError;
 use crate::store::owner::Taken;
+use crate::worker::cluster::detach::{self, Detach, DetachError, Detached};
 use crate::worker::cluster::inherited::Inherited;
 use crate::worker::executor::Executor;
 use crate::worker::fleet::Fleet;
@@ -38,6 +39,7 @@ use onsager_numerics::kernel::{Level, LevelError};
 use onsager_tables::names::{advice, did_you_mean};
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -151,6 +153,10 @@ pub enum SessionError {
          have one level"
     )]
     OtherLevel { name: String, pinned: Level, level: Level },
+    #[error("`--detach` submits the run as a job: say where with `--on PROFILE`")]
+    NowhereToDetach,
+    #[error(transparent)]
+    Detach(#[from] DetachError),
     #[error(transparent)]
     Taken(#[from] Taken),
     #[error("{error}; {help}", error = .0, help = .0.help())]
@@ -403,6 +409,25 @@ impl<'r> Session<'r> {
             self.cache().keep(&mut graph, self.registry)?;
         }
         Ok(graph)
+    }
+
+    /// Submits a run with these arguments as a job of the profile itself.
+    pub fn detach(&self, arguments: Vec<OsString>) -> Result<Detached, SessionError> {
+        let Some(name) = &self.settings.on else { return Err(SessionError::NowhereToDetach) };
+        let profile = self.profile(name)?;
+        // What is wrong with the pipeline is told here, and not in a job.
+        self.graph_to_run()?;
+        let folder = std::env::current_dir().unwrap_or_else(|_| project_root(&self.file));
+        let detach = Detach {
+            name,
+            profile: &profile,
+            run: new_run_name(),
+            kernel: self.level()?,
+            program: workers::kept_program(&self.store)?,
+            arguments,
+            folder: &folder,
+        };
+        Ok(detach::detach(&self.store, detach)?)
     }
 
     /// Makes what is missing of the store.

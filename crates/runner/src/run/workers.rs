@@ -10,6 +10,7 @@ use crate::plan::error::EngineError;
 use crate::run::doctor::{self, DOCTOR};
 use crate::run::program::this_program;
 use crate::store::Store;
+use crate::store::digest::Digest;
 use crate::store::files::StoreError;
 use crate::worker::cluster::engines;
 use crate::worker::cluster::executor::{ClusterExecutor, Setting};
@@ -62,7 +63,7 @@ pub fn cluster(
 ) -> Result<Option<ClusterExecutor>, EngineError> {
     let Some(engine) = engines::of(profile) else { return Ok(None) };
     let setting = Setting {
-        program: store.keep_program(&this_program().map_err(EngineError::Worker)?)?,
+        program: kept_program(store)?,
         store: store.clone(),
         name: name.to_owned(),
         profile: profile.clone(),
@@ -103,6 +104,11 @@ pub fn interrupts() -> Result<Arc<AtomicUsize>, EngineError> {
         }
     });
     Ok(interrupts)
+}
+
+/// This program as a file of the store.
+pub fn kept_program(store: &Store) -> Result<(PathBuf, Digest), EngineError> {
+    Ok(store.keep_program(&this_program().map_err(EngineError::Worker)?)?)
 }
 
 /// Why a worker did not serve.

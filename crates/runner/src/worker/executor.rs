@@ -18,6 +18,10 @@ pub trait Executor {
     fn leave(&mut self) -> bool {
         false
     }
+    /// Why nothing can be started any more, if that is so: the run ends with it.
+    fn fault(&mut self) -> Option<String> {
+        None
+    }
     /// Something that the user should know, if there is anything.
     fn note(&mut self) -> Option<String> {
         None

@@ -61,6 +61,10 @@ impl Executor for Fleet {
         self.places.iter_mut().fold(false, |left, place| place.leave() | left)
     }
 
+    fn fault(&mut self) -> Option<String> {
+        self.places.iter_mut().find_map(|place| place.fault())
+    }
+
     fn note(&mut self) -> Option<String> {
         self.places.iter_mut().find_map(|place| place.note())
     }

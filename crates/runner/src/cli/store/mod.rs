@@ -6,7 +6,7 @@ mod du;
 mod export;
 mod gc;
 mod import;
-mod text;
+pub mod text;
 mod verify;
 
 use crate::cli::common::CliError;

@@ -18,8 +18,8 @@ pub struct Submission {
     pub count: usize,
     /// The name that lists of jobs show.
     pub name: String,
-    /// The words that start a pilot; the place of the job in the array and its age in seconds follow.
-    pub pilot: String,
+    /// What each runs; `{index}` stands for its place in the array, `{elapsed}` for its age in seconds.
+    pub command: String,
 }
 
 /// A job as its engine lists it.
@@ -141,7 +141,8 @@ pub fn ask(program: &str, arguments: &[String]) -> Result<String, EngineFault> {
 /// The script of a job: the profile's lines, then the pilot.
 pub fn script(profile: &Profile, submission: &Submission, index: &str) -> String {
     let setup: String = profile.setup.iter().map(|line| format!("{line}\n")).collect();
-    format!("#!/bin/bash\n{setup}exec {} {index} \"$SECONDS\"\n", submission.pilot)
+    let command = submission.command.replace("{index}", index).replace("{elapsed}", "\"$SECONDS\"");
+    format!("#!/bin/bash\n{setup}exec {command}\n")
 }
 
 /// A path or a word as a shell reads it.

@@ -7,7 +7,7 @@ use crate::worker::cluster::orphans::{self, Orphan, OrphanPilot};
 use crate::worker::error::WorkerDeath;
 use crate::worker::executor::Executor;
 use crate::worker::protocol::{Assignment, FromWorker, Outcome, Report};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,7 @@ pub struct Inherited {
     held: Vec<Assignment>,
     reports: VecDeque<Report>,
     notes: VecDeque<String>,
+    told: HashSet<String>,
     looked: Instant,
 }
 
@@ -49,6 +50,7 @@ impl Inherited {
             held: Vec::new(),
             reports: VecDeque::new(),
             notes: VecDeque::new(),
+            told: HashSet::new(),
             looked: Instant::now(),
         };
         inherited.look()?;
@@ -79,7 +81,7 @@ impl Inherited {
     /// The pilot that has the task with this key.
     fn has(&self, key: &Digest) -> Option<&OrphanPilot> {
         let mut pilots = self.orphans.iter().flat_map(|orphan| &orphan.pilots);
-        pilots.find(|pilot| pilot.running.values().any(|(running, _)| running == key))
+        pilots.find(|pilot| pilot.running.values().any(|in_hand| in_hand.key == *key))
     }
 }
 
@@ -95,7 +97,7 @@ impl Executor for Inherited {
             Some(pilot) => {
                 let text =
                     format!("`{}` is computed by job {} of an earlier run", assignment.task, pilot.job);
-                if !self.notes.contains(&text) {
+                if self.told.insert(text.clone()) {
                     self.notes.push_back(text);
                 }
                 self.held.push(assignment);
@@ -133,6 +135,10 @@ impl Executor for Inherited {
 
     fn leave(&mut self) -> bool {
         self.inner.leave()
+    }
+
+    fn fault(&mut self) -> Option<String> {
+        self.inner.fault()
     }
 
     fn note(&mut self) -> Option<String> {

@@ -61,8 +61,9 @@ pub struct Orders {
     /// The run that submitted them.
     pub run: String,
     pub profile: String,
-    /// How many jobs there are.
-    pub size: usize,
+    /// The one job is the run itself, not a pilot.
+    #[serde(default)]
+    pub detached: bool,
     pub kernel: Level,
     pub log_format: String,
     pub threads: usize,

@@ -5,6 +5,7 @@
 
 pub mod commands;
 pub mod desk;
+pub mod detach;
 pub mod engine;
 pub mod engines;
 pub mod error;
@@ -14,7 +15,12 @@ pub mod jobs;
 pub mod mailbox;
 pub mod messages;
 pub mod orphans;
+pub mod overview;
 pub mod pilot;
 pub mod pilots;
 pub mod place;
 pub mod slurm;
+
+mod assign;
+mod heard;
+mod submit;

@@ -21,7 +21,7 @@ pub struct Orphan {
     pub pilots: Vec<OrphanPilot>,
 }
 
-/// One of its pilots.
+/// A pilot, as its mailbox shows it.
 pub struct OrphanPilot {
     pub name: PilotName,
     pub job: String,
@@ -31,22 +31,35 @@ pub struct OrphanPilot {
     /// It said its last word.
     pub over: bool,
     pub inbox: Inbox,
-    /// What it has in hand, with the number of the file that brought it.
-    pub running: BTreeMap<Attempt, (Digest, u64)>,
+    pub running: BTreeMap<Attempt, InHand>,
     /// What it finished.
     pub done: Vec<(Digest, Outcome)>,
 }
 
-/// Takes over the groups without a coordinator that `wanted` names by their orders.
+/// A task that a pilot has.
+#[derive(Debug, Clone)]
+pub struct InHand {
+    pub key: Digest,
+    pub task: String,
+    pub threads: usize,
+    pub begun: bool,
+}
+
+/// Takes over the groups without a coordinator that are `wanted`.
 pub fn take(store: &Store, wanted: impl Fn(&Orders) -> bool) -> Result<Vec<Orphan>, StoreError> {
     let mut orphans = Vec::new();
     for group in store.groups()? {
-        let Some(orders) = group.orders().filter(&wanted) else { continue };
+        let Some(orders) = group.orders().filter(|orders| !orders.detached && wanted(orders)) else {
+            continue;
+        };
         let Some(lock) = store.try_coordinate(&group)? else { continue };
         let mut pilots = Vec::new();
         for name in group.pilots()? {
-            let mut pilot = OrphanPilot::assigned(&group, name)?;
+            let mut pilot = OrphanPilot::of(&group, name)?;
             pilot.hear()?;
+            // What its coordinator has recorded is known.
+            let known = |key: &Digest| store.actions().get(key).is_ok_and(|action| action.is_some());
+            pilot.done.retain(|(key, _)| !known(key));
             pilots.push(pilot);
         }
         orphans.push(Orphan { group, orders, lock, pilots });
@@ -55,15 +68,16 @@ pub fn take(store: &Store, wanted: impl Fn(&Orders) -> bool) -> Result<Vec<Orpha
 }
 
 impl OrphanPilot {
-    /// What a pilot was given.
-    fn assigned(group: &Group, name: PilotName) -> Result<OrphanPilot, StoreError> {
+    /// A pilot with what it was given.
+    pub fn of(group: &Group, name: PilotName) -> Result<OrphanPilot, StoreError> {
         let folder = group.pilot(&name);
         let mut given = Inbox::open(&folder.join("to"));
         let mut running = BTreeMap::new();
         for message in given.receive::<ToPilot>()? {
             if let ToPilot::Assign { run, assignment } = message {
-                // Which file it came in is not told: as the first, it counts as read.
-                running.insert(Attempt { run, number: assignment.number }, (assignment.key, 0));
+                let (key, task, threads) = (assignment.key, assignment.task, assignment.threads);
+                let attempt = Attempt { run, number: assignment.number };
+                running.insert(attempt, InHand { key, task, threads, begun: false });
             }
         }
         Ok(OrphanPilot {
@@ -87,11 +101,16 @@ impl OrphanPilot {
                     // Its age is not known: the pilot itself refuses what its time does not suffice for.
                     self.end = Instant::now() + Duration::try_from_secs_f64(left).unwrap_or_default();
                 }
+                FromPilot::Began(attempt) => {
+                    if let Some(in_hand) = self.running.get_mut(&attempt) {
+                        in_hand.begun = true;
+                    }
+                }
                 FromPilot::Said { attempt, message: FromWorker::Ended(outcome) } => {
-                    if let Some((key, _)) = self.running.remove(&attempt)
+                    if let Some(in_hand) = self.running.remove(&attempt)
                         && matches!(outcome, Outcome::Done { .. })
                     {
-                        self.done.push((key, outcome));
+                        self.done.push((in_hand.key, outcome));
                     }
                 }
                 FromPilot::Returned(attempt) => _ = self.running.remove(&attempt),
@@ -99,7 +118,7 @@ impl OrphanPilot {
                     self.over = true;
                     self.running.clear();
                 }
-                FromPilot::Said { .. } | FromPilot::Began(_) | FromPilot::Unfit { .. } => {}
+                FromPilot::Said { .. } | FromPilot::Unfit { .. } => {}
             }
         }
         Ok(())

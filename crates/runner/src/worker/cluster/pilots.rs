@@ -56,7 +56,9 @@ impl Pilot {
         (pilot.inbox, pilot.job, pilot.node) = (orphan.inbox, orphan.job, orphan.node);
         (pilot.end, pilot.over) = (orphan.end, orphan.over);
         pilot.given = orphan.running.len() + orphan.done.len();
-        pilot.tasks = orphan.running.into_iter().map(|(attempt, (_, file))| (attempt, (1, file))).collect();
+        // Which file a task came in is not told: as the first, it counts as read.
+        let tasks = orphan.running.into_iter();
+        pilot.tasks = tasks.map(|(attempt, in_hand)| (attempt, (in_hand.threads, 0))).collect();
         Ok(pilot)
     }
 

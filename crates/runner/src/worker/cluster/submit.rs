@@ -1,0 +1,206 @@
+//! Jobs: how many are submitted, what the engine says of them, and finding the pilots that begin in them.
+
+use crate::store::files::StoreError;
+use crate::worker::cluster::desk::Answer;
+use crate::worker::cluster::engine::{EngineFault, JobState, Submission, hint, quoted};
+use crate::worker::cluster::executor::{ClusterExecutor, PATIENCE, Setting};
+use crate::worker::cluster::jobs::{Job, Submitted};
+use crate::worker::cluster::messages::Orders;
+use crate::worker::cluster::pilots::Pilot;
+use crate::worker::cluster::place::PILOT;
+use std::time::Instant;
+
+impl ClusterExecutor {
+    /// Submits as many jobs as there is work for.
+    pub(super) fn submit(&mut self) -> Result<(), StoreError> {
+        let pending = self.groups.values().any(|group| group.pending);
+        if self.cancelled || pending || self.queue.is_empty() {
+            return Ok(());
+        }
+        let profile = &self.setting.profile;
+        let threads: usize =
+            self.tasks.values().map(|task| task.assignment.threads.min(profile.threads)).sum();
+        let by_threads = threads.div_ceil(profile.threads);
+        let by_count = profile.tasks.map_or(0, |tasks| self.tasks.len().div_ceil(tasks));
+        let wanted = by_threads.max(by_count).min(profile.jobs);
+        let at_work =
+            |pilot: &&Pilot| pilot.is_at_work() && pilot.left() > profile.drain && !self.is_spent(pilot);
+        let begun = self.pilots.values().filter(at_work).count();
+        let to_begin = self.groups.values().flat_map(|group| &group.jobs);
+        let to_begin = to_begin.filter(|job| !job.over && !job.begun).count();
+        // What is given back is submitted anew; what is spent makes room for another.
+        let Some(count) = wanted.checked_sub(begun + to_begin).filter(|count| *count > 0) else {
+            return Ok(());
+        };
+        let name = format!("{}.{}", self.setting.run, self.groups.len() + 1);
+        let group = self.setting.store.group(&name);
+        let Some(lock) = self.setting.store.try_coordinate(&group)? else { return Ok(()) };
+        group.give(&self.orders())?;
+        let program = quoted(self.setting.program.0.as_os_str());
+        let artifacts = quoted(self.setting.store.artifacts().as_os_str());
+        let submission = Submission {
+            group: group.clone(),
+            count,
+            name: format!("onsager-{}", self.setting.name),
+            command: format!("{program} {PILOT} {artifacts} {} {{index}} {{elapsed}}", quoted(name.as_ref())),
+        };
+        self.groups.insert(name, Submitted { group, jobs: Vec::new(), pending: true, _lock: lock });
+        self.desk.submit(submission);
+        Ok(())
+    }
+
+    pub(super) fn is_spent(&self, pilot: &Pilot) -> bool {
+        self.setting.profile.tasks.is_some_and(|tasks| pilot.given >= tasks)
+    }
+
+    pub(super) fn orders(&self) -> Orders {
+        let Setting { name, profile, run, kernel, log_format, program, .. } = &self.setting;
+        Orders {
+            run: run.clone(),
+            profile: name.clone(),
+            detached: false,
+            kernel: *kernel,
+            log_format: log_format.clone(),
+            threads: profile.threads,
+            memory: profile.memory,
+            time: profile.time,
+            idle: profile.idle,
+            drain: profile.drain,
+            tasks: profile.tasks,
+            program: program.0.clone(),
+            digest: program.1,
+        }
+    }
+
+    /// The jobs that have not ended.
+    pub(super) fn jobs_out(&self) -> Vec<String> {
+        let jobs = self.groups.values().flat_map(|group| &group.jobs).filter(|job| !job.over);
+        jobs.map(|job| job.number.clone()).collect()
+    }
+
+    pub(super) fn answered(&mut self, answer: Answer) -> Result<(), StoreError> {
+        match answer {
+            Answer::Submitted { group, jobs } => {
+                let Some(submitted) = self.groups.get_mut(&group) else { return Ok(()) };
+                submitted.pending = false;
+                match jobs {
+                    Ok(numbers) => {
+                        submitted.group.submitted(&numbers)?;
+                        let text = format!("submitted {}", span(&numbers));
+                        submitted.jobs = numbers.into_iter().enumerate().map(Job::numbered).collect();
+                        self.note(text);
+                        (self.silent, self.asked) = (false, Some(Instant::now()));
+                    }
+                    Err(fault @ EngineFault::Silent { .. }) => {
+                        // Whether it has taken the jobs is not known: pilots that begin all the same are welcome.
+                        self.stays_silent(&fault);
+                    }
+                    Err(fault) => {
+                        self.groups.remove(&group);
+                        self.give_up(&fault.to_string());
+                    }
+                }
+            }
+            Answer::Listed(Ok(listed)) => {
+                if std::mem::take(&mut self.silent) {
+                    self.note("it answers again".to_owned());
+                }
+                self.look_for_pilots()?;
+                let mut failed = Vec::new();
+                for (name, group) in &mut self.groups {
+                    for job in &mut group.jobs {
+                        if job.hear(&listed) {
+                            failed.push((name.clone(), job.clone()));
+                        }
+                    }
+                }
+                for (group, job) in failed {
+                    self.stillborn(&group, &job);
+                }
+            }
+            Answer::Listed(Err(fault)) => self.stays_silent(&fault),
+            Answer::Cancelled(Err(fault)) => self.note(format!("jobs were not cancelled: {fault}")),
+            Answer::Cancelled(Ok(())) => {}
+        }
+        Ok(())
+    }
+
+    /// An engine that does not answer is no failure.
+    pub(super) fn stays_silent(&mut self, fault: &EngineFault) {
+        if !std::mem::replace(&mut self.silent, true) {
+            self.note(format!("{fault}; jobs that run go on, and it is asked again"));
+        }
+    }
+
+    /// A job ended before its pilot began.
+    pub(super) fn stillborn(&mut self, group: &str, job: &Job) {
+        self.stillborn += 1;
+        if let Some(JobState::Stuck(reason)) = &job.state {
+            self.desk.cancel(vec![job.number.clone()]);
+            let text = format!("job {} will not start ({reason}){}", job.number, hint(reason));
+            // A node that was faulty may be the only one that is.
+            return match reason.contains("launch failed") && self.stillborn < PATIENCE {
+                true => self.note(text),
+                false => self.give_up(&text),
+            };
+        }
+        let Some(submitted) = self.groups.get(group) else { return };
+        let printed = submitted.group.printed(job.index);
+        let printed = if printed.is_empty() { String::new() } else { format!(": {}", printed.join("; ")) };
+        let text = format!("job {} ended before it began ({}){printed}", job.number, job.end());
+        if self.stillborn < PATIENCE {
+            return self.note(text);
+        }
+        let folder = submitted.group.folder.display().to_string();
+        self.give_up(&format!("{text}; see `{folder}`, and the `setup` lines of the profile"));
+    }
+
+    /// No job can be had: the run cannot go on.
+    pub(super) fn give_up(&mut self, message: &str) {
+        self.fault = Some(format!("profile `{}`: {message}", self.setting.name));
+    }
+
+    /// Finds the pilots that have begun.
+    pub(super) fn look_for_pilots(&mut self) -> Result<(), StoreError> {
+        for submitted in self.groups.values_mut() {
+            if !submitted.pending && submitted.jobs.iter().all(|job| job.over) {
+                continue;
+            }
+            for name in submitted.group.pilots()? {
+                if self.pilots.contains_key(&name) {
+                    continue;
+                }
+                if let Some(job) = submitted.jobs.get_mut(name.index) {
+                    job.begun = true;
+                }
+                self.pilots.insert(name.clone(), Pilot::new(&submitted.group, name)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the pilots whose process is gone.
+    pub(super) fn look_after_pilots(&mut self) {
+        let store = &self.setting.store;
+        let mut gone = false;
+        for pilot in self.pilots.values_mut().filter(|pilot| !pilot.over && pilot.gone.is_none()) {
+            if !store.is_going(&pilot.group.lease(&pilot.name)) {
+                pilot.gone = Some(Instant::now());
+                gone = true;
+            }
+        }
+        if gone {
+            // The engine may know why.
+            self.asked = None;
+        }
+    }
+}
+
+/// `job 17_0`, `4 jobs, 17_0 to 17_3`.
+fn span(numbers: &[String]) -> String {
+    match numbers {
+        [] => "no job".to_owned(),
+        [one] => format!("job {one}"),
+        [first, .., last] => format!("{} jobs, {first} to {last}", numbers.len()),
+    }
+}
