@@ -25,4 +25,6 @@ mod scheduler;
 mod start;
 
 #[cfg(test)]
+mod endings;
+#[cfg(test)]
 mod tests;
