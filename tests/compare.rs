@@ -304,3 +304,57 @@ fn numbers_in_a_column_that_are_not_finite_are_shown() {
     assert_eq!(lines[2], "`last` of 1 of 1 point: it is not finite, but NaN");
     assert_eq!(lines[4], "`none` of 1 of 1 point: no row of `t.o` has a value of `loss`");
 }
+
+/// A project with one stage that writes this text to `t.csv`, and these metrics.
+fn of_text(text: &str, metrics: &str) -> Project {
+    let project = Project::new(&format!(
+        "name: p\nparams: {{a: 1}}\nstages:\n  t:\n    kind: command\n    run: printf '{text}' > ${{outputs.csv}}\n    \
+         outputs: {{csv: t.csv}}\nmetrics:\n{metrics}"
+    ));
+    assert_eq!(project.run(&[]).status, 0);
+    project
+}
+
+#[test]
+fn a_bad_cell_spoils_no_other_and_is_the_one_that_is_named() {
+    let project = of_text(
+        "s,r\\nfree,0.5\\nbound,n/a\\nfast,2\\n",
+        "  free: {from: t, column: r, where: {s: free}}\n  bound: {from: t, column: r, where: {s: bound}}\n  \
+         most: {from: t, column: r, aggregate: max}\n",
+    );
+    let text = compare(&project, &["pipeline.yaml"]);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[..2], ["  free  bound  most", "0.5000      –     –"], "{text}");
+    let told = "column `r` holds the text `n/a` where numbers are needed";
+    assert_eq!(lines[2], format!("`bound` of 1 of 1 point: {told}"));
+    assert_eq!(lines[4], format!("`most` of 1 of 1 point: {told}"));
+}
+
+#[test]
+fn a_table_that_cannot_be_read_is_called_as_in_the_pipeline() {
+    let metrics = "  r: {from: t.csv, column: r}\n";
+    for (text, reason) in [
+        ("r\\n\\377\\n", "it is not UTF-8 text, nor Parquet; give CSV, JSON or Parquet"),
+        ("r\\n1,2\\n", "line 2: 2 fields where the header has 1"),
+    ] {
+        let project = of_text(text, metrics);
+        assert_eq!(
+            refused(&project, &["pipeline.yaml"]),
+            format!("error: no metric has a value at any point: `r`: cannot read `t.csv`: {reason}\n")
+        );
+    }
+    // The words are those of another library; but no path inside the store.
+    let told = refused(&of_text("PAR1", metrics), &["pipeline.yaml"]);
+    assert!(told.contains("cannot read `t.csv`: ") && !told.contains(".onsager"), "{told}");
+    // Of a matrix the instance is named.
+    let project = Project::new(
+        "name: p\nparams: {a: 1}\nstages:\n  t:\n    kind: command\n    matrix: {i: [1, 2]}\n    run: printf 'r\\n1,${matrix.i}\\n' \
+         | cut -d, -f1-${matrix.i} > ${outputs.csv}\n    outputs: {csv: t.csv}\nmetrics:\n  r: {from: t.csv, column: r, \
+         aggregate: max}\n",
+    );
+    assert_eq!(project.run(&[]).status, 0);
+    assert_eq!(
+        refused(&project, &["pipeline.yaml"]),
+        "error: no metric has a value at any point: `r`: cannot read `t[i=2].csv`: line 2: 2 fields where the header has 1\n"
+    );
+}

@@ -129,3 +129,79 @@ fn a_damaged_object_is_not_printed() {
         ran.stderr
     );
 }
+
+/// Writes a number to a JSON file; `then` runs where it is more than 1, and `each` for each row of a table.
+const NUMBERS: &str = r#"
+name: numbers
+params: {n: 2}
+stages:
+  n:
+    kind: command
+    run: |
+      echo "{\"n\": ${params.n}}" > ${outputs.json}
+      printf 'id\none\ntwo\n' > ${outputs.rows}
+    outputs: {json: n.json, rows: rows.csv}
+  then:
+    kind: command
+    when: ${n.json:n} > 1
+    run: echo then > ${outputs.text}
+    outputs: {text: then.txt}
+  each:
+    kind: command
+    matrix: {row: {from: n.rows}}
+    run: echo ${matrix.row.id} > ${outputs.text}
+    outputs: {text: each.txt}
+metrics:
+  size: {from: n.json, field: n}
+  ids: {from: n.rows, column: id}
+"#;
+
+#[test]
+fn no_metric_is_read_from_a_damaged_object() {
+    let project = Project::new(NUMBERS);
+    assert_eq!(project.run(&[]).status, 0);
+    for (output, metric) in [("json", "size"), ("rows", "ids")] {
+        rot(&project, &digest(&project, "n", output));
+        let ran = project.onsager(&["compare", "pipeline.yaml"]);
+        assert!(
+            ran.stdout.contains(&format!(
+                "`{metric}` of 1 of 1 point: `n.{output}` is damaged in the store; `onsager store verify` finds all that is"
+            )) || ran.stderr.contains(&format!("`n.{output}` is damaged in the store")),
+            "{} {}",
+            ran.stdout,
+            ran.stderr
+        );
+    }
+}
+
+#[test]
+fn nothing_is_decided_by_a_damaged_object() {
+    for output in ["json", "rows"] {
+        let project = Project::new(NUMBERS);
+        assert_eq!(project.executed(&[]), ["n", "then", "each[row=one]", "each[row=two]"]);
+        let digest = digest(&project, "n", output);
+        rot(&project, &digest);
+        // The copy in the view takes its place.
+        fs::remove_dir_all(project.path("artifacts/.onsager/graphs")).expect("removed");
+        fs::remove_dir_all(project.path("artifacts/numbers/then")).expect("removed");
+        let ran = project.run(&[]);
+        assert!(
+            ran.stderr.contains(&format!("output `{output}` of n is damaged")),
+            "{output}: {}",
+            ran.stderr
+        );
+        assert_eq!(last_line(&ran.stdout), "4 tasks: 0 executed, 4 cached, 0 failed", "{}", ran.stderr);
+        // Without one it is made again first.
+        rot(&project, &digest);
+        fs::remove_dir_all(project.path("artifacts/.onsager/graphs")).expect("removed");
+        fs::remove_dir_all(project.path("artifacts/numbers")).expect("removed");
+        let ran = project.run(&[]);
+        assert!(
+            ran.stderr.contains(&format!("output `{output}` of n is damaged")),
+            "{output}: {}",
+            ran.stderr
+        );
+        assert_eq!(last_line(&ran.stdout), "4 tasks: 1 executed, 3 cached, 0 failed", "{}", ran.stderr);
+        assert_eq!(project.onsager(&["store", "verify"]).status, 0);
+    }
+}

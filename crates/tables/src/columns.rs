@@ -2,7 +2,7 @@
 
 use crate::error::TableError;
 use crate::expression::Expression;
-use crate::time;
+use crate::text;
 use crate::value::{Filter, Value, apart, not_there, passes};
 use std::collections::BTreeMap;
 
@@ -60,15 +60,15 @@ impl Columns {
 
     fn plain_numbers(&self, column: &str, table: &str) -> Result<Vec<Option<f64>>, TableError> {
         let cells = self.values(column, table)?;
-        let text = |cell: &Value| matches!(cell, Value::Text(_));
-        if !cells.iter().any(text) {
+        if !cells.iter().any(|cell| matches!(cell, Value::Text(_))) {
             return Ok(cells.iter().map(Value::number).collect());
         }
         let texts = cells.iter().map(|cell| match cell {
             Value::Text(text) => Some(text.as_str()),
             _ => None,
         });
-        time::all(texts).map_err(|text| TableError::NotANumber { column: column.into(), text: text.into() })
+        text::numbers(texts)
+            .map_err(|text| TableError::NotANumber { column: column.into(), text: text.into() })
     }
 
     /// The rows that pass the filter; that none passes is an error, unless there is no row.

@@ -9,5 +9,6 @@ pub mod names;
 pub mod read;
 pub mod render;
 pub mod table;
+pub mod text;
 pub mod time;
 pub mod value;

@@ -8,6 +8,7 @@ use onsager_numerics::statistics;
 use onsager_tables::columns::Columns;
 use onsager_tables::error::TableError;
 use onsager_tables::expression::Expression;
+use onsager_tables::text;
 use onsager_tables::time;
 use onsager_tables::value::{Filter, OneOrMany, Value, apart, not_there};
 use polars::frame::DataFrame;
@@ -157,7 +158,7 @@ pub fn numbers(frame: &DataFrame, expression: &str, table: &str) -> Result<Vec<O
     for name in expression.columns() {
         let found = column(frame, name, table)?;
         let numbers = match found.str() {
-            Ok(texts) => time::all(texts.iter())
+            Ok(texts) => text::numbers(texts.iter())
                 .map_err(|text| TableError::NotANumber { column: name.into(), text: text.into() })?,
             Err(_) => found.cast(&DataType::Float64)?.f64()?.iter().collect(),
         };

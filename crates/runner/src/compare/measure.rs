@@ -3,21 +3,28 @@
 use crate::pipeline::spec::metrics::{Aggregate, Metric, Pick};
 use crate::store::Store;
 use crate::store::digest::Digest;
+use crate::store::files::StoreError;
 use crate::store::objects::{Content, Shape};
 use onsager_tables::columns::Columns;
 use onsager_tables::error::TableError;
 use onsager_tables::read::{self, Parquet};
 use onsager_tables::value::Value;
 use std::collections::HashMap;
-use std::error::Error;
+use std::path::PathBuf;
 
 /// Why a result that is there has no number for a metric.
 #[derive(Debug, thiserror::Error)]
 pub enum NoNumber {
-    #[error("cannot read `{from}`: {}", cause(source))]
+    #[error("cannot read `{from}`: {}", source.without_path())]
     Table { from: String, source: TableError },
     #[error("{0}")]
     Rows(TableError),
+    #[error(
+        "`{from}` is damaged in the store; `onsager store verify` finds all that is, and the next run makes it again"
+    )]
+    Damaged { from: String },
+    #[error("cannot read `{from}`: {source}")]
+    Store { from: String, source: StoreError },
     #[error("`{from}` is a folder, not a file")]
     Folder { from: String },
     #[error("`{from}` has no row")]
@@ -39,15 +46,6 @@ pub enum NoNumber {
     Null { from: String, field: String },
     #[error("it is not finite, but {value}")]
     NotFinite { value: f64 },
-}
-
-/// What a table's error says of its content: its path is one inside the store, which no one knows.
-fn cause(error: &TableError) -> String {
-    match error {
-        TableError::Csv { line, message, .. } => format!("line {line}: {message}"),
-        TableError::Json { message, .. } => message.clone(),
-        error => error.source().map_or(error.to_string(), ToString::to_string),
-    }
 }
 
 /// What a point has of a metric.
@@ -107,8 +105,7 @@ impl<'a> Measurer<'a> {
             (Pick::Field { .. }, []) => Err(NoNumber::NoRow { from: from() }),
             (Pick::Column { column, filter, aggregate }, contents) => {
                 let name = format!("`{}`", metric.from);
-                let rows =
-                    self.rows(metric, contents).map_err(|source| NoNumber::Table { from: from(), source })?;
+                let rows = self.rows(metric, contents)?;
                 let rows = rows.filter(filter, &name).map_err(NoNumber::Rows)?;
                 let values = rows.numbers(column, &name).map_err(NoNumber::Rows)?;
                 let number = match (values.as_slice(), aggregate) {
@@ -124,13 +121,20 @@ impl<'a> Measurer<'a> {
     }
 
     /// The tables of a metric's tasks, one below the other, with the labels of the tasks as columns.
-    fn rows(&mut self, metric: &Metric, contents: &[Content]) -> Result<Columns, TableError> {
+    fn rows(&mut self, metric: &Metric, contents: &[Content]) -> Result<Columns, NoNumber> {
         let mut parts = Vec::with_capacity(contents.len());
         for (task, content) in metric.tasks.iter().zip(contents) {
             let table = match self.tables.get(&content.digest) {
                 Some(table) => table.clone(),
                 None => {
-                    let table = read::load(&self.store.objects().path(&content.digest), self.parquet)?;
+                    // Of several it is told which.
+                    let from = || match metric.tasks.as_slice() {
+                        [_] => metric.from.clone(),
+                        _ => format!("{}.{}", task.task, metric.output),
+                    };
+                    let path = sound(self.store, content, &from)?;
+                    let wrong = |source| NoNumber::Table { from: from(), source };
+                    let table = read::load(&path, self.parquet).map_err(wrong)?;
                     self.tables.insert(content.digest, table.clone());
                     table
                 }
@@ -149,7 +153,7 @@ impl<'a> Measurer<'a> {
         let document = match self.documents.entry(content.digest) {
             std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::hash_map::Entry::Vacant(entry) => {
-                let read = read::text(&self.store.objects().path(&content.digest));
+                let read = read::text(&sound(self.store, content, &|| from.clone())?);
                 let text = read.map_err(|source| NoNumber::Table { from: from.clone(), source })?;
                 match read::json::parse(&text) {
                     Ok(document) => entry.insert(document),
@@ -177,6 +181,14 @@ impl<'a> Measurer<'a> {
         };
         Err(NoNumber::NotOne { from, field: field.to_owned(), what })
     }
+}
+
+/// Where the object of a file is whose bytes are those of its name.
+fn sound(store: &Store, content: &Content, from: &dyn Fn() -> String) -> Result<PathBuf, NoNumber> {
+    store.objects().checked_file(&content.digest).map_err(|error| match error {
+        StoreError::DamagedObject { .. } => NoNumber::Damaged { from: from() },
+        source => NoNumber::Store { from: from(), source },
+    })
 }
 
 /// What there is in place of a field.

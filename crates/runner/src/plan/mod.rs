@@ -1,5 +1,7 @@
 //! What would run, and why: keys and their explanation, the plan, and the caches that spare the work.
 
+pub mod assignment;
+pub mod decide;
 pub mod drawing;
 pub mod error;
 pub mod explanation;

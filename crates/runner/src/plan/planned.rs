@@ -104,8 +104,15 @@ pub fn plan(
             continue;
         }
         // Whether it is to run is known later only.
-        let undecided = task.when.iter().flat_map(|when| &when.results).any(|(source, _)| {
-            source.task().is_some_and(|up| outputs(up).is_none()) || matches!(source, Source::Open { .. })
+        let compared = task.when.iter().flat_map(|when| &when.results);
+        let unread = match compared.clone().next() {
+            Some(_) => resolver.unread(number, &outputs)?,
+            None => Vec::new(),
+        };
+        let unread = |up: usize| unread.iter().any(|other| other.task == up);
+        let undecided = compared.map(|(source, _)| source).any(|source| {
+            source.task().is_some_and(|up| outputs(up).is_none() || unread(up))
+                || matches!(source, Source::Open { .. })
         });
         let key = match resolver.key(number, &outputs) {
             Ok(_) if undecided => None,
@@ -146,7 +153,8 @@ pub fn plan(
             (None, _) => {
                 let unread = resolver.unread(number, &outputs)?;
                 let open = graph.suppliers(number).into_iter().filter(|up| {
-                    planned[*up].as_ref().is_some_and(|up| up.outputs.is_none()) || unread.contains(up)
+                    let unread = unread.iter().any(|unread| unread.task == *up);
+                    unread || planned[*up].as_ref().is_some_and(|up| up.outputs.is_none())
                 });
                 let on = open.map(|up| graph.tasks[up].id.clone()).collect();
                 let mut reasons = reasons(resolver, store, view, number, None, forced, &outputs)?;

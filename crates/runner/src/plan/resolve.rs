@@ -1,28 +1,21 @@
 //! Inputs and keys: what a task sees, as far as it is known.
 
 use crate::command::tools::Question;
-use crate::kind::context::Item;
 use crate::kind::registry::{Kind, Registry};
 use crate::kind::stage::Output;
-use crate::pipeline::expand::interpolate::lookup;
-use crate::pipeline::expand::items::Items;
-use crate::pipeline::graph::{Graph, Source, Task, When};
-use crate::plan::error::{ConditionFault, EngineError};
+use crate::pipeline::graph::{Graph, Source, Task};
+use crate::plan::error::EngineError;
 use crate::plan::explanation::Explanation;
-use crate::plan::preimage::{Known, artifact_name, file_of, remote_name, traverse};
-use crate::plan::rows;
+use crate::plan::preimage::{Known, artifact_name, traverse};
 use crate::store::Store;
 use crate::store::actions::Action;
 use crate::store::chosen::Chosen;
 use crate::store::digest::Digest;
-use crate::store::files::StoreError;
 use crate::store::key::{IdentityHash, KeyHash};
 use crate::store::material::Material;
 use crate::store::members::Members;
 use crate::store::objects::{Content, Held, Objects, Shape};
 use crate::store::stat::{self, StatCache};
-use crate::store::walk;
-use crate::worker::protocol::{Assignment, DeclaredOutput, InputArtifact, Remote};
 use onsager_numerics::kernel::Level;
 use onsager_tables::names::did_you_mean;
 use rayon::prelude::*;
@@ -30,19 +23,16 @@ use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::SystemTime;
 
 /// Looks up contents and results for one invocation.
 pub struct Resolver<'a> {
     pub graph: &'a Graph,
     identities: Cow<'a, [Digest]>,
-    registry: &'a Registry,
-    store: &'a Store,
+    pub(super) registry: &'a Registry,
+    pub(super) store: &'a Store,
     pub kernel: Level,
     /// The same as text, which enters keys.
     level: String,
@@ -51,9 +41,9 @@ pub struct Resolver<'a> {
     /// What the tools said that were asked.
     tools: HashMap<Question, String>,
     /// The JSON files that conditions compare, as far as they were read.
-    documents: HashMap<Digest, Value>,
+    pub(super) documents: HashMap<Digest, Value>,
     /// What is inside folders, as far as it was read.
-    members: HashMap<Digest, Members>,
+    pub(super) members: HashMap<Digest, Members>,
 }
 
 impl<'a> Resolver<'a> {
@@ -175,134 +165,6 @@ impl<'a> Resolver<'a> {
         Ok(hash.finish())
     }
 
-    /// Why a task is not to run, given the outputs that are known so far: its condition does not hold, or nothing is there of one of
-    /// its inputs. While that is not known, nothing.
-    pub fn gap<'o>(
-        &mut self,
-        number: usize,
-        outputs: &dyn Fn(usize) -> Option<&'o [Content]>,
-    ) -> Result<Option<String>, EngineError> {
-        let graph = self.graph;
-        if let Some(when) = &graph.tasks[number].when
-            && let Some(because) = self.unmet(number, when, outputs)?
-        {
-            return Ok(Some(because));
-        }
-        let absent = |source: &Source| match source {
-            Source::Artifact { task, output, .. } => {
-                outputs(*task).is_some_and(|made| made[*output].is_absent())
-            }
-            _ => false,
-        };
-        let gap = graph.tasks[number].inputs.iter().find(|(_, sources)| sources.iter().all(absent));
-        Ok(gap.map(|(name, sources)| match sources.first() {
-            Some(Source::Artifact { task, output, .. }) => {
-                let artifact = artifact_name(graph, *task, *output, None);
-                format!("for `{artifact}` is not there, its input `{name}`")
-            }
-            _ => format!("for nothing is there of its input `{name}`"),
-        }))
-    }
-
-    /// The items of an output: its task, its name, its content, and they. None where it is not known, or stands for others.
-    pub fn items<'o>(
-        &mut self,
-        source: &Source,
-        outputs: &dyn Fn(usize) -> Option<&'o [Content]>,
-    ) -> Result<Option<(String, String, Digest, Arc<Items>)>, EngineError> {
-        let Source::Artifact { task, output, .. } = source else { return Ok(None) };
-        let Some(content) = outputs(*task).map(|made| made[*output]) else { return Ok(None) };
-        let graph = self.graph;
-        let made = &graph.tasks[*task];
-        let artifact = self.name_of(source);
-        let fault = |message| EngineError::Items { artifact: artifact.clone(), message };
-        let items = match content.shape {
-            Shape::Absent => Items::Rows(Vec::new()),
-            Shape::Folder => match self.members(&content.digest)? {
-                Some(members) => {
-                    let text = |path: &Path| path.to_str().map(str::to_owned);
-                    let named =
-                        members.files().map(|path| text(path).ok_or_else(|| path.display().to_string()));
-                    let files = named.collect::<Result<_, _>>();
-                    Items::Files(files.map_err(|path| {
-                        fault(format!(
-                            "the name `{path}` of a file is not UTF-8, so no instance can be called by it"
-                        ))
-                    })?)
-                }
-                None => return Ok(None),
-            },
-            Shape::File | Shape::Executable => {
-                let path = self.store.objects().path(&content.digest);
-                if !path.exists() {
-                    return Ok(None);
-                }
-                Items::Rows(rows::read(&path, self.registry.parquet()).map_err(fault)?)
-            }
-        };
-        Ok(Some((made.id.clone(), made.outputs[*output].name.clone(), content.digest, Arc::new(items))))
-    }
-
-    /// Why the condition of a task does not hold.
-    fn unmet<'o>(
-        &mut self,
-        number: usize,
-        when: &When,
-        outputs: &dyn Fn(usize) -> Option<&'o [Content]>,
-    ) -> Result<Option<String>, EngineError> {
-        let graph = self.graph;
-        let fault = |fault: ConditionFault| EngineError::Condition {
-            task: graph.tasks[number].id.clone(),
-            condition: when.text.clone(),
-            fault,
-        };
-        let mut values = Vec::with_capacity(when.results.len());
-        let mut known = Vec::new();
-        for (source, field) in &when.results {
-            let Source::Artifact { task, output, member } = source else { return Ok(None) };
-            let artifact = artifact_name(graph, *task, *output, member.as_deref());
-            let Some(made) = outputs(*task).map(|made| made[*output]) else { return Ok(None) };
-            let Some(content) = self.part(*task, *output, made, member.as_deref())? else { return Ok(None) };
-            if content.is_absent() {
-                return Ok(Some(format!("for `{artifact}` is not there, which its condition needs")));
-            }
-            let Some(document) = self
-                .document(&content)
-                .map_err(|message| fault(ConditionFault::Json { artifact: artifact.clone(), message }))?
-            else {
-                return Ok(None);
-            };
-            let value = lookup(document, field).map_err(|(step, names)| {
-                let help = did_you_mean(step, names, "there are");
-                fault(ConditionFault::NoField { artifact: artifact.clone(), field: field.clone(), help })
-            })?;
-            known.push(format!("{artifact}:{field} is {value}"));
-            values.push(value.clone());
-        }
-        match when.condition.holds(&values) {
-            Ok(true) => Ok(None),
-            Ok(false) if known.is_empty() => Ok(Some(format!("for `{}` does not hold", when.text))),
-            Ok(false) => Ok(Some(format!("for `{}` does not hold: {}", when.text, known.join(", ")))),
-            Err(error) => Err(fault(ConditionFault::Value(error))),
-        }
-    }
-
-    /// A JSON file of the store, read once; nothing while its bytes are not there.
-    fn document(&mut self, content: &Content) -> Result<Option<&Value>, String> {
-        if !self.documents.contains_key(&content.digest) {
-            if content.shape == Shape::Folder {
-                return Err("it is a folder".to_owned());
-            }
-            let bytes = match fs::read(self.store.objects().path(&content.digest)) {
-                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-                bytes => bytes.map_err(|error| error.to_string())?,
-            };
-            let document = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
-            self.documents.insert(content.digest, document);
-        }
-        Ok(self.documents.get(&content.digest))
-    }
-
     /// Everything that enters the key of a task, given the outputs that are known so far, and the key.
     pub fn explain<'o>(
         &mut self,
@@ -364,7 +226,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// An output, or what is inside it; nothing while the store lacks the list of its files.
-    fn part(
+    pub(super) fn part(
         &mut self,
         task: usize,
         output: usize,
@@ -391,39 +253,6 @@ impl<'a> Resolver<'a> {
         Ok(self.members.get(folder))
     }
 
-    /// The tasks whose outputs have to be read to decide on a task, and whose bytes the store lacks: the lists of folders that it reads
-    /// a part of, the results that its condition compares, and what it fans out over.
-    pub fn unread<'o>(
-        &mut self,
-        number: usize,
-        outputs: &dyn Fn(usize) -> Option<&'o [Content]>,
-    ) -> Result<Vec<usize>, EngineError> {
-        let task = &self.graph.tasks[number];
-        let mut unread = Vec::new();
-        for source in task.inputs.iter().flat_map(|(_, sources)| sources) {
-            if let Source::Artifact { task, output, member: Some(_) } = source
-                && let Some(made) = outputs(*task)
-                && !unread.contains(task)
-                && !made[*output].is_absent()
-                && self.members(&made[*output].digest)?.is_none()
-            {
-                unread.push(*task);
-            }
-        }
-        let results = task.when.iter().flat_map(|when| &when.results).map(|(source, _)| source);
-        for source in results.chain(task.open.iter().map(|open| &open.items)) {
-            if let Source::Artifact { task, output, .. } = source
-                && let Some(made) = outputs(*task)
-                && !unread.contains(task)
-                && !made[*output].is_absent()
-                && self.store.objects().check(&made[*output])? != Held::Sound
-            {
-                unread.push(*task);
-            }
-        }
-        Ok(unread)
-    }
-
     /// How a source is called in messages.
     pub fn name_of(&self, source: &Source) -> String {
         match source {
@@ -443,7 +272,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// The content of an external file, hashed once in an invocation, and its stat signature then.
-    fn external(&mut self, chosen: &Chosen) -> Result<(Content, Digest), EngineError> {
+    pub(super) fn external(&mut self, chosen: &Chosen) -> Result<(Content, Digest), EngineError> {
         if let Some(known) = self.external.get(chosen) {
             return Ok(*known);
         }
@@ -497,147 +326,6 @@ impl<'a> Resolver<'a> {
         }
         Ok(worst)
     }
-
-    /// The assignment for a task whose inputs are all known. If it `travels`, files outside the store go with it as objects.
-    // What it needs is one thing each.
-    #[allow(clippy::too_many_arguments)]
-    pub fn assignment<'o>(
-        &mut self,
-        number: usize,
-        key: &Digest,
-        outputs: &dyn Fn(usize) -> Option<&'o [Content]>,
-        work: PathBuf,
-        log: PathBuf,
-        threads: usize,
-        travels: bool,
-    ) -> Result<Assignment, EngineError> {
-        let graph = self.graph;
-        let task = &graph.tasks[number];
-        let mut inputs = Vec::new();
-        for (name, sources) in &task.inputs {
-            let mut given: Vec<InputArtifact> = Vec::with_capacity(sources.len());
-            for source in sources {
-                let i = given.len();
-                match source {
-                    Source::Artifact { task: maker, output, member } => {
-                        let member = member.as_deref();
-                        let file = file_of(graph, *maker, *output, member);
-                        if outputs(*maker).is_some_and(|made| made[*output].is_absent()) {
-                            continue;
-                        }
-                        let labels = graph.labels(task, *maker);
-                        let item = Item {
-                            path: work.join("in").join(input_folder(name, i)).join(file),
-                            name: artifact_name(graph, *maker, *output, member),
-                            labels: labels.map(|(axis, value)| (axis.to_owned(), value.clone())).collect(),
-                        };
-                        let content = match outputs(*maker).map(|made| made[*output]) {
-                            Some(content) => self.kept_part(*maker, *output, content, member)?,
-                            None => None,
-                        };
-                        given.push(InputArtifact { item, content, remote: None });
-                    }
-                    Source::File { chosen, name: called } if travels => {
-                        for mut found in external_items(chosen, called) {
-                            let one = if chosen.only.is_some() {
-                                Chosen::whole(found.item.path.clone())
-                            } else {
-                                chosen.clone()
-                            };
-                            found.content = Some(self.kept_file(&one)?);
-                            let file = found.item.path.file_name().unwrap_or_default().to_owned();
-                            let folder = input_folder(name, given.len());
-                            found.item.path = work.join("in").join(folder).join(file);
-                            given.push(found);
-                        }
-                    }
-                    Source::File { chosen, name } => given.extend(external_items(chosen, name)),
-                    Source::Remote { url, sha256 } => {
-                        let name = remote_name(url);
-                        let path = self.store.remote().join(sha256.to_string()).join(&name);
-                        let remote = Some(Remote { url: url.clone(), sha256: *sha256 });
-                        let item = Item { path, name, labels: Vec::new() };
-                        given.push(InputArtifact { item, content: None, remote });
-                    }
-                    // A task that waits for what is not known yet has no key, and does not start.
-                    Source::Open { .. } | Source::Tool { .. } => {}
-                }
-            }
-            inputs.push((name.clone(), given));
-        }
-        let declared = |output: &Output| DeclaredOutput {
-            name: output.name.clone(),
-            file: output.file.clone(),
-            folder: output.folder,
-            optional: output.optional,
-        };
-        Ok(Assignment {
-            number,
-            place: 0,
-            key: *key,
-            task: task.id.clone(),
-            kind: task.kind.clone(),
-            params: task.params.value(),
-            inputs,
-            outputs: task.outputs.iter().map(declared).collect(),
-            work,
-            fingerprint: self.kind(task)?.fingerprint().to_owned(),
-            root: graph.root.clone(),
-            checkpoints: self.store.checkpoints(key),
-            log,
-            threads,
-            memory: task.resources.memory,
-            time: task.resources.time,
-            sandbox: task.sandbox,
-        })
-    }
-
-    /// A file or folder outside the store, as an object of it.
-    fn kept_file(&mut self, chosen: &Chosen) -> Result<Content, EngineError> {
-        let (content, _) = self.external(chosen)?;
-        let objects = self.store.objects();
-        if objects.check(&content)? == Held::Sound || objects.keep_chosen(chosen)? == content {
-            return Ok(content);
-        }
-        Err(StoreError::Changed { path: chosen.path.clone() }.into())
-    }
-
-    /// An output, or what is inside it, as an object of the store.
-    fn kept_part(
-        &mut self,
-        task: usize,
-        output: usize,
-        content: Content,
-        member: Option<&str>,
-    ) -> Result<Option<Content>, EngineError> {
-        let part = self.part(task, output, content, member)?;
-        if let (Some(Content { shape: Shape::Folder, .. }), Some(member)) = (part, member) {
-            let objects = self.store.objects();
-            self.members(&content.digest)?
-                .map_or(Ok(()), |members| members.keep(Path::new(member), &objects))?;
-        }
-        Ok(part)
-    }
-}
-
-/// The files that an external input gives a task: itself, or each that its pattern finds.
-fn external_items(chosen: &Chosen, name: &str) -> Vec<InputArtifact> {
-    let artifact = |path: PathBuf, name: String| InputArtifact {
-        item: Item { path, name, labels: Vec::new() },
-        content: None,
-        remote: None,
-    };
-    if chosen.only.is_none() {
-        return vec![artifact(chosen.path.clone(), name.to_owned())];
-    }
-    // They were read for the key; what has changed since makes the task start again.
-    let found = walk::walk_chosen(chosen).unwrap_or_default();
-    let named = |found: walk::Found| {
-        let own = found.path.strip_prefix(&chosen.path).unwrap_or(&found.path);
-        let name = Path::new(name).join(own).to_string_lossy().into_owned();
-        artifact(found.path, name)
-    };
-    found.into_iter().map(named).collect()
 }
 
 /// What the tools of a task are asked, in the order of its inputs.
@@ -664,9 +352,4 @@ pub fn identities(graph: &Graph, registry: &Registry) -> Result<Vec<Digest>, Eng
 
 fn unknown_kind(task: &Task) -> EngineError {
     EngineError::UnknownKind { task: task.id.clone(), kind: task.kind.clone() }
-}
-
-/// The folder of an input's artifact: the first one's has the input's name. A name holds no dot.
-fn input_folder(name: &str, i: usize) -> String {
-    if i == 0 { name.to_owned() } else { format!("{name}.{i}") }
 }

@@ -2,7 +2,6 @@
 
 use onsager_tables::read::{self, Parquet};
 use serde_json::{Deserializer, Value};
-use std::error::Error;
 use std::fs;
 use std::path::Path;
 
@@ -18,10 +17,7 @@ pub fn read(path: &Path, parquet: Option<&dyn Parquet>) -> Result<Vec<Value>, St
         }
         Some(_) => {}
     }
-    let table = read::load(path, parquet).map_err(|error| {
-        let cause = error.source().map_or(String::new(), |cause| format!(": {cause}"));
-        format!("{error}{cause}")
-    })?;
+    let table = read::load(path, parquet).map_err(|error| error.without_path())?;
     let height = table.height();
     let columns = table.into_inner();
     let row = |at: usize| {

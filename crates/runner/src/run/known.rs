@@ -1,6 +1,7 @@
 //! What is known already: computes the keys of tasks, finds their results, and shows them in the view.
 
 use crate::kind::stage::Output;
+use crate::plan::decide::Unread;
 use crate::plan::error::EngineError;
 use crate::run::events::Event;
 use crate::run::retry::Failure;
@@ -54,7 +55,11 @@ impl Scheduler<'_, '_> {
             unread => unread?,
         };
         let mut missing = 0;
-        for up in unread {
+        for Unread { task: up, damaged } in unread {
+            if let Some(object) = damaged {
+                let outputs = self.results[up].clone().unwrap_or_default();
+                self.object_damaged(up, object, &outputs)?;
+            }
             missing += usize::from(!self.ensure_bytes(up, number)?);
         }
         self.states.wait_for(number, missing);

@@ -5,36 +5,12 @@
 //! row. Where the names are in the last comment (`# x,y`, as NumPy writes them) and numbers follow, they are taken from there.
 
 use crate::columns::Columns;
+use crate::text::typed;
 use crate::value::Value;
 
 /// The crate `csv` takes the end of a text for the end of an open quotation: a last record of our own, of a character that
 /// no table holds, shows whether it was.
 const END: &str = "\u{1}";
-
-/// A field as a number where it reads as one and none of its digits is lost.
-fn typed(field: &str) -> Value {
-    let plain = field.trim();
-    if plain.is_empty() {
-        Value::Null
-    } else if let Ok(integer) = plain.parse() {
-        Value::Integer(integer)
-    } else if let Ok(number) = plain.parse::<f64>() {
-        let digits = plain.trim_start_matches(['+', '-']);
-        // A whole number of more than 64 bits may be a name: rounded, two of them could become one.
-        let whole = digits.bytes().all(|byte| byte.is_ascii_digit());
-        if whole && format!("{:.0}", number.abs()) != digits {
-            Value::Text(field.into())
-        } else {
-            Value::Number(number)
-        }
-    } else {
-        match plain {
-            "true" | "True" | "TRUE" => Value::Bool(true),
-            "false" | "False" | "FALSE" => Value::Bool(false),
-            _ => Value::Text(field.into()),
-        }
-    }
-}
 
 /// The table of a text; or the line and what is wrong with it.
 pub fn table(text: &str) -> Result<Columns, (usize, String)> {
