@@ -2,7 +2,8 @@
 
 use crate::command::shell::Language;
 use crate::command::shell::quote::{self, QuoteError, foreign, quote};
-use crate::command::shell::scan::{Reference, scan};
+use crate::command::shell::scan::scan;
+use crate::command::shell::script::Reference;
 use std::ops::Range;
 
 /// What a name stands for.

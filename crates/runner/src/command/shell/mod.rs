@@ -3,6 +3,7 @@
 pub mod fill;
 pub mod quote;
 pub mod scan;
+pub mod script;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

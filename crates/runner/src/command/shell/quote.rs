@@ -1,6 +1,6 @@
 //! Text as a word of a script, whatever it is and whatever kind of quotes it stands in.
 
-use crate::command::shell::scan::{Delimiter, Frame, Reference};
+use crate::command::shell::script::{Delimiter, Frame, Reference};
 
 /// Why a text cannot stand at a place in a script.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

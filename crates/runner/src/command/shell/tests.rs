@@ -1,6 +1,7 @@
 use super::fill::{Found, fill};
 use super::quote::QuoteError;
-use super::scan::{Frame, scan};
+use super::scan::scan;
+use super::script::Frame;
 use super::{Language, Name, Shell};
 use proptest::prelude::*;
 use std::process::Command;

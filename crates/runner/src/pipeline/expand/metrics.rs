@@ -1,8 +1,8 @@
 //! Metrics: their references resolved to the tasks that make the artifacts.
 
+use crate::pipeline::expand::draft::{Draft, Drafts};
 use crate::pipeline::expand::instance::{is_name, normal};
 use crate::pipeline::expand::interpolate::Scope;
-use crate::pipeline::expand::tasks::{Draft, Drafts};
 use crate::pipeline::spec::metrics::{AGGREGATES, Aggregate, FIELDS, Metric, MetricTask, Pick};
 use crate::pipeline::spec::reference::{self, Reference};
 use crate::pipeline::spec::{self, Spec};

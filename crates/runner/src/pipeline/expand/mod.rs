@@ -1,6 +1,10 @@
 //! From stages to tasks: matrices expanded, `${…}` substituted, references resolved, tasks ordered.
 
 pub mod apart;
+pub mod axes;
+pub mod draft;
+pub mod env;
+pub mod fan;
 pub mod instance;
 pub mod interpolate;
 pub mod items;
@@ -9,5 +13,8 @@ pub mod lint;
 pub mod matrix;
 pub mod metrics;
 pub mod order;
+pub mod outputs;
+pub mod parts;
+pub mod product;
 pub mod tasks;
 pub mod when;

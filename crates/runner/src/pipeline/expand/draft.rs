@@ -1,0 +1,33 @@
+//! Tasks in the making.
+
+use crate::kind::stage::Output;
+use crate::pipeline::expand::instance::Instance;
+use crate::pipeline::graph::Params;
+use crate::pipeline::spec::resources::Resources;
+use std::ops::Range;
+
+/// A task before its inputs are resolved.
+#[derive(Debug)]
+pub struct Draft {
+    pub id: String,
+    /// Position in [`Spec::stages`].
+    pub stage: usize,
+    pub instance: Instance,
+    pub params: Params,
+    /// None when the parameters have errors, so that the outputs are not known.
+    pub outputs: Option<Vec<Output>>,
+    pub resources: Resources,
+    pub sandbox: bool,
+    /// The draft, and its output, whose items the instance stands for while they are not known.
+    pub open: Option<(usize, usize)>,
+}
+
+/// All tasks in the order of declaration.
+#[derive(Debug, Default)]
+pub struct Drafts {
+    pub tasks: Vec<Draft>,
+    /// The tasks of each stage; none when its matrix has errors.
+    pub stages: Vec<Option<Range<usize>>>,
+    /// The names of the axes of each stage.
+    pub axes: Vec<Vec<String>>,
+}
