@@ -239,9 +239,11 @@ impl Store {
     /// The working folder of a run or of a tool, with a lease of this name: it is its own until the second is dropped.
     pub fn start_work(&self, run: &str) -> Result<(PathBuf, Work), StoreError> {
         let taken = || StoreError::NameTaken { run: run.to_owned() };
+        // Whoever has a lease has decided how it locks: so two that find out the same at the same time do not wait for each other.
+        let way = self.locks.way()?;
         // The lease and the lock first: a folder without them is taken for one that a killed run left behind.
         let lease = self.locks.begin(run, &format!("`{run}`"))?;
-        let lock = match self.locks.way()? {
+        let lock = match way {
             Way::Kernel => Some(self.locks.try_take(&run_lock(run))?.ok_or_else(taken)?),
             Way::Leases => None,
         };
