@@ -9,6 +9,7 @@ pub mod sandbox;
 pub mod shell;
 pub mod spawn;
 pub mod tools;
+pub mod usage;
 
 use crate::command::environment::{Call, Environment, LOCK, conda, container, uv};
 use crate::command::error::CommandError;
@@ -16,12 +17,13 @@ use crate::command::sandbox::Sandbox;
 use crate::command::shell::fill::{Found, fill};
 use crate::command::shell::{Language, Shell};
 use crate::command::spawn::Program;
+use crate::command::usage::reap;
 use crate::kind::context::{Context, GRACE};
 use crate::kind::fields::{Field, Fields, Need};
 use crate::kind::stage::{Checks, Inputs, Issue, Output, Stage, StageError};
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, kill_process_group,
-    test_kill_process_group, waitid, waitpgid, waitpid,
+    test_kill_process_group, waitid, waitpgid,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,7 +32,6 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -287,12 +288,6 @@ fn wait(group: Pid, ctx: &Context) -> io::Result<ExitStatus> {
     let _ = kill_process_group(group, Signal::KILL);
     end_strays();
     Ok(status)
-}
-
-fn reap(id: Pid) -> io::Result<ExitStatus> {
-    let ended = rustix::io::retry_on_intr(|| waitpid(Some(id), WaitOptions::empty()))?;
-    let (_, status) = ended.ok_or_else(|| io::Error::other("the command was not waited for"))?;
-    Ok(ExitStatus::from_raw(status.as_raw()))
 }
 
 /// Ends what left the command's group: without a parent it became a child of this worker, which has no others.

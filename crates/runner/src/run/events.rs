@@ -1,5 +1,6 @@
 //! What happens in a run, as it is written to the run's record and shown to the user.
 
+use crate::command::usage::Usage;
 use crate::pipeline::graph::Point;
 use crate::store::Store;
 use crate::store::digest::Digest;
@@ -123,6 +124,8 @@ pub enum Event {
         key: Digest,
         seconds: f64,
         outputs: Outputs,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        usage: Option<Usage>,
     },
     /// A task that was forced gave other bytes than before.
     TaskDiffers {

@@ -1,5 +1,6 @@
 //! What workers report: progress, checkpoints, and how attempts end.
 
+use crate::command::usage::Usage;
 use crate::plan::error::EngineError;
 use crate::run::events::{Event, JobOf};
 use crate::run::retry::{Failure, Fault};
@@ -71,7 +72,9 @@ impl Scheduler<'_, '_> {
             return self.fail(number, Failure::of(&fault, running.log));
         }
         match outcome {
-            Outcome::Done { outputs, seconds } => self.executed(number, running, outputs, seconds),
+            Outcome::Done { outputs, seconds, usage } => {
+                self.executed(number, running, outputs, seconds, usage)
+            }
             Outcome::Interrupted => self.interrupt(number),
             Outcome::InputLost { object } => self.input_lost(number, running, object),
             Outcome::Failed { .. } if self.interrupts > 1 => self.interrupt(number),
@@ -105,6 +108,7 @@ impl Scheduler<'_, '_> {
         running: Running,
         outputs: Outputs,
         seconds: f64,
+        usage: Option<Usage>,
     ) -> Result<(), EngineError> {
         let key = running.key;
         let task = &self.resolver.graph.tasks[number];
@@ -133,7 +137,7 @@ impl Scheduler<'_, '_> {
             return self.fail(number, Failure::to_show(&error, Some(running.log)));
         }
         let task = task.id.clone();
-        self.emit(Event::TaskFinished { task, key, seconds, outputs })?;
+        self.emit(Event::TaskFinished { task, key, seconds, outputs, usage })?;
         self.has_result(number, TaskState::Executed { key }, contents)
     }
 

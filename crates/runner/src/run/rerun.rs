@@ -152,7 +152,7 @@ pub fn rerun(
         }
     };
     Ok(match outcome {
-        Outcome::Done { outputs, seconds } => Rerun::Compared {
+        Outcome::Done { outputs, seconds, .. } => Rerun::Compared {
             seconds,
             outputs: compare_all(&action.outputs, &outputs, store, &scratch.store)?,
         },

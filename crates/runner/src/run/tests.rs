@@ -70,7 +70,7 @@ impl Executor for Fake<'_, '_> {
     fn start(&mut self, assignment: Assignment) -> io::Result<()> {
         let ways = self.project.ways.get_mut(&assignment.task);
         let outcome = match ways.and_then(VecDeque::pop_front).unwrap_or(Way::Done) {
-            Way::Done => Outcome::Done { outputs: self.project.make(&assignment), seconds: 0.5 },
+            Way::Done => Outcome::Done { outputs: self.project.make(&assignment), seconds: 0.5, usage: None },
             Way::Fails => Outcome::Failed { message: "it fails".into(), help: None },
             Way::LosesInput => {
                 Outcome::InputLost { object: assignment.inputs[0].1[0].content.unwrap().digest }

@@ -1,5 +1,6 @@
 //! The messages between an executor and its workers: one JSON object a line.
 
+use crate::command::usage::Usage;
 use crate::kind::context::Item;
 use crate::store::digest::Digest;
 use crate::store::names;
@@ -130,6 +131,8 @@ pub enum Outcome {
     Done {
         outputs: Outputs,
         seconds: f64,
+        #[serde(default)]
+        usage: Option<Usage>,
     },
     Failed {
         message: String,

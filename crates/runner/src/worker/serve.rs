@@ -1,6 +1,7 @@
 //! The worker process: reads assignments, computes them one after the other, and reports how it goes.
 
 use crate::command::processes;
+use crate::command::usage::Meter;
 use crate::kind::context::{Context, GRACE, Reporter};
 use crate::kind::registry::Registry;
 use crate::kind::stage::StageError;
@@ -110,7 +111,7 @@ fn attempt(
     channel: &Arc<Channel>,
     pool: &mut Pool,
 ) -> Outcome {
-    let started = Instant::now();
+    let (started, meter) = (Instant::now(), Meter::start());
     tracing::info!(task = assignment.task, kind = assignment.kind, threads = assignment.threads, "started");
     let computed = match place_inputs(store, assignment) {
         Ok(()) => compute(registry, store, assignment, cancelled, channel, pool),
@@ -127,7 +128,7 @@ fn attempt(
         Ok(outputs) => {
             let seconds = started.elapsed().as_secs_f64();
             tracing::info!(seconds, "finished");
-            Outcome::Done { outputs, seconds }
+            Outcome::Done { outputs, seconds, usage: meter.read() }
         }
         Err(StageError::Cancelled) => {
             tracing::info!("interrupted");

@@ -1,6 +1,7 @@
 //! What pilots say, and what it means for the tasks that they have.
 
 use crate::store::files::StoreError;
+use crate::worker::checkpoints;
 use crate::worker::cluster::engine::JobState;
 use crate::worker::cluster::error::LostTask;
 use crate::worker::cluster::executor::{ClusterExecutor, PATIENCE};
@@ -151,6 +152,14 @@ impl ClusterExecutor {
             self.running.retain(|_, (running, ..)| *running != attempt);
             let Some(number) = self.attempts.remove(&attempt) else { continue };
             let Some(task) = self.tasks.get_mut(&number) else { continue };
+            if task.begun {
+                // It may be running still, on a node that nobody hears of.
+                let (key, name) = (task.assignment.key, format!("{}-{number}", self.setting.run));
+                match checkpoints::fork(&self.setting.store, &key, &name) {
+                    Ok(folder) => task.assignment.checkpoints = folder,
+                    Err(error) => tracing::warn!("its checkpoints are shared: {error}"),
+                }
+            }
             task.lost += u32::from(task.begun && !again);
             if task.lost >= PATIENCE {
                 let fault = LostTask::Lost {
