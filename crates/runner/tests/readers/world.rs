@@ -86,7 +86,9 @@ impl World {
             self.store.actions().put(&action).expect("kept");
             let place = Path::new("p").join(&task.folder).join(&task.outputs[0].file);
             view.show(&id, key, &[(self.contents[number], place)]).expect("shown");
-            record.write(&Event::TaskFinished { task: id, key, seconds: 1.0, outputs, usage: None }).expect("written");
+            record
+                .write(&Event::TaskFinished { task: id, key, seconds: 1.0, outputs, usage: None })
+                .expect("written");
             self.keys.push(key);
         }
         let tasks = self.graph.tasks.iter().map(|task| task.id.as_str()).zip(self.keys.iter().copied());

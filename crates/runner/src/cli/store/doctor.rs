@@ -3,22 +3,26 @@
 use crate::cli::common::{self, CliError};
 use crate::cli::exit;
 use crate::cli::store::text::Place;
-use crate::run::doctor::with_process;
+use crate::config::Config;
+use crate::pipeline::project;
+use crate::run::doctor::{Job, with_job, with_process};
 use crate::store::Store;
 use crate::store::doctor::finding::Verdict;
-use crate::store::doctor::pair::{self, Role};
+use crate::store::doctor::pair::{self, DoctorSide, Role};
 use crate::store::doctor::{self, Report};
 use crate::store::files;
 use crate::store::locking::{self, Way};
 use clap::{Args, ValueEnum};
+use onsager_tables::names::{advice, did_you_mean};
 
 /// Try out what the file system of the store keeps: locks, renames, times, links, room; and tell what to do
 ///
-/// Two machines that use one store at once need locks that hold between them: give `--pair` on both at the same time. The exit code is 1
-/// where results may be lost or wrong.
+/// Two machines that use one store at once need locks that hold between them: `--on` tries them out with a node of a cluster, `--pair`
+/// with another machine on which the same is given at the same time. The exit code is 1 where results may be lost or wrong.
 ///
 /// Examples:
 ///   onsager store doctor
+///   onsager store doctor --on cluster
 ///   onsager store doctor --pair
 ///   onsager store doctor --locking leases
 #[derive(Args)]
@@ -26,6 +30,9 @@ use clap::{Args, ValueEnum};
 pub struct Doctor {
     #[command(flatten)]
     place: Place,
+    /// Try out what holds between this machine and a node of this profile of onsager.toml
+    #[arg(long, value_name = "PROFILE", conflicts_with_all = ["locking", "pair"])]
+    on: Option<String>,
     /// Wait for the same command on another machine, and try out what holds between both
     #[arg(long, conflicts_with = "locking")]
     pair: bool,
@@ -66,6 +73,10 @@ impl Doctor {
 
     /// None for the second of two machines.
     fn examine(&self, store: &Store, folder: &std::path::Path) -> Result<Option<Report>, CliError> {
+        if let Some(name) = &self.on {
+            let (side, _job) = self.with_node(store, folder, name)?;
+            return Ok(Some(doctor::examine(store, folder, |_| Ok((side, ())))?));
+        }
         if !self.pair {
             return Ok(Some(doctor::examine(store, folder, with_process)?));
         }
@@ -75,6 +86,25 @@ impl Doctor {
             return Ok(None);
         }
         Ok(Some(doctor::examine(store, folder, |_| Ok((side, ())))?))
+    }
+
+    /// The first side, with a node of a profile as the second.
+    fn with_node(
+        &self,
+        store: &Store,
+        folder: &std::path::Path,
+        name: &str,
+    ) -> Result<(DoctorSide, Job), CliError> {
+        let here = std::env::current_dir().unwrap_or_default();
+        let config = Config::of(&project::find(&here))?;
+        let profile = config.on.get(name).ok_or_else(|| {
+            let help = did_you_mean(name, config.on.keys().map(String::as_str), "there are");
+            CliError::Request(format!("there is no profile `{name}`{}", advice(&help)))
+        })?;
+        let mut waiting =
+            |job: &str| common::print_error(&format!("submitted job {job}; waiting for it to begin"));
+        with_job(store, folder, (name, profile), &mut waiting)
+            .map_err(|error| CliError::Request(error.to_string()))
     }
 
     fn set(&self, store: &Store, way: Locking) -> Result<u8, CliError> {
