@@ -271,3 +271,31 @@ fn the_check_finds_what_is_wrong() {
     );
     assert_eq!(wrong(|d| _ = d.as_object_mut().map(|d| d.remove("pipeline"))), "status lacks `pipeline`");
 }
+
+#[test]
+fn documents_of_remote_stores_have_their_documented_shape() {
+    if !cfg!(feature = "remote") {
+        return;
+    }
+    let project = Project::new(PIPELINE);
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("file://{}/store", folder.path().display());
+    let check = |status: i32, arguments: &[&str], schema: &str| {
+        let ran = project.onsager(&[arguments, &["--json"]].concat());
+        assert_eq!(ran.status, status, "{arguments:?}: {}", ran.stderr);
+        conforms(schema, &document(&ran));
+    };
+    check(0, &["remote", "add", "lab", &url, "--default"], "remote-add");
+    check(0, &["remote", "list"], "remote-list");
+    check(0, &["run", "pipeline.yaml", "join", "--push"], "run");
+    check(0, &["push", "pipeline.yaml"], "push");
+    check(0, &["remote", "check"], "remote-check");
+    check(0, &["remote", "du"], "remote-du");
+    check(0, &["remote", "gc", "--grace", "0s", "--dry-run"], "remote-gc");
+    std::fs::remove_dir_all(project.path("artifacts")).expect("the store");
+    check(0, &["plan", "pipeline.yaml"], "plan");
+    check(0, &["pull", "pipeline.yaml"], "pull");
+    std::fs::remove_dir_all(folder.path().join("store/cas")).expect("the objects");
+    check(1, &["remote", "verify"], "remote-verify");
+    check(0, &["remote", "remove", "lab"], "remote-remove");
+}

@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod chain;
 pub mod hosts;
+pub mod servers;
 pub mod slurm;
 
 use serde_json::Value;

@@ -68,6 +68,8 @@ pub enum CliError {
         path: PathBuf,
         source: io::Error,
     },
+    /// Something with a remote store that did not work.
+    Remote(String),
     /// A result that is not there, or not what the pipeline says now.
     NoResult(String),
     /// Something else that was asked for and is not there.
@@ -81,6 +83,7 @@ impl CliError {
             CliError::Session(SessionError::Engine(_))
             | CliError::Report(_)
             | CliError::Output(_)
+            | CliError::Remote(_)
             | CliError::NoResult(_) => exit::FAILED,
             CliError::Target { source, .. } | CliError::Template(TemplateError::Write { source, .. })
                 if !is_wrong_path(source) =>
@@ -105,7 +108,9 @@ impl fmt::Display for CliError {
                 write!(f, "error: cannot write `{}`: {source}", path.display())
             }
             CliError::Output(error) => write!(f, "error: cannot write to standard output: {error}"),
-            CliError::NoResult(message) | CliError::Request(message) => write!(f, "error: {message}"),
+            CliError::NoResult(message) | CliError::Remote(message) | CliError::Request(message) => {
+                write!(f, "error: {message}")
+            }
         }
     }
 }

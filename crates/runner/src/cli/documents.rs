@@ -1,7 +1,7 @@
 //! The `--json` documents: one type each, from which `schema/output/` and `docs/json.md` are generated.
 //!
 //! A command that prints another one: give it a type here, a line in `documents_tests.rs`, and run
-//! `ONSAGER_UPDATE=1 cargo test --release -p onsager-runner documents`.
+//! `ONSAGER_UPDATE=1 cargo test --release -p onsager-runner --features remote documents`.
 
 use crate::cli::tail;
 use crate::compare::comparison::Measured;
@@ -13,6 +13,7 @@ use crate::store::digest::Digest;
 use crate::store::gc::Collected;
 use crate::store::names::{self, Written};
 use crate::store::objects::Outputs;
+use crate::store::remote::elsewhere::Difference;
 use crate::worker::cluster::overview::JobView;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
@@ -72,6 +73,8 @@ pub struct RunDocument {
 pub struct RunTasks {
     pub executed: Vec<String>,
     pub cached: Vec<String>,
+    /// Those of the cached ones whose result came from a remote store.
+    pub fetched: Vec<String>,
     pub failed: Vec<FailedTask>,
     /// Not to run, as the pipeline says.
     pub skipped: Vec<SkippedTask>,
@@ -116,6 +119,8 @@ pub struct PlanDocument {
     /// How many would be, unless what they need gives the same bytes as before.
     pub depends: usize,
     pub cached: usize,
+    /// How many a remote store has the result of.
+    pub fetch: usize,
     /// How many stand for one task for each item of an output that is not made yet.
     pub each: usize,
     /// How many the pipeline says are not to run.
@@ -310,6 +315,67 @@ pub struct CompareRow {
     pub points: Vec<String>,
     /// By name.
     pub metrics: BTreeMap<String, Measured>,
+}
+
+/// A remote store of `onsager.toml`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct RemoteDocument {
+    pub name: String,
+    pub url: String,
+    /// The address of the server, where it is not the provider's own.
+    pub endpoint: Option<String>,
+    /// Whether it is used when none is named.
+    pub default: bool,
+    /// Whether results can be written there.
+    pub writable: bool,
+}
+
+/// The remote stores of `onsager.toml`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct RemotesDocument {
+    /// In the order of their names.
+    pub remotes: Vec<RemoteDocument>,
+}
+
+/// What `push` sent.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct PushDocument {
+    pub remote: String,
+    /// How many results are there now that were not.
+    pub new: usize,
+    /// How many were there already.
+    pub there: usize,
+    /// How many tasks have no result to send.
+    pub without: usize,
+    /// The results that have other bytes than those that are there, which stay.
+    pub differs: Vec<Difference>,
+    /// The results that could not be sent.
+    pub failed: Vec<NotPushed>,
+    /// Of the objects that were sent.
+    pub bytes: u64,
+    /// How many requests the server got.
+    pub requests: u64,
+}
+
+/// A result that could not be sent.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct NotPushed {
+    pub task: String,
+    pub message: String,
+}
+
+/// What `pull` took.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct PullDocument {
+    pub remote: String,
+    /// The tasks whose result came from there.
+    pub found: Vec<String>,
+    /// How many results are known here now.
+    pub known: usize,
+    /// The tasks that have no result, or not its bytes, here or there.
+    pub missing: Vec<String>,
+    /// That came.
+    pub bytes: u64,
 }
 
 /// A task that `store verify --rerun` executed again; the document is a list of these.

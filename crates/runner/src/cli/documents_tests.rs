@@ -6,6 +6,8 @@ use crate::compare::difference::Difference;
 use crate::kind::reference::Reference;
 use crate::store::archive::Moved;
 use crate::store::doctor;
+use crate::store::remote::check::Abilities;
+use crate::store::remote::upkeep::{du::Space, gc::Swept, verify::Verified};
 use crate::store::usage::Usage;
 use crate::store::verify::Report;
 use clap::{Command, CommandFactory};
@@ -37,6 +39,15 @@ fn all() -> Vec<(&'static str, Value)> {
         ("store doctor", schema::<doctor::Report>()),
         ("store export", schema::<Moved>()),
         ("store import", schema::<Moved>()),
+        ("remote add", schema::<RemoteDocument>()),
+        ("remote list", schema::<RemotesDocument>()),
+        ("remote remove", schema::<RemoteDocument>()),
+        ("remote check", schema::<Abilities>()),
+        ("remote du", schema::<Space>()),
+        ("remote gc", schema::<Swept>()),
+        ("remote verify", schema::<Verified>()),
+        ("push", schema::<PushDocument>()),
+        ("pull", schema::<PullDocument>()),
     ]
 }
 
@@ -52,7 +63,7 @@ the one below and that of the JSON Schema in `schema/output/`. Fields may be add
 meaning within a major version. A field whose type says *or null* may be null.
 
 The documents are types with doc comments in `crates/runner/src/cli/documents.rs`; this page and the schemas are made from them by
-`ONSAGER_UPDATE=1 cargo test --release -p onsager-runner documents`. A new command adds its type there, a line to the list in `crates/runner/src/cli/documents_tests.rs`, and an
+`ONSAGER_UPDATE=1 cargo test --release -p onsager-runner --features remote documents`. A new command adds its type there, a line to the list in `crates/runner/src/cli/documents_tests.rs`, and an
 example of its output to `tests/json.rs`, which checks what the program prints against the schemas.
 
 ## Exit codes
@@ -70,7 +81,7 @@ A command that stops with 1 or 2 before it has a document of its own prints this
 
 ";
 
-/// `ONSAGER_UPDATE=1 cargo test --release -p onsager-runner documents` writes the files anew.
+/// `ONSAGER_UPDATE=1 cargo test --release -p onsager-runner --features remote documents` writes the files anew.
 #[test]
 fn documents_are_described() {
     let failure = schema::<ErrorDocument>();
@@ -140,7 +151,7 @@ fn current(name: &str, text: &str) {
     let stored = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         stored == text,
-        "{name} is stale; run `ONSAGER_UPDATE=1 cargo test --release -p onsager-runner documents`"
+        "{name} is stale; run `ONSAGER_UPDATE=1 cargo test --release -p onsager-runner --features remote documents`"
     );
 }
 

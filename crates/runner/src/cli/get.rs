@@ -183,6 +183,7 @@ fn why(planned: &Planned) -> String {
             Some(Reason::Changed(change)) => format!("`{}` changed", change.field),
             reason => reason.map_or("it is to do".to_owned(), plan_command::because),
         },
+        Verdict::Fetch { remote, .. } => format!("it is on `{remote}`"),
         Verdict::Depends { on, .. } => format!("it needs `{}`", on.first().map_or("", String::as_str)),
         Verdict::Skip { because } => format!("it is skipped, {because}"),
         Verdict::Each { of, .. } => format!("there is one for each of {of}, which is not made yet"),

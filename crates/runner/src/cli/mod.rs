@@ -4,7 +4,7 @@ mod common;
 mod compare;
 mod diff;
 mod documents;
-#[cfg(test)]
+#[cfg(all(test, feature = "remote"))]
 mod documents_tests;
 pub mod exit;
 mod explain;
@@ -17,11 +17,17 @@ mod list;
 mod log;
 mod plan;
 mod progress;
+#[cfg(feature = "remote")]
+mod pull;
+#[cfg(feature = "remote")]
+mod push;
+mod remote;
 mod run;
 mod shell;
 mod status;
 mod store;
 mod tail;
+mod transfer;
 
 use crate::cli::common::CliError;
 use crate::cli::documents::ErrorDocument;
@@ -56,6 +62,17 @@ enum Command {
     Diff(diff::Diff),
     Kinds(kinds::Kinds),
     Store(store::Store),
+    Remote(remote::Remote),
+    #[cfg(feature = "remote")]
+    Push(push::Push),
+    #[cfg(feature = "remote")]
+    Pull(pull::Pull),
+    /// Send results to a remote store (not in this build)
+    #[cfg(not(feature = "remote"))]
+    Push(remote::choice::LeftOut),
+    /// Take results from a remote store (not in this build)
+    #[cfg(not(feature = "remote"))]
+    Pull(remote::choice::LeftOut),
     /// Print a completion script for a shell
     ///
     /// Example: onsager completions bash > ~/.local/share/bash-completion/completions/onsager
@@ -109,6 +126,13 @@ pub fn main(registry: Registry) -> ExitCode {
         Command::Diff(command) => command.execute(&registry),
         Command::Kinds(command) => command.execute(&registry),
         Command::Store(command) => command.execute(&registry),
+        Command::Remote(command) => command.execute(),
+        #[cfg(feature = "remote")]
+        Command::Push(command) => command.execute(&registry),
+        #[cfg(feature = "remote")]
+        Command::Pull(command) => command.execute(&registry),
+        #[cfg(not(feature = "remote"))]
+        Command::Push(command) | Command::Pull(command) => command.execute(),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "onsager", &mut script);

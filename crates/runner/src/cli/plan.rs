@@ -3,12 +3,22 @@
 use crate::cli::common::{self, CliError, Common};
 use crate::cli::documents::PlanDocument;
 use crate::cli::exit;
+#[cfg(not(feature = "remote"))]
+use crate::cli::remote::choice::Asker;
+use crate::cli::remote::choice::Choice;
 use crate::kind::registry::Registry;
 use crate::plan::drawing::Drawing;
 use crate::plan::picture;
-use crate::plan::planned::{Planned, Reason, Verdict, plan};
+use crate::plan::planned::{Far, Planned, Reason, Verdict, plan, plan_with};
+use crate::plan::resolve::Resolver;
 use crate::run::session;
+use crate::store::Store;
+use crate::store::digest::Digest;
+#[cfg(feature = "remote")]
+use crate::store::remote::ask::Asker;
+use crate::store::view::View;
 use clap::Args;
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -23,6 +33,8 @@ use std::path::PathBuf;
 pub struct Plan {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    choice: Choice,
     /// Plan only these tasks and what they need
     #[arg(value_name = "TASK")]
     tasks: Vec<String>,
@@ -65,7 +77,8 @@ impl Plan {
         let selected = session::select(&graph, &self.tasks)?;
         let forced = session::forced(&graph, &self.force, &selected)?;
         let view = store.view(&graph.name)?;
-        let planned = plan(&mut resolver, store, &view, &selected, &forced)?;
+        let far = self.far()?;
+        let planned = look_far(&mut resolver, store, &view, &selected, &forced, far)?;
         let drawing = || Drawing::new(&graph, &planned, !self.ungrouped);
         match self.format {
             Format::Text => {}
@@ -78,13 +91,23 @@ impl Plan {
         let execute = count(|verdict| matches!(verdict, Verdict::Execute { .. }));
         let depends = count(|verdict| matches!(verdict, Verdict::Depends { .. }));
         let cached = count(|verdict| matches!(verdict, Verdict::Current | Verdict::Restore));
+        let fetch = count(|verdict| matches!(verdict, Verdict::Fetch { .. }));
         let fail = count(|verdict| matches!(verdict, Verdict::Fail { .. }));
         let each = count(|verdict| matches!(verdict, Verdict::Each { .. }));
         let skipped = count(|verdict| matches!(verdict, Verdict::Skip { .. }));
         if self.common.json {
             let pipeline = graph.name.clone();
-            let document =
-                PlanDocument { pipeline, execute, depends, cached, each, skipped, fail, tasks: planned };
+            let document = PlanDocument {
+                pipeline,
+                execute,
+                depends,
+                cached,
+                fetch,
+                each,
+                skipped,
+                fail,
+                tasks: planned,
+            };
             return self.write(&common::json(&document));
         }
         let mut text = String::new();
@@ -98,9 +121,10 @@ impl Plan {
             "{}: {execute} to execute, {depends} if what they need changes, {cached} cached",
             common::plural(planned.len(), "task")
         );
-        for (count, words) in [(each, "to fan out"), (skipped, "skipped"), (fail, "to fail")]
-            .iter()
-            .filter(|(count, _)| *count > 0)
+        for (count, words) in
+            [(fetch, "to fetch"), (each, "to fan out"), (skipped, "skipped"), (fail, "to fail")]
+                .iter()
+                .filter(|(count, _)| *count > 0)
         {
             text += &format!(", {count} {words}");
         }
@@ -116,6 +140,22 @@ impl Plan {
         self.write(&text)
     }
 
+    /// The remote store that is looked at; one that cannot be reached is told, and left out.
+    fn far(&self) -> Result<Option<(String, Asker)>, CliError> {
+        let chosen = match self.choice.find(&self.common.pipeline)? {
+            Some(_) if !cfg!(feature = "remote") && !self.choice.is_named() => return Ok(None),
+            None => return Ok(None),
+            Some(chosen) => chosen,
+        };
+        match chosen.asker() {
+            Err(CliError::Remote(message)) => {
+                common::print_error(&format!("note: {message}; planning without `{}`", chosen.name));
+                Ok(None)
+            }
+            asker => Ok(Some((chosen.name, asker?))),
+        }
+    }
+
     fn write(&self, text: &str) -> Result<u8, CliError> {
         match &self.output {
             None => common::print(text),
@@ -125,11 +165,39 @@ impl Plan {
     }
 }
 
+/// Plans with what a remote store has: results that come from there make more keys known, which it is then asked about, too.
+fn look_far(
+    resolver: &mut Resolver,
+    store: &Store,
+    view: &View,
+    selected: &[bool],
+    forced: &HashSet<usize>,
+    asker: Option<(String, Asker)>,
+) -> Result<Vec<Option<Planned>>, CliError> {
+    let Some((remote, asker)) = asker else { return Ok(plan(resolver, store, view, selected, forced)?) };
+    let mut far = Far { remote, ..Far::default() };
+    let mut asked = HashSet::new();
+    loop {
+        let planned = plan_with(resolver, store, view, selected, forced, &far)?;
+        let lacking = planned.iter().enumerate().filter_map(|(number, task)| {
+            let task = task.as_ref().filter(|task| matches!(task.verdict, Verdict::Execute { .. }))?;
+            task.key.filter(|key| !forced.contains(&number) && asked.insert(*key))
+        });
+        let keys: Vec<Digest> = lacking.collect();
+        let found = if keys.is_empty() { Vec::new() } else { asker.records(&keys)? };
+        if found.is_empty() {
+            return Ok(planned);
+        }
+        far.records.extend(found.into_iter().map(|record| (record.key, record)));
+    }
+}
+
 /// A task of the plan with its reasons.
 pub fn describe(task: &Planned) -> String {
     let (head, reasons): (String, &[Reason]) = match &task.verdict {
         Verdict::Current => ("cached".into(), &[]),
         Verdict::Restore => ("cached; its outputs are put back into the view".into(), &[]),
+        Verdict::Fetch { remote, host } => (format!("fetched from `{remote}`, made by `{host}`"), &[]),
         Verdict::Execute { reasons } => ("execute".into(), reasons),
         Verdict::Each { of, .. } => (format!("one for each of {of}, once that is made"), &[]),
         Verdict::Skip { because } => (format!("skipped, {because}"), &[]),

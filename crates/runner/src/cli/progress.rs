@@ -2,7 +2,9 @@
 
 use crate::cli::common::{count, duration, plural, print_error};
 use crate::cli::tail;
+use crate::cli::transfer::Transfer;
 use crate::run::events::{Event, Observer};
+use crate::store::remote::elsewhere::{Difference, Machine, Notice, Traffic};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use onsager_tables::names::list;
 use std::collections::HashMap;
@@ -27,6 +29,8 @@ pub struct Progress {
     /// How many tasks have come to an end.
     done: usize,
     artifacts: PathBuf,
+    /// To and from a remote store.
+    transfer: Option<Transfer>,
 }
 
 /// What is shown of a running task.
@@ -47,6 +51,7 @@ impl Progress {
             total: 0,
             done: 0,
             artifacts: artifacts.to_owned(),
+            transfer: None,
         }
     }
 
@@ -67,6 +72,7 @@ impl Progress {
 
     /// Takes the bars away.
     pub fn close(&mut self) {
+        self.transfer = None;
         for (_, shown) in self.tasks.drain() {
             if let Some(bar) = shown.bar {
                 bar.finish_and_clear();
@@ -84,6 +90,24 @@ impl Progress {
             Some(bars) => _ = bars.println(line),
             None => print_error(line),
         }
+    }
+
+    /// What is to be known of a remote store.
+    fn notice(&self, remote: &str, notice: &Notice) {
+        self.say(&match notice {
+            Notice::Offline { message } => format!("note: {message}; going on without `{remote}`"),
+            Notice::Refused { task, message } if task.is_empty() => {
+                format!("note: records of `{remote}` are not used: {message}")
+            }
+            Notice::Refused { task, message } => {
+                format!("note: records of `{remote}` are not used, that of {task} the first: {message}")
+            }
+            Notice::Unusable { message } => format!("note: {message}"),
+            Notice::Differs { difference } => format!("warning: {}", difference_text(difference)),
+            Notice::NotSent { task, message } => {
+                format!("warning: {task}: not pushed to `{remote}`: {message}")
+            }
+        });
     }
 
     fn start(&mut self, task: &str) {
@@ -153,7 +177,15 @@ impl Observer for Progress {
                     overall.set_length(*tasks as u64);
                 }
             }
-            Event::TaskCheckpoint { .. } | Event::RunFinished { .. } => {}
+            Event::TaskCheckpoint { .. } | Event::RunFinished { .. } | Event::ResultFound { .. } => {}
+            Event::RemoteNotice { remote, notice } => self.notice(remote, notice),
+            Event::RemoteTraffic { remote, received, to_receive, sent, to_send } => {
+                let transfer = self.transfer.get_or_insert_with(|| Transfer::new(remote, self.bars.as_ref()));
+                let (received, to_receive, sent, to_send) = (*received, *to_receive, *sent, *to_send);
+                if let Some(line) = transfer.show(Traffic { received, to_receive, sent, to_send }) {
+                    self.say(&line);
+                }
+            }
             Event::TaskCached { task, .. } => self.end(task),
             Event::LinkDangling { path, target } => {
                 self.say(&format!(
@@ -297,6 +329,19 @@ impl Observer for Progress {
             bar.tick();
         }
     }
+}
+
+/// Two machines made different bytes of the same.
+pub fn difference_text(Difference { task, key, outputs, kept, other }: &Difference) -> String {
+    let of = |machine: &Machine| format!("`{}` (run {})", machine.host, machine.run);
+    let outputs: Vec<String> = outputs.iter().map(|output| format!("`{output}`")).collect();
+    format!(
+        "{task} is not reproducible: {} of key {} has other bytes from {} than from {}; the first is kept",
+        outputs.join(", "),
+        key.short(),
+        of(other),
+        of(kept)
+    )
 }
 
 /// The first of some names, and how many more there are.

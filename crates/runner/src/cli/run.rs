@@ -4,11 +4,12 @@ use crate::cli::common::{self, CliError, Common};
 use crate::cli::documents::{FailedTask, RunDocument, RunOutput, RunTasks, SkippedTask};
 use crate::cli::exit;
 use crate::cli::progress::Progress;
+use crate::cli::remote::choice::Choice;
 use crate::compare::ask::{self, SearchError};
 use crate::kind::registry::Registry;
 use crate::run::events::{Event, Interrupt, Observer};
 use crate::run::options::Summary;
-use crate::run::session::{self, Finished, Outcome, Request, SessionError, Watcher};
+use crate::run::session::{self, Finished, Outcome, Request, Session, SessionError, Watcher};
 use crate::run::state::TaskState;
 use crate::run::workers;
 use crate::store::Store;
@@ -51,6 +52,11 @@ pub struct Run {
     /// Execute this task although its result is there, and tell whether its bytes differ; may be repeated
     #[arg(long, value_name = "TASK")]
     force: Vec<String>,
+    #[command(flatten)]
+    choice: Choice,
+    /// Send the results that are made to the remote store
+    #[arg(long, conflicts_with = "no_remote")]
+    push: bool,
     /// After the run, wait until the pipeline or a file that it reads changes, and run again
     #[arg(long)]
     watch: bool,
@@ -85,10 +91,13 @@ impl Run {
             ));
             return Ok(exit::DONE);
         }
+        self.use_remote(&session)?;
         let mut screen = Screen {
             progress: Progress::new(session.store().artifacts()),
             json: self.common.json,
             store: session.store(),
+            remote: String::new(),
+            fetched: Vec::new(),
         };
         if self.watch {
             session.watch(&request, &mut screen);
@@ -119,7 +128,7 @@ impl Run {
         let code = match &outcome {
             Outcome::Unchanged { name, tasks, skipped } => {
                 let numbers = [*tasks, 0, tasks - skipped, 0, *skipped];
-                common::print(&outputs_and_counts(session.store(), name, numbers));
+                common::print(&outputs_and_counts(session.store(), name, numbers, ""));
                 exit::DONE
             }
             Outcome::Finished(finished) => {
@@ -132,6 +141,17 @@ impl Run {
         Ok(code)
     }
 
+    /// Lets the runs use the remote store that is chosen.
+    fn use_remote(&self, session: &Session) -> Result<(), CliError> {
+        match self.choice.find(&self.common.pipeline)? {
+            // A build without remote stores runs all the same where none is asked for.
+            Some(_) if !cfg!(feature = "remote") && !self.choice.is_named() && !self.push => Ok(()),
+            Some(chosen) => chosen.link(session, self.push),
+            None if self.push => self.choice.need(&self.common.pipeline).map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
     fn request(&self) -> Result<Request, CliError> {
         let all = Request::default();
         Ok(Request {
@@ -142,6 +162,8 @@ impl Run {
             threads: self.threads.map_or(all.threads, usize::from),
             sandbox: self.sandbox,
             keep_going: self.keep_going,
+            execute: true,
+            everything: false,
             json_logs: self.log_format == "json",
             // The document names every task.
             look_at_all: self.common.json,
@@ -155,10 +177,21 @@ struct Screen<'a> {
     progress: Progress,
     json: bool,
     store: &'a Store,
+    /// The remote store that results came from, and their tasks.
+    remote: String,
+    fetched: Vec<String>,
 }
 
 impl Observer for Screen<'_> {
     fn event(&mut self, event: &Event) {
+        match event {
+            Event::RunStarted { .. } => self.fetched.clear(),
+            Event::ResultFound { task, remote, .. } => {
+                self.remote.clone_from(remote);
+                self.fetched.push(task.clone());
+            }
+            _ => {}
+        }
         self.progress.event(event);
     }
 
@@ -199,8 +232,11 @@ impl Watcher for Screen<'_> {
     fn ended(&mut self, outcome: Result<&Finished, &SessionError>) {
         self.progress.close();
         match outcome {
-            Ok(finished) if self.json => common::print_json(&document(finished, self.store)),
-            Ok(finished) => common::print(&report(finished, self.store)),
+            Ok(finished) if self.json => {
+                let fetched = std::mem::take(&mut self.fetched);
+                common::print_json(&document(finished, self.store, fetched));
+            }
+            Ok(finished) => common::print(&report(finished, self.store, &self.came())),
             Err(error) => common::print_error(common::session_error(error).trim_end()),
         }
     }
@@ -214,8 +250,18 @@ impl Watcher for Screen<'_> {
     }
 }
 
+impl Screen<'_> {
+    /// How many results came from a remote store.
+    fn came(&self) -> String {
+        match self.fetched.len() {
+            0 => String::new(),
+            count => format!(" ({count} from `{}`)", self.remote),
+        }
+    }
+}
+
 /// What a person reads at the end.
-fn report(Finished { graph, summary }: &Finished, store: &Store) -> String {
+fn report(Finished { graph, summary }: &Finished, store: &Store, came: &str) -> String {
     let count = |of: fn(&TaskState) -> bool| summary.count(of);
     let left = count(|state| matches!(state, TaskState::NotRun | TaskState::Interrupted));
     let failed = count(|state| matches!(state, TaskState::Failed { .. }));
@@ -230,20 +276,20 @@ fn report(Finished { graph, summary }: &Finished, store: &Store) -> String {
     let skipped = count(|state| matches!(state, TaskState::Skipped { .. }));
     let numbers = [all, executed, cached, failed, skipped];
     text + &match failed + left {
-        0 => outputs_and_counts(store, &graph.name, numbers),
-        _ => counts(numbers),
+        0 => outputs_and_counts(store, &graph.name, numbers, came),
+        _ => counts(numbers, came),
     }
 }
 
 /// The last lines of a run in which all went well.
-fn outputs_and_counts(store: &Store, name: &str, numbers: [usize; 5]) -> String {
-    format!("outputs: {}\n{}", store.artifacts().join(name).display(), counts(numbers))
+fn outputs_and_counts(store: &Store, name: &str, numbers: [usize; 5], came: &str) -> String {
+    format!("outputs: {}\n{}", store.artifacts().join(name).display(), counts(numbers, came))
 }
 
-fn counts([all, executed, cached, failed, skipped]: [usize; 5]) -> String {
+fn counts([all, executed, cached, failed, skipped]: [usize; 5], came: &str) -> String {
     let skipped = if skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
     format!(
-        "{}: {executed} executed, {cached} cached, {failed} failed{skipped}\n",
+        "{}: {executed} executed, {cached} cached{came}, {failed} failed{skipped}\n",
         common::plural(all, "task")
     )
 }
@@ -265,8 +311,8 @@ fn exit_code(summary: &Summary) -> u8 {
 }
 
 /// The `--json` document.
-fn document(Finished { graph, summary }: &Finished, store: &Store) -> RunDocument {
-    let mut tasks = RunTasks::default();
+fn document(Finished { graph, summary }: &Finished, store: &Store, fetched: Vec<String>) -> RunDocument {
+    let mut tasks = RunTasks { fetched, ..RunTasks::default() };
     let mut outputs = BTreeMap::new();
     for (task, (state, made)) in graph.tasks.iter().zip(summary.states.iter().zip(&summary.outputs)) {
         let Some(state) = state else { continue };

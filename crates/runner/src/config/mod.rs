@@ -7,9 +7,9 @@ pub mod profiles;
 pub mod remotes;
 pub mod trust;
 
-use crate::pipeline::yaml::diagnostics::{Diagnostic, Diagnostics, Place};
+use crate::pipeline::yaml::diagnostics::{self, Diagnostic, Diagnostics};
+use crate::store::remote::place::Place;
 use profiles::Profile;
-use remotes::Remote;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -32,7 +32,7 @@ pub struct Config {
     pub on: BTreeMap<String, Profile>,
     /// Where results are shared: `[remote.lab]`.
     #[serde(default)]
-    pub remote: BTreeMap<String, Remote>,
+    pub remote: BTreeMap<String, Place>,
     /// Whose results count: `[trust]`.
     #[serde(default)]
     pub trust: Trust,
@@ -120,7 +120,7 @@ pub(crate) fn wrong(
     let place = span.map(|span| {
         let before = &text[..span.start];
         let line = before.rfind('\n').map_or(0, |end| end + 1);
-        Place {
+        diagnostics::Place {
             file: path.display().to_string(),
             line: before.matches('\n').count() + 1,
             column: text[line..span.start].chars().count() + 1,

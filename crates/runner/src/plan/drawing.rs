@@ -49,7 +49,7 @@ const RANKS: [usize; CLASSES.len()] = [4, 1, 2, 0, 3];
 impl Counts {
     fn add(&mut self, verdict: &Verdict) {
         let class = match verdict {
-            Verdict::Current | Verdict::Restore => 0,
+            Verdict::Current | Verdict::Restore | Verdict::Fetch { .. } => 0,
             Verdict::Execute { .. } => 1,
             Verdict::Depends { .. } | Verdict::Each { .. } => 2,
             Verdict::Skip { .. } => 3,

@@ -6,12 +6,13 @@ use crate::plan::explanation::{Change, changes};
 use crate::plan::folders;
 use crate::plan::resolve::Resolver;
 use crate::store::Store;
+use crate::store::actions::Action;
 use crate::store::digest::Digest;
 use crate::store::objects::{Content, Held};
 use crate::store::view::View;
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// What would happen to a task, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -21,6 +22,12 @@ pub enum Verdict {
     Current,
     /// Its result is there; the view would be brought up to it.
     Restore,
+    /// A remote store has its result; its bytes would be fetched as far as somebody needs them.
+    Fetch {
+        remote: String,
+        /// The machine that made it.
+        host: String,
+    },
     /// It would be executed.
     Execute { reasons: Vec<Reason> },
     /// Tasks that it takes artifacts from would be executed; it would be, too, unless they make the same bytes as before.
@@ -65,6 +72,15 @@ pub struct Planned {
     pub outputs: Option<Vec<Content>>,
 }
 
+/// Results that a remote store has.
+#[derive(Debug, Default)]
+pub struct Far {
+    /// The name of that store.
+    pub remote: String,
+    /// By their keys.
+    pub records: HashMap<Digest, Action>,
+}
+
 /// Plans the selected tasks; the others of the graph get `None`.
 pub fn plan(
     resolver: &mut Resolver,
@@ -72,6 +88,18 @@ pub fn plan(
     view: &View,
     selected: &[bool],
     forced: &HashSet<usize>,
+) -> Result<Vec<Option<Planned>>, EngineError> {
+    plan_with(resolver, store, view, selected, forced, &Far::default())
+}
+
+/// The same with what a remote store has.
+pub fn plan_with(
+    resolver: &mut Resolver,
+    store: &Store,
+    view: &View,
+    selected: &[bool],
+    forced: &HashSet<usize>,
+    far: &Far,
 ) -> Result<Vec<Option<Planned>>, EngineError> {
     let graph = resolver.graph;
     resolver.read_external(selected);
@@ -141,8 +169,12 @@ pub fn plan(
             (Some(key), false) => resolver.result(number, key)?,
             _ => None,
         };
+        let elsewhere = key.filter(|_| result.is_none() && !forced.contains(&number));
+        let elsewhere = elsewhere.and_then(|key| far.records.get(&key));
+        let elsewhere = elsewhere.filter(|record| resolver.fits(number, record));
         let verdict = match (&key, &result) {
             (Some(_), Some(_)) => Verdict::Restore,
+            (Some(_), None) if elsewhere.is_some() => fetch(far, elsewhere),
             (Some(key), None) => {
                 let mut reasons = reasons(resolver, store, view, number, Some(key), forced, &outputs)?;
                 if store.checkpoints(key).exists() {
@@ -169,11 +201,18 @@ pub fn plan(
             task: task.id.clone(),
             key,
             verdict,
-            outputs: result.map(|action| action.outputs.into_iter().map(|(_, content)| content).collect()),
+            outputs: result
+                .or_else(|| elsewhere.cloned())
+                .map(|action| action.outputs.into_iter().map(|(_, content)| content).collect()),
         }));
     }
-    collected(resolver, view, &mut planned)?;
+    collected(resolver, view, &mut planned, far)?;
     Ok(planned)
+}
+
+fn fetch(far: &Far, record: Option<&Action>) -> Verdict {
+    let host = record.map_or_else(String::new, |record| record.host.clone());
+    Verdict::Fetch { remote: far.remote.clone(), host }
 }
 
 /// Why a task would be executed: what differs from the result that the view has.
@@ -202,7 +241,12 @@ fn reasons<'o>(
 
 /// Finds the results that are known but have to be made again, because a task that would be executed needs bytes that are no
 /// longer in the store, or because they are what the run is for.
-fn collected(resolver: &Resolver, view: &View, planned: &mut [Option<Planned>]) -> Result<(), EngineError> {
+fn collected(
+    resolver: &Resolver,
+    view: &View,
+    planned: &mut [Option<Planned>],
+    far: &Far,
+) -> Result<(), EngineError> {
     let graph = resolver.graph;
     let mut needed = vec![false; planned.len()];
     let mut taken = vec![false; planned.len()];
@@ -210,13 +254,18 @@ fn collected(resolver: &Resolver, view: &View, planned: &mut [Option<Planned>]) 
         let Some(task) = &mut planned[number] else { continue };
         let wanted = needed[number] || (!taken[number] && task.verdict == Verdict::Restore);
         if wanted
+            && !matches!(task.verdict, Verdict::Fetch { .. })
             && let Some(outputs) = &task.outputs
             && resolver.held(outputs)? != Held::Sound
             && !outputs
                 .iter()
                 .all(|content| view.copy_of(&task.task, content).is_some_and(|copy| copy.exists()))
         {
-            task.verdict = Verdict::Execute { reasons: vec![Reason::Missing] };
+            let record = task.key.and_then(|key| far.records.get(&key));
+            task.verdict = match record {
+                Some(_) => fetch(far, record),
+                None => Verdict::Execute { reasons: vec![Reason::Missing] },
+            };
         }
         let executes =
             matches!(task.verdict, Verdict::Execute { .. } | Verdict::Depends { .. } | Verdict::Each { .. });

@@ -303,18 +303,20 @@ impl<'a> Resolver<'a> {
     /// The result of this task with this key, if there is one; the store may hold its bytes or not. A record of other outputs than
     /// the task declares counts as none.
     pub fn result(&self, number: usize, key: &Digest) -> Result<Option<Action>, EngineError> {
+        Ok(self.store.actions().get(key)?.filter(|action| self.fits(number, action)))
+    }
+
+    /// Whether a record has the outputs that a task declares.
+    pub fn fits(&self, number: usize, action: &Action) -> bool {
         let declared = &self.graph.tasks[number].outputs;
-        let fits = |action: &Action| {
-            let same = |(output, (name, content)): (&Output, &(String, Content))| {
-                let fits = match content.shape {
-                    Shape::Absent => output.optional,
-                    shape => output.folder == (shape == Shape::Folder),
-                };
-                fits && output.name == *name
+        let same = |(output, (name, content)): (&Output, &(String, Content))| {
+            let fits = match content.shape {
+                Shape::Absent => output.optional,
+                shape => output.folder == (shape == Shape::Folder),
             };
-            declared.len() == action.outputs.len() && declared.iter().zip(&action.outputs).all(same)
+            fits && output.name == *name
         };
-        Ok(self.store.actions().get(key)?.filter(fits))
+        declared.len() == action.outputs.len() && declared.iter().zip(&action.outputs).all(same)
     }
 
     /// How the bytes of these outputs stand in the store: as the worst of them does.

@@ -3,6 +3,7 @@
 use crate::pipeline::graph::Task;
 use crate::plan::error::EngineError;
 use crate::plan::resolve::Resolver;
+use crate::run::away::Away;
 use crate::run::events::{Event, Interrupt, Observer, Record};
 use crate::run::grow::take_over;
 use crate::run::growth::{Grow, Growth};
@@ -17,6 +18,7 @@ use crate::store::digest::Digest;
 use crate::store::files;
 use crate::store::gate::Gate;
 use crate::store::host;
+use crate::store::remote::elsewhere::Elsewhere;
 use crate::store::view::Cleared;
 use crate::worker::executor::Executor;
 use crate::worker::folders::Folders;
@@ -33,16 +35,24 @@ pub struct Ended {
     pub unchanged: Option<Unchanged>,
 }
 
+/// What a run deals with outside itself.
+pub struct Outside<'a> {
+    pub executor: &'a mut dyn Executor,
+    pub observer: &'a mut dyn Observer,
+    pub grow: &'a mut dyn Grow,
+    /// A remote store, if it is to use one.
+    pub elsewhere: Option<&'a mut (dyn Elsewhere + 'static)>,
+}
+
 /// Runs the selected tasks of the resolver's graph, and of what that grows into.
 pub fn run(
     resolver: Resolver,
     store: &Store,
     options: &Options,
     run: &str,
-    executor: &mut dyn Executor,
-    observer: &mut dyn Observer,
-    grow: &mut dyn Grow,
+    outside: Outside,
 ) -> Result<Ended, EngineError> {
+    let Outside { executor, observer, grow, elsewhere } = outside;
     let (started, since) = (Instant::now(), SystemTime::now());
     store.sweep_work()?;
     let graph = resolver.graph;
@@ -83,6 +93,7 @@ pub fn run(
         queued: HashSet::new(),
         attempts: 0,
         growth: Growth::default(),
+        away: Away::new(elsewhere),
         memory: memory::of_machine(),
         failed: false,
         interrupts: 0,
@@ -143,7 +154,10 @@ fn go_on(
                 let _ = files::remove(work);
                 return Err(error);
             }
-            Ok(Drove::Ended) => return scheduler.close(&begin, started, since),
+            Ok(Drove::Ended) => {
+                scheduler.finish_sending()?;
+                return scheduler.close(&begin, started, since);
+            }
             Ok(Drove::Ripe) => {}
         }
         let began = Instant::now();
@@ -221,12 +235,19 @@ impl Scheduler<'_, '_> {
 
     /// Whether no task will be started that is not running now.
     fn nothing_waits(&self) -> bool {
-        self.states.next_to_start(0).is_none() && self.retrying.is_empty() && self.growth.ripe.is_empty()
+        self.states.next_to_start(0).is_none()
+            && self.retrying.is_empty()
+            && self.growth.ripe.is_empty()
+            && !self.away.is_busy()
     }
 
     /// Waits a while for a report of a worker, outside the gate, and acts on it.
     fn wait_for_report(&mut self, gate: Gate) -> Result<Gate, EngineError> {
-        let wait = if self.states.any_elsewhere() { 20 } else { 100 };
+        let wait = match self.states.any_elsewhere() {
+            _ if self.away.is_busy() => 2,
+            true => 20,
+            false => 100,
+        };
         drop(gate);
         let report = self.executor.next(Duration::from_millis(wait));
         let gate = self.store.enter_gate()?;
@@ -234,6 +255,7 @@ impl Scheduler<'_, '_> {
         if let Some(report) = report {
             self.handle_report(report)?;
         }
+        self.take_answers()?;
         Ok(gate)
     }
 

@@ -8,6 +8,7 @@ use crate::store::files::{self, StoreError};
 use crate::store::log::{self, Log};
 use crate::store::names;
 use crate::store::objects::Outputs;
+use crate::store::remote::elsewhere::Notice;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -49,6 +50,28 @@ pub enum Event {
     TaskCached {
         task: String,
         key: Digest,
+    },
+    /// A remote store has the result of a key.
+    ResultFound {
+        task: String,
+        key: Digest,
+        remote: String,
+        /// The machine that made it.
+        host: String,
+    },
+    /// Something about a remote store that is to be known.
+    RemoteNotice {
+        remote: String,
+        #[serde(flatten)]
+        notice: Notice,
+    },
+    /// How many bytes have gone to and from a remote store, and how many are to go; not in the record.
+    RemoteTraffic {
+        remote: String,
+        received: u64,
+        to_receive: u64,
+        sent: u64,
+        to_send: u64,
     },
     /// The bytes of a result had been changed in the store, and were removed.
     ObjectDamaged {

@@ -80,6 +80,7 @@ pub fn take_over(scheduler: &mut Scheduler, old: &[String]) -> Result<(), Engine
     scheduler.running = running.filter_map(|(number, running)| Some((new(number)?, running))).collect();
     scheduler.retrying.renumber(new);
     scheduler.growth.ripe.clear();
+    scheduler.away.forget_who_waits();
     scheduler.dependents = graph.dependents();
     let before = std::mem::replace(&mut scheduler.states, TaskStates::new(std::iter::empty()));
     #[cfg(test)]

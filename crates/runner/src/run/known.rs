@@ -13,6 +13,16 @@ use crate::store::objects::{Content, Held};
 use crate::store::view::Placed;
 use std::path::Path;
 
+/// What became of the search for a result.
+pub enum Found {
+    /// The task needs no execution, or cannot have any.
+    Here,
+    /// Its bytes are on their way from a remote store; the task is decided again when they are here.
+    Coming,
+    /// The task is to be executed.
+    Nowhere,
+}
+
 impl Scheduler<'_, '_> {
     /// Computes the key of a waiting task whose inputs are known, and looks for its result.
     pub fn decide(&mut self, number: usize) -> Result<(), EngineError> {
@@ -38,8 +48,16 @@ impl Scheduler<'_, '_> {
             key => key?,
         };
         let Some(key) = key else { return Ok(()) };
-        if !self.options.forced.contains(&number) && self.find_result(number, key)? {
-            return Ok(());
+        if !self.options.forced.contains(&number) {
+            match self.find_result(number, key)? {
+                Found::Here => return Ok(()),
+                Found::Coming => {
+                    self.states.wait_for(number, 1);
+                    return Ok(());
+                }
+                Found::Nowhere if self.ask_elsewhere(number, key) => return Ok(()),
+                Found::Nowhere => {}
+            }
         }
         self.set(number, TaskState::Ready { key })
     }
@@ -66,16 +84,15 @@ impl Scheduler<'_, '_> {
         Ok(missing == 0)
     }
 
-    /// Takes the result of this key, if there is one: from the view where it is there untouched, else from its action record. False
-    /// when the task has to be executed.
-    pub fn find_result(&mut self, number: usize, key: Digest) -> Result<bool, EngineError> {
+    /// Takes the result of this key, if there is one: from the view where it is there untouched, else from its action record.
+    pub fn find_result(&mut self, number: usize, key: Digest) -> Result<Found, EngineError> {
         let task = &self.resolver.graph.tasks[number];
         if let Some(shown) = self.view.current(&task.id, &key, task.outputs.len()) {
             let outputs = shown.iter().map(|output| output.content).collect();
             self.cached(number, key, outputs)?;
-            return Ok(true);
+            return Ok(Found::Here);
         }
-        let Some(action) = self.resolver.result(number, &key)? else { return Ok(false) };
+        let Some(action) = self.resolver.result(number, &key)? else { return Ok(Found::Nowhere) };
         let outputs: Vec<Content> = action.outputs.iter().map(|(_, content)| *content).collect();
         match self.ensure_in_store(number, &outputs)? {
             Held::Sound => match self.put_into_view(number, key, &outputs)? {
@@ -85,25 +102,28 @@ impl Scheduler<'_, '_> {
                         self.object_damaged(number, object, &outputs)?;
                     }
                     self.damaged.insert(number);
-                    return Ok(false);
+                    return Ok(Found::Nowhere);
                 }
                 Some(error) => {
                     self.fail(number, Failure::to_show(&error, None))?;
-                    return Ok(true);
+                    return Ok(Found::Here);
                 }
             },
             // Nobody needs its bytes: to know what they were is enough.
             Held::Missing if !self.is_wanted(number) && !self.damaged.contains(&number) => {
                 self.view.withdraw(&task.id, key)?;
             }
-            Held::Missing => return Ok(false),
+            Held::Missing | Held::Damaged if self.fetch_elsewhere(&outputs, number)? => {
+                return Ok(Found::Coming);
+            }
+            Held::Missing => return Ok(Found::Nowhere),
             Held::Damaged => {
                 self.damaged.insert(number);
-                return Ok(false);
+                return Ok(Found::Nowhere);
             }
         }
         self.cached(number, key, outputs)?;
-        Ok(true)
+        Ok(Found::Here)
     }
 
     /// Sees to it that the store holds the bytes of a known result: as they are there, or else from the view. Gives how they stand then.
@@ -127,6 +147,9 @@ impl Scheduler<'_, '_> {
 
     /// Whether the outputs of a task are what the run is for: nothing else of the run takes them.
     fn is_wanted(&self, number: usize) -> bool {
+        if self.options.everything {
+            return true;
+        }
         let tasks = &self.resolver.graph.tasks;
         let takes = |dependent: usize| tasks[dependent].suppliers().any(|up| up == number);
         !self

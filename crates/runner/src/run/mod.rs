@@ -18,6 +18,8 @@ pub mod unchanged;
 pub mod watch;
 pub mod workers;
 
+mod away;
+mod elsewhere;
 mod known;
 mod program;
 mod reports;

@@ -27,6 +27,10 @@ pub struct Options {
     /// Whether every task that can be confined sees nothing but what it declares.
     pub sandbox: bool,
     pub keep_going: bool,
+    /// Whether what has no result is executed; else the run only takes what is known.
+    pub execute: bool,
+    /// Whether the bytes of every result are fetched from a remote store, needed or not.
+    pub everything: bool,
     pub kernel: Level,
     /// Whether the logs of tasks are JSON lines.
     pub json_logs: bool,
@@ -57,6 +61,8 @@ impl Options {
             pools: graph.pools.iter().cloned().collect(),
             sandbox: false,
             keep_going: false,
+            execute: true,
+            everything: false,
             kernel: Level::detect(),
             json_logs: false,
             interrupts: Arc::new(AtomicUsize::new(0)),

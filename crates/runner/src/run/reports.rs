@@ -124,6 +124,7 @@ impl Scheduler<'_, '_> {
             ..Action::new(key, name, run, seconds, outputs.clone())
         };
         self.store.actions().put(&action)?;
+        self.send_elsewhere(&action);
         files::remove(&self.store.checkpoints(&key))?;
         for (name, content) in &outputs {
             let old = before.iter().flat_map(|action| &action.outputs).find(|(old, _)| old == name);

@@ -6,6 +6,7 @@
 use crate::pipeline::graph::{Dependents, Graph, Task};
 use crate::plan::error::EngineError;
 use crate::plan::resolve::Resolver;
+use crate::run::away::Away;
 use crate::run::events::{Event, Observer, Record};
 use crate::run::growth::Growth;
 use crate::run::options::Options;
@@ -72,6 +73,7 @@ pub struct Scheduler<'a, 'r> {
     /// How many attempts there were.
     pub attempts: usize,
     pub growth: Growth,
+    pub away: Away<'a>,
     /// Of the machine, in bytes.
     pub memory: u64,
     pub failed: bool,
@@ -108,6 +110,7 @@ impl<'a, 'r> Scheduler<'a, 'r> {
             queued: self.queued,
             attempts: self.attempts,
             growth: self.growth,
+            away: self.away,
             memory: self.memory,
             failed: self.failed,
             interrupts: self.interrupts,

@@ -19,7 +19,7 @@ use crate::plan::error::EngineError;
 use crate::plan::graph_cache::GraphCache;
 use crate::plan::planned::plan;
 use crate::plan::resolve::Resolver;
-use crate::run::drive::{self, Ended};
+use crate::run::drive::{self, Ended, Outside};
 use crate::run::events::{Observer, Record};
 use crate::run::growth::{FromGraph, Grow};
 use crate::run::options::{Options, Place, Summary, new_run_name};
@@ -31,13 +31,14 @@ use crate::store::Store;
 use crate::store::chosen::Chosen;
 use crate::store::files::StoreError;
 use crate::store::owner::Taken;
+use crate::store::remote::elsewhere::Elsewhere;
 use crate::worker::cluster::detach::{self, Detach, DetachError, Detached};
 use crate::worker::cluster::inherited::Inherited;
 use crate::worker::executor::Executor;
 use crate::worker::fleet::Fleet;
 use onsager_numerics::kernel::{Level, LevelError};
 use onsager_tables::names::{advice, did_you_mean};
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -79,6 +80,10 @@ pub struct Request {
     /// Whether every task that can be confined sees nothing but what it declares.
     pub sandbox: bool,
     pub keep_going: bool,
+    /// Whether what has no result is executed; else the run only takes what is known, here or in a remote store.
+    pub execute: bool,
+    /// Whether the bytes of every result are fetched from a remote store, needed or not.
+    pub everything: bool,
     /// Whether the logs of tasks are JSON lines.
     pub json_logs: bool,
     /// Whether every task is looked at, so that the outcome names each, even where nothing has changed since the last run.
@@ -99,6 +104,8 @@ impl Default for Request {
             threads: cores,
             sandbox: false,
             keep_going: false,
+            execute: true,
+            everything: false,
             json_logs: false,
             look_at_all: false,
             interrupts: Arc::default(),
@@ -179,6 +186,8 @@ pub struct Session<'r> {
     store: Store,
     /// Read when it is needed.
     config: OnceCell<Config>,
+    /// A remote store that its runs use.
+    elsewhere: RefCell<Option<Box<dyn Elsewhere>>>,
 }
 
 impl<'r> Session<'r> {
@@ -194,11 +203,22 @@ impl<'r> Session<'r> {
             return Err(SessionError::Artifacts { path: artifacts });
         }
         let store = Store::at(&artifacts)?;
-        Ok(Session { file: file.to_owned(), settings, registry, store, config: OnceCell::new() })
+        let (config, elsewhere) = (OnceCell::new(), RefCell::default());
+        Ok(Session { file: file.to_owned(), settings, registry, store, config, elsewhere })
     }
 
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Lets its runs use a remote store.
+    pub fn use_remote(&self, elsewhere: Box<dyn Elsewhere>) {
+        *self.elsewhere.borrow_mut() = Some(elsewhere);
+    }
+
+    /// The pipeline's or experiment's file.
+    pub fn file(&self) -> &Path {
+        &self.file
     }
 
     /// The kernel level asked for, else that of the profile, else the machine's best.
@@ -446,8 +466,11 @@ impl<'r> Session<'r> {
         self.make_store()?;
         let mut growing = Growing { session: self, request, graph: &graph, grown: None };
         let profiles = self.profiles(&graph, &options.selected)?;
+        let mut elsewhere = self.elsewhere.borrow_mut();
+        let (grow, elsewhere) = (&mut growing, elsewhere.as_deref_mut());
+        let ears = Ears { observer, grow, elsewhere };
         let Ended { summary, unchanged } =
-            run_on(&profiles, &graph, self.registry, &self.store, &options, observer, &mut growing)?;
+            run_on(&profiles, &graph, self.registry, &self.store, &options, ears)?;
         let grown = growing.grown;
         let graph = grown.unwrap_or(graph);
         if let Some(unchanged) = &unchanged {
@@ -474,6 +497,8 @@ impl<'r> Session<'r> {
             jobs: request.jobs,
             threads: request.threads,
             keep_going: request.keep_going,
+            execute: request.execute,
+            everything: request.everything,
             kernel: self.level()?,
             json_logs: request.json_logs,
             interrupts: request.interrupts.clone(),
@@ -561,8 +586,16 @@ pub fn run(
     options: &Options,
     observer: &mut dyn Observer,
 ) -> Result<Summary, EngineError> {
-    let mut growing = FromGraph { graph, registry };
-    Ok(run_on(&[], graph, registry, store, options, observer, &mut growing)?.summary)
+    let grow = &mut FromGraph { graph, registry };
+    let ears = Ears { observer, grow, elsewhere: None };
+    Ok(run_on(&[], graph, registry, store, options, ears)?.summary)
+}
+
+/// What a run deals with besides its workers.
+struct Ears<'a> {
+    observer: &'a mut dyn Observer,
+    grow: &'a mut dyn Grow,
+    elsewhere: Option<&'a mut (dyn Elsewhere + 'static)>,
 }
 
 /// Runs the selected tasks of a graph where these profiles say; on this machine where there are none.
@@ -572,8 +605,7 @@ fn run_on(
     registry: &Registry,
     store: &Store,
     options: &Options,
-    observer: &mut dyn Observer,
-    grow: &mut dyn Grow,
+    ears: Ears,
 ) -> Result<Ended, EngineError> {
     let resolver = Resolver::new(graph, registry, store, options.kernel)?;
     let name = new_run_name();
@@ -594,7 +626,9 @@ fn run_on(
     };
     let own: Vec<String> = profiles.iter().filter_map(|(name, _)| name.clone()).collect();
     let mut executor = Inherited::over(executor, store, &own)?;
-    drive::run(resolver, store, options, &name, executor.as_mut(), observer, grow)
+    let Ears { observer, grow, elsewhere } = ears;
+    let outside = Outside { executor: executor.as_mut(), observer, grow, elsewhere };
+    drive::run(resolver, store, options, &name, outside)
 }
 
 /// Records a run in which nothing has changed since the last one.

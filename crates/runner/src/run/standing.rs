@@ -70,7 +70,7 @@ impl Standings {
             let busy = task.key.is_some_and(|key| store.is_locked(&key));
             let state = match (&task.verdict, &failure) {
                 (_, _) if busy => State::Running,
-                (Verdict::Current | Verdict::Restore, _) => State::Done,
+                (Verdict::Current | Verdict::Restore | Verdict::Fetch { .. }, _) => State::Done,
                 (Verdict::Skip { .. }, _) => State::Skipped,
                 (_, Some(_)) => State::Failed,
                 (Verdict::Execute { .. }, None) => State::ToDo,

@@ -3,6 +3,7 @@
 use crate::kind::fields::Field;
 use crate::plan::error::EngineError;
 use crate::run::events::Event;
+use crate::run::known::Found;
 use crate::run::pools::{self, Room, Share};
 use crate::run::scheduler::{Running, Scheduler};
 use crate::run::state::TaskState;
@@ -88,6 +89,12 @@ impl Scheduler<'_, '_> {
         if self.result_appeared(number, key)? {
             return Ok(Attempt::Passed);
         }
+        if !self.options.execute {
+            self.set(number, TaskState::NotRun)?;
+            let task = self.task(number).id.clone();
+            self.emit(Event::TaskNotRun { task, because: None })?;
+            return Ok(Attempt::Passed);
+        }
         if !self.ensure_inputs(number)? {
             return Ok(Attempt::InputsMissing);
         }
@@ -107,7 +114,17 @@ impl Scheduler<'_, '_> {
     /// same.
     fn result_appeared(&mut self, number: usize, key: Digest) -> Result<bool, EngineError> {
         if !self.remade.contains_key(&number) {
-            return Ok(!self.options.forced.contains(&number) && self.find_result(number, key)?);
+            if self.options.forced.contains(&number) {
+                return Ok(false);
+            }
+            return match self.find_result(number, key)? {
+                Found::Here => Ok(true),
+                Found::Nowhere => Ok(false),
+                Found::Coming => {
+                    self.set(number, TaskState::Waiting { missing: 1 })?;
+                    Ok(true)
+                }
+            };
         }
         if let Some(outputs) = self.results[number].clone()
             && self.ensure_in_store(number, &outputs)? == Held::Sound
@@ -141,6 +158,9 @@ impl Scheduler<'_, '_> {
         let outputs = self.results[up].clone().unwrap_or_default();
         if self.ensure_in_store(up, &outputs)? == Held::Sound {
             return Ok(true);
+        }
+        if self.fetch_elsewhere(&outputs, reader)? {
+            return Ok(false);
         }
         self.remade.insert(up, vec![reader]);
         self.set(up, TaskState::Ready { key })?;

@@ -4,7 +4,7 @@ use crate::builtin;
 use crate::pipeline::builder::{Pipeline, StageEntry};
 use crate::pipeline::graph::Graph;
 use crate::plan::resolve::Resolver;
-use crate::run::drive;
+use crate::run::drive::{self, Outside};
 use crate::run::events::{Event, Observer};
 use crate::run::growth::FromGraph;
 use crate::run::options::{Options, Summary};
@@ -167,8 +167,9 @@ impl Project {
             waits: 0,
             meanwhile: Box::new(meanwhile),
         };
-        let ended =
-            drive::run(resolver, &store, &options, &name, &mut fake, &mut Silent, &mut growing).unwrap();
+        let outside =
+            Outside { executor: &mut fake, observer: &mut Silent, grow: &mut growing, elsewhere: None };
+        let ended = drive::run(resolver, &store, &options, &name, outside).unwrap();
         ended.summary
     }
 

@@ -275,6 +275,12 @@ fn rest(store: &Store, options: &Options, runs: &[Run], now: Duration) -> Result
             }
         }
     }
+    // Of an object whose transfer nobody has gone on with.
+    for path in files::list(&store.incoming())? {
+        if measure(&path).1 < before(WRITING) {
+            add(What::Leftover, path);
+        }
+    }
     for path in files::list(&store.root.join("damaged"))? {
         add(What::Damaged, path);
     }

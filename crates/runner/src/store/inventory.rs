@@ -4,7 +4,7 @@ use super::{Store, locks, runs};
 use crate::store::actions::Action;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
-use crate::store::listing::Entry;
+use crate::store::listing::{Entry, Listed};
 use crate::store::log::{self, Log};
 use crate::store::objects::{Content, Shape};
 use schemars::JsonSchema;
@@ -97,6 +97,17 @@ impl Store {
             }
         }
         Ok(digests)
+    }
+
+    /// The files of a folder with their sizes, each once; its list must be there.
+    pub fn closure_sizes(&self, folder: &Content) -> Result<Vec<(Digest, u64)>, StoreError> {
+        let entries = self.objects().entries(&folder.digest)?;
+        let files = entries.into_iter().filter_map(|entry| match entry.what {
+            Listed::File { digest, size, .. } => Some((digest, size)),
+            Listed::Folder | Listed::Link(_) => None,
+        });
+        let files: BTreeMap<Digest, u64> = files.collect();
+        Ok(files.into_iter().collect())
     }
 
     /// The names of the pipelines that have a view.

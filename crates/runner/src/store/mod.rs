@@ -17,6 +17,7 @@
 //!     damaged/              objects that `verify` found damaged
 //!     gate                  the lock between runs and `gc`
 //!     locking               what locks are here: see [`locking`]
+//!     remotes/  incoming/   what is known to be in remote stores; objects that are arriving
 //!     stat.journal          digests of external files by their stat data: an index, appended to
 //!   <pipeline>/<stage>/…    the view
 //! ```
@@ -172,6 +173,16 @@ impl Store {
     /// The folder of files that were fetched from elsewhere.
     pub fn remote(&self) -> PathBuf {
         self.root.join("remote")
+    }
+
+    /// The folder of what is known of remote stores.
+    pub fn remotes(&self) -> PathBuf {
+        self.root.join("remotes")
+    }
+
+    /// The folder of large objects that are arriving from a remote store.
+    pub fn incoming(&self) -> PathBuf {
+        self.root.join("incoming")
     }
 
     /// The folder of cached graphs.

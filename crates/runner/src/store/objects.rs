@@ -169,6 +169,11 @@ impl Objects {
         Ok(Held::Damaged)
     }
 
+    /// Whether an object is there, with this size where one is given, and was not written to since it came.
+    pub fn is_sound(&self, digest: &Digest, size: Option<u64>) -> Result<bool, StoreError> {
+        Ok(self.check_file(digest, size)? == Held::Sound)
+    }
+
     /// Removes an object whose bytes are not those of its name.
     pub fn drop_damaged(&self, digest: &Digest) -> Result<(), StoreError> {
         if self.contains(digest) && !self.is_itself(digest)? {

@@ -22,8 +22,8 @@ pub trait Elsewhere {
     fn unanswered(&self) -> usize;
     /// How many results are on their way there.
     fn unsent(&self) -> usize;
-    /// Gives up what is on its way.
-    fn stop(&mut self);
+    /// The run ends: what is still on its way is given up.
+    fn end(&mut self);
     /// How many bytes have moved, and how many are to.
     fn traffic(&self) -> Traffic;
 }
@@ -55,12 +55,22 @@ pub enum Notice {
     Offline { message: String },
     /// A record there does not count.
     Refused { task: String, message: String },
-    /// An object there is not what its name says.
-    Damaged { object: Digest, message: String },
+    /// Something there cannot be used: it is damaged, or does not fit.
+    Unusable { message: String },
     /// Two machines made different bytes of the same.
     Differs { difference: Difference },
     /// A result could not be sent.
     NotSent { task: String, message: String },
+}
+
+impl Notice {
+    /// Why nobody answers there, if it says that.
+    pub fn offline(&self) -> Option<String> {
+        match self {
+            Notice::Offline { message } => Some(message.clone()),
+            _ => None,
+        }
+    }
 }
 
 /// Two results of one key that differ.
@@ -72,14 +82,14 @@ pub struct Difference {
     /// The outputs that differ.
     pub outputs: Vec<String>,
     /// The machine whose result is kept, and its run.
-    pub kept: Origin,
+    pub kept: Machine,
     /// The other one.
-    pub other: Origin,
+    pub other: Machine,
 }
 
 /// Where a result was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Origin {
+pub struct Machine {
     pub host: String,
     pub run: String,
 }

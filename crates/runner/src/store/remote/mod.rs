@@ -14,5 +14,41 @@
 //! Objects come first and the record last, so that no record is without its objects. Whatever arrives is hashed before it gets its name
 //! in the store.
 
+#[cfg(feature = "remote")]
+pub mod ask;
+#[cfg(feature = "remote")]
+pub mod bucket;
+#[cfg(feature = "remote")]
+pub mod check;
+#[cfg(feature = "remote")]
+pub mod credentials;
+#[cfg(feature = "remote")]
+pub mod download;
 pub mod elsewhere;
+#[cfg(feature = "remote")]
+pub mod error;
+#[cfg(feature = "remote")]
+pub mod folder;
+#[cfg(feature = "remote")]
+pub mod layout;
+#[cfg(feature = "remote")]
+pub mod link;
+#[cfg(feature = "remote")]
+pub mod marker;
+#[cfg(feature = "remote")]
+pub mod note;
+pub mod place;
+#[cfg(feature = "remote")]
+pub mod push;
 pub mod record;
+#[cfg(feature = "remote")]
+#[allow(clippy::module_inception, reason = "the remote store itself, beside what is done with it")]
+pub mod remote;
+#[cfg(feature = "remote")]
+pub mod server;
+#[cfg(feature = "remote")]
+pub mod transport;
+#[cfg(feature = "remote")]
+pub mod upkeep;
+#[cfg(feature = "remote")]
+pub mod upload;

@@ -1,0 +1,188 @@
+//! `onsager push`.
+
+use crate::cli::common::{self, CliError, Given, plural};
+use crate::cli::documents::{NotPushed, PushDocument};
+use crate::cli::exit;
+use crate::cli::progress::difference_text;
+use crate::cli::remote::choice::Choice;
+use crate::cli::store::text;
+use crate::cli::transfer::Transfer;
+use crate::kind::registry::Registry;
+use crate::plan::planned::{Verdict, plan};
+use crate::run::session::{self, Session};
+use crate::run::workers;
+use crate::store::Store;
+use crate::store::actions::Action;
+use crate::store::remote::link::runtime;
+use crate::store::remote::push::{Pusher, Report};
+use crate::store::runs::{self, Run};
+use clap::Args;
+use onsager_numerics::kernel::Level;
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Send results to a remote store
+///
+/// Of a pipeline's file, the results that it has now are sent, of all tasks or of some; of a run, all of its results. The objects go first
+/// and the record last, so that no record is there without its objects. What is there already is not sent again. A result with other bytes
+/// than one that is there is reported, and the one that came first stays.
+///
+/// Examples:
+///   onsager push experiments/quickstart.yaml
+///   onsager push pipelines/path-action.yaml law --remote lab
+///   onsager push 2026-05-01T12-00-00-3fa9c1d2
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Push {
+    /// A pipeline's file, or a run's name
+    #[arg(value_name = "FILE|RUN")]
+    what: String,
+    /// Of a file, only these tasks and what they need; of a run, further runs
+    #[arg(value_name = "TASK|RUN")]
+    words: Vec<String>,
+    #[command(flatten)]
+    choice: Choice,
+    #[command(flatten)]
+    given: Given,
+    /// Pin the kernel level of numeric stages: portable, avx2 or avx512 [default: the machine's best]
+    #[arg(long, value_name = "LEVEL")]
+    kernel: Option<Level>,
+    /// Ask the server about everything again, instead of relying on what is known to be there
+    #[arg(long)]
+    anew: bool,
+    /// Print one JSON document instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is to be sent.
+struct Cargo {
+    store: Store,
+    actions: Vec<Action>,
+    runs: Vec<Run>,
+    /// Tasks of the pipeline that have no result.
+    without: usize,
+}
+
+impl Push {
+    pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
+        let file = Path::new(&self.what);
+        let chosen = self.choice.need(if file.is_file() { file } else { Path::new("x") })?;
+        let remote = chosen.open()?;
+        let cargo = if file.is_file() { self.of_file(file, registry)? } else { self.of_runs(registry)? };
+        let interrupts = workers::interrupts()?;
+        let runtime = runtime().map_err(remote.failed("open"))?;
+        let counters = remote.counters.clone();
+        let (name, mut transfer) = (remote.name.clone(), Transfer::new(&remote.name, None));
+        let pusher = Arc::new(runtime.block_on(Pusher::begin(remote, cargo.store.clone(), self.anew))?);
+        let without = cargo.without;
+        let report = runtime.block_on(async {
+            let mut work = Box::pin(pusher.clone().all(cargo.actions, cargo.runs));
+            loop {
+                match tokio::time::timeout(Duration::from_millis(100), &mut work).await {
+                    Ok(report) => break Some(report),
+                    Err(_) if interrupts.load(Ordering::Relaxed) > 0 => break None,
+                    Err(_) => transfer.say(counters.traffic()),
+                }
+            }
+        });
+        drop(transfer);
+        // What was sent is noted, and the mark goes, whatever came of the rest.
+        let ended = runtime.block_on(pusher.end());
+        let Some(report) = report else {
+            runtime.shutdown_timeout(Duration::from_secs(1));
+            common::print_error(
+                "interrupted; give the same command to go on: what is there is not sent again",
+            );
+            return Ok(exit::INTERRUPTED);
+        };
+        let report = report?;
+        ended?;
+        let requests = counters.requests.load(Ordering::Relaxed);
+        let document = document(name, report, requests, without);
+        let code =
+            if document.differs.is_empty() && document.failed.is_empty() { exit::DONE } else { exit::FAILED };
+        if self.json {
+            common::print_json(&document);
+        } else {
+            common::print(&told(&document));
+        }
+        Ok(code)
+    }
+
+    fn of_file(&self, file: &Path, registry: &Registry) -> Result<Cargo, CliError> {
+        let session = Session::open(file, registry, self.given.settings(self.kernel)?)?;
+        let (graph, store) = (session.graph()?, session.store().clone());
+        let selected = session::select(&graph, &self.words)?;
+        let mut resolver = session.resolver(&graph)?;
+        let planned = plan(&mut resolver, &store, &store.view(&graph.name)?, &selected, &HashSet::new())?;
+        let (mut actions, mut without) = (Vec::new(), 0);
+        for planned in planned.into_iter().flatten() {
+            let known = matches!(planned.verdict, Verdict::Current | Verdict::Restore);
+            match planned.key.filter(|_| known).map(|key| store.actions().get(&key)).transpose()?.flatten() {
+                Some(action) => actions.push(action),
+                None => without += usize::from(!matches!(planned.verdict, Verdict::Skip { .. })),
+            }
+        }
+        let latest = runs::all(&store)?.into_iter().rfind(|run| run.pipeline == graph.name && run.done);
+        Ok(Cargo { store, actions, runs: latest.into_iter().collect(), without })
+    }
+
+    fn of_runs(&self, registry: &Registry) -> Result<Cargo, CliError> {
+        let session = Session::open(Path::new("x"), registry, self.given.settings(self.kernel)?)?;
+        let store = session.store().clone();
+        let all = runs::all(&store)?;
+        let (mut actions, mut chosen, mut seen, mut without) = (Vec::new(), Vec::new(), HashSet::new(), 0);
+        for word in std::iter::once(&self.what).chain(&self.words) {
+            let run = all
+                .iter()
+                .find(|run| run.id == *word)
+                .ok_or_else(|| CliError::Request(format!("there is no pipeline file and no run `{word}`")))?;
+            for key in run.results.values().filter(|key| seen.insert(**key)) {
+                match store.actions().get(key)? {
+                    Some(action) => actions.push(action),
+                    None => without += 1,
+                }
+            }
+            chosen.push(run.clone());
+        }
+        Ok(Cargo { store, actions, runs: chosen, without })
+    }
+}
+
+fn document(remote: String, report: Report, requests: u64, without: usize) -> PushDocument {
+    let failed = report.failed.into_iter().map(|(task, message)| NotPushed { task, message }).collect();
+    let Report { new, there, bytes, differs, .. } = report;
+    PushDocument { remote, new, there, without, differs, failed, bytes, requests }
+}
+
+/// What a person reads.
+fn told(document: &PushDocument) -> String {
+    let mut text = String::new();
+    for difference in &document.differs {
+        text += &format!("{}\n", difference_text(difference));
+    }
+    for failed in &document.failed {
+        text += &format!("{}: not pushed: {}\n", failed.task, failed.message);
+    }
+    text += &format!(
+        "pushed {} to `{}`, {}; {} there already",
+        plural(document.new, "result"),
+        document.remote,
+        text::size(document.bytes),
+        document.there
+    );
+    for (count, words) in [
+        (document.differs.len(), "with other bytes there"),
+        (document.failed.len(), "not pushed"),
+        (document.without, "without a result"),
+    ] {
+        if count > 0 {
+            text += &format!(", {count} {words}");
+        }
+    }
+    text + "\n"
+}

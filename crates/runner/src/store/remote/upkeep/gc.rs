@@ -1,0 +1,122 @@
+//! `remote gc`: removes what no record names, and records that are too old. Marks and sweeps: never beside a push that began before, and
+//! nothing that is younger than a grace time, by the server's own clock.
+//!
+//! A record goes before its objects. Whoever reads it at that moment finds an object missing, and executes the task.
+
+use crate::store::digest::Digest;
+use crate::store::remote::error::RemoteError;
+use crate::store::remote::layout;
+use crate::store::remote::layout::Entry;
+use crate::store::remote::marker::{Cleaning, age, now_there};
+use crate::store::remote::remote::Remote;
+use crate::store::remote::transport::Transport;
+use crate::store::remote::upkeep::survey::Survey;
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// What is to go.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Nothing younger goes.
+    pub grace: Duration,
+    /// Records that were written longer ago go, and records of runs.
+    pub older_than: Option<Duration>,
+    /// Only tell.
+    pub dry_run: bool,
+}
+
+/// What went, or would go.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Swept {
+    pub remote: String,
+    pub dry_run: bool,
+    /// How many.
+    pub objects: usize,
+    /// Of these objects.
+    pub bytes: u64,
+    /// How many records of results.
+    pub records: usize,
+    /// How many records of runs, and manifests.
+    pub runs: usize,
+    /// Objects and records that stay.
+    pub left: usize,
+    /// What no record names, but is younger than the grace time.
+    pub young: usize,
+}
+
+/// Removes what nobody needs.
+pub async fn collect(remote: &Remote, options: &Options) -> Result<Swept, RemoteError> {
+    if !remote.place.is_writable() {
+        return Err(RemoteError::ReadOnly { remote: remote.name.clone() });
+    }
+    let Some(mut format) = remote.format().await? else {
+        return Err(RemoteError::Empty { remote: remote.name.clone() });
+    };
+    if options.dry_run {
+        return sweep(remote, options, now_there(remote).await?).await;
+    }
+    let cleaning = Cleaning::begin(remote).await?;
+    // Before anything goes: whatever others noted of what is there does not count any more.
+    format.sweeps += 1;
+    let swept = match remote.write_document(layout::FORMAT, &format).await {
+        Ok(()) => sweep(remote, options, cleaning.now).await,
+        Err(error) => Err(error),
+    };
+    let ended = cleaning.end(remote).await;
+    if let Transport::Folder(folder) = &remote.transport {
+        folder.sweep()?;
+    }
+    swept.and_then(|swept| ended.map(|()| swept))
+}
+
+async fn sweep(remote: &Remote, options: &Options, now: i64) -> Result<Swept, RemoteError> {
+    let survey = Survey::of(remote).await?;
+    let old = |entry: &Entry| {
+        let age = age(entry, now);
+        age >= options.grace && options.older_than.is_some_and(|oldest| age >= oldest)
+    };
+    let mut needed: BTreeSet<Digest> = BTreeSet::new();
+    let mut records = Vec::new();
+    for found in &survey.records {
+        match &found.record {
+            _ if old(&found.entry) => records.push(found.entry.name.clone()),
+            Ok(record) => needed.extend(survey.objects_of(record)),
+            // One that cannot be read may be one of a newer version: it stays, and what it names may go.
+            Err(_) => {}
+        }
+    }
+    let mut runs = Vec::new();
+    for folder in [layout::RUNS, layout::MANIFESTS] {
+        let there = remote.transport.list(folder).await.map_err(remote.failed_at("list", folder))?;
+        runs.extend(there.into_iter().filter(old).map(|entry| entry.name));
+    }
+    let (mut objects, mut bytes, mut young) = (Vec::new(), 0, 0);
+    for (digest, entry) in survey.objects.iter().filter(|(digest, _)| !needed.contains(*digest)) {
+        if age(entry, now) < options.grace {
+            young += 1;
+            continue;
+        }
+        objects.push(layout::object(digest));
+        bytes += entry.size;
+    }
+    let swept = Swept {
+        remote: remote.name.clone(),
+        dry_run: options.dry_run,
+        objects: objects.len(),
+        bytes,
+        records: records.len(),
+        runs: runs.len(),
+        left: survey.objects.len() + survey.records.len() - objects.len() - records.len(),
+        young,
+    };
+    if !options.dry_run {
+        for names in [records, runs, objects] {
+            if !names.is_empty() {
+                remote.transport.delete(names).await.map_err(remote.failed("clean"))?;
+            }
+        }
+    }
+    Ok(swept)
+}
