@@ -143,6 +143,7 @@ fn the_stores_documents_have_their_documented_shape() {
     for level in ["pipeline", "stage", "task"] {
         check(0, "store-du", &["du", "--by", level]);
     }
+    check(0, "store-doctor", &["doctor"]);
     check(0, "store-export", &["export", "measured", "-o", "run.onsager"]);
     check(0, "store-import", &["import", "run.onsager"]);
     // Damage: an object, an action record, and an object that is gone.

@@ -86,3 +86,56 @@ impl Store {
         Ok(Gate { _held: Held::Kernel { _file: file } })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::leases::{Holder, Lease};
+    use std::fs;
+
+    /// A run that goes on, on another machine, as far as can be known.
+    fn elsewhere(store: &Store) {
+        let lease = Lease::begin(&store.leases(), "mine", "a run").unwrap();
+        let (own, _) = Lease::look(&store.leases().join("mine")).unwrap().unwrap();
+        let other = Holder { host: "node2".into(), boot: "another".into(), ..own };
+        fs::write(store.leases().join("other"), serde_json::to_vec(&other).unwrap()).unwrap();
+        drop(lease);
+    }
+
+    fn locking(store: &Store, way: Way, checked: bool) {
+        Locking { way, checked, told: false }.write(&store.root).unwrap();
+    }
+
+    #[test]
+    fn nothing_is_collected_beside_a_run_that_the_locks_may_not_hold_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = || Store::open(folder.path()).unwrap();
+        elsewhere(&store());
+        assert!(
+            matches!(store().close_gate(), Err(StoreError::LocksUnknown { host, .. }) if host == "node2")
+        );
+        locking(&store(), Way::Leases, true);
+        assert!(matches!(store().close_gate(), Err(StoreError::RunGoesOn { host, .. }) if host == "node2"));
+        locking(&store(), Way::Kernel, true);
+        drop(store().close_gate().unwrap());
+        fs::remove_file(store().leases().join("other")).unwrap();
+        locking(&store(), Way::Leases, true);
+        // While it is closed, a run waits with its lease.
+        let gate = store().close_gate().unwrap();
+        assert!(store().locks().try_take(GATE).unwrap().is_none());
+        drop(gate);
+        store().start_work("next").unwrap();
+    }
+
+    #[test]
+    fn that_locks_may_not_hold_between_machines_is_told_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        store.sweep_work().unwrap();
+        assert!(!Locking::read(&store.root).unwrap().told);
+        elsewhere(&store);
+        store.sweep_work().unwrap();
+        assert!(Locking::read(&store.root).unwrap().told);
+        assert!(store.is_going("other") && !store.is_going("mine"));
+    }
+}

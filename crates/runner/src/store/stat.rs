@@ -92,7 +92,7 @@ fn of_file(data: &Stat) -> Digest {
 #[allow(clippy::unnecessary_cast, reason = "the types of the fields differ between systems")]
 fn words(data: &Stat) -> [u8; 64] {
     let words = [
-        data.st_dev as u64,
+        lasting(data.st_dev as u64),
         data.st_ino as u64,
         data.st_size as u64,
         u64::from(data.st_mode),
@@ -106,6 +106,12 @@ fn words(data: &Stat) -> [u8; 64] {
         bytes.copy_from_slice(&word.to_le_bytes());
     }
     bytes
+}
+
+/// The number of a device; 0 where the system makes one up whenever it mounts, as for a network: another machine has another, and
+/// this one too after its next start.
+fn lasting(device: u64) -> u64 {
+    if cfg!(target_os = "linux") && rustix::fs::major(device) == 0 { 0 } else { device }
 }
 
 fn changed(data: &Stat) -> SystemTime {
