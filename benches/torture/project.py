@@ -75,6 +75,8 @@ def view_digests(folder):
 class Project:
     """A project and everything that its runs left behind."""
 
+    env = os.environ
+
     def __init__(self, onsager, folder, journal, size=SIZE):
         self.onsager, self.folder, self.journal = onsager, folder, journal
         self.store = folder / "artifacts/.onsager"
@@ -85,7 +87,7 @@ class Project:
         """An invocation in a process group of its own, perhaps as the argument of another program."""
         log = open(self.journal.with_suffix(".log"), "ab")
         command = [*under, self.onsager, "run", "pipeline.yaml", *arguments]
-        env = os.environ | {"JOURNAL": str(self.journal)}
+        env = self.env | {"JOURNAL": str(self.journal)}
         with log:
             return subprocess.Popen(command, cwd=self.folder, env=env, stdout=log, stderr=log, process_group=0)
 

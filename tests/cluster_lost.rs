@@ -1,0 +1,118 @@
+//! What a run on a cluster does when parts of the cluster go away: the tests end daemons of their Slurm, so they take turns.
+
+mod common;
+
+use common::slurm::{Slurm, turn};
+use common::{Project, Ran, last_line, ran};
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+/// Ends when the file `go` is there; its attempts leave a line each.
+const WAITS: &str = "\
+name: waits
+stages:
+  one:
+    kind: command
+    run: |
+      echo $SLURMD_NODENAME >> attempts.txt
+      while [ ! -e go ]; do sleep 0.1; done
+      echo done > ${outputs.text}
+    outputs: {text: one.txt}
+";
+
+const PROFILE: &str = "\
+[on.cluster]
+engine = \"slurm\"
+poll = \"1s\"
+memory = \"200MiB\"
+";
+
+fn project() -> Project {
+    let project = Project::new(WAITS);
+    project.write("onsager.toml", PROFILE);
+    project
+}
+
+fn start(slurm: &Slurm, project: &Project) -> Child {
+    let mut command = project.command(&["run", "pipeline.yaml", "--on", "cluster"]);
+    let command = slurm.within(&mut command).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().expect("the program starts")
+}
+
+/// Waits for a line of its standard error, and gives what it said until then.
+fn until(said: &mut impl BufRead, part: &str) -> String {
+    let mut all = String::new();
+    while !all.contains(part) {
+        assert_ne!(said.read_line(&mut all).expect("text"), 0, "it ended: {all}");
+    }
+    all
+}
+
+/// Waits for a number of attempts, and gives their nodes.
+fn attempts(project: &Project, count: usize) -> Vec<String> {
+    let started = Instant::now();
+    loop {
+        let text = std::fs::read_to_string(project.path("attempts.txt")).unwrap_or_default();
+        let nodes: Vec<String> = text.lines().map(str::to_owned).collect();
+        if nodes.len() >= count {
+            return nodes;
+        }
+        assert!(started.elapsed() < Duration::from_secs(120), "{nodes:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn ends_well(child: Child, project: &Project) -> Ran {
+    project.write("go", "");
+    let ran = ran(child.wait_with_output().expect("it ends"));
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert_eq!(last_line(&ran.stdout), "1 task: 1 executed, 0 cached, 0 failed");
+    ran
+}
+
+#[test]
+fn a_dead_controller_is_no_failure() {
+    let Some(slurm) = Slurm::shared() else { return };
+    let _turn = turn();
+    let project = project();
+    slurm.act("kill-controller");
+    let mut child = start(slurm, &project);
+    let mut said = BufReader::new(child.stderr.take().expect("its standard error"));
+    let told = until(&mut said, "it is asked again");
+    assert!(
+        told.contains(
+            "note: cluster: `sbatch` does not answer: sbatch: error: Batch job submission failed: Unable to contact slurm controller"
+        ),
+        "{told}"
+    );
+    slurm.act("start-controller");
+    until(&mut said, "one: started on 1 thread of node `node");
+    // And while a job runs.
+    slurm.act("kill-controller");
+    let told = until(&mut said, "it is asked again");
+    assert!(told.contains("`squeue` does not answer"), "{told}");
+    slurm.act("start-controller");
+    ends_well(child, &project);
+}
+
+#[test]
+fn a_node_that_goes_away_costs_its_task_another_attempt() {
+    let Some(slurm) = Slurm::shared() else { return };
+    let _turn = turn();
+    let project = project();
+    let mut child = start(slurm, &project);
+    let mut said = BufReader::new(child.stderr.take().expect("its standard error"));
+    let node = attempts(&project, 1).remove(0);
+    slurm.act(&format!("kill-node-and-steps {node}"));
+    let told = until(&mut said, "is lost");
+    assert!(told.contains(&format!(" on node `{node}` is lost (")), "{told}");
+    attempts(&project, 2);
+    ends_well(child, &project);
+    slurm.act(&format!("start-node {node}"));
+    let starts: Vec<Value> =
+        project.events().into_iter().filter(|event| event["event"] == "task-started").collect();
+    assert_eq!(starts.len(), 2);
+    assert_eq!(starts[1]["job"]["attempt"], 2);
+}
