@@ -26,6 +26,8 @@ pub enum Answer {
 pub struct Desk {
     requests: Sender<Request>,
     answers: Receiver<Answer>,
+    /// How many answers are to come.
+    open: usize,
 }
 
 impl Desk {
@@ -39,29 +41,37 @@ impl Desk {
                 }
             }
         });
-        Desk { requests, answers }
+        Desk { requests, answers, open: 0 }
     }
 
-    pub fn submit(&self, submission: Submission) {
+    pub fn submit(&mut self, submission: Submission) {
         self.ask(Request::Submit(Box::new(submission)));
     }
 
-    pub fn list(&self, jobs: Vec<String>) {
+    pub fn list(&mut self, jobs: Vec<String>) {
         self.ask(Request::List { jobs });
     }
 
-    pub fn cancel(&self, jobs: Vec<String>) {
+    pub fn cancel(&mut self, jobs: Vec<String>) {
         self.ask(Request::Cancel { jobs });
     }
 
-    fn ask(&self, request: Request) {
+    fn ask(&mut self, request: Request) {
+        self.open += 1;
         // The thread ends with this desk, not before.
         let _ = self.requests.send(request);
     }
 
     /// The next answer, if there is one.
-    pub fn answer(&self) -> Option<Answer> {
-        self.answers.try_recv().ok()
+    pub fn answer(&mut self) -> Option<Answer> {
+        let answer = self.answers.try_recv().ok()?;
+        self.open -= 1;
+        Some(answer)
+    }
+
+    /// Whether answers are to come.
+    pub fn is_busy(&self) -> bool {
+        self.open > 0
     }
 }
 

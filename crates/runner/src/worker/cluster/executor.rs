@@ -126,8 +126,8 @@ impl ClusterExecutor {
                 self.finished.extend(pilot.done.iter().cloned());
                 let going = self.setting.store.is_going(&orphan.group.lease(&pilot.name));
                 if let Some(job) = jobs.get_mut(pilot.name.index) {
-                    job.begun = true;
-                    job.over |= pilot.over || !going;
+                    job.begins();
+                    job.deserted = pilot.over || !going;
                 }
                 if pilot.over || !going {
                     continue;
@@ -202,11 +202,8 @@ impl ClusterExecutor {
             pilot.unsent.push(ToPilot::Stop);
             pilot.send()?;
         }
-        let jobs = self.jobs_out();
-        let waiting: Vec<String> = {
-            let all = self.groups.values().flat_map(|group| &group.jobs);
-            all.filter(|job| !job.over && !job.begun).map(|job| job.number.clone()).collect()
-        };
+        let waiting = self.groups.values().flat_map(|group| &group.jobs).filter(|job| job.is_to_begin());
+        let waiting: Vec<String> = waiting.map(|job| job.number.clone()).collect();
         if !waiting.is_empty() {
             self.desk.cancel(waiting);
         }
@@ -218,13 +215,20 @@ impl ClusterExecutor {
         while since.elapsed() < FAREWELL && going(self) {
             std::thread::sleep(PERIOD);
         }
-        if going(self) || self.groups.values().any(|group| group.pending) {
+        // Some may be on their way to be started again.
+        let jobs = self.jobs_out();
+        if !jobs.is_empty() {
             self.desk.cancel(jobs);
         }
-        // The answers to all that was asked; an engine that is silent is not waited for.
-        while since.elapsed() < FAREWELL + FAREWELL
-            && !matches!(self.desk.answer(), Some(Answer::Cancelled(_)) | None)
-        {}
+        // An engine that is silent is not waited for.
+        while since.elapsed() < FAREWELL + FAREWELL && self.desk.is_busy() {
+            match self.desk.answer() {
+                Some(Answer::Submitted { jobs: Ok(jobs), .. }) => self.desk.cancel(jobs),
+                Some(Answer::Cancelled(Err(fault))) => tracing::warn!("jobs were not cancelled: {fault}"),
+                Some(_) => {}
+                None => std::thread::sleep(PERIOD),
+            }
+        }
         for submitted in self.groups.values() {
             let alive = self.pilots.values().any(|pilot| {
                 pilot.group == submitted.group && self.setting.store.is_going(&pilot.group.lease(&pilot.name))

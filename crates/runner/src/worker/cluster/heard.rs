@@ -176,14 +176,13 @@ impl ClusterExecutor {
         self.over(name);
     }
 
-    /// The job of a pilot will not bring another one, unless its engine starts it again.
+    /// A pilot is gone. What becomes of its job is for its engine to say.
     pub(super) fn over(&mut self, name: &PilotName) {
         let Some(pilot) = self.pilots.get(name) else { return };
         if let Some(group) = self.groups.get_mut(&pilot.group.name)
             && let Some(job) = group.jobs.get_mut(name.index)
-            && !matches!(job.state, Some(JobState::Waiting(_)))
         {
-            job.over = true;
+            job.deserted = true;
         }
     }
 

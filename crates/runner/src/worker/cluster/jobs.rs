@@ -6,8 +6,9 @@ use crate::worker::cluster::engine::{JobState, Listed};
 use crate::worker::cluster::place::Group;
 use std::collections::HashMap;
 
-/// A job that the engine does not list so many times in a row has ended.
-const ABSENT: u32 = 2;
+/// A job that the engine does not list so many times in a row has ended. One that it lists so many times in a row as running although
+/// its pilot is gone does nothing, and will not: a node or a daemon may be lost.
+const TIMES: u32 = 2;
 
 /// The jobs of one submission.
 pub struct Submitted {
@@ -26,10 +27,13 @@ pub struct Job {
     pub index: usize,
     /// As it was listed last.
     pub state: Option<JobState>,
-    /// How often the engine did not list it since.
+    /// How often the engine did not list it since, and how often it listed it as running without a pilot.
     absent: u32,
+    idle: u32,
     /// Whether a pilot of it has begun.
     pub begun: bool,
+    /// Whether all pilots that have begun in it are gone. Its engine may start it again, and with it another pilot.
+    pub deserted: bool,
     /// It has ended, and will not start again.
     pub over: bool,
 }
@@ -37,10 +41,21 @@ pub struct Job {
 impl Job {
     /// The job at a place of its array.
     pub fn numbered((index, number): (usize, String)) -> Job {
-        Job { number, index, state: None, absent: 0, begun: false, over: false }
+        Job { number, index, state: None, absent: 0, idle: 0, begun: false, deserted: false, over: false }
     }
 
-    /// Takes in what the engine lists. Gives whether the job has ended by it, when its pilot had not begun.
+    /// Whether a pilot will begin in it.
+    pub fn is_to_begin(&self) -> bool {
+        let again = self.deserted && matches!(self.state, Some(JobState::Waiting(_)));
+        !self.over && (!self.begun || again)
+    }
+
+    /// A pilot begins in it.
+    pub fn begins(&mut self) {
+        (self.begun, self.deserted, self.idle) = (true, false, 0);
+    }
+
+    /// Takes in what the engine lists. Gives whether the job is over by it.
     pub fn hear(&mut self, listed: &HashMap<String, Listed>) -> bool {
         if self.over {
             return false;
@@ -50,15 +65,18 @@ impl Job {
             Some(state) => {
                 // It may be listed as ended before the file system shows that its pilot began.
                 self.absent = if matches!(state, JobState::Ended(_)) { self.absent + 1 } else { 0 };
+                let is_idle = self.deserted && matches!(state, JobState::Running(_));
+                self.idle = if is_idle { self.idle + 1 } else { 0 };
                 self.state = Some(state.clone());
-                if matches!(state, JobState::Stuck(_)) {
-                    self.over = true;
-                    return !self.begun;
-                }
             }
         }
-        self.over = self.absent >= ABSENT;
-        self.over && !self.begun
+        self.over = self.absent >= TIMES || self.has_to_be_cancelled();
+        self.over
+    }
+
+    /// Whether the engine still has it, to no use.
+    pub fn has_to_be_cancelled(&self) -> bool {
+        matches!(self.state, Some(JobState::Stuck(_))) || self.idle >= TIMES
     }
 
     /// How it ended, as far as that is known.
@@ -89,12 +107,31 @@ mod tests {
         assert!(job.hear(&listed(None)));
         // Told once.
         assert!(!job.hear(&listed(None)));
+        assert!(!job.has_to_be_cancelled());
         let mut job = Job::numbered((0, "7_0".into()));
         let failed = || Some(JobState::Ended("FAILED".into()));
         assert!(!job.hear(&listed(failed())));
-        job.begun = true;
-        assert!(!job.hear(&listed(failed())));
-        assert!(job.over);
+        assert!(job.hear(&listed(failed())));
         assert_eq!(job.end(), "FAILED");
+    }
+
+    #[test]
+    fn a_job_without_its_pilot_starts_again_or_is_cancelled() {
+        let mut job = Job::numbered((0, "7_0".into()));
+        let running = || listed(Some(JobState::Running("node1".into())));
+        let waiting = |reason: &str| listed(Some(JobState::Waiting(reason.into())));
+        assert!(job.is_to_begin());
+        job.begins();
+        assert!(!job.hear(&running()) && !job.is_to_begin());
+        // It was requeued: another pilot will come.
+        job.deserted = true;
+        assert!(!job.hear(&running()) && !job.is_to_begin());
+        assert!(!job.hear(&waiting("BeginTime")) && job.is_to_begin());
+        job.begins();
+        assert!(!job.hear(&running()) && !job.is_to_begin());
+        // Its engine does not know that its node is lost.
+        job.deserted = true;
+        assert!(!job.hear(&running()));
+        assert!(job.hear(&running()) && job.has_to_be_cancelled());
     }
 }

@@ -27,7 +27,7 @@ impl ClusterExecutor {
             |pilot: &&Pilot| pilot.is_at_work() && pilot.left() > profile.drain && !self.is_spent(pilot);
         let begun = self.pilots.values().filter(at_work).count();
         let to_begin = self.groups.values().flat_map(|group| &group.jobs);
-        let to_begin = to_begin.filter(|job| !job.over && !job.begun).count();
+        let to_begin = to_begin.filter(|job| job.is_to_begin()).count();
         // What is given back is submitted anew; what is spent makes room for another.
         let Some(count) = wanted.checked_sub(begun + to_begin).filter(|count| *count > 0) else {
             return Ok(());
@@ -106,16 +106,21 @@ impl ClusterExecutor {
                     self.note("it answers again".to_owned());
                 }
                 self.look_for_pilots()?;
-                let mut failed = Vec::new();
+                let mut over = Vec::new();
                 for (name, group) in &mut self.groups {
                     for job in &mut group.jobs {
                         if job.hear(&listed) {
-                            failed.push((name.clone(), job.clone()));
+                            over.push((name.clone(), job.clone()));
                         }
                     }
                 }
-                for (group, job) in failed {
-                    self.stillborn(&group, &job);
+                let useless = over.iter().filter(|(_, job)| job.has_to_be_cancelled());
+                let useless: Vec<String> = useless.map(|(_, job)| job.number.clone()).collect();
+                if !useless.is_empty() {
+                    self.desk.cancel(useless);
+                }
+                for (group, job) in over.iter().filter(|(_, job)| !job.begun) {
+                    self.stillborn(group, job);
                 }
             }
             Answer::Listed(Err(fault)) => self.stays_silent(&fault),
@@ -136,7 +141,6 @@ impl ClusterExecutor {
     pub(super) fn stillborn(&mut self, group: &str, job: &Job) {
         self.stillborn += 1;
         if let Some(JobState::Stuck(reason)) = &job.state {
-            self.desk.cancel(vec![job.number.clone()]);
             let text = format!("job {} will not start ({reason}){}", job.number, hint(reason));
             // A node that was faulty may be the only one that is.
             return match reason.contains("launch failed") && self.stillborn < PATIENCE {
@@ -151,8 +155,7 @@ impl ClusterExecutor {
         if self.stillborn < PATIENCE {
             return self.note(text);
         }
-        let folder = submitted.group.folder.display().to_string();
-        self.give_up(&format!("{text}; see `{folder}`, and the `setup` lines of the profile"));
+        self.give_up(&format!("{text}; do the `setup` lines of the profile work on a node?"));
     }
 
     /// No job can be had: the run cannot go on.
@@ -163,7 +166,9 @@ impl ClusterExecutor {
     /// Finds the pilots that have begun.
     pub(super) fn look_for_pilots(&mut self) -> Result<(), StoreError> {
         for submitted in self.groups.values_mut() {
-            if !submitted.pending && submitted.jobs.iter().all(|job| job.over) {
+            // The numbers of its jobs may not be known.
+            let known = !submitted.pending && !submitted.jobs.is_empty();
+            if known && submitted.jobs.iter().all(|job| job.over) {
                 continue;
             }
             for name in submitted.group.pilots()? {
@@ -171,7 +176,7 @@ impl ClusterExecutor {
                     continue;
                 }
                 if let Some(job) = submitted.jobs.get_mut(name.index) {
-                    job.begun = true;
+                    job.begins();
                 }
                 self.pilots.insert(name.clone(), Pilot::new(&submitted.group, name)?);
             }
