@@ -293,6 +293,12 @@ fn a_static_server_is_enough_for_reading() {
     let place = Place::folder();
     let (one, other) = two(&place);
     run(&one, &["--push"]);
+    // Of ranges this server knows nothing: a large file comes as one stream.
+    let large =
+        "name: l\nstages:\n  s: {kind: command, run: 'seq 1 5000000 > ${outputs.o}', outputs: {o: o}}\n";
+    one.write("large.yaml", large);
+    other.write("large.yaml", large);
+    assert_eq!(onsager(&one, &["run", "large.yaml", "--push"]).status, 0);
     let mut server = std::process::Command::new("python3")
         .args(["-u", "-m", "http.server", "--bind", "127.0.0.1", "0", "--directory"])
         .arg(place.path())
@@ -310,6 +316,10 @@ fn a_static_server_is_enough_for_reading() {
     let pushed = onsager(&other, &["push", "pipeline.yaml", "--remote", "web"]);
     assert_eq!(pushed.status, 2);
     assert!(pushed.stderr.contains("can only be read"), "{}", pushed.stderr);
+    let pulled = document(&onsager(&other, &["pull", "large.yaml", "--remote", "web", "--json"]));
+    assert_eq!(names(&pulled["found"]), ["s"], "{pulled:#}");
+    let bytes = |project: &Project| fs::read(project.path("artifacts/l/s/o")).expect("the file");
+    assert!(bytes(&one) == bytes(&other));
     server.kill().expect("it ends");
     server.wait().expect("it has ended");
 }
