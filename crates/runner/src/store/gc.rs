@@ -281,6 +281,23 @@ fn rest(store: &Store, options: &Options, runs: &[Run], now: Duration) -> Result
             add(What::Leftover, path);
         }
     }
+    // What the jobs of a cluster left, whose coordinator never came back; and programs that no jobs run.
+    let mut programs = String::new();
+    for path in files::list(&store.pilots())? {
+        let going = files::list(&path)?
+            .iter()
+            .any(|pilot| store.is_going(&format!("{}.{}", name(&path), name(pilot))));
+        if !going && measure(&path).1 < stale {
+            add(What::Leftover, path);
+        } else {
+            programs += &fs::read_to_string(path.join("orders.json")).unwrap_or_default();
+        }
+    }
+    for path in files::list(&store.programs())? {
+        if !programs.contains(&name(&path)) && measure(&path).1 < before(WRITING) {
+            add(What::Leftover, path);
+        }
+    }
     for path in files::list(&store.root.join("damaged"))? {
         add(What::Damaged, path);
     }

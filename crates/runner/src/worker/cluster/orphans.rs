@@ -5,6 +5,7 @@ use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::files::StoreError;
 use crate::store::locks::Lock;
+use crate::store::objects::Held;
 use crate::worker::cluster::mailbox::Inbox;
 use crate::worker::cluster::messages::{Attempt, FromPilot, Orders, ToPilot};
 use crate::worker::cluster::place::{Group, PilotName};
@@ -57,14 +58,20 @@ pub fn take(store: &Store, wanted: impl Fn(&Orders) -> bool) -> Result<Vec<Orpha
         for name in group.pilots()? {
             let mut pilot = OrphanPilot::of(&group, name)?;
             pilot.hear()?;
-            // What its coordinator has recorded is known.
+            // What its coordinator has recorded is known, and what was collected since is of no use.
             let known = |key: &Digest| store.actions().get(key).is_ok_and(|action| action.is_some());
-            pilot.done.retain(|(key, _)| !known(key));
+            pilot.done.retain(|(key, outcome)| !known(key) && is_kept(store, outcome));
             pilots.push(pilot);
         }
         orphans.push(Orphan { group, orders, lock, pilots });
     }
     Ok(orphans)
+}
+
+/// Whether the store has the outputs.
+fn is_kept(store: &Store, outcome: &Outcome) -> bool {
+    let Outcome::Done { outputs, .. } = outcome else { return false };
+    outputs.iter().all(|(_, content)| store.objects().check(content).is_ok_and(|held| held == Held::Sound))
 }
 
 impl OrphanPilot {
