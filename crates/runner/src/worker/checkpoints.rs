@@ -71,36 +71,6 @@ pub fn fork(store: &Store, key: &Digest, attempt: &str) -> Result<PathBuf, Store
     Ok(target)
 }
 
-/// Every attempt at a key is known to have ended: the folder with the furthest checkpoint is the one that the next attempt goes on in,
-/// and the others go. The caller holds the lock of the key.
-pub fn adopt(store: &Store, key: &Digest) -> Result<(), StoreError> {
-    let own = store.checkpoints(key);
-    let earlier = attempts(&own)?;
-    let Some((last, _)) = earlier.last() else { return Ok(()) };
-    let furthest = |folder: &Path| {
-        let steps = list_checkpoints(folder).unwrap_or_default();
-        let sound =
-            steps.into_iter().rev().find(|(_, digest, path)| file_digest(path).ok().as_ref() == Some(digest));
-        sound.map(|(step, ..)| step)
-    };
-    // Of several that are as far, the newest.
-    let best = earlier.iter().max_by_key(|(number, folder)| (furthest(folder), *number));
-    let best = best.filter(|(_, folder)| furthest(folder) >= furthest(&own)).map(|(_, folder)| folder);
-    if let Some(best) = best {
-        // First it becomes the newest, and so the key's; whatever happens then loses nothing.
-        let kept = attempt_folder(&own, last + 1, "adopted");
-        fs::rename(best, &kept).map_err(StoreError::io("keep", best))?;
-        for (_, folder) in earlier.iter().filter(|(_, folder)| folder != best) {
-            files::remove(folder)?;
-        }
-        for path in files::list(&own)?.iter().filter(|path| is_checkpoint(path)) {
-            files::remove(path)?;
-        }
-        return Ok(());
-    }
-    files::remove(&own.join(ATTEMPTS))
-}
-
 /// Where the folders of later attempts lie, in that of a key.
 const ATTEMPTS: &str = "attempts";
 
@@ -147,21 +117,14 @@ fn copy_newest_step(sources: &[&Path], target: &Path) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// What a command keeps in a folder of checkpoints.
+/// What a command keeps in a folder of checkpoints: neither those of stages, nor what tells whose they are or is being written.
 fn commands_own(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
-    let not_a_step = |path: &PathBuf| is_checkpoint(path) && !has_start(path, "step-");
-    Ok(files::list(folder)?.into_iter().filter(not_a_step).collect())
-}
-
-/// Whether it is a checkpoint, of a stage or of a command, and not what tells whose they are or what is being written.
-fn is_checkpoint(path: &Path) -> bool {
-    let named = |name: &str| path.file_name().is_some_and(|found| found == name);
-    let unfinished = path.extension().is_some_and(|extension| extension == "tmp");
-    !(named("task") || named(ATTEMPTS) || has_start(path, "incomplete-") || unfinished)
-}
-
-fn has_start(path: &Path, start: &str) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(start))
+    let of_command = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let other = ["step-", "incomplete-"].iter().any(|start| name.starts_with(start));
+        !(other || name == "task" || name == ATTEMPTS || name.ends_with(".tmp"))
+    };
+    Ok(files::list(folder)?.into_iter().filter(of_command).collect())
 }
 
 /// Copies a file or a folder, as far as it is there: somebody may be writing to it.
@@ -237,27 +200,5 @@ mod tests {
         assert_eq!(steps(&second), [40]);
         assert_eq!(fs::read_to_string(second.join("state/model")).unwrap(), "weights");
         assert_eq!(folder(&store, &key).unwrap(), second);
-    }
-
-    #[test]
-    fn when_all_have_ended_the_furthest_stays() {
-        let (_folder, store, key) = store();
-        let own = store.checkpoints(&key);
-        adopt(&store, &key).unwrap();
-        write(&own, 10, "ten");
-        fs::write(own.join("task"), "p/a").unwrap();
-        let first = fork(&store, &key, "run-1").unwrap();
-        write(&first, 30, "thirty");
-        let second = fork(&store, &key, "run-2").unwrap();
-        write(&first, 50, "fifty");
-        adopt(&store, &key).unwrap();
-        let kept = folder(&store, &key).unwrap();
-        assert_eq!(kept, own.join("attempts/000003-adopted"));
-        assert_eq!(steps(&kept), [10, 30, 50]);
-        assert!(steps(&own).is_empty() && own.join("task").exists() && !second.exists());
-        write(&own, 60, "sixty");
-        adopt(&store, &key).unwrap();
-        assert_eq!(folder(&store, &key).unwrap(), own);
-        assert_eq!(steps(&own), [60]);
     }
 }
