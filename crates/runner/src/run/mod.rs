@@ -3,9 +3,11 @@
 pub mod doctor;
 pub mod drive;
 pub mod events;
+pub mod executors;
 pub mod grow;
 pub mod growth;
 pub mod options;
+pub mod places;
 pub mod pools;
 pub mod rerun;
 pub mod result;

@@ -5,8 +5,8 @@
 //!
 //! Tasks run in worker processes, which are this very program: see [`crate::run::workers::worker`].
 
-use crate::config::profiles::{Engine, Profile};
-use crate::config::{Config, FILE};
+use crate::config::Config;
+use crate::config::profiles::Engine;
 use crate::kind::registry::Registry;
 use crate::pipeline::expand::apart::{self, NotApart};
 use crate::pipeline::expand::items::Known;
@@ -19,28 +19,24 @@ use crate::plan::error::EngineError;
 use crate::plan::graph_cache::GraphCache;
 use crate::plan::planned::plan;
 use crate::plan::resolve::Resolver;
-use crate::run::drive::{self, Ended, Outside};
+use crate::run::drive::Ended;
 use crate::run::events::{Observer, Record};
+use crate::run::executors::{Ears, run_on};
 use crate::run::growth::{FromGraph, Grow};
 use crate::run::options::{Options, Place, Summary, new_run_name};
 use crate::run::pools::{self, Capacity, PoolError};
 use crate::run::unchanged::Unchanged;
 use crate::run::watch::{self, Watch};
-use crate::run::workers;
 use crate::store::Store;
 use crate::store::chosen::Chosen;
 use crate::store::files::StoreError;
 use crate::store::owner::Taken;
 use crate::store::remote::elsewhere::Elsewhere;
-use crate::worker::cluster::detach::{self, Detach, DetachError, Detached};
-use crate::worker::cluster::inherited::Inherited;
-use crate::worker::executor::Executor;
-use crate::worker::fleet::Fleet;
+use crate::worker::cluster::detach::DetachError;
 use onsager_numerics::kernel::{Level, LevelError};
-use onsager_tables::names::{advice, did_you_mean};
+use onsager_tables::names::advice;
 use std::cell::{OnceCell, RefCell};
-use std::collections::{BTreeSet, HashSet};
-use std::ffi::OsString;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -180,12 +176,12 @@ impl From<StoreError> for SessionError {
 
 /// The file of a pipeline or an experiment, with what is laid over it.
 pub struct Session<'r> {
-    file: PathBuf,
-    settings: Settings,
+    pub(super) file: PathBuf,
+    pub(super) settings: Settings,
     registry: &'r Registry,
-    store: Store,
+    pub(super) store: Store,
     /// Read when it is needed.
-    config: OnceCell<Config>,
+    pub(super) config: OnceCell<Config>,
     /// A remote store that its runs use.
     elsewhere: RefCell<Option<Box<dyn Elsewhere>>>,
 }
@@ -219,68 +215,6 @@ impl<'r> Session<'r> {
     /// The pipeline's or experiment's file.
     pub fn file(&self) -> &Path {
         &self.file
-    }
-
-    /// The kernel level asked for, else that of the profile, else the machine's best.
-    pub fn level(&self) -> Result<Level, SessionError> {
-        let profile = self.settings.on.as_deref().map(|name| self.profile(name)).transpose()?;
-        let pinned = self.settings.kernel.or_else(|| profile.as_ref()?.kernel);
-        let level = pinned.unwrap_or_else(Level::detect);
-        // The nodes of a cluster may have what this machine lacks.
-        if profile.is_none_or(|profile| profile.engine == Engine::Local) {
-            level.check()?;
-        }
-        Ok(level)
-    }
-
-    /// A profile of `onsager.toml`.
-    fn profile(&self, name: &str) -> Result<Profile, SessionError> {
-        let config = match self.config.get() {
-            Some(config) => config,
-            None => {
-                let read = Config::of(&project_root(&self.file))?;
-                self.config.get_or_init(|| read)
-            }
-        };
-        config.on.get(name).cloned().ok_or_else(|| SessionError::NoProfile {
-            name: name.to_owned(),
-            help: match config.on.is_empty() {
-                true => Some(format!(
-                    "write `[on.{name}]` with `engine = \"slurm\"` into `{FILE}` of the project"
-                )),
-                false => did_you_mean(name, config.on.keys().map(String::as_str), "there are"),
-            },
-        })
-    }
-
-    /// The profiles that a run takes: that of the tasks that name none first; none at all where everything runs here.
-    fn profiles(
-        &self,
-        graph: &Graph,
-        selected: &[bool],
-    ) -> Result<Vec<(Option<String>, Profile)>, SessionError> {
-        let tasks = graph.tasks.iter().zip(selected).filter(|(_, selected)| **selected);
-        let named: BTreeSet<&String> = tasks.filter_map(|(task, _)| task.resources.on.as_ref()).collect();
-        if self.settings.on.is_none() && named.is_empty() {
-            return Ok(Vec::new());
-        }
-        let default = match &self.settings.on {
-            Some(name) => self.profile(name)?,
-            None => Profile::here(),
-        };
-        let mut profiles = vec![(self.settings.on.clone(), default)];
-        for name in named.into_iter().filter(|name| self.settings.on.as_ref() != Some(*name)) {
-            profiles.push((Some(name.clone()), self.profile(name)?));
-        }
-        let level = self.level()?;
-        for (name, profile) in &profiles {
-            if let (Some(name), Some(pinned)) = (name, profile.kernel)
-                && pinned != level
-            {
-                return Err(SessionError::OtherLevel { name: name.clone(), pinned, level });
-            }
-        }
-        Ok(profiles)
     }
 
     /// The expanded, checked pipeline, grown by all that the store knows of what its stages fan out over.
@@ -421,7 +355,7 @@ impl<'r> Session<'r> {
     }
 
     /// The graph, kept in a new store if there is none yet.
-    fn graph_to_run(&self) -> Result<Graph, SessionError> {
+    pub(super) fn graph_to_run(&self) -> Result<Graph, SessionError> {
         let fresh = !self.store.exists();
         let mut graph = self.base()?;
         if fresh {
@@ -429,25 +363,6 @@ impl<'r> Session<'r> {
             self.cache().keep(&mut graph, self.registry)?;
         }
         Ok(graph)
-    }
-
-    /// Submits a run with these arguments as a job of the profile itself.
-    pub fn detach(&self, arguments: Vec<OsString>) -> Result<Detached, SessionError> {
-        let Some(name) = &self.settings.on else { return Err(SessionError::NowhereToDetach) };
-        let profile = self.profile(name)?;
-        // What is wrong with the pipeline is told here, and not in a job.
-        self.graph_to_run()?;
-        let folder = std::env::current_dir().unwrap_or_else(|_| project_root(&self.file));
-        let detach = Detach {
-            name,
-            profile: &profile,
-            run: new_run_name(),
-            kernel: self.level()?,
-            program: workers::kept_program(&self.store)?,
-            arguments,
-            folder: &folder,
-        };
-        Ok(detach::detach(&self.store, detach)?)
     }
 
     /// Makes what is missing of the store.
@@ -589,46 +504,6 @@ pub fn run(
     let grow = &mut FromGraph { graph, registry };
     let ears = Ears { observer, grow, elsewhere: None };
     Ok(run_on(&[], graph, registry, store, options, ears)?.summary)
-}
-
-/// What a run deals with besides its workers.
-struct Ears<'a> {
-    observer: &'a mut dyn Observer,
-    grow: &'a mut dyn Grow,
-    elsewhere: Option<&'a mut (dyn Elsewhere + 'static)>,
-}
-
-/// Runs the selected tasks of a graph where these profiles say; on this machine where there are none.
-fn run_on(
-    profiles: &[(Option<String>, Profile)],
-    graph: &Graph,
-    registry: &Registry,
-    store: &Store,
-    options: &Options,
-    ears: Ears,
-) -> Result<Ended, EngineError> {
-    let resolver = Resolver::new(graph, registry, store, options.kernel)?;
-    let name = new_run_name();
-    let log_format = if options.json_logs { "json" } else { "text" };
-    let local =
-        || workers::local(store, options.kernel, log_format, store.runs().join(&name).join("workers.log"));
-    let mut places: Vec<Box<dyn Executor>> = Vec::new();
-    for (called, profile) in profiles {
-        let called = called.as_deref().unwrap_or_default();
-        places.push(match workers::cluster(store, (called, profile), &name, options.kernel, log_format)? {
-            Some(cluster) => Box::new(cluster),
-            None => Box::new(local()?),
-        });
-    }
-    let executor = match Fleet::of(places) {
-        Some(executor) => executor,
-        None => Box::new(local()?),
-    };
-    let own: Vec<String> = profiles.iter().filter_map(|(name, _)| name.clone()).collect();
-    let mut executor = Inherited::over(executor, store, &own)?;
-    let Ears { observer, grow, elsewhere } = ears;
-    let outside = Outside { executor: executor.as_mut(), observer, grow, elsewhere };
-    drive::run(resolver, store, options, &name, outside)
 }
 
 /// Records a run in which nothing has changed since the last one.
