@@ -358,3 +358,45 @@ fn a_table_that_cannot_be_read_is_called_as_in_the_pipeline() {
         "error: no metric has a value at any point: `r`: cannot read `t[i=2].csv`: line 2: 2 fields where the header has 1\n"
     );
 }
+
+#[test]
+fn points_may_fan_out_over_different_items() {
+    let project = Project::new(
+        r#"name: p
+params: {n: 1}
+stages:
+  rows:
+    kind: command
+    run: (echo id; seq 1 ${params.n}) > ${outputs.rows}
+    outputs: {rows: rows.csv}
+  each:
+    kind: command
+    matrix: {row: {from: rows.rows}}
+    run: 'printf "v\n%s\n" $((${matrix.row.id} * 10)) > ${outputs.v}'
+    outputs: {v: v.csv}
+metrics:
+  mean: {from: each.v, column: v, aggregate: mean}
+  third: {from: each.v, column: v, where: {row: 3}}
+"#,
+    );
+    project.write("e.yaml", "name: e\npipeline: pipeline.yaml\nsweep: {grid: {n: [1, 3]}}\n");
+    let before = compare(&project, &["e.yaml"]);
+    assert_eq!(before, "nothing is finished yet\nnot finished: 2 points\n  n=1\n  n=3\n");
+    let ran = project.onsager(&["run", "e.yaml"]);
+    assert!(
+        ran.stdout.ends_with("6 tasks: 5 executed, 1 cached, 0 failed\n"),
+        "{} {}",
+        ran.stdout,
+        ran.stderr
+    );
+    assert_eq!(
+        compare(&project, &["e.yaml"]),
+        "\
+n   mean  third
+1  10.00      –
+3  20.00  30.00
+`third` of 1 of 2 points: no row of `each.v` passes `where`: `row` is never `3`; it is `1`
+  n=1
+"
+    );
+}

@@ -4,10 +4,8 @@ mod common;
 
 use common::Project;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 const GLOB: &str = "\
 name: patterns
@@ -162,31 +160,9 @@ fn wrong_inputs_are_told_with_line_and_column() {
     }
 }
 
-/// A server on this machine that gives every request the same answer; its port, and how often it was asked.
-fn server(answer: &'static str) -> (u16, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = asked.clone();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let Ok(mut stream) = stream else { continue };
-            let request = BufReader::new(&stream);
-            let _ = request.lines().map_while(Result::ok).take_while(|line| !line.is_empty()).count();
-            count.fetch_add(1, Ordering::SeqCst);
-            let _ = write!(
-                stream,
-                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{answer}",
-                answer.len()
-            );
-        }
-    });
-    (port, asked)
-}
-
 #[test]
 fn a_file_from_elsewhere_is_fetched_once() {
-    let (port, asked) = server("hello\n");
+    let (port, asked) = common::web::answering("hello\n");
     // Of `hello` and the end of the line.
     let sha256 = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
     let text = format!(

@@ -106,3 +106,35 @@ fn a_damaged_archive_is_refused() {
     assert!(import(b"no archive at all").starts_with("error: `run.onsager` is not an archive of onsager: "));
     assert_eq!(other.executed(&[]), ["a", "b", "c"]);
 }
+
+#[test]
+fn the_table_that_an_instance_is_a_row_of_goes_with_it() {
+    let text = "\
+name: rows
+params: {last: two}
+stages:
+  table:
+    kind: command
+    run: printf 'id\\none\\n${params.last}\\n' > ${outputs.rows}
+    outputs: {rows: rows.csv}
+  each:
+    kind: command
+    matrix: {row: {from: table.rows}}
+    run: echo ${matrix.row.id} > ${outputs.o}
+    outputs: {o: o.txt}
+";
+    let project = Project::new(text);
+    assert_eq!(project.executed(&[]), ["table", "each[row=one]", "each[row=two]"]);
+    // Also where the instance is an earlier run's, and the table another one.
+    assert_eq!(project.executed(&["--set", "last=three"]), ["table", "each[row=three]"]);
+    // And after a run in which nothing changed.
+    assert!(project.executed(&["--set", "last=three"]).is_empty());
+    let out = ["-o", "one.onsager", "--json"];
+    let exported =
+        project.onsager(&[&["store", "export", "rows", "--task", "each[row=one]"], &out[..]].concat());
+    assert_eq!(json(&exported)["tasks"], 2, "{}", exported.stderr);
+    let other = Project::new(text);
+    let archive = project.path("one.onsager");
+    assert_eq!(other.onsager(&["store", "import", archive.to_str().expect("a path")]).status, 0);
+    assert_eq!(other.executed(&["--set", "last=three"]), ["each[row=three]"]);
+}

@@ -122,3 +122,62 @@ fn everything_that_an_experiment_is_read_from_is_watched() {
     until(&lines, "1 task: 0 executed, 1 cached");
     interrupt(child);
 }
+
+#[test]
+fn a_new_file_is_one_more_instance() {
+    let project = Project::new(
+        "\
+name: parts
+stages:
+  split:
+    kind: command
+    inputs: {parts: {file: parts}}
+    run: cp -r ${inputs.parts} ${outputs.parts}
+    outputs: {parts: parts/}
+  each:
+    kind: command
+    matrix: {part: {from: split.parts}}
+    inputs: {part: 'split.parts/${matrix.part}'}
+    run: cat ${inputs.part} > ${outputs.o}
+    outputs: {o: o.txt}
+",
+    );
+    project.write("parts/a", "a\n");
+    project.write("parts/b", "b\n");
+    let (child, lines) = watch(&project, "pipeline.yaml");
+    until(&lines, "3 tasks: 3 executed, 0 cached");
+    until(&lines, WAITING);
+    // By a rename: so it is never seen half.
+    project.write("c", "c\n");
+    std::fs::rename(project.path("c"), project.path("parts/c")).expect("renamed");
+    until(&lines, "4 tasks: 2 executed, 2 cached");
+    until(&lines, WAITING);
+    assert_eq!(project.read("artifacts/parts/each/part=c/o.txt"), "c\n");
+    interrupt(child);
+}
+
+#[test]
+fn a_search_goes_on_while_it_is_watched() {
+    let project = Project::new(
+        "name: p\nparams: {x: 0}\nstages:\n  fit:\n    kind: command\n    run: 'echo \"{\\\"loss\\\": ${params.x}}\" > ${outputs.fit}'\n    \
+         outputs: {fit: fit.json}\nmetrics: {loss: {from: fit, field: loss}}\n",
+    );
+    project.write(
+        "e.yaml",
+        "name: e\npipeline: pipeline.yaml\nsweep:\n  search:\n    ask: python3 ask.py\n    points: 4\n    start: 2\n    batch: 1\n    \
+         seed: 7\n    metric: loss\n    goal: minimize\n    params: {x: {uniform: [0, 8]}}\n",
+    );
+    project.write(
+        "ask.py",
+        "import json, sys\nasked = json.load(sys.stdin)\nprint(json.dumps([{'x': len(asked['points'])}]))\n",
+    );
+    let (child, lines) = watch(&project, "e.yaml");
+    until(&lines, "search: 3 of 4 points; running the new ones");
+    until(&lines, "search: 4 of 4 points; running the new ones");
+    until(&lines, "4 tasks: 1 executed, 3 cached");
+    until(&lines, WAITING);
+    interrupt(child);
+    assert!(
+        project.onsager(&["run", "e.yaml"]).stdout.ends_with("4 tasks: 0 executed, 4 cached, 0 failed\n")
+    );
+}

@@ -8,6 +8,7 @@ pub mod chain;
 pub mod hosts;
 pub mod servers;
 pub mod slurm;
+pub mod web;
 
 use serde_json::Value;
 use std::fs;

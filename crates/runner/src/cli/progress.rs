@@ -225,6 +225,10 @@ impl Observer for Progress {
                     self.say(&format!("note: `{}` stays, for it was edited", path.display()));
                 }
             }
+            Event::SearchGoesOn { points, of } => {
+                self.close();
+                print_error(&format!("search: {points} of {of} points; running the new ones"));
+            }
             Event::ViewWaiting { pipeline } => {
                 self.say(&format!(
                     "waiting: another run of `{pipeline}` has other parameters and shows its results now; to run both at once, \

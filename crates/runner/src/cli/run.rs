@@ -5,7 +5,6 @@ use crate::cli::documents::{FailedTask, RunDocument, RunOutput, RunTasks, Skippe
 use crate::cli::exit;
 use crate::cli::progress::Progress;
 use crate::cli::remote::choice::Choice;
-use crate::compare::ask::{self, SearchError};
 use crate::kind::registry::Registry;
 use crate::run::events::{Event, Interrupt, Observer};
 use crate::run::options::Summary;
@@ -68,16 +67,6 @@ pub struct Run {
     log_format: String,
 }
 
-impl From<SearchError> for CliError {
-    fn from(error: SearchError) -> CliError {
-        match error {
-            SearchError::Gather(error) => error.into(),
-            SearchError::Store(error) => error.into(),
-            error => CliError::Request(error.to_string()),
-        }
-    }
-}
-
 impl Run {
     pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
         let request = self.request()?;
@@ -103,28 +92,7 @@ impl Run {
             session.watch(&request, &mut screen);
             return Ok(exit::INTERRUPTED);
         }
-        let outcome = loop {
-            let outcome = session.run(&request, &mut screen)?;
-            let Outcome::Finished(finished) = &outcome else { break outcome };
-            // A search goes on when all of its points have a result.
-            if !self.tasks.is_empty() || exit_code(&finished.summary) != exit::DONE {
-                break outcome;
-            }
-            let graph = &finished.graph;
-            let Some(search) = &graph.search else { break outcome };
-            let mut resolver = session.resolver(graph)?;
-            match ask::advance(graph, &mut resolver, session.store(), registry.parquet())? {
-                Some(points) => {
-                    screen.progress.close();
-                    common::print_error(&format!(
-                        "search: {points} of {} points; running the new ones",
-                        search.points
-                    ));
-                    screen.progress = Progress::new(session.store().artifacts());
-                }
-                None => break outcome,
-            }
-        };
+        let outcome = session.run(&request, &mut screen)?;
         let code = match &outcome {
             Outcome::Unchanged { name, tasks, skipped } => {
                 let numbers = [*tasks, 0, tasks - skipped, 0, *skipped];

@@ -83,8 +83,19 @@ pub fn points(
         let at = graph.tasks[number].outputs.iter().position(|declared| declared.name == output)?;
         known.get(at).copied()
     };
+    // What they fan out over is not made yet.
+    let open: HashSet<(Option<usize>, &str)> = graph
+        .tasks
+        .iter()
+        .filter(|task| task.open.is_some())
+        .map(|task| (task.point, task.stage.as_str()))
+        .collect();
     let mut measurer = Measurer::new(store, parquet);
-    for point in &graph.points {
+    for (at, point) in graph.points.iter().enumerate() {
+        if point.metrics.iter().any(|metric| open.contains(&(Some(at), metric.stage()))) {
+            missing.push(Missing { experiment: graph.name.clone(), point: point.name.clone() });
+            continue;
+        }
         let metrics = measure(&mut measurer, point, &mut content);
         if metrics.len() < point.metrics.len() {
             missing.push(Missing { experiment: graph.name.clone(), point: point.name.clone() });

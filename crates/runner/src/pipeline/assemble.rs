@@ -9,7 +9,7 @@ use crate::pipeline::expand::metrics;
 use crate::pipeline::expand::tasks;
 use crate::pipeline::expand::when;
 use crate::pipeline::experiments::overrides::Overlaid;
-use crate::pipeline::graph::{Graph, Open, Point, StageInfo, Task};
+use crate::pipeline::graph::{Fanned, Graph, Open, Point, StageInfo, Task};
 use crate::pipeline::spec;
 use crate::pipeline::spec::resources;
 use crate::pipeline::yaml::sink::Sink;
@@ -58,6 +58,9 @@ pub fn build(overlaid: &Overlaid, site: &Site, known: &Known, sink: &Sink) -> Op
             }
         });
     let stages = stages.collect();
+    let fanned = drafts.fanned.into_iter();
+    let fanned = fanned.map(|(at, over)| Fanned { stage: spec.stages[at].name.to_owned(), over });
+    let fanned = fanned.collect();
     let mut tasks: Vec<Option<Task>> = Vec::with_capacity(order.len());
     tasks.resize_with(order.len(), || None);
     for ((at, draft), Links { inputs, after, when, items }) in
@@ -101,7 +104,7 @@ pub fn build(overlaid: &Overlaid, site: &Site, known: &Known, sink: &Sink) -> Op
         file: file.to_owned(),
         root: root.to_owned(),
         experiment: false,
-        points: vec![Point { name: String::new(), params: recorded, metrics }],
+        points: vec![Point { name: String::new(), params: recorded, metrics, fanned }],
         swept: Vec::new(),
         tasks: tasks.into_iter().collect::<Option<_>>()?,
         stages,

@@ -71,6 +71,17 @@ pub struct Point {
     /// The pipeline's parameters, and the values set inside stages by their dotted keys.
     pub params: Map<String, Value>,
     pub metrics: Vec<Metric>,
+    /// The stages that fan out, each with a task that makes what it is over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fanned: Vec<Fanned>,
+}
+
+/// A stage that fans out over what a task makes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Fanned {
+    /// As its tasks are called before their coordinates: `fit`, or `tubes=40/fit` of a sweep.
+    pub stage: String,
+    pub over: String,
 }
 
 /// One instance of a stage.

@@ -97,6 +97,11 @@ pub enum Event {
         #[serde(default)]
         edited: Vec<PathBuf>,
     },
+    /// All points of a search have a result, and it has asked for further ones; not in the record, which ended before.
+    SearchGoesOn {
+        points: usize,
+        of: usize,
+    },
     /// Another run shows results with other parameters in the same view; not in the record, which begins later.
     ViewWaiting {
         pipeline: String,

@@ -5,6 +5,8 @@
 //!
 //! Tasks run in worker processes, which are this very program: see [`crate::run::workers::worker`].
 
+use crate::compare::ask::{self, SearchError};
+use crate::compare::gather::GatherError;
 use crate::config::Config;
 use crate::config::profiles::Engine;
 use crate::kind::registry::Registry;
@@ -20,7 +22,7 @@ use crate::plan::graph_cache::GraphCache;
 use crate::plan::planned::plan;
 use crate::plan::resolve::Resolver;
 use crate::run::drive::Ended;
-use crate::run::events::{Observer, Record};
+use crate::run::events::{Event, Observer, Record};
 use crate::run::executors::{Ears, run_on};
 use crate::run::growth::{FromGraph, Grow};
 use crate::run::options::{Options, Place, Summary, new_run_name};
@@ -165,7 +167,19 @@ pub enum SessionError {
     #[error("{error}; {help}", error = .0, help = .0.help())]
     NotApart(#[from] NotApart),
     #[error(transparent)]
+    Search(Box<SearchError>),
+    #[error(transparent)]
     Engine(#[from] EngineError),
+}
+
+impl From<SearchError> for SessionError {
+    fn from(error: SearchError) -> SessionError {
+        match error {
+            SearchError::Gather(GatherError::Engine(error)) => error.into(),
+            SearchError::Store(error) => error.into(),
+            error => SessionError::Search(Box::new(error)),
+        }
+    }
 }
 
 impl From<StoreError> for SessionError {
@@ -297,14 +311,38 @@ impl<'r> Session<'r> {
         Ok(Resolver::new(graph, self.registry, &self.store, self.level()?)?)
     }
 
-    /// Runs the pipeline.
+    /// Runs the pipeline; a search with all the points that it asks for.
     pub fn run(&self, request: &Request, observer: &mut dyn Observer) -> Result<Outcome, SessionError> {
         if let Some(last) = self.nothing_changed(request) {
             record_unchanged(&self.store, &last, request)?;
             return Ok(Outcome::Unchanged { name: last.name, tasks: last.tasks, skipped: last.skipped });
         }
-        let graph = self.graph_to_run()?;
-        self.run_graph(graph, request, observer).map(|finished| Outcome::Finished(Box::new(finished)))
+        loop {
+            let finished = self.run_graph(self.graph_to_run()?, request, observer)?;
+            if !self.search_goes_on(&finished, request, observer)? {
+                return Ok(Outcome::Finished(Box::new(finished)));
+            }
+        }
+    }
+
+    /// Asks for the next points of a search, after a run of the whole pipeline in which all went well. False where there are none.
+    fn search_goes_on(
+        &self,
+        Finished { graph, summary }: &Finished,
+        request: &Request,
+        observer: &mut dyn Observer,
+    ) -> Result<bool, SessionError> {
+        let Some(search) = &graph.search else { return Ok(false) };
+        let settled = summary.states.iter().flatten().all(|state| state.phase().is_settled());
+        if !request.tasks.is_empty() || summary.interrupted || !settled {
+            return Ok(false);
+        }
+        let mut resolver = self.resolver(graph)?;
+        let points = ask::advance(graph, &mut resolver, &self.store, self.registry.parquet())?;
+        if let Some(points) = points {
+            observer.event(&Event::SearchGoesOn { points, of: search.points });
+        }
+        Ok(points.is_some())
     }
 
     /// Runs the pipeline, and again whenever one of its files or inputs changes, until an interrupt. What is wrong is told, and may be
@@ -335,7 +373,14 @@ impl<'r> Session<'r> {
             files = self.files(&graph.sources);
             watch.add(files.iter().cloned().map(Chosen::whole));
             watch.add(watch::external_inputs(&graph));
-            let outcome = self.run_graph(graph, request, watcher);
+            let mut more = false;
+            let outcome = self.run_graph(graph, request, watcher).and_then(|finished| {
+                more = self.search_goes_on(&finished, request, watcher)?;
+                Ok(finished)
+            });
+            if more {
+                continue;
+            }
             watcher.ended(outcome.as_ref());
             if interrupted() {
                 break;

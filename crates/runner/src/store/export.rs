@@ -174,6 +174,10 @@ fn chosen(store: &Store, run: &Run, words: &[String]) -> Result<BTreeMap<String,
     let mut chosen: BTreeSet<&str> = BTreeSet::new();
     while let Some(task) = open.pop() {
         if chosen.insert(task) {
+            // What it stands for is a row of a table, or a file, that another task made.
+            let stage = task.split('[').next().unwrap_or(task);
+            let over = run.fanned.iter().filter(|(fans, _)| fans == stage).map(|(_, over)| over.as_str());
+            open.extend(over.filter_map(|over| all.get_key_value(over)).map(|(over, _)| *over));
             let inputs = all.get(task).into_iter().flat_map(Action::inputs);
             open.extend(inputs.filter_map(|digest| makers.get(&digest)).flatten());
         }

@@ -5,10 +5,12 @@ use crate::store::system::{Process, System};
 use std::fs::{self, File};
 use std::hash::BuildHasher;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use walkdir::WalkDir;
 
 /// A failed operation on the store.
 #[derive(Debug, thiserror::Error)]
@@ -225,4 +227,17 @@ pub fn remove(path: &Path) -> Result<(), StoreError> {
         _ => fs::remove_file(path),
     };
     removed.map_err(StoreError::io("remove", path))
+}
+
+/// The size of a file or folder, and its latest change in Unix seconds.
+pub fn measure(path: &Path) -> (u64, i64) {
+    let (mut bytes, mut latest) = (0, 0);
+    // What vanishes meanwhile takes no space.
+    for found in WalkDir::new(path).into_iter().flatten() {
+        if let Ok(data) = found.metadata() {
+            bytes += if data.is_file() { data.len() } else { 0 };
+            latest = latest.max(data.mtime());
+        }
+    }
+    (bytes, latest)
 }

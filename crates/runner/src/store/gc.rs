@@ -12,6 +12,8 @@
 //!   there before (they are renewed);
 //! - what another run made since `gc` began to look: its ctime is later still.
 //!
+//! Fetched files and environments stand in no view: beside a run they all stay.
+//!
 //! A result that it would have found cached later is not one of these: it is made again, as after any `gc`.
 
 use crate::store::Store;
@@ -21,6 +23,7 @@ use crate::store::inventory::{Maker, Stored};
 use crate::store::names;
 use crate::store::objects::Content;
 use crate::store::runs::{self, Run};
+use crate::store::supplies::{self, Supply};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -43,9 +46,9 @@ const SECOND: i64 = 1_000_000_000;
 /// What is to go.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Objects whose last use is longer ago.
+    /// Objects, fetched files and environments whose last use is longer ago.
     pub older_than: Option<Duration>,
-    /// The least recently used objects until the rest is no larger than this.
+    /// The least recently used of these until the rest is no larger than this.
     pub max_size: Option<u64>,
     /// The results of this many latest runs of each pipeline stay in any case.
     pub keep_runs: Option<usize>,
@@ -75,6 +78,10 @@ pub struct Item {
 pub enum What {
     /// Content that a result consists of, or did.
     Object,
+    /// A file that was fetched from elsewhere.
+    Fetched,
+    /// An environment of commands.
+    Environment,
     /// Those of one key.
     Checkpoints,
     /// The working folder of a dead run, or a file that was never finished.
@@ -118,6 +125,11 @@ pub fn collect(store: &Store, options: &Options) -> Result<Collected, StoreError
         }
         let mut dropped = Vec::new();
         for (digest, item) in candidates {
+            let Some(digest) = digest else {
+                // No record tells what a running task was given; one that begins later finds the gate closed.
+                items.extend(going.is_empty().then_some(item));
+                continue;
+            };
             let Ok(data) = fs::symlink_metadata(&item.path) else { continue };
             if data.ctime() * SECOND + data.ctime_nsec() < since - LAG && !needed.contains(&digest) {
                 dropped.push(digest);
@@ -126,14 +138,19 @@ pub fn collect(store: &Store, options: &Options) -> Result<Collected, StoreError
         }
         if !options.dry_run {
             store.note_collected(&dropped)?;
-            items.iter().try_for_each(|item| files::remove(&item.path))?;
+            for item in &items {
+                match item.what {
+                    What::Fetched | What::Environment => Supply::remove(&item.path)?,
+                    _ => files::remove(&item.path)?,
+                }
+            }
         }
         running = going.into_iter().map(|run| run.id).collect();
     }
-    let bytes = |sizes: &mut dyn Iterator<Item = u64>| sizes.sum::<u64>();
-    let bytes_left = bytes(&mut objects.iter().map(|object| object.size))
-        - bytes(&mut items.iter().map(|item| item.bytes));
-    let objects_left = objects.len() - items.len();
+    let gone = items.iter().filter(|item| item.what == What::Object);
+    let bytes_left = objects.iter().map(|object| object.size).sum::<u64>()
+        - gone.clone().map(|item| item.bytes).sum::<u64>();
+    let objects_left = objects.len() - gone.count();
     let rest = rest(store, options, &runs, now)?;
     if !options.dry_run {
         let known = store
@@ -178,14 +195,14 @@ struct Use {
     kept: bool,
 }
 
-/// The objects that are to go, the least recently used first.
+/// The objects that are to go, and what tasks are given besides, the least recently used first; the others have no digest here.
 fn candidates(
     store: &Store,
     options: &Options,
     runs: &[Run],
     objects: &[Stored],
     now: Duration,
-) -> Result<Vec<(Digest, Item)>, StoreError> {
+) -> Result<Vec<(Option<Digest>, Item)>, StoreError> {
     let by_reach = options.older_than.is_none() && options.max_size.is_none();
     let keep_runs = options.keep_runs.unwrap_or(if by_reach { KEEP_RUNS } else { 0 });
     let kept: HashSet<Digest> =
@@ -196,8 +213,22 @@ fn candidates(
             last_run.insert(*key, run.started);
         }
     }
+    let mut supplies: Vec<(Supply, Use)> =
+        supplies::all(store)?.into_iter().map(|supply| (supply, Use::default())).collect();
+    let mut shown_keys = HashSet::new();
+    if by_reach && !supplies.is_empty() {
+        for pipeline in store.pipelines()? {
+            shown_keys.extend(store.view(&pipeline)?.all().map(|shown| shown.key));
+        }
+    }
     let mut uses: HashMap<Digest, Use> = HashMap::new();
     for action in store.all_actions()?.actions {
+        for (supply, of) in &mut supplies {
+            if action.inputs().any(|input| supply.is(&input)) {
+                of.last = of.last.max(last_run.get(&action.key).copied().unwrap_or(0));
+                of.kept |= kept.contains(&action.key) || shown_keys.contains(&action.key);
+            }
+        }
         for digest in store.closure(action.outputs.iter().map(|(_, content)| content))? {
             let of = uses.entry(digest).or_default();
             of.last = of.last.max(last_run.get(&action.key).copied().unwrap_or(0));
@@ -212,7 +243,17 @@ fn candidates(
             }
         }
     }
-    let mut free: Vec<(Digest, Item)> = Vec::new();
+    let mut free: Vec<(Option<Digest>, Item)> = Vec::new();
+    let mut total: u64 = objects.iter().map(|object| object.size).sum();
+    for (supply, of) in supplies {
+        let what = if supply.environment { What::Environment } else { What::Fetched };
+        let bytes = files::measure(&supply.path).0;
+        total += bytes;
+        if !of.kept {
+            let last_use = of.last.max(supply.changed);
+            free.push((None, Item { what, path: supply.path, bytes, last_use, made_by: Vec::new() }));
+        }
+    }
     for object in objects {
         let of = uses.remove(&object.digest).unwrap_or_default();
         if !of.kept {
@@ -223,15 +264,14 @@ fn candidates(
                 last_use: of.last.max(object.changed),
                 made_by: of.made_by.into_iter().collect(),
             };
-            free.push((object.digest, item));
+            free.push((Some(object.digest), item));
         }
     }
-    free.sort_by_key(|(digest, item)| (item.last_use, *digest));
+    free.sort_by(|(a, one), (b, other)| (one.last_use, a, &one.path).cmp(&(other.last_use, b, &other.path)));
     if by_reach {
         return Ok(free);
     }
     let oldest = options.older_than.map(|age| now.saturating_sub(age).as_secs() as i64);
-    let mut total: u64 = objects.iter().map(|object| object.size).sum();
     // In the order of their last use, so what is too old comes before what is too much.
     free.retain(|(_, item)| {
         let goes = oldest.is_some_and(|oldest| item.last_use < oldest)
@@ -250,7 +290,7 @@ fn rest(store: &Store, options: &Options, runs: &[Run], now: Duration) -> Result
     let stale = before(options.older_than.unwrap_or(STALE));
     let mut items = Vec::new();
     let mut add = |what, path: PathBuf| {
-        let (bytes, last_use) = measure(&path);
+        let (bytes, last_use) = files::measure(&path);
         items.push(Item { what, path, bytes, last_use, made_by: Vec::new() });
     };
     let recent = latest(runs, options.keep_runs.unwrap_or(KEEP_RUNS));
@@ -258,7 +298,8 @@ fn rest(store: &Store, options: &Options, runs: &[Run], now: Duration) -> Result
     for path in files::list(&store.root.join("checkpoints"))? {
         let Some(key) = name(&path).parse::<Digest>().ok() else { continue };
         let finished = store.actions().get(&key)?.is_some();
-        if !store.is_locked(&key) && (finished || (measure(&path).1 < stale && !wanted.contains(&key))) {
+        if !store.is_locked(&key) && (finished || (files::measure(&path).1 < stale && !wanted.contains(&key)))
+        {
             add(What::Checkpoints, path);
         }
     }
@@ -270,14 +311,14 @@ fn rest(store: &Store, options: &Options, runs: &[Run], now: Duration) -> Result
     for folder in ["objects", "actions", "views", "runs", "graphs"] {
         for found in WalkDir::new(store.root.join(folder)).sort_by_file_name().into_iter().flatten() {
             let unfinished = found.file_type().is_file() && name(found.path()).ends_with(".tmp");
-            if unfinished && measure(found.path()).1 < before(WRITING) {
+            if unfinished && files::measure(found.path()).1 < before(WRITING) {
                 add(What::Leftover, found.into_path());
             }
         }
     }
     // Of an object whose transfer nobody has gone on with.
     for path in files::list(&store.incoming())? {
-        if measure(&path).1 < before(WRITING) {
+        if files::measure(&path).1 < before(WRITING) {
             add(What::Leftover, path);
         }
     }
@@ -287,14 +328,14 @@ fn rest(store: &Store, options: &Options, runs: &[Run], now: Duration) -> Result
         let going = files::list(&path)?
             .iter()
             .any(|pilot| store.is_going(&format!("{}.{}", name(&path), name(pilot))));
-        if !going && measure(&path).1 < stale {
+        if !going && files::measure(&path).1 < stale {
             add(What::Leftover, path);
         } else {
             programs += &fs::read_to_string(path.join("orders.json")).unwrap_or_default();
         }
     }
     for path in files::list(&store.programs())? {
-        if !programs.contains(&name(&path)) && measure(&path).1 < before(WRITING) {
+        if !programs.contains(&name(&path)) && files::measure(&path).1 < before(WRITING) {
             add(What::Leftover, path);
         }
     }
@@ -302,7 +343,7 @@ fn rest(store: &Store, options: &Options, runs: &[Run], now: Duration) -> Result
         add(What::Damaged, path);
     }
     for path in files::list(&store.root.join("graphs"))? {
-        if measure(&path).1 < stale && !name(&path).ends_with(".tmp") {
+        if files::measure(&path).1 < stale && !name(&path).ends_with(".tmp") {
             add(What::Graph, path);
         }
     }
@@ -344,17 +385,4 @@ fn remove(store: &Store, item: &Item) -> Result<(), StoreError> {
 
 fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// The size of a file or folder, and its latest change in Unix seconds.
-pub(super) fn measure(path: &Path) -> (u64, i64) {
-    let (mut bytes, mut latest) = (0, 0);
-    // What vanishes meanwhile takes no space.
-    for found in WalkDir::new(path).into_iter().flatten() {
-        if let Ok(data) = found.metadata() {
-            bytes += if data.is_file() { data.len() } else { 0 };
-            latest = latest.max(data.mtime());
-        }
-    }
-    (bytes, latest)
 }

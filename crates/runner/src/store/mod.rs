@@ -61,6 +61,7 @@ pub mod remote;
 pub mod runs;
 pub mod short;
 pub mod stat;
+pub mod supplies;
 pub mod system;
 pub mod text;
 pub mod turn;

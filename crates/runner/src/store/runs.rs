@@ -25,6 +25,8 @@ pub struct Run {
     pub results: BTreeMap<String, Digest>,
     /// Of a finished run: see [`crate::store::manifests`].
     pub manifest: Option<Digest>,
+    /// The stages that fan out, as their tasks are called before their coordinates, each with a task that makes what it is over.
+    pub fanned: BTreeSet<(String, String)>,
     /// The keys that it began to compute.
     pub attempted: BTreeSet<Digest>,
 }
@@ -41,6 +43,20 @@ struct Line {
     manifest: Option<Digest>,
     failed: Option<usize>,
     interrupted: Option<bool>,
+    #[serde(default)]
+    points: Vec<PointLine>,
+}
+
+#[derive(Deserialize)]
+struct PointLine {
+    #[serde(default)]
+    fanned: Vec<FannedLine>,
+}
+
+#[derive(Deserialize)]
+struct FannedLine {
+    stage: String,
+    over: String,
 }
 
 /// Every run with a readable record, oldest first.
@@ -77,9 +93,12 @@ fn read(store: &Store, path: PathBuf) -> Result<Option<Run>, StoreError> {
         done: false,
         results: BTreeMap::new(),
         manifest: None,
+        fanned: BTreeSet::new(),
         attempted: BTreeSet::new(),
     };
     for line in lines {
+        let fanned = line.points.into_iter().flat_map(|point| point.fanned);
+        run.fanned.extend(fanned.map(|fanned| (fanned.stage, fanned.over)));
         match (line.event.as_str(), line.task, line.key) {
             ("task-finished", Some(task), Some(key)) => _ = run.results.insert(task, key),
             ("task-started", _, Some(key)) => _ = run.attempted.insert(key),

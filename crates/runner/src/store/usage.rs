@@ -2,7 +2,7 @@
 
 use super::{Store, runs};
 use crate::store::digest::Digest;
-use crate::store::files::StoreError;
+use crate::store::files::{self, StoreError};
 use crate::store::gc::{self, What};
 use crate::store::inventory::owners;
 use schemars::JsonSchema;
@@ -47,6 +47,10 @@ pub struct Usage {
     /// The outputs in the views.
     pub copies: u64,
     pub checkpoints: u64,
+    /// Files that were fetched from elsewhere.
+    pub fetched: u64,
+    /// Environments of commands.
+    pub environments: u64,
     /// Action records.
     pub records: u64,
     /// Records and logs of runs.
@@ -89,7 +93,7 @@ pub fn usage(store: &Store, level: Level) -> Result<Usage, StoreError> {
             *of += shown
                 .outputs
                 .iter()
-                .map(|output| gc::measure(&store.artifacts().join(&output.path)).0)
+                .map(|output| files::measure(&store.artifacts().join(&output.path)).0)
                 .sum::<u64>();
             groups.entry(group(&pipeline, &shown.task)).or_default();
         }
@@ -111,22 +115,25 @@ pub fn usage(store: &Store, level: Level) -> Result<Usage, StoreError> {
         copies: copies.get(group).copied().unwrap_or(0),
     });
     let rows: Vec<Row> = rows.collect();
-    let part = |name: &str| gc::measure(&store.root.join(name)).0;
+    let part = |name: &str| files::measure(&store.root.join(name)).0;
     let (checkpoints, records, logs) = (part("checkpoints"), part("actions"), part("runs"));
+    let (fetched, environments) = (part("remote"), part("environments"));
     let object_bytes = objects.iter().map(|object| object.size).sum();
-    let named = part("objects") + checkpoints + records + logs;
+    let named = part("objects") + checkpoints + fetched + environments + records + logs;
     let would = gc::collect(store, &gc::Options { dry_run: true, ..Default::default() })?;
-    let unreachable =
-        would.items.iter().filter(|item| item.what == What::Object).map(|item| item.bytes).sum();
+    let frees = |what| matches!(what, What::Object | What::Fetched | What::Environment);
+    let unreachable = would.items.iter().filter(|item| frees(item.what)).map(|item| item.bytes).sum();
     Ok(Usage {
         copies: copies.values().sum(),
         rows,
         objects: objects.len(),
         object_bytes,
         checkpoints,
+        fetched,
+        environments,
         records,
         logs,
-        other: gc::measure(&store.root).0.saturating_sub(named),
+        other: files::measure(&store.root).0.saturating_sub(named),
         unreachable,
     })
 }

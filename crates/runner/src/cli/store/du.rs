@@ -62,6 +62,8 @@ fn table(usage: &Usage) -> String {
         ("objects", usage.object_bytes),
         ("copies", usage.copies),
         ("checkpoints", usage.checkpoints),
+        ("fetched", usage.fetched),
+        ("environments", usage.environments),
         ("records", usage.records),
         ("logs", usage.logs),
         ("other", usage.other),

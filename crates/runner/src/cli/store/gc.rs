@@ -24,10 +24,10 @@ const SHOWN: usize = 20;
 pub struct Gc {
     #[command(flatten)]
     place: Place,
-    /// Drop the objects that no run used for this long, like `30d` or `12h`
+    /// Drop objects, fetched files and environments that no run used for this long, like `30d` or `12h`
     #[arg(long, value_name = "TIME", value_parser = time)]
     older_than: Option<Duration>,
-    /// Drop the least recently used objects until the rest fits, like `20GiB`
+    /// Drop the least recently used of these until the rest fits, like `20GiB`
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     max_size: Option<u64>,
     /// Keep the results of the last N runs of each pipeline [default: 10, or 0 with `--older-than` or `--max-size`]
@@ -112,6 +112,8 @@ impl Gc {
 fn noun(what: What) -> &'static str {
     match what {
         What::Object => "object",
+        What::Fetched => "fetched file",
+        What::Environment => "environment",
         What::Checkpoints => "checkpoints",
         What::Leftover => "leftover",
         What::Damaged => "damaged",

@@ -3,13 +3,14 @@
 use crate::command::environment::{Call, Run, first_of, made, prepare};
 use crate::kind::context::Context;
 use crate::kind::stage::StageError;
+use crate::store::chosen::Chosen;
 use std::ffi::OsString;
 use std::path::Path;
 
 /// Runs the command in the environment: what its packages do when it is entered is done.
 pub fn enter(file: &Path, mut call: Call, ctx: &Context, run: Run) -> Result<Call, StageError> {
     let (name, path) = first_of(&["conda", "mamba", "micromamba"], &call.env, ctx)?;
-    let folder = made("conda", &[file.to_owned()], ctx, |folder| {
+    let folder = made("conda", &Chosen::whole(file.to_owned()), ctx, |folder| {
         let verb: &[&str] = if name == "micromamba" { &["create"] } else { &["env", "create"] };
         let words = [&[name], verb, &["--yes", "--prefix"]].concat();
         let words = words.into_iter().map(OsString::from);

@@ -9,7 +9,9 @@ use crate::command::find;
 use crate::command::spawn::Program;
 use crate::kind::context::Context;
 use crate::kind::stage::{Issue, StageError};
-use crate::store::digest::Digest;
+use crate::store::chosen::Chosen;
+use crate::store::objects::Objects;
+use crate::store::supplies;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::env;
@@ -65,26 +67,24 @@ pub struct Call {
 /// How a program is run to its end: in a group of its own, and stopped when the task is.
 pub type Run<'a> = &'a dyn Fn(Program, &Context) -> Result<bool, StageError>;
 
+/// The files of a uv project that say what is in its environment.
+pub fn uv_files(project: &Path) -> Chosen {
+    let only = Some(format!("{{{LOCK},pyproject.toml,.python-version}}"));
+    Chosen { path: project.to_owned(), only, exclude: Vec::new() }
+}
+
 /// A folder that holds an environment, made once for each content of the files that say what is in it.
 fn made(
     kind: &str,
-    files: &[PathBuf],
+    files: &Chosen,
     ctx: &Context,
     make: impl FnOnce(&Path) -> Result<(), StageError>,
 ) -> Result<PathBuf, StageError> {
-    let mut bytes = kind.as_bytes().to_vec();
-    for file in files {
-        bytes.push(0);
-        bytes.extend(fs::read(file).or_else(|error| match error.kind() {
-            // Not every project has each of them.
-            std::io::ErrorKind::NotFound => Ok(Vec::new()),
-            _ => Err(error),
-        })?);
-    }
-    let name = format!("{kind}-{}", &Digest::of(&bytes).to_string()[..16]);
+    let content = Objects::measure_chosen(files, &|_, _| {}, &|_, _| {})?;
+    let name = supplies::environment(kind, &content.digest);
     fs::create_dir_all(ctx.environments())?;
     let folder = ctx.environments().join(&name);
-    let complete = ctx.environments().join(format!("{name}.complete"));
+    let complete = supplies::complete(&folder);
     if !complete.exists() {
         let lock = ctx.locks().take(&format!("environment-{name}"))?;
         if !complete.exists() {

@@ -1,6 +1,6 @@
 //! The environment of a `uv.lock`.
 
-use crate::command::environment::{Call, Run, first_of, made, prepare, search_path};
+use crate::command::environment::{Call, Run, first_of, made, prepare, search_path, uv_files};
 use crate::kind::context::Context;
 use crate::kind::stage::StageError;
 use std::env;
@@ -12,8 +12,7 @@ use std::path::{Path, PathBuf};
 /// that the user's own is left alone.
 pub fn enter(lock: &Path, mut call: Call, ctx: &Context, run: Run) -> Result<Call, StageError> {
     let project = lock.parent().unwrap_or(ctx.root());
-    let files = [lock.to_owned(), project.join("pyproject.toml"), project.join(".python-version")];
-    let folder = made("uv", &files, ctx, |folder| {
+    let folder = made("uv", &uv_files(project), ctx, |folder| {
         let (name, path) = first_of(&["uv"], &call.env, ctx)?;
         let words = [name, "sync", "--locked", "--project"].map(OsString::from);
         let mut own = call.env.clone();

@@ -30,4 +30,6 @@ pub struct Drafts {
     pub stages: Vec<Option<Range<usize>>>,
     /// The names of the axes of each stage.
     pub axes: Vec<Vec<String>>,
+    /// The stages that fan out over items that are known, by their positions, each with the id of a task that makes them.
+    pub fanned: Vec<(usize, String)>,
 }

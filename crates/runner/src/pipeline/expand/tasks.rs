@@ -15,7 +15,7 @@ use crate::pipeline::yaml::node::{Entry, Node};
 use crate::pipeline::yaml::sink::Sink;
 use onsager_tables::names::did_you_mean;
 use serde_json::{Map, Value};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// A pipeline beyond this is a mistake.
 pub const TASKS: usize = 2_000_000;
@@ -50,8 +50,19 @@ pub fn expand(
 ) -> Drafts {
     let kinds = registry.iter().map(|kind| (kind.name(), kind)).collect();
     let stages = spec.stages.iter().map(|_| Progress::Open).collect();
-    let mut expander =
-        Expander { spec, params, pools, known, registry, sink, kinds, stages, tasks: 0, depth: 0 };
+    let mut expander = Expander {
+        spec,
+        params,
+        pools,
+        known,
+        registry,
+        sink,
+        kinds,
+        stages,
+        tasks: 0,
+        depth: 0,
+        fanned: BTreeSet::new(),
+    };
     for at in 0..spec.stages.len() {
         expander.stage(at);
         if expander.tasks > TASKS {
@@ -59,7 +70,7 @@ pub fn expand(
             break;
         }
     }
-    let mut drafts = Drafts::default();
+    let mut drafts = Drafts { fanned: expander.fanned.into_iter().collect(), ..Drafts::default() };
     let mut starts = Vec::with_capacity(spec.stages.len());
     for (progress, stage) in expander.stages.into_iter().zip(&spec.stages) {
         let start = drafts.tasks.len();
@@ -109,6 +120,8 @@ struct Expander<'a> {
     tasks: usize,
     /// How many stages wait for one that they fan out over.
     depth: usize,
+    /// The stages that fan out over known items, and the tasks that make these.
+    fanned: BTreeSet<(usize, String)>,
 }
 
 impl<'a> Expander<'a> {
@@ -136,7 +149,7 @@ impl<'a> Expander<'a> {
         let instances = match stage.matrix {
             None => Some(vec![Instance::default()]),
             Some(node) => {
-                matrix::expand(node, &scope, &mut |from, instance| self.fan_out(from, instance), sink)
+                matrix::expand(node, &scope, &mut |from, instance| self.fan_out(at, from, instance), sink)
             }
         };
         let Some(instances) = instances else {
@@ -158,8 +171,8 @@ impl<'a> Expander<'a> {
         self.stages[at] = Progress::Done(Some(drafts));
     }
 
-    /// The values of an axis over what another stage makes.
-    fn fan_out(&mut self, from: &FromAxis, instance: &Instance) -> Option<Fanned> {
+    /// The values of an axis of a stage over what another one makes.
+    fn fan_out(&mut self, stage: usize, from: &FromAxis, instance: &Instance) -> Option<Fanned> {
         let (sink, span) = (self.sink, from.span);
         let (text, reference) = fan::read(from, &Scope { instance: Some(instance), ..self.scope() }, sink)?;
         let stages = &self.spec.stages;
@@ -184,6 +197,11 @@ impl<'a> Expander<'a> {
         self.depth -= 1;
         let Progress::Done(Some(drafts)) = &self.stages[at] else { return None };
         let place = fan::one(&reference, &text, drafts, instance, span, sink)?;
-        fan::values(from, (&text, &reference), (at, place, &drafts[place]), self.known, sink)
+        let made = &drafts[place];
+        let fanned = fan::values(from, (&text, &reference), (at, place, made), self.known, sink);
+        if let Some(Fanned::Known(_)) = fanned {
+            self.fanned.insert((stage, made.id.clone()));
+        }
+        fanned
     }
 }

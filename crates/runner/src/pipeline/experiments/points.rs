@@ -187,6 +187,7 @@ fn keep(graph: &mut Graph, experiment: &Experiment, sink: &Sink) {
         }
     }
     for point in &mut graph.points {
+        point.fanned.retain(|fanned| there.contains(fanned.over.as_str()));
         point.metrics.retain(|metric| metric.tasks.iter().all(|t| there.contains(t.task.as_str())));
     }
 }
@@ -228,6 +229,10 @@ fn join(name: &str, site: &Site, graphs: Vec<(String, Graph)>) -> Graph {
         }));
         for mut own in graph.points {
             own.name.clone_from(&point);
+            for fanned in &mut own.fanned {
+                fanned.stage.insert_str(0, &prefix);
+                fanned.over.insert_str(0, &prefix);
+            }
             for task in own.metrics.iter_mut().flat_map(|metric| &mut metric.tasks) {
                 task.task.insert_str(0, &prefix);
             }

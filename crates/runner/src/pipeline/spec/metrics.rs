@@ -29,6 +29,13 @@ pub struct Metric {
     pub pick: Pick,
 }
 
+impl Metric {
+    /// The stage whose tasks make it.
+    pub fn stage(&self) -> &str {
+        self.from.split(['.', '[']).next().unwrap_or_default()
+    }
+}
+
 /// A task that a metric is read from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MetricTask {

@@ -1,6 +1,6 @@
 //! What no stage makes: files, patterns, addresses, tools and environments.
 
-use crate::command::environment::{FILES, LOCK};
+use crate::command::environment::{FILES, LOCK, uv_files};
 use crate::kind::fields::Field;
 use crate::pipeline::expand::apart;
 use crate::pipeline::expand::draft::Draft;
@@ -150,9 +150,7 @@ impl Linker<'_> {
         let Source::File { chosen, name } = source else { return None };
         match (chosen.path.file_name(), chosen.path.parent()) {
             (Some(file), Some(folder)) if file == LOCK => {
-                let only = Some(format!("{{{LOCK},pyproject.toml,.python-version}}"));
-                let chosen = Chosen { path: folder.to_owned(), only, exclude: Vec::new() };
-                Some(Source::File { chosen, name })
+                Some(Source::File { chosen: uv_files(folder), name })
             }
             _ => {
                 let help = format!("write `uv: folder/{LOCK}`; `uv lock` makes it");
