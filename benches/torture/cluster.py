@@ -68,7 +68,7 @@ stages:
   walk:
     kind: random-motion
     matrix: {i: [%(walk)s]}
-    params: {seed: "${matrix.i}", particles: 150000000, tubes: 20, estimators: [counting]}
+    params: {seed: "${matrix.i}", particles: 100000000, tubes: 20, estimators: [counting]}
     resources: {retries: {times: 50, wait: 1s, factor: 1}}
   all:
     kind: command

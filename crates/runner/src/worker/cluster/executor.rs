@@ -122,21 +122,24 @@ impl ClusterExecutor {
         let profile = self.setting.name.clone();
         for orphan in orphans::take(&self.setting.store, |orders| orders.profile == profile)? {
             let mut jobs: Vec<Job> = orphan.group.jobs().into_iter().enumerate().map(Job::numbered).collect();
-            for pilot in orphan.pilots {
-                self.finished.extend(pilot.done.iter().cloned());
-                let going = self.setting.store.is_going(&orphan.group.lease(&pilot.name));
-                if let Some(job) = jobs.get_mut(pilot.name.index) {
-                    job.begins();
-                    job.deserted = pilot.over || !going;
+            for mut pilot in orphan.pilots {
+                if !self.setting.store.is_going(&orphan.group.lease(&pilot.name)) {
+                    // Its last words may have come meanwhile.
+                    pilot.hear()?;
+                    pilot.running.clear();
+                    pilot.over = true;
                 }
-                if pilot.over || !going {
-                    continue;
+                self.finished.extend(pilot.done.iter().cloned());
+                if let Some(job) = jobs.get_mut(pilot.name.index) {
+                    job.deserted = pilot.over && (job.deserted || !job.begun);
+                    job.begun = true;
                 }
                 let running = pilot.running.iter();
                 self.running.extend(
                     running
                         .map(|(at, in_hand)| (in_hand.key, (at.clone(), pilot.name.clone(), in_hand.begun))),
                 );
+                // One that is over, too: else it would be found anew, and all that it said be heard once more.
                 self.pilots.insert(pilot.name.clone(), Pilot::adopted(&orphan.group, pilot)?);
             }
             let name = orphan.group.name.clone();

@@ -6,6 +6,7 @@ use crate::worker::cluster::engine::JobState;
 use crate::worker::cluster::error::LostTask;
 use crate::worker::cluster::executor::{ClusterExecutor, PATIENCE};
 use crate::worker::cluster::messages::{Attempt, FromPilot};
+use crate::worker::cluster::pilots::Pilot;
 use crate::worker::cluster::place::PilotName;
 use crate::worker::error::WorkerDeath;
 use crate::worker::protocol::{FromWorker, Outcome};
@@ -31,6 +32,13 @@ impl ClusterExecutor {
 
     pub(super) fn said(&mut self, name: &PilotName, message: FromPilot) {
         let Some(pilot) = self.pilots.get_mut(name) else { return };
+        if let FromPilot::Began(attempt) | FromPilot::Said { attempt, .. } | FromPilot::Returned(attempt) =
+            &message
+            && !pilot.tasks.contains_key(attempt)
+        {
+            // Another pilot has it by now.
+            return;
+        }
         match message {
             FromPilot::Started { job, node, left } => {
                 (pilot.job, pilot.node) = (job, node);
@@ -179,10 +187,12 @@ impl ClusterExecutor {
     /// A pilot is gone. What becomes of its job is for its engine to say.
     pub(super) fn over(&mut self, name: &PilotName) {
         let Some(pilot) = self.pilots.get(name) else { return };
+        let beside = |other: &&Pilot| other.group == pilot.group && other.name.index == name.index;
+        let deserted = self.pilots.values().filter(beside).all(|other| other.over);
         if let Some(group) = self.groups.get_mut(&pilot.group.name)
             && let Some(job) = group.jobs.get_mut(name.index)
         {
-            job.deserted = true;
+            job.deserted = deserted;
         }
     }
 
