@@ -33,6 +33,7 @@ fn run(project: &Project, arguments: &[&str]) -> Value {
 fn places() -> Vec<Place> {
     let mut places = vec![Place::folder()];
     places.extend(shared_moto().map(|moto| Place::bucket(moto, moto.port)));
+    places.extend(Place::given());
     places
 }
 

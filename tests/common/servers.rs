@@ -143,6 +143,15 @@ impl Place {
         Place { url: format!("s3://{bucket}/some/prefix"), port: Some(port), folder: None }
     }
 
+    /// A new prefix of the bucket `onsager` of another server on this machine, which `ONSAGER_S3_PORT` names: of `benches/remote/ceph.sh`,
+    /// started with the credentials of the test. None where there is none.
+    pub fn given() -> Option<Place> {
+        let port = std::env::var("ONSAGER_S3_PORT").ok()?.parse().expect("a port");
+        let part = tempfile::tempdir().expect("a folder");
+        let name = part.path().file_name().and_then(|name| name.to_str()).expect("a name").replace('.', "");
+        Some(Place { url: format!("s3://onsager/{name}"), port: Some(port), folder: None })
+    }
+
     /// The folder that it is.
     pub fn path(&self) -> PathBuf {
         self.folder.as_ref().expect("a folder").path().join("store")

@@ -376,6 +376,8 @@ pub struct PullDocument {
     pub missing: Vec<String>,
     /// That came.
     pub bytes: u64,
+    /// How many requests the server got.
+    pub requests: u64,
 }
 
 /// A task that `store verify --rerun` executed again; the document is a list of these.

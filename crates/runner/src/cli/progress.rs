@@ -179,10 +179,11 @@ impl Observer for Progress {
             }
             Event::TaskCheckpoint { .. } | Event::RunFinished { .. } | Event::ResultFound { .. } => {}
             Event::RemoteNotice { remote, notice } => self.notice(remote, notice),
-            Event::RemoteTraffic { remote, received, to_receive, sent, to_send } => {
+            Event::RemoteTraffic { remote, received, to_receive, sent, to_send, requests } => {
                 let transfer = self.transfer.get_or_insert_with(|| Transfer::new(remote, self.bars.as_ref()));
                 let (received, to_receive, sent, to_send) = (*received, *to_receive, *sent, *to_send);
-                if let Some(line) = transfer.show(Traffic { received, to_receive, sent, to_send }) {
+                let requests = *requests;
+                if let Some(line) = transfer.show(Traffic { received, to_receive, sent, to_send, requests }) {
                     self.say(&line);
                 }
             }

@@ -41,6 +41,7 @@ struct Heard {
     progress: Progress,
     found: Vec<String>,
     received: u64,
+    requests: u64,
     /// Nobody answers there.
     offline: Option<String>,
 }
@@ -49,7 +50,9 @@ impl Observer for Heard {
     fn event(&mut self, event: &Event) {
         match event {
             Event::ResultFound { task, .. } => self.found.push(task.clone()),
-            Event::RemoteTraffic { received, .. } => self.received = *received,
+            Event::RemoteTraffic { received, requests, .. } => {
+                (self.received, self.requests) = (*received, *requests);
+            }
             Event::RemoteNotice { notice, .. } => {
                 self.offline = self.offline.take().or_else(|| notice.offline())
             }
@@ -82,6 +85,7 @@ impl Pull {
             progress: Progress::new(session.store().artifacts()),
             found: Vec::new(),
             received: 0,
+            requests: 0,
             offline: None,
         };
         let outcome = session.run(&request, &mut heard)?;
@@ -97,6 +101,7 @@ impl Pull {
             known: summary.count(|state| matches!(state, TaskState::Cached { .. })),
             missing: missing.map(|(task, _)| task.id.clone()).collect(),
             bytes: heard.received,
+            requests: heard.requests,
         };
         if self.common.json {
             common::print_json(&document);

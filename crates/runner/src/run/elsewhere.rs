@@ -113,9 +113,9 @@ impl Scheduler<'_, '_> {
             return;
         }
         self.away.told = Some((Instant::now(), traffic));
-        let (received, to_receive) = (traffic.received, traffic.to_receive);
+        let (received, to_receive, requests) = (traffic.received, traffic.to_receive, traffic.requests);
         let (sent, to_send, remote) = (traffic.sent, traffic.to_send, link.name().to_owned());
-        self.observer.event(&Event::RemoteTraffic { remote, received, to_receive, sent, to_send });
+        self.observer.event(&Event::RemoteTraffic { remote, received, to_receive, sent, to_send, requests });
     }
 
     /// At the end of a run: waits for what is on its way to the remote store, unless Ctrl-C is pressed.

@@ -72,6 +72,7 @@ pub enum Event {
         to_receive: u64,
         sent: u64,
         to_send: u64,
+        requests: u64,
     },
     /// The bytes of a result had been changed in the store, and were removed.
     ObjectDamaged {

@@ -101,4 +101,6 @@ pub struct Traffic {
     pub to_receive: u64,
     pub sent: u64,
     pub to_send: u64,
+    /// How many requests a server got.
+    pub requests: u64,
 }

@@ -41,6 +41,7 @@ impl Counters {
             to_receive: of(&self.to_receive),
             sent: of(&self.sent),
             to_send: of(&self.to_send),
+            requests: of(&self.requests),
         }
     }
 }
