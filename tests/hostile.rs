@@ -167,7 +167,7 @@ fn a_record_without_the_declared_outputs_counts_as_none() {
             .find(|(_, bytes)| String::from_utf8_lossy(bytes).contains("\"task\":\"a\",\"run\""));
         let text = String::from_utf8_lossy(&record.expect("a record").1).into_owned();
         let start = text.find("\"outputs\":").expect("outputs");
-        text[start..text.find(",\"material\"").expect("material")].to_owned()
+        text[start..text.find(",\"preimage\"").expect("preimage")].to_owned()
     };
     let whole = outputs(&archive);
     for replaced in ["\"outputs\":[]".to_owned(), whole.replace("\"text\"", "\"other\"")] {

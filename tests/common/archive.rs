@@ -17,7 +17,21 @@ pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The member of the object with this digest.
+pub fn object_name(digest: &str) -> String {
+    format!("objects/{}/{}", &digest[..2], &digest[2..])
+}
+
 impl Archive {
+    /// The bytes of the record of a task.
+    #[allow(dead_code, reason = "some tests replace whole objects only")]
+    pub fn record_of(&mut self, task: &str) -> &mut Vec<u8> {
+        let is =
+            |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).is_ok_and(|record| record["task"] == task);
+        let mut records = self.members.iter_mut().filter(|(name, _)| name.starts_with("actions/"));
+        records.find_map(|(_, bytes)| is(bytes).then_some(bytes)).expect("a record")
+    }
+
     pub fn read(path: &Path) -> Archive {
         let mut archive = tar::Archive::new(File::open(path).expect("an archive"));
         let members = archive.entries().expect("members").map(|entry| {
@@ -64,8 +78,7 @@ impl Archive {
 
     /// Replaces an object, and its digest wherever a record names it.
     pub fn replace_object(&mut self, digest: &str, bytes: &[u8]) {
-        let name = |digest: &str| format!("objects/{}/{}", &digest[..2], &digest[2..]);
-        let new = sha256(bytes);
+        let (name, new) = (object_name, sha256(bytes));
         for (member, content) in &mut self.members {
             if *member == name(digest) {
                 (*member, *content) = (name(&new), bytes.to_vec());

@@ -54,6 +54,11 @@ impl Project {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_onsager"));
         command.args(arguments).current_dir(self.folder.path()).env_remove("ONSAGER_LOG");
+        // Neither the keys nor the settings of whoever runs the tests.
+        command.env("XDG_CONFIG_HOME", self.folder.path().join(".config"));
+        for name in ["ONSAGER_KEY", "ONSAGER_KEY_FILE", "ONSAGER_SCOPE"] {
+            command.env_remove(name);
+        }
         command
     }
 

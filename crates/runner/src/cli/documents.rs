@@ -394,3 +394,37 @@ pub struct GcDocument {
     pub dry_run: bool,
     pub collected: Collected,
 }
+
+/// Keys that sign, and keys that are trusted.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct KeyList {
+    /// The user's own.
+    pub own: Vec<OwnKey>,
+    /// The public key that signs here: of the environment, or the user's own; null where there is none.
+    pub signing: Option<String>,
+    /// Those that the project trusts.
+    pub trusted: Vec<TrustedKey>,
+    /// The scopes whose results are taken.
+    pub read: Vec<String>,
+    /// The scope that results are signed for.
+    pub write: String,
+}
+
+/// A key of the user's.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct OwnKey {
+    pub name: String,
+    /// The public part.
+    pub key: String,
+}
+
+/// A key that the project trusts.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TrustedKey {
+    pub name: String,
+    pub key: String,
+    /// The last day on which what it signs counts.
+    pub until: Option<String>,
+    /// The scopes that it may sign for.
+    pub scopes: Vec<String>,
+}

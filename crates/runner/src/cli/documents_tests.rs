@@ -32,6 +32,7 @@ fn all() -> Vec<(&'static str, Value)> {
         ("diff", schema::<Difference>()),
         ("kinds", schema::<Vec<Reference>>()),
         ("init", schema::<InitDocument>()),
+        ("key list", schema::<KeyList>()),
         ("store verify", schema::<Report>()),
         ("store verify --rerun", schema::<Vec<RerunTask>>()),
         ("store gc", schema::<GcDocument>()),

@@ -12,6 +12,7 @@ mod failure;
 mod get;
 mod init;
 mod jobs;
+mod key;
 mod kinds;
 mod list;
 mod log;
@@ -33,6 +34,7 @@ use crate::cli::common::CliError;
 use crate::cli::documents::ErrorDocument;
 use crate::kind::registry::Registry;
 use crate::run::workers;
+use crate::trust::keyring;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -61,6 +63,7 @@ enum Command {
     Compare(compare::Compare),
     Diff(diff::Diff),
     Kinds(kinds::Kinds),
+    Key(key::Key),
     Store(store::Store),
     Remote(remote::Remote),
     #[cfg(feature = "remote")]
@@ -86,6 +89,8 @@ pub fn main(registry: Registry) -> ExitCode {
     if let Some(code) = workers::worker(&registry) {
         return code;
     }
+    // Before there is another thread, and before anything else can be started that would see it.
+    keyring::take_secret();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {
@@ -125,6 +130,7 @@ pub fn main(registry: Registry) -> ExitCode {
         Command::Compare(command) => command.execute(&registry),
         Command::Diff(command) => command.execute(&registry),
         Command::Kinds(command) => command.execute(&registry),
+        Command::Key(command) => command.execute(),
         Command::Store(command) => command.execute(&registry),
         Command::Remote(command) => command.execute(),
         #[cfg(feature = "remote")]

@@ -9,6 +9,7 @@ pub mod trust;
 
 use crate::pipeline::yaml::diagnostics::{self, Diagnostic, Diagnostics};
 use crate::store::remote::place::Place;
+use crate::trust::key;
 use profiles::Profile;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -69,7 +70,10 @@ impl Config {
                 return Err(Diagnostics::whole(path.to_owned(), message, None));
             }
         };
-        let config: Config = toml::from_str(&text).map_err(|error| {
+        let read = toml::from_str(&text);
+        // What is wrong is shown with its line: a secret key that stands there by mistake is not.
+        let text = key::hide(&text);
+        let config: Config = read.map_err(|error: toml::de::Error| {
             let help = error
                 .message()
                 .starts_with("unknown field")

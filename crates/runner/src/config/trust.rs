@@ -43,6 +43,8 @@ pub enum TrustFault {
     Scope(String),
     #[error("`{0}` is no name of a key: use letters, digits, `-` and `_`")]
     Name(String),
+    #[error("there is a key `{0}` already: give another name, or change it in `onsager.toml`")]
+    There(String),
     #[error("`{first}` and `{second}` are one key: trust it by one name")]
     Twice { first: String, second: String },
 }
@@ -52,6 +54,14 @@ impl Trust {
     pub fn over(mut self, project: Trust) -> Trust {
         self.keys.extend(project.keys);
         Trust { keys: self.keys, read: project.read.or(self.read), write: project.write.or(self.write) }
+    }
+
+    /// The same with a key more, or what is wrong with that.
+    pub fn with(mut self, name: &str, trusted: &Trusted) -> Result<Trust, TrustFault> {
+        if self.keys.insert(name.to_owned(), trusted.clone()).is_some() {
+            return Err(TrustFault::There(name.to_owned()));
+        }
+        self.check().map(|()| self)
     }
 
     /// Whether everything in it has a fit name.
@@ -110,6 +120,23 @@ impl Trusted {
     }
 }
 
+/// The text of an `onsager.toml` with a key more; none where a table cannot stand at its end.
+pub fn add(text: &str, name: &str, trusted: &Trusted) -> Option<String> {
+    let mut text = text.trim_end().to_owned();
+    if !text.is_empty() {
+        text += "\n\n";
+    }
+    text += &format!("[trust.keys.{name}]\nkey = \"{}\"\n", trusted.key);
+    if let Some(until) = trusted.until {
+        text += &format!("until = \"{until}\"\n");
+    }
+    if trusted.scopes != main() {
+        text += &format!("scopes = [\"{}\"]\n", trusted.scopes.join("\", \""));
+    }
+    let read: toml::Table = toml::from_str(&text).ok()?;
+    read.get("trust")?.get("keys")?.get(name).is_some().then_some(text)
+}
+
 /// Whether it can be the name of a scope: it is one of a folder, too.
 pub fn check_scope(scope: &str) -> Result<(), TrustFault> {
     let plain = scope.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
@@ -144,4 +171,73 @@ fn date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Date>, D::E
         Written::Text(text) => text,
     };
     text.parse().map(Some).map_err(|_| serde::de::Error::custom("write a day, like `2027-12-31`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trust::key::SecretKey;
+
+    fn trusted(scopes: &[&str]) -> Trusted {
+        let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        Trusted { key: SecretKey::random().unwrap().public(), until: None, scopes }
+    }
+
+    #[derive(Deserialize)]
+    struct Whole {
+        trust: Trust,
+    }
+
+    #[test]
+    fn a_key_is_added_and_comments_stay() {
+        let before = "# ours\n[trust]\nread = [\"main\"] # only this\n\n[on.x]\nengine = \"slurm\"\n";
+        let anna = Trusted { until: Some("2027-03-01".parse().unwrap()), ..trusted(&["main", "pr-*"]) };
+        let text = add(before, "anna", &anna).unwrap();
+        let end = format!(
+            "\n[trust.keys.anna]\nkey = \"{}\"\nuntil = \"2027-03-01\"\nscopes = [\"main\", \"pr-*\"]\n",
+            anna.key
+        );
+        assert_eq!(text, format!("{before}{end}"));
+        let first = add("", "bo", &trusted(&["main"])).unwrap();
+        let read: Whole = toml::from_str(&first).unwrap();
+        assert_eq!(read.trust.keys["bo"].scopes, ["main"]);
+        // A day without quotes is one, too; a table within a line takes no other.
+        let bare = first.clone() + "until = 2027-12-31\n";
+        let until = toml::from_str::<Whole>(&bare).unwrap().trust.keys["bo"].until;
+        assert_eq!(until, Some("2027-12-31".parse().unwrap()));
+        assert_eq!(add("trust = {keys = {}}\n", "bo", &anna), None);
+    }
+
+    #[test]
+    fn scopes_are_read_and_written_as_they_are_named() {
+        let own = trusted(&["main", "pr-*"]);
+        for (scope, writes) in
+            [("main", true), ("pr-17", true), ("pr-", true), ("mainz", false), ("other", false)]
+        {
+            assert_eq!(own.writes(scope), writes, "{scope}");
+        }
+        assert!(trusted(&["*"]).writes("anything"));
+        let trust = Trust::default();
+        assert_eq!((trust.write_scope(), trust.read_scopes()), ("main", vec!["main"]));
+        // A pull request takes what `main` has, and its own.
+        let request = trust.clone().for_scope(Some("pr-17".into())).unwrap();
+        assert_eq!((request.write_scope(), request.read_scopes()), ("pr-17", vec!["main", "pr-17"]));
+        assert!(!trust.reads("pr-17") && request.reads("pr-17"));
+        for wrong in ["", "../main", ".hidden", "a/b", "a b", "a\nb"] {
+            let fault = Err(TrustFault::Scope(wrong.to_owned()));
+            assert_eq!(trust.clone().for_scope(Some(wrong.into())), fault, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_are_none_and_keys_with_two_names_are_refused() {
+        let one = trusted(&["main"]);
+        let trust = Trust::default().with("anna", &one).unwrap();
+        assert_eq!(trust.clone().with("anna", &trusted(&["main"])), Err(TrustFault::There("anna".into())));
+        let twice = TrustFault::Twice { first: "anna".into(), second: "bo".into() };
+        assert_eq!(trust.clone().with("bo", &one), Err(twice));
+        assert_eq!(trust.clone().with("a.b", &trusted(&["main"])), Err(TrustFault::Name("a.b".into())));
+        let scope = TrustFault::Scope("a/*".into());
+        assert_eq!(trust.with("cy", &trusted(&["a/*"])), Err(scope));
+    }
 }

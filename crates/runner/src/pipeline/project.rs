@@ -1,16 +1,19 @@
 //! The pipelines and experiments of a project.
 
+use crate::config;
 use crate::pipeline::files::{self, FOLDERS};
 use crate::pipeline::yaml::node::{Node, Yaml};
 use crate::pipeline::yaml::sink::{Sink, Text};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The folder of the project that a folder lies in: the nearest one above it with `pipelines/`, `experiments/` or a store, else
-/// the folder itself.
+/// The folder of the project that a folder lies in: the nearest one above it with `pipelines/`, `experiments/`, `onsager.toml` or a
+/// store, else the folder itself.
 pub fn find(folder: &Path) -> PathBuf {
     let is_project = |folder: &&Path| {
-        FOLDERS.iter().any(|own| folder.join(own).is_dir()) || folder.join("artifacts/.onsager").is_dir()
+        FOLDERS.iter().any(|own| folder.join(own).is_dir())
+            || folder.join(config::FILE).is_file()
+            || folder.join("artifacts/.onsager").is_dir()
     };
     folder.ancestors().find(is_project).unwrap_or(folder).to_owned()
 }

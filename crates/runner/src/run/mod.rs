@@ -12,6 +12,7 @@ pub mod pools;
 pub mod rerun;
 pub mod result;
 pub mod retry;
+pub mod sample;
 pub mod session;
 pub mod standing;
 pub mod state;

@@ -18,6 +18,7 @@
 
 use crate::store::digest::Digest;
 use crate::store::files::StoreError;
+use crate::trust::judge::Refusal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -26,7 +27,8 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 pub(super) const FORMAT: &str = "onsager archive";
-pub(super) const VERSION: u32 = 1;
+/// Archives of version 1 have what entered a key as text only.
+pub(super) const VERSION: u32 = 2;
 pub(super) const HEADER: &str = "onsager.json";
 pub(super) const PIPELINE: &str = "pipeline.yaml";
 
@@ -56,10 +58,12 @@ pub enum ArchiveError {
     Store(#[from] StoreError),
     #[error("`{}` is not an archive of onsager: {reason}", path.display())]
     NotAnArchive { path: PathBuf, reason: String },
-    #[error("`{}` has version {version}, and this program reads version {VERSION}: use a newer onsager", path.display())]
+    #[error("`{}` has version {version}, and this program reads up to {VERSION}: use a newer onsager", path.display())]
     Version { path: PathBuf, version: u32 },
     #[error("`{}` is damaged: {reason}; nothing was imported", path.display())]
     Damaged { path: PathBuf, reason: Fault },
+    #[error("`{}` has a result of `{task}` that does not count here: {refusal}; nothing was imported", path.display())]
+    Refused { path: PathBuf, task: String, refusal: Refusal },
     #[error("run `{run}` has no result of `{task}`")]
     NoTask { run: String, task: String },
     #[error("the record of `{task}` is gone from the store: run the pipeline again, then export that run")]

@@ -1,5 +1,6 @@
 //! `store import`: reads an archive.
 
+use crate::config::trust::Trust;
 use crate::store::Store;
 use crate::store::actions::Action;
 use crate::store::archive::{
@@ -11,10 +12,13 @@ use crate::store::files::{self, StoreError};
 use crate::store::listing::Entry;
 use crate::store::names;
 use crate::store::objects::{Content, Held, Objects, Shape};
+use crate::store::proof::Origin;
 use crate::store::text;
+use crate::trust::judge::judge;
+use crate::trust::record;
 use flate2::read::GzDecoder;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
@@ -22,11 +26,12 @@ use std::path::Path;
 /// A larger header is not one, nor is a larger record.
 const LARGEST: u64 = 1 << 30;
 
-/// Reads an archive into the store. Nothing of it is visible before all of it was checked.
-pub fn import(store: &Store, archive: &Path) -> Result<Moved, ArchiveError> {
+/// Reads an archive into the store. Nothing of it is visible before all of it was checked, and every result in it was found to count as the
+/// project trusts.
+pub fn import(store: &Store, archive: &Path, trust: &Trust) -> Result<Moved, ArchiveError> {
     let _tools = store.lock_tools()?;
     let (work, _lock) = store.start_work(&format!("import-{}", files::random()))?;
-    let imported = stage(archive, &work).and_then(|header| admit(store, archive, &work, header));
+    let imported = stage(archive, &work).and_then(|header| admit(store, archive, &work, header, trust));
     // What stays after a failure here goes with the next run.
     let _ = files::remove(&work);
     imported
@@ -56,7 +61,7 @@ fn stage(archive: &Path, work: &Path) -> Result<Header, ArchiveError> {
     if header.format != FORMAT {
         return Err(not_an_archive(format!("its format is `{}`", header.format)));
     }
-    if header.version != VERSION {
+    if !(1..=VERSION).contains(&header.version) {
         return Err(ArchiveError::Version { path: archive.to_owned(), version: header.version });
     }
     for (what, name) in [("the run", &header.run), ("the pipeline", &header.pipeline)] {
@@ -158,20 +163,7 @@ fn bytes_of(work: &Path, member: &Member) -> Result<Vec<u8>, NoRecord> {
 /// The action record in a member.
 fn action(work: &Path, member: &Member, key: &Digest) -> Result<Action, NoRecord> {
     let bytes = bytes_of(work, member)?;
-    let wrong = |error: serde_json::Error| NoRecord::Because(error.to_string());
-    let value: Value = serde_json::from_slice(&bytes).map_err(wrong)?;
-    if !text::all_clean(&value) {
-        return Err(NoRecord::Because("it has control characters".into()));
-    }
-    let action: Action = serde_json::from_value(value).map_err(wrong)?;
-    if action.key != *key {
-        return Err(NoRecord::Because(format!("it is that of the key {}", action.key.short())));
-    }
-    let names: BTreeSet<&str> = action.outputs.iter().map(|(name, _)| name.as_str()).collect();
-    if names.len() < action.outputs.len() {
-        return Err(NoRecord::Because("it names an output twice".into()));
-    }
-    Ok(action)
+    record::read(&bytes, key).map_err(|refusal| NoRecord::Because(refusal.as_record()))
 }
 
 /// Refuses a manifest with lines that are not a key and a task, or that would spoil what is printed.
@@ -205,7 +197,13 @@ fn check_run(work: &Path, member: &Member, header: &Header) -> Result<(), NoReco
 }
 
 /// Checks what was unpacked as a whole, and moves it into the store.
-fn admit(store: &Store, archive: &Path, work: &Path, header: Header) -> Result<Moved, ArchiveError> {
+fn admit(
+    store: &Store,
+    archive: &Path,
+    work: &Path,
+    header: Header,
+    trust: &Trust,
+) -> Result<Moved, ArchiveError> {
     let damaged = |reason| ArchiveError::Damaged { path: archive.to_owned(), reason };
     let mut objects: BTreeMap<Digest, &Member> = BTreeMap::new();
     let mut actions: Vec<(&str, Action)> = Vec::new();
@@ -222,7 +220,16 @@ fn admit(store: &Store, archive: &Path, work: &Path, header: Header) -> Result<M
             }
             objects.insert(digest, member);
         } else if let Some(key) = of("actions", ".json") {
-            actions.push((name, action(work, member, &key).map_err(|error| error.of(name, &damaged))?));
+            let mut action = action(work, member, &key).map_err(|error| error.of(name, &damaged))?;
+            let refused = |refusal| ArchiveError::Refused {
+                path: archive.to_owned(),
+                task: action.task.clone(),
+                refusal,
+            };
+            let signer = judge(trust, &action).map_err(refused)?;
+            let from = archive.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            action.origin = Some(Origin { from, signer });
+            actions.push((name, action));
         } else if let Some(digest) = of("manifests", "") {
             if digest != member.digest {
                 return Err(damaged(Fault::Differs(name.to_owned())));

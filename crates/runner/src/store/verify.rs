@@ -5,14 +5,16 @@
 //! which a run has made anew in the meantime is put back. The results that consisted of it are forgotten: the next run makes
 //! exactly those again.
 
+use crate::config::trust::Trust;
 use crate::store::Store;
-use crate::store::actions::Action;
+use crate::store::actions::{Action, KeyCheck};
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
 use crate::store::inventory::{Maker, Stored};
 use crate::store::names::{self, Written};
 use crate::store::objects::{Content, Objects};
 use crate::store::stat;
+use crate::trust::judge::{Refusal, judge};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -51,6 +53,21 @@ pub enum Damage {
         task: String,
         message: String,
     },
+    /// An action record whose key is not that of the values in it.
+    Key {
+        #[serde(serialize_with = "names::serialize")]
+        #[schemars(with = "String")]
+        path: PathBuf,
+        task: String,
+    },
+    /// The action record of a result that came from elsewhere, and that does not count any more as the project trusts now.
+    Distrusted {
+        #[serde(serialize_with = "names::serialize")]
+        #[schemars(with = "String")]
+        path: PathBuf,
+        task: String,
+        message: String,
+    },
     /// A checkpoint whose bytes are not those of its name.
     Checkpoint {
         #[serde(serialize_with = "names::serialize")]
@@ -75,6 +92,9 @@ pub struct Report {
     pub bytes: u64,
     /// How many action records.
     pub records: usize,
+    /// How many of them do not keep what their key was made of, so that it cannot be computed again: those of version 0.1, and redacted
+    /// ones.
+    pub unchecked: usize,
     /// How many.
     pub checkpoints: usize,
     /// How many outputs in the views.
@@ -89,8 +109,9 @@ pub struct Report {
     pub forgotten: Vec<Maker>,
 }
 
-/// Checks everything; puts right what is damaged, unless it is only to be told.
-pub fn verify(store: &Store, dry_run: bool) -> Result<Report, StoreError> {
+/// Checks everything; puts right what is damaged, unless it is only to be told. Results that came from elsewhere are judged anew by whom
+/// the project trusts now.
+pub fn verify(store: &Store, trust: &Trust, dry_run: bool) -> Result<Report, StoreError> {
     let _tools = if dry_run { None } else { Some(store.lock_tools()?) };
     let records = store.all_actions()?;
     let objects = store.all_objects()?;
@@ -119,16 +140,31 @@ pub fn verify(store: &Store, dry_run: bool) -> Result<Report, StoreError> {
     report.collected = absent.len();
 
     let mut bad: HashSet<Digest> = wrong.iter().map(|(digest, _)| *digest).collect();
-    let spoilt = executed_from(&records.actions, &parts, &bad);
+    let claims: Vec<Claim> = records.actions.par_iter().map(|action| check_claim(action, trust)).collect();
+    report.unchecked = claims.iter().filter(|claim| **claim == Claim::Unchecked).count();
+    let wrong_claim = |claim: &Claim| matches!(claim, Claim::Key | Claim::Distrusted(_));
+    let claimed = claims.iter().zip(&parts).filter(|(claim, _)| wrong_claim(claim));
+    // What was executed from a wrong result is as wrong as what was executed from a damaged one.
+    let tainted = claimed.flat_map(|(_, parts)| parts).flatten().chain(&bad).copied().collect();
+    let spoilt = executed_from(&records.actions, &parts, &tainted);
     bad.extend(&gone);
     let mut makers: BTreeMap<Digest, BTreeSet<Maker>> = BTreeMap::new();
     let mut forget: Vec<&Action> = Vec::new();
-    for ((action, parts), spoilt) in records.actions.iter().zip(&parts).zip(spoilt) {
+    for (((action, parts), spoilt), claim) in records.actions.iter().zip(&parts).zip(spoilt).zip(claims) {
         let maker = Maker { task: action.task.clone(), run: action.run.clone() };
         let mut hit = spoilt;
         for digest in parts.iter().flatten().filter(|digest| bad.contains(digest)) {
             makers.entry(*digest).or_default().insert(maker.clone());
             hit = true;
+        }
+        let (path, task) = (store.actions().path(&action.key), action.task.clone());
+        hit |= wrong_claim(&claim);
+        match claim {
+            Claim::Key => report.damage.push(Damage::Key { path, task }),
+            Claim::Distrusted(refusal) => {
+                report.damage.push(Damage::Distrusted { path, task, message: refusal.to_string() })
+            }
+            Claim::Right | Claim::Unchecked => {}
         }
         let objects = store.objects();
         for (_, content) in &action.outputs {
@@ -185,11 +221,40 @@ pub fn verify(store: &Store, dry_run: bool) -> Result<Report, StoreError> {
                 Damage::Record { path } | Damage::Checkpoint { path } | Damage::Copy { path, .. } => {
                     files::remove(path)?
                 }
-                Damage::Object { .. } | Damage::Missing { .. } | Damage::Contradicted { .. } => {}
+                Damage::Object { .. }
+                | Damage::Missing { .. }
+                | Damage::Contradicted { .. }
+                | Damage::Key { .. }
+                | Damage::Distrusted { .. } => {}
             }
         }
     }
     Ok(report)
+}
+
+/// What a record claims beside its objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Claim {
+    Right,
+    /// What entered its key is there as text only.
+    Unchecked,
+    /// Its key is not that of the values in it.
+    Key,
+    /// Who signed it does not count any more.
+    Distrusted(Refusal),
+}
+
+fn check_claim(action: &Action, trust: &Trust) -> Claim {
+    let signed = action.origin.as_ref().is_some_and(|origin| origin.signer.is_some());
+    match action.check_key() {
+        KeyCheck::Wrong => Claim::Key,
+        _ if signed => match judge(trust, action) {
+            Ok(_) => Claim::Right,
+            Err(refusal) => Claim::Distrusted(refusal),
+        },
+        KeyCheck::Right => Claim::Right,
+        KeyCheck::Unknown => Claim::Unchecked,
+    }
 }
 
 /// Which results were executed from damaged objects, or from results that were: nobody can tell whether the damage was there

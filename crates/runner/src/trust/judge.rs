@@ -11,8 +11,6 @@ use jiff::tz::TimeZone;
 /// Why a record of elsewhere is not believed; one line, which follows `it is refused: `.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("the project trusts nobody: name a key by `onsager key trust`")]
-    NobodyTrusted,
     #[error("it is not signed")]
     Unsigned,
     #[error(
@@ -39,10 +37,25 @@ pub enum Refusal {
     Malformed { message: String },
 }
 
-/// Whether a record is believed: by whom it is signed, as the project calls the key, or why not.
-pub fn judge(trust: &Trust, action: &Action) -> Result<String, Refusal> {
+impl Refusal {
+    /// What is wrong with it as a record, where it is not one.
+    pub fn as_record(self) -> String {
+        match self {
+            Refusal::Malformed { message } => message,
+            other => other.to_string(),
+        }
+    }
+}
+
+/// Whether a record is believed: by whom it is signed, as the project calls the key, or why not. Where the project names no key, every
+/// record is, as far as its key is that of its values.
+pub fn judge(trust: &Trust, action: &Action) -> Result<Option<String>, Refusal> {
+    let checked = action.check_key();
+    if checked == KeyCheck::Wrong {
+        return Err(Refusal::Key);
+    }
     if trust.keys.is_empty() {
-        return Err(Refusal::NobodyTrusted);
+        return Ok(None);
     }
     let proof = action.proof.as_ref().ok_or(Refusal::Unsigned)?;
     if proof.version != VERSION {
@@ -66,15 +79,14 @@ pub fn judge(trust: &Trust, action: &Action) -> Result<String, Refusal> {
     if let Some(until) = trusted.until.filter(|until| is_after(proof.time, *until)) {
         return Err(Refusal::Expired { name: name.clone(), until });
     }
-    match action.check_key() {
-        // Beside the values, lines for people are not signed.
-        KeyCheck::Right if action.material.is_empty() => Ok(name.clone()),
-        KeyCheck::Right => {
-            Err(Refusal::Malformed { message: "it tells what its key was made of twice".into() })
-        }
-        KeyCheck::Wrong => Err(Refusal::Key),
-        KeyCheck::Unknown => Err(Refusal::NotCheckable),
+    if checked == KeyCheck::Unknown {
+        return Err(Refusal::NotCheckable);
     }
+    // Beside the values, lines for people are not signed.
+    if !action.material.is_empty() {
+        return Err(Refusal::Malformed { message: "it tells what its key was made of twice".into() });
+    }
+    Ok(Some(name.clone()))
 }
 
 /// Whether a time is after the end of a day, in UTC. A time that is none is after all days.

@@ -110,6 +110,20 @@ impl FromStr for SecretKey {
     }
 }
 
+/// A text in which stars stand for what follows the beginning of a secret key, up to the end of the word.
+pub fn hide(text: &str) -> String {
+    let mut parts = text.split(SECRET);
+    let mut hidden = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(['"', '\'', '\n', ' ']).unwrap_or(part.len());
+        // As long as before: places in it stay what they are.
+        hidden += SECRET;
+        hidden += &"*".repeat(end);
+        hidden += &part[end..];
+    }
+    hidden
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +144,13 @@ mod tests {
         // A key of small order, which some signature fits whatever was signed.
         let weak = format!("{PUBLIC}{}", STANDARD.encode([0; 32]));
         assert_eq!(weak.parse::<PublicKey>(), Err(NotAKey::Public));
+    }
+
+    #[test]
+    fn secrets_in_a_text_are_hidden() {
+        let text = "key = \"onsager-ed25519-secret:abc=\" # mine\nonsager-ed25519-secret:";
+        assert_eq!(hide(text), "key = \"onsager-ed25519-secret:****\" # mine\nonsager-ed25519-secret:");
+        assert_eq!(hide("onsager-ed25519:abc"), "onsager-ed25519:abc");
     }
 
     /// The first test vector of RFC 8032.

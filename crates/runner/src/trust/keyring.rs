@@ -3,10 +3,12 @@
 use crate::config;
 use crate::config::trust::{TrustFault, check_name};
 use crate::trust::key::{NotAKey, PublicKey, SecretKey};
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// The name of the key that signs where no other is given.
 pub const DEFAULT: &str = "default";
@@ -106,10 +108,25 @@ pub fn get(name: &str) -> Result<SecretKey, KeyringError> {
     }
 }
 
+/// The secret key that stood in the environment.
+static TAKEN: OnceLock<Option<OsString>> = OnceLock::new();
+
+/// Takes the secret key out of this process's environment, so that no worker, command or tool that it starts gets to see it. To be
+/// called while there is one thread only.
+pub fn take_secret() {
+    TAKEN.get_or_init(|| {
+        let secret = std::env::var_os(SECRET_VARIABLE)?;
+        // SAFETY: no other thread can read the environment meanwhile, for there is none.
+        unsafe { std::env::remove_var(SECRET_VARIABLE) };
+        Some(secret)
+    });
+}
+
 /// The key that signs here, if there is one: that of the environment, or the user's own.
 pub fn signing() -> Result<Option<SecretKey>, KeyringError> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    if let Some(text) = set(SECRET_VARIABLE) {
+    let taken = TAKEN.get().cloned().flatten().filter(|value| !value.is_empty());
+    if let Some(text) = taken.or_else(|| set(SECRET_VARIABLE)) {
         let key = text.to_str().unwrap_or_default().parse();
         return key.map(Some).map_err(|fault| KeyringError::Variable { variable: SECRET_VARIABLE, fault });
     }

@@ -10,11 +10,16 @@ mod world;
 use archive::Archive;
 use mangle::{fuzz, mangle};
 use onsager_runner::compare::history;
+use onsager_runner::config::trust::{Trust, Trusted};
 use onsager_runner::kind::trial::Trial;
 use onsager_runner::run::events;
 use onsager_runner::store::digest::Digest;
 use onsager_runner::store::objects::{Content, Shape};
 use onsager_runner::store::{Store, export, import, log};
+use onsager_runner::trust::judge::judge;
+use onsager_runner::trust::key::SecretKey;
+use onsager_runner::trust::record;
+use onsager_runner::trust::statement::sign;
 use std::fs;
 use std::path::Path;
 use world::{RUN, World};
@@ -40,6 +45,29 @@ fn action_records() {
             write(path, &mangle(good, 0, changes));
         }
         world.read();
+    });
+}
+
+/// A signed record counts only as it was signed.
+#[test]
+fn signed_records() {
+    let world = World::new();
+    let secret = SecretKey::random().expect("a key");
+    let scopes = vec!["*".to_owned()];
+    let anna = Trusted { key: secret.public(), until: None, scopes };
+    let trust = Trust::default().with("anna", &anna).expect("a name");
+    let signed = |key| {
+        let mut action = world.store.actions().get(key).expect("read").expect("a record");
+        action.proof = sign(&action, &secret, "main", 0).expect("signed");
+        serde_json::to_vec(&action).expect("JSON")
+    };
+    let good: Vec<Vec<u8>> = world.keys.iter().map(signed).collect();
+    fuzz(|changes| {
+        for (key, good) in world.keys.iter().zip(&good) {
+            let bytes = mangle(good, 0, changes);
+            let judged = record::read(&bytes, key).and_then(|action| judge(&trust, &action));
+            assert!(judged.is_err() || bytes == *good);
+        }
     });
 }
 
@@ -141,7 +169,7 @@ fn archives() {
             }
             None => fs::write(&path, mangle(&whole, 0, changes)).expect("written"),
         }
-        if import::import(&store, &path).is_ok() {
+        if import::import(&store, &path, &Trust::default()).is_ok() {
             for run in onsager_runner::store::runs::all(&store).expect("runs") {
                 let _ = export::export(
                     &store,
@@ -153,7 +181,7 @@ fn archives() {
                 );
                 let _ = fs::remove_file(world.outer().join("project/artifacts/again"));
             }
-            let _ = onsager_runner::store::verify::verify(&store, false);
+            let _ = onsager_runner::store::verify::verify(&store, &Trust::default(), false);
         }
         world.check_outside();
     });

@@ -1,6 +1,7 @@
 //! A project with a store that a run has filled, and what lies around it, which nothing may touch.
 
 use onsager_runner::builtin;
+use onsager_runner::config::trust::Trust;
 use onsager_runner::pipeline::builder::{Pipeline, StageEntry};
 use onsager_runner::pipeline::graph::Graph;
 use onsager_runner::plan::planned;
@@ -137,7 +138,7 @@ impl World {
                 }
             }
         }
-        let _ = verify::verify(&self.store, false);
+        let _ = verify::verify(&self.store, &Trust::default(), false);
         self.check_outside();
     }
 

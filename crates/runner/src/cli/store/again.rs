@@ -4,10 +4,14 @@ use crate::cli::common::{CliError, duration};
 use crate::cli::documents::RerunTask;
 use crate::cli::exit;
 use crate::pipeline::graph::Graph;
+use crate::plan::planned;
 use crate::run::rerun::{self, Comparison, Rerun, Scratch};
 use crate::run::session::Session;
 use crate::run::workers;
+use crate::store::actions::Action;
+use crate::store::digest::Digest;
 use crate::store::files;
+use std::collections::HashSet;
 
 /// What came of it.
 pub struct Again {
@@ -15,6 +19,28 @@ pub struct Again {
     pub text: String,
     /// Done, failed where an output differs or a task cannot be executed, or interrupted.
     pub code: u8,
+}
+
+/// The tasks of the pipeline as it is now that have a result which is to count, with their keys.
+pub fn known(
+    opened: &Session,
+    graph: &Graph,
+    counts: impl Fn(&Action) -> bool,
+) -> Result<Vec<(usize, Digest)>, CliError> {
+    let store = opened.store();
+    let all = vec![true; graph.tasks.len()];
+    let mut resolver = opened.resolver(graph)?;
+    let plan = planned::plan(&mut resolver, store, &store.view(&graph.name)?, &all, &HashSet::new())?;
+    let mut known = Vec::new();
+    for (number, planned) in plan.into_iter().enumerate() {
+        if let Some(key) = planned.and_then(|planned| planned.key)
+            && let Some(action) = store.actions().get(&key)?
+            && counts(&action)
+        {
+            known.push((number, key));
+        }
+    }
+    Ok(known)
 }
 
 /// Executes these tasks again, one after the other, and compares their bytes with those in the session's store.

@@ -4,22 +4,23 @@ use crate::cli::common::{self, CliError};
 use crate::cli::exit;
 use crate::cli::store::again;
 use crate::cli::store::text::{self, Place};
+use crate::config::trust::Trust;
 use crate::kind::registry::Registry;
-use crate::plan::planned;
+use crate::run::sample::{self, Sample};
 use crate::run::session::{Session, Settings};
+use crate::store::Store;
 use crate::store::files;
 use crate::store::import;
-use crate::store::{Store, runs};
 use clap::Args;
 use onsager_numerics::kernel::Level;
-use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 
 /// Read a run from a file that `onsager store export` wrote
 ///
 /// Every member is checked before anything of it is in the store, and nothing in the file can reach outside it. A second time changes
-/// nothing. But nobody can see from the file alone whether its results are what the pipeline makes: whoever wrote it may have put in
+/// nothing. Where the project trusts keys (`onsager key trust`), only results count that those have signed.
+///
+/// But nobody can see from the file alone whether its results are what the pipeline makes: whoever wrote it may have put in
 /// anything. So import only from people whom you would let run programs as you, or let `--check` execute some tasks again first.
 ///
 /// Examples:
@@ -33,12 +34,18 @@ pub struct Import {
     /// The archive
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// Take results, too, that nobody signed whom the project trusts
+    #[arg(long)]
+    accept_unsigned: bool,
     /// First execute some of its tasks again, as this pipeline has them, and import only if all bytes are the same
     #[arg(long, value_name = "PIPELINE")]
     check: Option<PathBuf>,
-    /// With `--check`, how many tasks, picked at random
+    /// With `--check`, how many tasks, picked at random: a number, or a part like `5%`
     #[arg(long, value_name = "N", default_value = "3", requires = "check")]
-    sample: usize,
+    sample: Sample,
+    /// With `--check`, pick the same tasks as another time, which told its seed
+    #[arg(long, value_name = "SEED", requires = "check")]
+    seed: Option<u64>,
     /// With `--check`, set a parameter of the pipeline; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", requires = "check")]
     set: Vec<String>,
@@ -55,15 +62,17 @@ impl Import {
         if !self.file.exists() {
             return Err(CliError::Request(format!("there is no file `{}`", self.file.display())));
         }
+        // Where no key is named everybody is trusted.
+        let trust = if self.accept_unsigned { Trust::default() } else { self.place.config()?.trust };
         let store = self.place.store_or_new()?;
         if let Some(pipeline) = &self.check {
-            let code = self.check(&store, pipeline, registry)?;
+            let code = self.check(&store, pipeline, &trust, registry)?;
             if code != exit::DONE {
                 common::print_error("nothing was imported");
                 return Ok(code);
             }
         }
-        let moved = import::import(&store, &self.file)?;
+        let moved = import::import(&store, &self.file, &trust)?;
         if self.place.json {
             common::print_json(&moved);
         } else {
@@ -81,15 +90,27 @@ impl Import {
     }
 
     /// Imports into a store of its own, and executes a sample of the tasks again there.
-    fn check(&self, store: &Store, pipeline: &Path, registry: &Registry) -> Result<u8, CliError> {
+    fn check(
+        &self,
+        store: &Store,
+        pipeline: &Path,
+        trust: &Trust,
+        registry: &Registry,
+    ) -> Result<u8, CliError> {
         let (work, _lock) = store.start_work(&format!("check-{}", files::random()))?;
-        let checked = self.check_in(&work.join("artifacts"), pipeline, registry);
+        let checked = self.check_in(&work.join("artifacts"), pipeline, trust, registry);
         files::remove(&work)?;
         checked
     }
 
-    fn check_in(&self, artifacts: &Path, pipeline: &Path, registry: &Registry) -> Result<u8, CliError> {
-        import::import(&Store::open(artifacts)?, &self.file)?;
+    fn check_in(
+        &self,
+        artifacts: &Path,
+        pipeline: &Path,
+        trust: &Trust,
+        registry: &Registry,
+    ) -> Result<u8, CliError> {
+        import::import(&Store::open(artifacts)?, &self.file, trust)?;
         let settings = Settings {
             params: self.params.clone(),
             sets: common::overrides(&self.set)?,
@@ -99,17 +120,9 @@ impl Import {
         };
         let opened = Session::open(pipeline, registry, settings)?;
         let graph = opened.graph()?;
-        let store = opened.store();
-        let imported: HashSet<_> =
-            runs::all(store)?.iter().flat_map(|run| run.results.values().copied()).collect();
-        let all = vec![true; graph.tasks.len()];
-        let mut resolver = opened.resolver(&graph)?;
-        let plan = planned::plan(&mut resolver, store, &store.view(&graph.name)?, &all, &HashSet::new())?;
-        let known = plan.iter().enumerate().filter_map(|(number, planned)| {
-            let key = planned.as_ref()?.key?;
-            imported.contains(&key).then_some(number)
-        });
-        let mut tasks: Vec<usize> = known.collect();
+        let known = again::known(&opened, &graph, |action| action.origin.is_some())?;
+        let picked = sample::pick(known, self.sample, self.seed).map_err(CliError::Output)?;
+        let tasks = picked.tasks;
         if tasks.is_empty() {
             let message = format!(
                 "no result in `{}` is one that `{}` has now: its parameters, its input files or the code of its stages differ; \
@@ -119,11 +132,7 @@ impl Import {
             );
             return Err(CliError::Request(message));
         }
-        // At random: whoever writes archives must not know which.
-        let random = RandomState::new();
-        tasks.sort_by_key(|number| random.hash_one(number));
-        tasks.truncate(self.sample.max(1));
-        tasks.sort_unstable();
+        common::print_error(&picked.told);
         let again = again::rerun(&opened, &graph, &tasks)?;
         if !self.place.json {
             common::print(&again.text);

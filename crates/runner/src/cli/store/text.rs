@@ -2,12 +2,13 @@
 
 use crate::cli::common::{CliError, count};
 use crate::config::{self, Config};
+use crate::pipeline::project;
 use crate::store::Store;
 use crate::store::archive::ArchiveError;
 use crate::store::files::StoreError;
 use crate::trust::keyring::KeyringError;
 use clap::Args;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Which store.
 #[derive(Args)]
@@ -35,21 +36,16 @@ impl Place {
         Ok(Store::open(&artifacts)?)
     }
 
-    /// What the project of the store has in its `onsager.toml`: that of this folder or of the nearest above it, else the one beside the
-    /// store.
+    /// What the `onsager.toml` says of the project in this folder, or of the store's where this one has none.
     pub fn config(&self) -> Result<Config, CliError> {
-        Ok(Config::of(&self.root()?)?)
-    }
-
-    /// The folder of the project, where its `onsager.toml` is or would be.
-    pub fn root(&self) -> Result<PathBuf, CliError> {
         let here = std::env::current_dir().map_err(StoreError::io("find", ".".as_ref()))?;
-        let store = self.found()?.map(|found| std::path::absolute(&found)).transpose();
-        let store = store.map_err(StoreError::io("find", ".".as_ref()))?;
-        let beside = store.as_deref().and_then(Path::parent);
-        let has_file = |folder: &&Path| folder.join(config::FILE).is_file();
-        let found = here.ancestors().chain(beside).find(has_file).or(beside).unwrap_or(&here);
-        Ok(found.to_owned())
+        let mut roots = vec![project::find(&here)];
+        if let Some(store) = self.found()? {
+            let store = std::path::absolute(&store).map_err(StoreError::io("find", &store))?;
+            roots.extend(store.parent().map(project::find));
+        }
+        let root = roots.iter().find(|root| root.join(config::FILE).is_file()).unwrap_or(&roots[0]);
+        Ok(Config::of(root)?)
     }
 
     /// The store, made where there is none yet.

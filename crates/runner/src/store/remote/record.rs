@@ -4,7 +4,7 @@
 //! the record or not.
 
 use crate::config::trust::Trust;
-use crate::store::actions::{Action, KeyCheck};
+use crate::store::actions::Action;
 use crate::store::digest::{Digest, Encoder};
 use crate::trust::judge::{Refusal, judge};
 use crate::trust::record;
@@ -30,12 +30,7 @@ pub struct Policy {
 impl Policy {
     /// Whether a record counts: by whom it is signed, where the project says whom it trusts; else why not.
     pub fn judge(&self, action: &Action) -> Result<Option<String>, Refusal> {
-        match action.check_key() {
-            // Without any key everybody is trusted.
-            KeyCheck::Right | KeyCheck::Unknown if self.trust.keys.is_empty() => Ok(None),
-            KeyCheck::Wrong => Err(Refusal::Key),
-            KeyCheck::Right | KeyCheck::Unknown => judge(&self.trust, action).map(Some),
-        }
+        judge(&self.trust, action)
     }
 
     /// A record as it goes out.
