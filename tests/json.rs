@@ -87,6 +87,9 @@ fn every_document_has_its_documented_shape() {
     check(0, &["kinds"]);
     check(0, &["kinds", "train"]);
     check(0, &["init", "new"]);
+    let key = project.onsager(&["key", "new"]).stdout;
+    assert_eq!(project.onsager(&["key", "trust", key.trim_end(), "--name", "own"]).status, 0);
+    conforms("key-list", &document(&project.onsager(&["key", "list", "--json"])));
 }
 
 #[test]
