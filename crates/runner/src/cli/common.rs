@@ -69,6 +69,10 @@ pub enum CliError {
         source: io::Error,
     },
     /// Something with a remote store that did not work.
+    #[cfg_attr(
+        not(feature = "remote"),
+        expect(dead_code, reason = "a build without has none that could fail")
+    )]
     Remote(String),
     /// A result that is not there, or not what the pipeline says now.
     NoResult(String),

@@ -13,6 +13,7 @@ use crate::store::digest::Digest;
 use crate::store::gc::Collected;
 use crate::store::names::{self, Written};
 use crate::store::objects::Outputs;
+#[cfg(feature = "remote")]
 use crate::store::remote::elsewhere::Difference;
 use crate::worker::cluster::overview::JobView;
 use schemars::JsonSchema;
@@ -337,6 +338,7 @@ pub struct RemotesDocument {
     pub remotes: Vec<RemoteDocument>,
 }
 
+#[cfg(feature = "remote")]
 /// What `push` sent.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct PushDocument {
@@ -357,6 +359,7 @@ pub struct PushDocument {
     pub requests: u64,
 }
 
+#[cfg(feature = "remote")]
 /// A result that could not be sent.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct NotPushed {
@@ -364,6 +367,7 @@ pub struct NotPushed {
     pub message: String,
 }
 
+#[cfg(feature = "remote")]
 /// What `pull` took.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct PullDocument {

@@ -1,6 +1,6 @@
 //! How far a transfer is: a bar with rate and remaining time on a terminal, a plain line now and then elsewhere.
 
-use crate::cli::common::{self, duration};
+use crate::cli::common::duration;
 use crate::cli::store::text::size;
 use crate::store::remote::elsewhere::Traffic;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -73,9 +73,10 @@ impl Transfer {
     }
 
     /// The same for a transfer that stands alone.
+    #[cfg(feature = "remote")]
     pub fn say(&mut self, traffic: Traffic) {
         if let Some(line) = self.show(traffic) {
-            common::print_error(&line);
+            crate::cli::common::print_error(&line);
         }
     }
 }

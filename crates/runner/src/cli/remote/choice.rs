@@ -30,6 +30,10 @@ pub struct Chosen {
     pub name: String,
     pub place: Place,
     /// Whose records count.
+    #[cfg_attr(
+        not(feature = "remote"),
+        expect(dead_code, reason = "a build without has no records to judge")
+    )]
     trust: Trust,
 }
 
