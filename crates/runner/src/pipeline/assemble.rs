@@ -1,7 +1,6 @@
 //! From a tree with everything laid over it to a graph.
 
 use crate::kind::registry::Registry;
-use crate::kind::stage::Output;
 use crate::pipeline::expand::interpolate::Scope;
 use crate::pipeline::expand::items::Known;
 use crate::pipeline::expand::link::{self, Links};
@@ -15,6 +14,7 @@ use crate::pipeline::spec::resources;
 use crate::pipeline::yaml::sink::Sink;
 use crate::store::short::short;
 use std::path::Path;
+use std::sync::Arc;
 
 /// What every step of loading knows.
 #[derive(Clone, Copy)]
@@ -70,7 +70,7 @@ pub fn build(overlaid: &Overlaid, site: &Site, known: &Known, sink: &Sink) -> Op
         let open = draft.instance.coordinates.iter().filter(|coordinate| coordinate.open);
         let axes: Vec<String> = open.map(|coordinate| coordinate.axis.to_string()).collect();
         // What never runs waits for nothing.
-        let never = when.as_ref().is_some_and(when::never);
+        let never = when.as_deref().is_some_and(when::never);
         let mut task = Task {
             labels: draft.instance.labels(),
             folder: folder(stage.name, &draft.id),
@@ -83,14 +83,11 @@ pub fn build(overlaid: &Overlaid, site: &Site, known: &Known, sink: &Sink) -> Op
             after: if never { Vec::new() } else { after },
             outputs: match (draft.outputs, &items) {
                 (Some(outputs), _) => outputs,
-                (None, Some(_)) => Vec::new(),
+                (None, Some(_)) => Arc::default(),
                 (None, None) => return None,
-            }
-            .into_iter()
-            .map(|output| Output { about: String::new(), ..output })
-            .collect(),
+            },
             when,
-            open: items.map(|items| Open { items, axes }),
+            open: items.map(|items| Box::new(Open { items: *items, axes })),
             resources: draft.resources,
             sandbox: draft.sandbox,
         };

@@ -5,6 +5,7 @@ use crate::pipeline::condition::Condition;
 use crate::pipeline::expand::instance::normal;
 use crate::pipeline::experiments::overrides::Overrides;
 use crate::pipeline::experiments::sweep::search::Search;
+use crate::pipeline::shared::{self, same_as};
 use crate::pipeline::spec::metrics::Metric;
 use crate::pipeline::spec::reference::{self, ReferenceError};
 pub use crate::pipeline::spec::resources::Resources;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A pipeline, expanded and checked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -103,12 +105,14 @@ pub struct Task {
     pub inputs: Vec<(String, Vec<Source>)>,
     /// Tasks that it waits for without taking anything of theirs, as positions in [`Graph::tasks`].
     pub after: Vec<usize>,
-    pub outputs: Vec<Output>,
+    #[serde(with = "shared")]
+    pub outputs: Arc<Vec<Output>>,
     /// It runs only where this holds.
-    pub when: Option<When>,
+    pub when: Option<Box<When>>,
     /// It stands for one task for each of the items of an output that is not made yet.
-    pub open: Option<Open>,
-    pub resources: Resources,
+    pub open: Option<Box<Open>>,
+    #[serde(with = "shared")]
+    pub resources: Arc<Resources>,
     /// Whether a command sees nothing but what it declares.
     pub sandbox: bool,
 }
@@ -338,6 +342,15 @@ impl Graph {
         found.sort_unstable();
         found.dedup();
         Ok(found)
+    }
+
+    /// Keeps once what tasks that follow each other have in common; of a graph that was read back.
+    pub fn share(&mut self) {
+        let (mut outputs, mut resources) = (None, None);
+        for task in &mut self.tasks {
+            task.outputs = same_as(&mut outputs, std::mem::take(&mut task.outputs));
+            task.resources = same_as(&mut resources, std::mem::take(&mut task.resources));
+        }
     }
 
     /// The position of the task with this id.

@@ -25,6 +25,7 @@ pub mod include;
 pub mod load;
 pub mod project;
 pub mod schema;
+pub mod shared;
 pub mod spec;
 pub mod template;
 pub mod yaml;

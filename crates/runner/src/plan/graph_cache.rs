@@ -58,7 +58,8 @@ impl GraphCache {
 
     /// The graph, if it was kept and still holds.
     pub fn get(&self) -> Option<Graph> {
-        let graph: Graph = self.read(&self.path)?;
+        let mut graph: Graph = self.read(&self.path)?;
+        graph.share();
         let files: HashSet<&Chosen> = graph.tasks.iter().flat_map(Task::external).collect();
         let there = files.into_iter().all(|chosen| match chosen.only {
             None => chosen.path.exists(),

@@ -5,6 +5,7 @@ use crate::pipeline::expand::instance::Instance;
 use crate::pipeline::graph::Params;
 use crate::pipeline::spec::resources::Resources;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A task before its inputs are resolved.
 #[derive(Debug)]
@@ -15,8 +16,8 @@ pub struct Draft {
     pub instance: Instance,
     pub params: Params,
     /// None when the parameters have errors, so that the outputs are not known.
-    pub outputs: Option<Vec<Output>>,
-    pub resources: Resources,
+    pub outputs: Option<Arc<Vec<Output>>>,
+    pub resources: Arc<Resources>,
     pub sandbox: bool,
     /// The draft, and its output, whose items the instance stands for while they are not known.
     pub open: Option<(usize, usize)>,

@@ -46,7 +46,7 @@ pub fn values(
     sink: &Sink,
 ) -> Option<Fanned> {
     let span = from.span;
-    let outputs = draft.outputs.as_deref().unwrap_or_default();
+    let outputs = draft.outputs.as_ref().map_or(&[][..], |outputs| outputs);
     let output = match &reference.output {
         Some(name) => outputs.iter().position(|output| output.name == *name),
         None => (outputs.len() == 1).then_some(0),

@@ -3,24 +3,29 @@
 use crate::command::shell::{Name, Shell};
 use crate::kind::fields::{Field, Shape};
 use crate::kind::registry::Kind;
+use crate::kind::stage::Output;
 use crate::pipeline::expand::draft::Draft;
 use crate::pipeline::expand::env;
 use crate::pipeline::expand::instance::{self, Instance, plain};
 use crate::pipeline::expand::interpolate::{Files, Scope};
 use crate::pipeline::expand::outputs;
 use crate::pipeline::graph::Params;
+use crate::pipeline::shared::same_as;
 use crate::pipeline::spec::Stage;
 use crate::pipeline::spec::checks::{self, Site};
 use crate::pipeline::spec::resources::{self, Resources};
 use crate::pipeline::yaml::node::{Entry, Node, Yaml, what_value};
 use crate::pipeline::yaml::sink::Sink;
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// What the instances of a stage share.
 pub struct Parts<'a> {
     stage: &'a Stage<'a>,
     inputs: Vec<&'a str>,
     outputs: Vec<&'a str>,
+    /// What the last instance had: mostly the next one has the same.
+    last: (Option<Arc<Vec<Output>>>, Option<Arc<Resources>>),
 }
 
 impl<'a> Parts<'a> {
@@ -40,12 +45,13 @@ impl<'a> Parts<'a> {
             stage,
             inputs: stage.inputs.iter().map(|input| input.name).collect(),
             outputs: declared("outputs").iter().map(|output| output.key.as_str()).collect(),
+            last: (None, None),
         }
     }
 
     /// The draft of an instance, without the instance itself.
     pub fn draft(
-        &self,
+        &mut self,
         at: usize,
         kind: Option<&dyn Kind>,
         scope: &Scope,
@@ -67,6 +73,7 @@ impl<'a> Parts<'a> {
         };
         let resources =
             stage.resources.map_or_else(Resources::default, |node| resources::read(node, pools, scope, sink));
+        let resources = same_as(&mut self.last.1, Arc::new(resources));
         let sandbox = stage.fields.has(Field::Sandbox) && self.sandbox(scope, sink, &mut sound);
         let instance = Instance::default();
         let encoded = Params::new(&Value::Null);
@@ -88,7 +95,9 @@ impl<'a> Parts<'a> {
                 outputs::check(stage, &files.collect::<Vec<_>>(), sink);
             }
             draft.params = Params::new(&parsed.canonical);
-            draft.outputs = Some(parsed.outputs);
+            // What they are is told by the kind.
+            let plain = parsed.outputs.into_iter().map(|output| Output { about: String::new(), ..output });
+            draft.outputs = Some(same_as(&mut self.last.0, Arc::new(plain.collect())));
         }
         draft
     }

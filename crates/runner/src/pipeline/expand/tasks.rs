@@ -160,7 +160,7 @@ impl<'a> Expander<'a> {
         if self.tasks > TASKS {
             return;
         }
-        let parts = Parts::of(stage, sink);
+        let mut parts = Parts::of(stage, sink);
         lint::pipes(stage, sink);
         let mut drafts = Vec::with_capacity(instances.len());
         for instance in instances {

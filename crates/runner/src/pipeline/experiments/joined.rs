@@ -8,7 +8,6 @@
 //!     params: {marks: [{mark: points, input: loss, x: lr, y: loss, series: width}]}
 //! ```
 
-use crate::kind::stage::Output;
 use crate::pipeline::assemble::Site;
 use crate::pipeline::expand::instance::normal;
 use crate::pipeline::expand::items::Known;
@@ -89,7 +88,6 @@ pub fn add(graph: &mut Graph, name: &str, stages: &Entry, params: Vec<Entry>, si
         }
         let Some(draft) = drafts.tasks.get(at) else { continue };
         let (Some(outputs), Some((kind, _))) = (&draft.outputs, stage.kind) else { continue };
-        let plain = |output: &Output| Output { about: String::new(), ..output.clone() };
         graph.stages.push(StageInfo {
             name: stage.name.to_owned(),
             kind: kind.to_owned(),
@@ -109,7 +107,7 @@ pub fn add(graph: &mut Graph, name: &str, stages: &Entry, params: Vec<Entry>, si
             after: Vec::new(),
             when: None,
             open: None,
-            outputs: outputs.iter().map(plain).collect(),
+            outputs: outputs.clone(),
             resources: draft.resources.clone(),
             sandbox: draft.sandbox,
         });

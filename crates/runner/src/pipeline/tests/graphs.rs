@@ -7,6 +7,7 @@ use crate::pipeline::load;
 use crate::store::chosen::Chosen;
 use serde_json::json;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A matrix, its join, and a command.
@@ -87,6 +88,23 @@ fn parameters_are_canonical_and_keep_their_types() {
     assert_eq!(graph.tasks[0].resources.memory, Some(1 << 30));
     assert_eq!(graph.tasks[0].resources.time, Some(Duration::from_secs(5400)));
     assert_eq!(graph.tasks[5].resources.threads, 1);
+}
+
+#[test]
+fn instances_keep_what_they_have_in_common_once() {
+    let graph = load(PIPELINE);
+    let once = |graph: &Graph| {
+        let pairs = graph.tasks[..4].windows(2);
+        pairs.into_iter().all(|two| {
+            Arc::ptr_eq(&two[0].outputs, &two[1].outputs) && Arc::ptr_eq(&two[0].resources, &two[1].resources)
+        })
+    };
+    assert!(once(&graph));
+    let bytes = rmp_serde::to_vec(&graph).unwrap();
+    let mut read: Graph = rmp_serde::from_slice(&bytes).unwrap();
+    read.share();
+    assert!(once(&read));
+    assert_eq!(format!("{read:?}"), format!("{graph:?}"));
 }
 
 #[test]

@@ -16,16 +16,16 @@ pub struct Links {
     pub inputs: Vec<(String, Vec<Source>)>,
     /// Those that it waits for without taking anything of theirs.
     pub after: Vec<usize>,
-    pub when: Option<When>,
+    pub when: Option<Box<When>>,
     /// What it fans out over, where that is not known yet.
-    pub items: Option<Source>,
+    pub items: Option<Box<Source>>,
 }
 
 impl Links {
     fn sources(&self) -> impl Iterator<Item = &Source> {
         let inputs = self.inputs.iter().flat_map(|(_, sources)| sources);
         let results = self.when.iter().flat_map(|when| &when.results).map(|(source, _)| source);
-        inputs.chain(results).chain(&self.items)
+        inputs.chain(results).chain(self.items.as_deref())
     }
 }
 
@@ -54,7 +54,7 @@ pub fn order(spec: &Spec, drafts: &Drafts, linked: &Linked, sink: &Sink) -> Opti
         let own = &linked[cycle[0]];
         let results = own.when.iter().flat_map(|when| &when.results).any(|(source, _)| waits(source));
         let other = match (stage.matrix, stage.when) {
-            (Some(matrix), _) if own.items.as_ref().is_some_and(waits) => matrix.span,
+            (Some(matrix), _) if own.items.as_deref().is_some_and(waits) => matrix.span,
             (_, Some(when)) if results => when.value.span,
             _ => after,
         };

@@ -70,8 +70,9 @@ pub fn link(
             inputs.extend(linker.computed_with(stage, draft));
             let after =
                 stage.after.iter().flat_map(|&(text, span)| linker.after(text, span, draft)).collect();
-            let when = stage.when.and_then(|entry| linker.when(entry, draft));
-            let items = draft.open.map(|(task, output)| linker.source(task, output, None, stage.name));
+            let when = stage.when.and_then(|entry| linker.when(entry, draft)).map(Box::new);
+            let items =
+                draft.open.map(|(task, output)| Box::new(linker.source(task, output, None, stage.name)));
             linked.push(Links { inputs, after, when, items });
         }
     }

@@ -157,7 +157,7 @@ impl Linker<'_> {
         span: Span,
     ) -> Option<usize> {
         let draft = &self.drafts.tasks[task];
-        let outputs = draft.outputs.as_deref().unwrap_or_default();
+        let outputs = draft.outputs.as_ref().map_or(&[][..], |outputs| outputs);
         let stage = &reference.stage;
         let names = || outputs.iter().map(|output| output.name.as_str());
         match &reference.output {
