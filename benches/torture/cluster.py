@@ -90,7 +90,7 @@ drain = "15s"
 idle = "10s"
 poll = "5s"
 """
-QUICK, SLOW, WALK = 150, 60, 10
+QUICK, SLOW, WALK = 200, 130, 10
 # How long a blow may take to heal, and the whole campaign at its end.
 LONGEST = 1200
 
@@ -114,12 +114,12 @@ class OnCluster(Project):
 
     def _watch(self):
         while self.watching.is_set():
-            for path in self.store.glob("pilots/*/*/*/*.json"):
-                if path not in self.told:
-                    try:
+            try:
+                for path in self.store.glob("pilots/*/*/*/*.json"):
+                    if path not in self.told:
                         self.told[path] = json.loads(path.read_text())
-                    except (ValueError, OSError):
-                        pass  # It is gone, or the next look will find it whole.
+            except (ValueError, OSError):
+                pass  # It is gone, or the next look will find it whole.
             time.sleep(0.1)
 
     def computed(self):
