@@ -43,7 +43,11 @@ impl Config {
     /// The configuration of the project with this root folder.
     pub fn of(root: &Path) -> Result<Config, Diagnostics> {
         let mut config = match user_folder() {
-            Some(folder) => Config::read(&folder.join(FILE))?,
+            Some(folder) => match Config::read(&folder.join(FILE)) {
+                // Another user's, as `sudo -u` may leave it: it is not this one's configuration.
+                Err(_) if is_forbidden(&folder.join(FILE)) => Config::default(),
+                read => read?,
+            },
             None => Config::default(),
         };
         let Config { on, remote, trust } = Config::read(&root.join(FILE))?;
@@ -98,6 +102,11 @@ impl Config {
             .map_err(|fault| wrong(path, &text, header(&text, "trust"), format!("[trust]: {fault}"), None))?;
         Ok(config)
     }
+}
+
+/// Whether this user may not read it.
+fn is_forbidden(path: &Path) -> bool {
+    std::fs::File::open(path).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
 }
 
 /// The folder of the user's own configuration.
