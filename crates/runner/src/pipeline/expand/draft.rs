@@ -11,7 +11,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Draft {
     pub id: String,
-    /// Position in [`Spec::stages`].
+    /// Position in [`Spec::stages`](crate::pipeline::spec::Spec::stages).
     pub stage: usize,
     pub instance: Instance,
     pub params: Params,
