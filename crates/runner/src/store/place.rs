@@ -7,13 +7,17 @@ use crate::store::beneath::Folder;
 use crate::store::copy;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
-use crate::store::listing::Listed;
+use crate::store::listing::{Entry, Listed};
 use crate::store::objects::{Content, Objects, Shape};
+use rayon::prelude::*;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+/// How many files of a folder one thread puts there, before it takes more.
+const TOGETHER: usize = 32;
 
 impl Objects {
     /// Puts a content at a path below the folder `root`, replacing what is there: written beside it, then renamed.
@@ -50,7 +54,10 @@ impl Objects {
     }
 
     fn place_folder(&self, digest: &Digest, target: &Folder) -> Result<(), StoreError> {
-        let entries = self.entries(digest)?;
+        self.entries(digest)?.par_chunks(TOGETHER).try_for_each(|entries| self.place_entries(entries, target))
+    }
+
+    fn place_entries(&self, entries: &[Entry], target: &Folder) -> Result<(), StoreError> {
         // Files of one folder come one after the other.
         let mut open: Option<(PathBuf, Folder)> = None;
         for entry in entries {

@@ -33,11 +33,14 @@ pub struct Bucket {
 pub trait MultipartStoreDebug: MultipartStore + std::fmt::Debug {}
 impl<T: MultipartStore + std::fmt::Debug> MultipartStoreDebug for T {}
 
+/// Some bytes, as they came.
+pub type Piece = <PutPayload as IntoIterator>::Item;
+
 /// An object that is about to arrive.
 pub struct Arriving {
     /// What the server says of its length.
     pub size: u64,
-    pub pieces: BoxStream<'static, Result<Vec<u8>, TransportError>>,
+    pub pieces: BoxStream<'static, Result<Piece, TransportError>>,
 }
 
 impl Bucket {
@@ -159,7 +162,7 @@ impl Bucket {
             Err(error) => return Err(fault(&error)),
         };
         let size = got.meta.size;
-        let pieces = got.into_stream().map_err(|error| fault(&error)).map_ok(|piece| piece.to_vec());
+        let pieces = got.into_stream().map_err(|error| fault(&error));
         Ok(Some(Arriving { size, pieces: pieces.boxed() }))
     }
 

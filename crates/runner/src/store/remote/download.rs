@@ -22,7 +22,7 @@ use tokio::sync::{OnceCell, Semaphore};
 /// A larger file comes in parts of this size.
 pub const PART: u64 = 16 << 20;
 /// How many parts of a file are on their way at once.
-const PARTS: usize = 4;
+const PARTS: usize = 8;
 /// How many small files are on their way at once.
 const SMALL: usize = 32;
 /// How many large ones.

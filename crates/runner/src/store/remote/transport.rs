@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// The longest wait between two tries.
 const LONGEST: Duration = Duration::from_secs(20);
+/// How much room is made before anything has arrived.
+const ROOM: u64 = 16 << 20;
 /// How long nothing may arrive.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -206,7 +208,8 @@ async fn collect(
     if !part && arriving.size > limit {
         return Err(too_long(limit));
     }
-    let mut bytes = Vec::new();
+    // What a server says of the length is believed as far as a part goes.
+    let mut bytes = Vec::with_capacity(arriving.size.min(limit).min(ROOM) as usize);
     loop {
         let next = tokio::time::timeout(SILENCE, arriving.pieces.next()).await;
         let silent = |_| TransportError::Unreachable { message: "nothing arrives any more".to_owned() };

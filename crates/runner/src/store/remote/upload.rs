@@ -20,7 +20,7 @@ use std::io::{Read, Write};
 use std::path::PathBuf;
 
 /// How many parts of a file are on their way at once.
-const PARTS: usize = 4;
+const PARTS: usize = 8;
 /// The most parts that servers take.
 const MOST: u64 = 10_000;
 /// From this size on it is worth to ask first whether an object is there.
