@@ -28,7 +28,8 @@ const PERIOD: Duration = Duration::from_millis(20);
 const PERIOD_OF_EACH: Duration = Duration::from_micros(500);
 /// How often it looks whether jobs have begun and pilots are alive.
 const LOOK: Duration = Duration::from_millis(500);
-/// So many jobs in a row may end before they begin, and so often may a task be lost or stopped without getting any further.
+/// So many submissions in a row may have jobs that end before they begin, and so often may a task be lost or stopped without getting
+/// any further.
 pub(super) const PATIENCE: u32 = 3;
 /// How long jobs may take to end at the end of a run.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -81,7 +82,7 @@ pub struct ClusterExecutor {
     pub(super) left: bool,
     /// Why the run cannot go on.
     pub(super) fault: Option<String>,
-    /// How many jobs ended in a row before they began.
+    /// How many submissions in a row had a job that ended before it began, `PATIENCE` for each; 1 for one that may have been lost.
     pub(super) stillborn: u32,
     /// The mean time of a task, and over how many.
     pub(super) mean: (f64, u32),
@@ -143,7 +144,8 @@ impl ClusterExecutor {
                 self.pilots.insert(pilot.name.clone(), Pilot::adopted(&orphan.group, pilot)?);
             }
             let name = orphan.group.name.clone();
-            let submitted = Submitted { group: orphan.group, jobs, pending: false, _lock: orphan.lock };
+            let submitted =
+                Submitted { group: orphan.group, jobs, pending: false, stillborn: false, _lock: orphan.lock };
             self.groups.insert(name, submitted);
         }
         let (done, running) = (self.finished.len(), self.running.len());

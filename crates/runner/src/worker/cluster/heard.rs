@@ -47,8 +47,8 @@ impl ClusterExecutor {
             }
             FromPilot::Unfit { job, node, message } => {
                 let text = format!("job {job} on node `{node}` cannot work: {message}");
-                self.stillborn += 1;
-                match self.stillborn < PATIENCE {
+                self.stillborn += PATIENCE;
+                match self.stillborn < PATIENCE * PATIENCE {
                     true => self.note(text),
                     false => self.give_up(&format!(
                         "{text}; set `kernel` in the profile to a level that every node has"

@@ -16,6 +16,8 @@ pub struct Submitted {
     pub jobs: Vec<Job>,
     /// Until the engine has answered.
     pub pending: bool,
+    /// A job of it ended before it began.
+    pub stillborn: bool,
     /// Others leave the group alone while this coordinator has it.
     pub _lock: Lock,
 }
@@ -34,6 +36,8 @@ pub struct Job {
     pub begun: bool,
     /// Whether all pilots that have begun in it are gone. Its engine may start it again, and with it another pilot.
     pub deserted: bool,
+    /// The engine was away while it waited, and may have forgotten it.
+    pub doubtful: bool,
     /// It has ended, and will not start again.
     pub over: bool,
 }
@@ -41,7 +45,17 @@ pub struct Job {
 impl Job {
     /// The job at a place of its array.
     pub fn numbered((index, number): (usize, String)) -> Job {
-        Job { number, index, state: None, absent: 0, idle: 0, begun: false, deserted: false, over: false }
+        Job {
+            number,
+            index,
+            state: None,
+            absent: 0,
+            idle: 0,
+            begun: false,
+            deserted: false,
+            doubtful: false,
+            over: false,
+        }
     }
 
     /// Whether a pilot will begin in it.
@@ -53,6 +67,14 @@ impl Job {
     /// A pilot begins in it.
     pub fn begins(&mut self) {
         (self.begun, self.deserted, self.idle) = (true, false, 0);
+    }
+
+    /// Whether it may have ended for a reason that is none of its own: a node or a daemon that was lost.
+    pub fn may_have_been_lost(&self) -> bool {
+        match &self.state {
+            Some(JobState::Ended(how)) => self.doubtful || how.starts_with("NODE_FAIL"),
+            Some(JobState::Stuck(_)) | Some(JobState::Waiting(_)) | Some(JobState::Running(_)) | None => true,
+        }
     }
 
     /// Takes in what the engine lists. Gives whether the job is over by it.

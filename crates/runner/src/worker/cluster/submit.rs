@@ -44,7 +44,10 @@ impl ClusterExecutor {
             name: format!("onsager-{}", self.setting.name),
             command: format!("{program} {PILOT} {artifacts} {} {{index}} {{elapsed}}", quoted(name.as_ref())),
         };
-        self.groups.insert(name, Submitted { group, jobs: Vec::new(), pending: true, _lock: lock });
+        self.groups.insert(
+            name,
+            Submitted { group, jobs: Vec::new(), pending: true, stillborn: false, _lock: lock },
+        );
         self.desk.submit(submission);
         Ok(())
     }
@@ -104,6 +107,8 @@ impl ClusterExecutor {
             Answer::Listed(Ok(listed)) => {
                 if std::mem::take(&mut self.silent) {
                     self.note("it answers again".to_owned());
+                    let jobs = self.groups.values_mut().flat_map(|group| &mut group.jobs);
+                    jobs.filter(|job| job.is_to_begin()).for_each(|job| job.doubtful = true);
                 }
                 self.look_for_pilots()?;
                 let mut over = Vec::new();
@@ -139,23 +144,28 @@ impl ClusterExecutor {
 
     /// A job ended before its pilot began.
     pub(super) fn stillborn(&mut self, group: &str, job: &Job) {
-        self.stillborn += 1;
+        let Some(submitted) = self.groups.get_mut(group) else { return };
+        let printed = submitted.group.printed(job.index);
+        // Jobs of one submission may all have ended for the same reason.
+        if !std::mem::replace(&mut submitted.stillborn, true) {
+            let lost = job.may_have_been_lost() && printed.is_empty();
+            self.stillborn += if lost { 1 } else { PATIENCE };
+        }
+        let goes_on = self.stillborn < PATIENCE * PATIENCE;
         if let Some(JobState::Stuck(reason)) = &job.state {
             let text = format!("job {} will not start ({reason}){}", job.number, hint(reason));
             // A node that was faulty may be the only one that is.
-            return match reason.contains("launch failed") && self.stillborn < PATIENCE {
+            return match goes_on && reason.contains("launch failed") {
                 true => self.note(text),
                 false => self.give_up(&text),
             };
         }
-        let Some(submitted) = self.groups.get(group) else { return };
-        let printed = submitted.group.printed(job.index);
         let printed = if printed.is_empty() { String::new() } else { format!(": {}", printed.join("; ")) };
         let text = format!("job {} ended before it began ({}){printed}", job.number, job.end());
-        if self.stillborn < PATIENCE {
-            return self.note(text);
+        match goes_on {
+            true => self.note(text),
+            false => self.give_up(&format!("{text}; do the `setup` lines of the profile work on a node?")),
         }
-        self.give_up(&format!("{text}; do the `setup` lines of the profile work on a node?"));
     }
 
     /// No job can be had: the run cannot go on.
