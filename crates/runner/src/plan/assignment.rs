@@ -55,16 +55,18 @@ impl Resolver<'_> {
                         given.push(InputArtifact { item, content, remote: None });
                     }
                     Source::File { chosen, name: called } if travels => {
+                        // The files of a pattern stay beside each other.
+                        let folder = work.join("in").join(input_folder(name, i));
                         for mut found in external_items(chosen, called) {
-                            let one = if chosen.only.is_some() {
-                                Chosen::whole(found.item.path.clone())
-                            } else {
-                                chosen.clone()
+                            let (one, inside) = match &chosen.only {
+                                Some(_) => {
+                                    let inside = found.item.path.strip_prefix(&chosen.path);
+                                    (Chosen::whole(found.item.path.clone()), inside.ok())
+                                }
+                                None => (chosen.clone(), found.item.path.file_name().map(Path::new)),
                             };
+                            found.item.path = folder.join(inside.unwrap_or(Path::new("file")));
                             found.content = Some(self.kept_file(&one)?);
-                            let file = found.item.path.file_name().unwrap_or_default().to_owned();
-                            let folder = input_folder(name, given.len());
-                            found.item.path = work.join("in").join(folder).join(file);
                             given.push(found);
                         }
                     }

@@ -234,6 +234,11 @@ impl ClusterExecutor {
                 None => std::thread::sleep(PERIOD),
             }
         }
+        // One may have begun just before its job was cancelled.
+        self.look_for_pilots()?;
+        while since.elapsed() < FAREWELL + FAREWELL && going(self) {
+            std::thread::sleep(PERIOD);
+        }
         for submitted in self.groups.values() {
             let alive = self.pilots.values().any(|pilot| {
                 pilot.group == submitted.group && self.setting.store.is_going(&pilot.group.lease(&pilot.name))

@@ -90,7 +90,11 @@ pub fn serve(store: &Store, orders: Orders, start: Start) -> Result<(), PilotErr
     let folder = start.group.pilot(&name);
     // The lock first: a pilot that has none counts as dead.
     let (work, _lock) = store.start_work(&start.group.lease(&name))?;
-    files::create_folder(&folder)?;
+    // Where the group is gone, its run has ended: nothing of it is made anew.
+    if let Err(error) = fs::create_dir(&folder) {
+        files::remove(&work)?;
+        return Err(StoreError::io("make the folder", &folder)(error).into());
+    }
     let mut outbox = Outbox::open(&folder.join("from"))?;
     let (job, node) = (job(), node());
     if let Some(message) = start.unfit {
