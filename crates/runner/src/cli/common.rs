@@ -1,5 +1,6 @@
 //! What the commands share: their common arguments, errors and output.
 
+use crate::cli::colour;
 use crate::cli::exit;
 use crate::kind::registry::Registry;
 use crate::pipeline::experiments::overrides::{NoOverride, Override};
@@ -222,7 +223,7 @@ pub fn printed() -> Result<(), CliError> {
 /// Prints a line to standard error, where nobody may be listening any more.
 pub fn print_error(line: &str) {
     // In one piece: other programs may write there too.
-    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+    let _ = io::stderr().write_all(format!("{}\n", colour::paint(line)).as_bytes());
 }
 
 /// One JSON document.

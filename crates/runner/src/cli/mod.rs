@@ -1,5 +1,6 @@
 //! The command line: one file per command, each a thin cover of the library.
 
+mod colour;
 mod common;
 mod compare;
 mod diff;
@@ -36,7 +37,7 @@ use crate::kind::registry::Registry;
 use crate::run::workers;
 use crate::trust::keyring;
 use clap::{CommandFactory, Parser, Subcommand};
-use std::io::{self, IsTerminal};
+use std::io;
 use std::process::ExitCode;
 
 /// Runs experiment pipelines: stages as a content-hashed graph, cached, resumable, byte-identical on every run.
@@ -113,7 +114,7 @@ pub fn main(registry: Registry) -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(colour::on_stderr())
         .init();
     let code = match cli.command {
         Command::Init(command) => command.execute(&registry),

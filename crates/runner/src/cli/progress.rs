@@ -1,16 +1,20 @@
 //! What a user sees while a run goes on: bars on a terminal, plain lines elsewhere; all on standard error.
 
+use crate::cli::colour;
 use crate::cli::common::{count, duration, plural, print_error};
 use crate::cli::tail;
 use crate::cli::transfer::Transfer;
+use crate::run::estimate::{Durations, Outlook};
 use crate::run::events::{Event, Observer};
+use crate::store::Store;
 use crate::store::remote::elsewhere::{Difference, Machine, Notice, Traffic};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use onsager_tables::names::list;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 /// How often a running task says how far it is, where there are no bars.
@@ -28,9 +32,50 @@ pub struct Progress {
     total: usize,
     /// How many tasks have come to an end.
     done: usize,
-    artifacts: PathBuf,
+    store: Store,
+    /// What is left of the run; only where there are bars to show it.
+    outlook: Option<Forecast>,
     /// To and from a remote store.
     transfer: Option<Transfer>,
+}
+
+/// The remaining time of the whole run.
+struct Forecast {
+    began: Instant,
+    outlook: Outlook,
+    /// How long tasks took before: read while the run goes on, and not waited for.
+    past: Receiver<Durations>,
+    shown: Instant,
+}
+
+impl Forecast {
+    fn of(store: &Store, pipeline: &str) -> Forecast {
+        let (sender, past) = mpsc::channel();
+        let (store, pipeline, began) = (store.clone(), pipeline.to_owned(), Instant::now());
+        std::thread::spawn(move || match Durations::of(&store, &pipeline) {
+            // The run may be over by then.
+            Ok(durations) => _ = sender.send(durations),
+            Err(error) => tracing::debug!("how long tasks took before is not known: {error}"),
+        });
+        Forecast { began, outlook: Outlook::default(), past, shown: began }
+    }
+
+    fn now(&self) -> f64 {
+        self.began.elapsed().as_secs_f64()
+    }
+
+    /// What to say, once a second.
+    fn tick(&mut self) -> Option<String> {
+        if let Ok(past) = self.past.try_recv() {
+            self.outlook.durations.take_before(past);
+        }
+        if self.shown.elapsed() < Duration::from_secs(1) {
+            return None;
+        }
+        self.shown = Instant::now();
+        let left = self.outlook.left(self.now()).filter(|left| *left >= 1.0);
+        Some(left.map_or_else(String::new, |left| format!("about {} left", duration(left.round()))))
+    }
 }
 
 /// What is shown of a running task.
@@ -43,30 +88,32 @@ struct Shown {
 }
 
 impl Progress {
-    pub fn new(artifacts: &Path) -> Progress {
+    pub fn new(store: &Store) -> Progress {
         Progress {
             bars: None,
             overall: None,
             tasks: HashMap::new(),
             total: 0,
             done: 0,
-            artifacts: artifacts.to_owned(),
+            store: store.clone(),
+            outlook: None,
             transfer: None,
         }
     }
 
     /// A run of so many tasks begins.
-    fn begin(&mut self, total: usize) {
+    fn begin(&mut self, pipeline: &str, total: usize) {
         self.close();
         (self.total, self.done) = (total, 0);
         let multi = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
         // A terminal that cannot draw (`TERM=dumb`) would show nothing at all.
         if std::io::stderr().is_terminal() && !multi.is_hidden() {
-            let style = ProgressStyle::with_template("{bar:24} {pos}/{len} tasks  {elapsed}");
+            let style = ProgressStyle::with_template("{bar:24} {pos}/{len} tasks  {elapsed}  {msg}");
             let bar = multi.add(ProgressBar::new(total as u64));
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             self.overall = Some(bar);
             self.bars = Some(multi);
+            self.outlook = Some(Forecast::of(&self.store, pipeline));
         }
     }
 
@@ -81,13 +128,13 @@ impl Progress {
         if let Some(bar) = self.overall.take() {
             bar.finish_and_clear();
         }
-        self.bars = None;
+        (self.bars, self.outlook) = (None, None);
     }
 
     fn say(&self, line: &str) {
         match &self.bars {
             // It fails only where standard error is closed.
-            Some(bars) => _ = bars.println(line),
+            Some(bars) => _ = bars.println(colour::paint(line)),
             None => print_error(line),
         }
     }
@@ -132,6 +179,14 @@ impl Progress {
         }
     }
 
+    /// A task had come to its end, and comes to it again.
+    fn comes_again(&mut self) {
+        self.done = self.done.saturating_sub(1);
+        if let Some(overall) = &self.overall {
+            overall.set_position(self.done as u64);
+        }
+    }
+
     fn counter(&self) -> String {
         let width = self.total.to_string().len();
         format!("[{:width$}/{}]", self.done, self.total)
@@ -169,15 +224,21 @@ impl Progress {
 
 impl Observer for Progress {
     fn event(&mut self, event: &Event) {
+        if let Some(forecast) = &mut self.outlook {
+            forecast.outlook.event(event, forecast.now());
+        }
         match event {
-            Event::RunStarted { tasks, .. } => self.begin(*tasks),
+            Event::RunStarted { pipeline, tasks, .. } => self.begin(pipeline, *tasks),
             Event::RunGrew { tasks, .. } => {
                 self.total = *tasks;
                 if let Some(overall) = &self.overall {
                     overall.set_length(*tasks as u64);
                 }
             }
-            Event::TaskCheckpoint { .. } | Event::RunFinished { .. } | Event::ResultFound { .. } => {}
+            Event::TaskCheckpoint { .. }
+            | Event::RunFinished { .. }
+            | Event::ResultFound { .. }
+            | Event::RunTasks { .. } => {}
             Event::RemoteNotice { remote, notice } => self.notice(remote, notice),
             Event::RemoteTraffic { remote, received, to_receive, sent, to_send, requests } => {
                 let transfer = self.transfer.get_or_insert_with(|| Transfer::new(remote, self.bars.as_ref()));
@@ -195,12 +256,9 @@ impl Observer for Progress {
                     target.display()
                 ));
             }
-            // It had come to its end, and comes to it again.
+            Event::TaskAgain { .. } => self.comes_again(),
             Event::ResultLost { task, .. } => {
-                self.done = self.done.saturating_sub(1);
-                if let Some(overall) = &self.overall {
-                    overall.set_position(self.done as u64);
-                }
+                self.comes_again();
                 self.say(&format!("the bytes of {task} are gone and are needed: it is executed again"));
             }
             Event::ObjectDamaged { task, output, object } => {
@@ -211,18 +269,18 @@ impl Observer for Progress {
             }
             Event::OutputRestored { path, edited, .. } => {
                 let why = if *edited { "it had been edited" } else { "it had been removed" };
-                let path = self.artifacts.join(path);
+                let path = self.store.artifacts().join(path);
                 self.say(&format!("restored `{}` from the store: {why}", path.display()));
             }
             Event::OutputReplaced { path, .. } => {
-                let path = self.artifacts.join(path);
+                let path = self.store.artifacts().join(path);
                 self.say(&format!("replaced `{}` by the new result: it had been edited", path.display()));
             }
             Event::ViewCleared { tasks, outputs, edited } => {
                 let outputs = plural(*outputs, "output");
                 self.say(&format!("removed {outputs} of what the pipeline no longer has: {}", some(tasks)));
                 for path in edited {
-                    let path = self.artifacts.join(path);
+                    let path = self.store.artifacts().join(path);
                     self.say(&format!("note: `{}` stays, for it was edited", path.display()));
                 }
             }
@@ -331,6 +389,9 @@ impl Observer for Progress {
             }
         }
         if let Some(bar) = &self.overall {
+            if let Some(text) = self.outlook.as_mut().and_then(Forecast::tick) {
+                bar.set_message(text);
+            }
             bar.tick();
         }
     }

@@ -82,7 +82,7 @@ impl Pull {
             ..Request::default()
         };
         let mut heard = Heard {
-            progress: Progress::new(session.store().artifacts()),
+            progress: Progress::new(session.store()),
             found: Vec::new(),
             received: 0,
             requests: 0,

@@ -82,7 +82,7 @@ impl Run {
         }
         self.use_remote(&session)?;
         let mut screen = Screen {
-            progress: Progress::new(session.store().artifacts()),
+            progress: Progress::new(session.store()),
             json: self.common.json,
             store: session.store(),
             remote: String::new(),

@@ -8,6 +8,7 @@ use crate::run::events::{Event, Interrupt, Observer, Record};
 use crate::run::grow::take_over;
 use crate::run::growth::{Grow, Growth};
 use crate::run::options::{Options, Summary};
+use crate::run::requests::Requests;
 use crate::run::retry::Retrying;
 use crate::run::scheduler::Scheduler;
 use crate::run::state::{Phase, TaskState};
@@ -74,6 +75,8 @@ pub fn run(
     let mut scheduler = Scheduler {
         view: store.view(&graph.name)?,
         record: Record::create(&store.runs().join(format!("{run}.jsonl")))?,
+        listed: false,
+        requests: Requests::of(store, run),
         resolver,
         store,
         options,
@@ -214,6 +217,7 @@ impl Scheduler<'_, '_> {
             }
             gate = self.wait_for_report(gate)?;
             self.enforce_limits()?;
+            self.heed_requests()?;
             self.observer.tick();
         }
         self.give_up_retries()?;
@@ -347,7 +351,9 @@ impl Scheduler<'_, '_> {
             self.set(number, TaskState::NotRun)?;
             let spoilt = |up: &usize| {
                 let phase = self.states.get(*up).map(TaskState::phase);
+                // An interrupt of the whole run is reason enough.
                 matches!(phase, Some(Phase::Failed | Phase::NotRun))
+                    || (phase == Some(Phase::Interrupted) && self.interrupts == 0)
             };
             let because = graph.dependencies(number).into_iter().find(spoilt);
             let because = because.map(|up| graph.tasks[up].id.clone());

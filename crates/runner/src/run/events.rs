@@ -46,7 +46,13 @@ pub enum Event {
         #[serde(with = "names")]
         target: PathBuf,
     },
-    /// Not in the record, but in its manifest.
+    /// The tasks of the run in the order of the graph, and those of them whose result was known by now. It comes before the first task
+    /// starts, and again after the run has grown.
+    RunTasks {
+        tasks: Vec<String>,
+        cached: Vec<String>,
+    },
+    /// Not in the record before [`Event::RunTasks`] is, but in its manifest.
     TaskCached {
         task: String,
         key: Digest,
@@ -187,6 +193,10 @@ pub enum Event {
         log: Option<PathBuf>,
     },
     TaskInterrupted {
+        task: String,
+    },
+    /// It had failed or was stopped, and is tried again: somebody asked for it while the run goes on.
+    TaskAgain {
         task: String,
     },
     /// The pipeline says that it is not to run.

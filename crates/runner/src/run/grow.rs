@@ -112,5 +112,6 @@ pub fn take_over(scheduler: &mut Scheduler, old: &[String]) -> Result<(), Engine
         scheduler.states.walked = walked;
     }
     let tasks = scheduler.options.selected.iter().filter(|selected| **selected).count();
+    scheduler.listed = false;
     scheduler.emit(Event::RunGrew { tasks, points: graph.points.clone() })
 }

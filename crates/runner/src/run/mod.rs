@@ -2,6 +2,7 @@
 
 pub mod doctor;
 pub mod drive;
+pub mod estimate;
 pub mod events;
 pub mod executors;
 pub mod grow;
@@ -9,6 +10,7 @@ pub mod growth;
 pub mod options;
 pub mod places;
 pub mod pools;
+pub mod requests;
 pub mod rerun;
 pub mod result;
 pub mod retry;
@@ -21,6 +23,7 @@ pub mod unchanged;
 pub mod watch;
 pub mod workers;
 
+mod asked;
 mod away;
 mod elsewhere;
 mod known;

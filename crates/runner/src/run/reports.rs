@@ -78,6 +78,9 @@ impl Scheduler<'_, '_> {
             Outcome::Interrupted => self.interrupt(number),
             Outcome::InputLost { object } => self.input_lost(number, running, object),
             Outcome::Failed { .. } if self.interrupts > 1 => self.interrupt(number),
+            Outcome::Failed { .. } if running.again && !self.stopping() => {
+                self.set(number, TaskState::Ready { key: running.key })
+            }
             Outcome::Failed { message, help } => {
                 let failure = match self.task(number).resources.time {
                     Some(limit) if running.timed_out => Failure::of(&Fault::TimeLimit { limit }, running.log),

@@ -99,6 +99,17 @@ impl Retrying {
         due
     }
 
+    /// Takes a task out; false if it does not wait.
+    pub fn remove(&mut self, number: usize) -> bool {
+        self.waiting.remove(&number).is_some()
+    }
+
+    /// A task that was asked for has all its retries once more, and waits no longer.
+    pub fn forget(&mut self, number: usize) {
+        self.had.remove(&number);
+        self.waiting.remove(&number);
+    }
+
     /// Every task that still waits, with its last failure; none waits afterwards.
     pub fn give_up(&mut self) -> impl Iterator<Item = (usize, Failure)> + use<> {
         std::mem::take(&mut self.waiting).into_iter().map(|(number, (_, failure))| (number, failure))

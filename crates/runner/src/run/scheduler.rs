@@ -11,6 +11,7 @@ use crate::run::events::{Event, Observer, Record};
 use crate::run::growth::Growth;
 use crate::run::options::Options;
 use crate::run::pools::Share;
+use crate::run::requests::Requests;
 use crate::run::retry::{Failure, Retrying};
 use crate::run::state::{Phase, TaskState};
 use crate::run::states::TaskStates;
@@ -33,6 +34,8 @@ pub struct Running {
     pub share: Share,
     pub deadline: Option<Instant>,
     pub timed_out: bool,
+    /// It is ended by force, and begins again.
+    pub again: bool,
     /// How often a job of a cluster has begun with it.
     pub begun: u32,
     pub work: PathBuf,
@@ -51,6 +54,10 @@ pub struct Scheduler<'a, 'r> {
     pub executor: &'a mut dyn Executor,
     pub observer: &'a mut dyn Observer,
     pub record: Record,
+    /// Whether the record has the tasks of the run.
+    pub listed: bool,
+    /// What is asked of the run while it goes on.
+    pub requests: Requests,
     pub view: View,
     pub run: String,
     pub folders: Folders,
@@ -95,6 +102,8 @@ impl<'a, 'r> Scheduler<'a, 'r> {
             executor: self.executor,
             observer: self.observer,
             record: self.record,
+            listed: self.listed,
+            requests: self.requests,
             view: self.view,
             run: self.run,
             folders: self.folders,
@@ -143,11 +152,34 @@ impl Scheduler<'_, '_> {
         })
     }
 
-    /// A known result needs no execution. The record has it in its manifest.
+    /// A known result needs no execution. The record has it in its manifest, and by itself only while something is executed: a run of
+    /// many tasks in which nothing has changed keeps a short record.
     pub fn cached(&mut self, number: usize, key: Digest, outputs: Vec<Content>) -> Result<(), EngineError> {
         let task = self.task(number).id.clone();
-        self.observer.event(&Event::TaskCached { task, key });
+        let event = Event::TaskCached { task, key };
+        if self.listed {
+            self.emit(event)?;
+        } else {
+            self.observer.event(&event);
+        }
         self.has_result(number, TaskState::Cached { key }, outputs)
+    }
+
+    /// Writes down what tasks the run has, once something is executed: whoever looks at the run meanwhile knows them by that.
+    pub fn list_tasks(&mut self) -> Result<(), EngineError> {
+        if std::mem::replace(&mut self.listed, true) {
+            return Ok(());
+        }
+        let all = self.resolver.graph.tasks.iter().enumerate();
+        let chosen = all.filter(|(number, _)| self.options.selected[*number]);
+        let (mut tasks, mut cached) = (Vec::new(), Vec::new());
+        for (number, task) in chosen {
+            tasks.push(task.id.clone());
+            if self.states.get(number).is_some_and(|state| state.phase() == Phase::Cached) {
+                cached.push(task.id.clone());
+            }
+        }
+        self.emit(Event::RunTasks { tasks, cached })
     }
 
     /// A result is known: the tasks that wait for it may go on.

@@ -217,6 +217,7 @@ impl Scheduler<'_, '_> {
             // On a cluster its pilot looks after the time: it does not begin now.
             deadline: task.resources.time.filter(|_| !elsewhere).map(|limit| now + limit),
             timed_out: false,
+            again: false,
             begun: 0,
             work,
             log: log.clone(),
@@ -225,6 +226,7 @@ impl Scheduler<'_, '_> {
             _places: places,
         };
         let task = task.id.clone();
+        self.list_tasks()?;
         if !elsewhere {
             self.emit(Event::TaskStarted { task, key, threads, log, job: None })?;
         }

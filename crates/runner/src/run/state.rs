@@ -46,7 +46,7 @@ pub enum Phase {
 }
 
 /// Every way from one state to another. A task begins as `Waiting`.
-pub const TRANSITIONS: [(Phase, Phase); 23] = [
+pub const TRANSITIONS: [(Phase, Phase); 25] = [
     // Its inputs are known: it has a result, or is to be executed, or its key cannot be computed, or it is not to run.
     (Phase::Waiting, Phase::Skipped),
     (Phase::Waiting, Phase::Cached),
@@ -74,6 +74,9 @@ pub const TRANSITIONS: [(Phase, Phase); 23] = [
     (Phase::Retrying, Phase::Ready),
     (Phase::Retrying, Phase::Failed),
     (Phase::Retrying, Phase::Interrupted),
+    // Somebody asks for another try while the run goes on.
+    (Phase::Failed, Phase::Waiting),
+    (Phase::Interrupted, Phase::Waiting),
     // The store lacks the bytes of its result, and a task that is about to start needs them.
     (Phase::Cached, Phase::Ready),
     (Phase::Executed, Phase::Ready),
@@ -181,10 +184,12 @@ mod tests {
     }
 
     #[test]
-    fn only_a_result_leads_out_of_a_final_state() {
+    fn only_a_result_or_a_request_leads_out_of_a_final_state() {
         for (from, to) in TRANSITIONS {
             if from.is_final() {
-                assert!(matches!(from, Phase::Cached | Phase::Executed) && to == Phase::Ready);
+                let again = matches!(from, Phase::Failed | Phase::Interrupted) && to == Phase::Waiting;
+                let lost = matches!(from, Phase::Cached | Phase::Executed) && to == Phase::Ready;
+                assert!(again || lost);
             }
         }
     }

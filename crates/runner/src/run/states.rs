@@ -103,6 +103,11 @@ impl TaskStates {
         next.min().copied()
     }
 
+    /// Whether a task is in this state.
+    pub fn any(&self, phase: Phase) -> bool {
+        self.states.iter().flatten().any(|state| state.phase() == phase)
+    }
+
     /// Whether another run has a task.
     pub fn any_elsewhere(&self) -> bool {
         !self.elsewhere.is_empty()

@@ -8,6 +8,7 @@ use crate::run::drive::{self, Outside};
 use crate::run::events::{Event, Observer};
 use crate::run::growth::FromGraph;
 use crate::run::options::{Options, Summary};
+use crate::run::requests::{self, Asked};
 use crate::run::state::{Phase, TRANSITIONS};
 use crate::store::Store;
 use crate::store::actions::{Action, KeyCheck};
@@ -97,6 +98,13 @@ impl Executor for Fake<'_, '_> {
     fn cancel(&mut self) {
         let ended = |number| Report { number, message: FromWorker::Ended(Outcome::Interrupted) };
         self.reports.extend(self.hanging.drain(..).map(ended));
+    }
+
+    fn stop(&mut self, number: usize) {
+        if self.hanging.contains(&number) {
+            self.hanging.retain(|hanging| *hanging != number);
+            self.reports.push_back(Report { number, message: FromWorker::Ended(Outcome::Interrupted) });
+        }
     }
 
     fn kill(&mut self, number: usize) {
@@ -438,6 +446,79 @@ fn gives_up_a_retry_when_another_task_ends_the_run() {
     assert_eq!(way_of(0), [Waiting, Ready, Running, Retrying, Failed]);
 }
 
+/// Asks something of the run that goes on, once.
+fn ask_once(asked: Asked) -> impl FnMut(usize, &mut Project) {
+    let mut asked = Some(asked);
+    move |_, project: &mut Project| {
+        let run = fs::read_dir(project.store.work()).unwrap().flatten().next();
+        if let Some(run) = run.filter(|_| asked.is_some()) {
+            let name = run.file_name().into_string().unwrap();
+            requests::ask(&project.store, &name, &asked.take().unwrap()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn cancels_one_task_on_request() {
+    let mut project = chain();
+    project.way("a", &[Way::UntilCancelled]);
+    let summary = project.run_meanwhile(ask_once(Asked::Cancel { task: "a".into() }));
+    assert_eq!(way_of(0), [Waiting, Ready, Running, Interrupted]);
+    assert_eq!(way_of(1), [Waiting, NotRun]);
+    assert!(summary.interrupted);
+}
+
+#[test]
+fn begins_again_on_request() {
+    let mut project = single();
+    project.way("a", &[Way::UntilCancelled]);
+    project.run_meanwhile(ask_once(Asked::Retry { task: "a".into() }));
+    assert_eq!(way_of(0), [Waiting, Ready, Running, Ready, Running, Executed]);
+}
+
+/// Two tasks, of which the second goes on until it is cancelled.
+fn two(first: Way) -> Project {
+    let mut project = Project::new(Pipeline::new("two").stage(stage("a")).stage(stage("b")));
+    project.options.jobs = 2;
+    project.options.keep_going = true;
+    project.way("a", &[first]);
+    project.way("b", &[Way::UntilCancelled]);
+    project
+}
+
+#[test]
+fn tries_again_what_failed_on_request() {
+    let mut project = two(Way::Fails);
+    let mut again = ask_once(Asked::Retry { task: "a".into() });
+    let mut end = ask_once(Asked::Cancel { task: "b".into() });
+    let summary = project.run_meanwhile(move |waits, project| {
+        // The second request is heard after the first.
+        if waits > 2 {
+            again(waits, project);
+            end(waits, project);
+        }
+    });
+    assert_eq!(way_of(0), [Waiting, Ready, Running, Failed, Waiting, Ready, Running, Executed]);
+    assert_eq!(summary.count(|state| state.phase() == Failed), 0);
+}
+
+#[test]
+fn tries_again_what_was_cancelled_on_request() {
+    let mut project = two(Way::UntilCancelled);
+    let mut asked = [
+        ask_once(Asked::Cancel { task: "a".into() }),
+        ask_once(Asked::Retry { task: "a".into() }),
+        ask_once(Asked::Cancel { task: "b".into() }),
+    ];
+    project.run_meanwhile(move |waits, project| {
+        // Each is heard before the next is asked: a wait takes a millisecond, and the run looks five times a second.
+        if let Some(ask) = asked.get_mut(waits / 400) {
+            ask(waits, project);
+        }
+    });
+    assert_eq!(way_of(0), [Waiting, Ready, Running, Interrupted, Waiting, Ready, Running, Executed]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
@@ -515,6 +596,8 @@ fn every_transition_is_walked() {
         retries_what_failed,
         interrupts_the_wait_for_a_retry,
         gives_up_a_retry_when_another_task_ends_the_run,
+        tries_again_what_failed_on_request,
+        tries_again_what_was_cancelled_on_request,
     ];
     for test in tests {
         forget_way();

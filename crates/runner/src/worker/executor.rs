@@ -12,6 +12,8 @@ pub trait Executor {
     fn next(&mut self, wait: Duration) -> Option<Report>;
     /// Asks every running task to save a checkpoint and stop.
     fn cancel(&mut self);
+    /// Asks one running task to save a checkpoint and stop.
+    fn stop(&mut self, number: usize);
     /// Ends a running task by force.
     fn kill(&mut self, number: usize);
     /// Lets the running tasks go on without this process. False where they cannot.

@@ -52,6 +52,10 @@ impl Executor for Fleet {
         self.places.iter_mut().for_each(|place| place.cancel());
     }
 
+    fn stop(&mut self, number: usize) {
+        self.places.iter_mut().for_each(|place| place.stop(number));
+    }
+
     fn kill(&mut self, number: usize) {
         self.places.iter_mut().for_each(|place| place.kill(number));
     }

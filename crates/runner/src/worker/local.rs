@@ -214,13 +214,11 @@ impl Executor for LocalExecutor {
     }
 
     fn cancel(&mut self) {
-        if let Ok(mut line) = serde_json::to_vec(&ToWorker::Cancel) {
-            line.push(b'\n');
-            for worker in self.workers.iter_mut().filter(|worker| worker.busy.is_some()) {
-                // A worker that cannot be told is dead, and says so by its closed pipe.
-                let _ = worker.stdin.write_all(&line);
-            }
-        }
+        self.workers.iter_mut().filter(|worker| worker.busy.is_some()).for_each(Worker::cancel);
+    }
+
+    fn stop(&mut self, number: usize) {
+        self.workers.iter_mut().filter(|worker| worker.busy == Some(number)).for_each(Worker::cancel);
     }
 
     fn kill(&mut self, number: usize) {
@@ -231,6 +229,15 @@ impl Executor for LocalExecutor {
 }
 
 impl Worker {
+    /// Asks its task to save a checkpoint and stop.
+    fn cancel(&mut self) {
+        if let Ok(mut line) = serde_json::to_vec(&ToWorker::Cancel) {
+            line.push(b'\n');
+            // A worker that cannot be told is dead, and says so by its closed pipe.
+            let _ = self.stdin.write_all(&line);
+        }
+    }
+
     /// Lets an idle worker go: it ends when its pipe is closed.
     fn dismiss(mut self) {
         drop(self.stdin);

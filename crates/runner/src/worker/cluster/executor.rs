@@ -173,6 +173,17 @@ impl ClusterExecutor {
         self.report(number, FromWorker::Ended(outcome));
     }
 
+    /// Tells the pilot that has a task something about it; where none has it, the task is over.
+    fn tell_or_end(&mut self, number: usize, message: impl FnOnce(Attempt) -> ToPilot, outcome: Outcome) {
+        let Some(task) = self.tasks.get(&number) else { return };
+        let attempt = self.attempts.iter().find(|(_, known)| **known == number).map(|(attempt, _)| attempt);
+        let pilot = task.pilot.as_ref().and_then(|name| self.pilots.get_mut(name));
+        match (attempt, pilot) {
+            (Some(attempt), Some(pilot)) => pilot.unsent.push(message(attempt.clone())),
+            _ => self.end(number, outcome),
+        }
+    }
+
     /// Everything that is due.
     fn turn(&mut self) -> Result<(), StoreError> {
         while let Some(answer) = self.desk.answer() {
@@ -323,15 +334,14 @@ impl Executor for ClusterExecutor {
         }
     }
 
+    fn stop(&mut self, number: usize) {
+        self.tell_or_end(number, ToPilot::Interrupt, Outcome::Interrupted);
+    }
+
     fn kill(&mut self, number: usize) {
         let Some(task) = self.tasks.get_mut(&number) else { return };
         task.killed = true;
-        let attempt = self.attempts.iter().find(|(_, known)| **known == number).map(|(attempt, _)| attempt);
-        let pilot = task.pilot.as_ref().and_then(|name| self.pilots.get_mut(name));
-        match (attempt, pilot) {
-            (Some(attempt), Some(pilot)) => pilot.unsent.push(ToPilot::Kill(attempt.clone())),
-            _ => self.end(number, WorkerDeath::Killed.outcome()),
-        }
+        self.tell_or_end(number, ToPilot::Kill, WorkerDeath::Killed.outcome());
     }
 
     fn leave(&mut self) -> bool {

@@ -78,6 +78,17 @@ impl Inherited {
         Ok(())
     }
 
+    /// Waits for a job no longer. False for a task that does not wait for any.
+    fn give_up(&mut self, number: usize, outcome: Outcome) -> bool {
+        let before = self.held.len();
+        self.held.retain(|assignment| assignment.number != number);
+        if self.held.len() == before {
+            return false;
+        }
+        self.reports.push_back(Report { number, message: FromWorker::Ended(outcome) });
+        true
+    }
+
     /// The pilot that has the task with this key.
     fn has(&self, key: &Digest) -> Option<&OrphanPilot> {
         let mut pilots = self.orphans.iter().flat_map(|orphan| &orphan.pilots);
@@ -124,13 +135,16 @@ impl Executor for Inherited {
         self.inner.cancel();
     }
 
-    fn kill(&mut self, number: usize) {
-        if self.held.iter().any(|assignment| assignment.number == number) {
-            self.held.retain(|assignment| assignment.number != number);
-            let message = FromWorker::Ended(WorkerDeath::Killed.outcome());
-            self.reports.push_back(Report { number, message });
+    fn stop(&mut self, number: usize) {
+        if !self.give_up(number, Outcome::Interrupted) {
+            self.inner.stop(number);
         }
-        self.inner.kill(number);
+    }
+
+    fn kill(&mut self, number: usize) {
+        if !self.give_up(number, WorkerDeath::Killed.outcome()) {
+            self.inner.kill(number);
+        }
     }
 
     fn leave(&mut self) -> bool {

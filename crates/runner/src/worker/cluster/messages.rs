@@ -25,6 +25,8 @@ pub enum ToPilot {
     },
     /// End a task by force.
     Kill(Attempt),
+    /// Ask a task to save a checkpoint and stop.
+    Interrupt(Attempt),
     /// Ask every task to save a checkpoint and stop.
     Cancel,
     /// End: nothing more will come.

@@ -176,17 +176,14 @@ impl Pilot {
                 let attempt = Attempt { run, number: assignment.number };
                 self.waiting.push_back((attempt, assignment));
             }
-            ToPilot::Kill(attempt) => {
-                let is_meant = |running: &&Running| running.attempt == attempt;
-                if let Some((number, _)) = self.running.iter().find(|(_, running)| is_meant(running)) {
-                    self.workers.kill(*number);
-                }
-                if self.waiting.iter().any(|(waiting, _)| *waiting == attempt) {
-                    self.waiting.retain(|(waiting, _)| *waiting != attempt);
-                    let message = FromWorker::Ended(WorkerDeath::Killed.outcome());
-                    self.unsent.push(FromPilot::Said { attempt, message });
-                }
-            }
+            ToPilot::Interrupt(attempt) => match self.number_of(&attempt) {
+                Some(number) => self.workers.stop(number),
+                None => self.give_up(attempt, Outcome::Interrupted),
+            },
+            ToPilot::Kill(attempt) => match self.number_of(&attempt) {
+                Some(number) => self.workers.kill(number),
+                None => self.give_up(attempt, WorkerDeath::Killed.outcome()),
+            },
             ToPilot::Cancel => {
                 for (attempt, _) in std::mem::take(&mut self.waiting) {
                     let message = FromWorker::Ended(Outcome::Interrupted);
@@ -197,6 +194,20 @@ impl Pilot {
             ToPilot::Stop => self.closing = true,
         }
         Ok(())
+    }
+
+    /// How the workers call an attempt that is running.
+    fn number_of(&self, attempt: &Attempt) -> Option<usize> {
+        self.running.iter().find(|(_, running)| running.attempt == *attempt).map(|(number, _)| *number)
+    }
+
+    /// Does not begin an attempt that waits.
+    fn give_up(&mut self, attempt: Attempt, outcome: Outcome) {
+        let before = self.waiting.len();
+        self.waiting.retain(|(waiting, _)| *waiting != attempt);
+        if self.waiting.len() < before {
+            self.unsent.push(FromPilot::Said { attempt, message: FromWorker::Ended(outcome) });
+        }
     }
 
     /// The job ends soon: what runs saves a checkpoint, what waits goes back.
