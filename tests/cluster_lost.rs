@@ -2,12 +2,10 @@
 
 mod common;
 
-use common::slurm::{Slurm, turn};
-use common::{Project, Ran, last_line, ran};
-use serde_json::Value;
+use common::slurm::{PROFILE, Slurm, project, turn};
+use common::{Project, Ran, last_line, ran, until};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
 /// Ends when the file `go` is there; its attempts leave a line each.
 const WAITS: &str = "\
@@ -22,19 +20,6 @@ stages:
     outputs: {text: one.txt}
 ";
 
-const PROFILE: &str = "\
-[on.cluster]
-engine = \"slurm\"
-poll = \"1s\"
-memory = \"200MiB\"
-";
-
-fn project() -> Project {
-    let project = Project::new(WAITS);
-    project.write("onsager.toml", PROFILE);
-    project
-}
-
 fn start(slurm: &Slurm, project: &Project) -> Child {
     let mut command = project.command(&["run", "pipeline.yaml", "--on", "cluster"]);
     let command = slurm.within(&mut command).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -42,7 +27,7 @@ fn start(slurm: &Slurm, project: &Project) -> Child {
 }
 
 /// Waits for a line of its standard error, and gives what it said until then.
-fn until(said: &mut impl BufRead, part: &str) -> String {
+fn until_said(said: &mut impl BufRead, part: &str) -> String {
     let mut all = String::new();
     while !all.contains(part) {
         assert_ne!(said.read_line(&mut all).expect("text"), 0, "it ended: {all}");
@@ -52,16 +37,9 @@ fn until(said: &mut impl BufRead, part: &str) -> String {
 
 /// Waits for a number of attempts, and gives their nodes.
 fn attempts(project: &Project, count: usize) -> Vec<String> {
-    let started = Instant::now();
-    loop {
-        let text = std::fs::read_to_string(project.path("attempts.txt")).unwrap_or_default();
-        let nodes: Vec<String> = text.lines().map(str::to_owned).collect();
-        if nodes.len() >= count {
-            return nodes;
-        }
-        assert!(started.elapsed() < Duration::from_secs(120), "{nodes:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let text = || std::fs::read_to_string(project.path("attempts.txt")).unwrap_or_default();
+    until("another attempt begins", || text().lines().count() >= count);
+    text().lines().map(str::to_owned).collect()
 }
 
 fn ends_well(child: Child, project: &Project) -> Ran {
@@ -76,11 +54,11 @@ fn ends_well(child: Child, project: &Project) -> Ran {
 fn a_dead_controller_is_no_failure() {
     let Some(slurm) = Slurm::shared() else { return };
     let _turn = turn();
-    let project = project();
+    let project = project(WAITS, PROFILE);
     slurm.act("kill-controller");
     let mut child = start(slurm, &project);
     let mut said = BufReader::new(child.stderr.take().expect("its standard error"));
-    let told = until(&mut said, "it is asked again");
+    let told = until_said(&mut said, "it is asked again");
     assert!(
         told.contains(
             "note: cluster: `sbatch` does not answer: sbatch: error: Batch job submission failed: Unable to contact slurm controller"
@@ -88,10 +66,10 @@ fn a_dead_controller_is_no_failure() {
         "{told}"
     );
     slurm.act("start-controller");
-    until(&mut said, "one: started on 1 thread of node `node");
+    until_said(&mut said, "one: started on 1 thread of node `node");
     // And while a job runs.
     slurm.act("kill-controller");
-    let told = until(&mut said, "it is asked again");
+    let told = until_said(&mut said, "it is asked again");
     assert!(told.contains("`squeue` does not answer"), "{told}");
     slurm.act("start-controller");
     ends_well(child, &project);
@@ -101,18 +79,17 @@ fn a_dead_controller_is_no_failure() {
 fn a_node_that_goes_away_costs_its_task_another_attempt() {
     let Some(slurm) = Slurm::shared() else { return };
     let _turn = turn();
-    let project = project();
+    let project = project(WAITS, PROFILE);
     let mut child = start(slurm, &project);
     let mut said = BufReader::new(child.stderr.take().expect("its standard error"));
     let node = attempts(&project, 1).remove(0);
     slurm.act(&format!("kill-node-and-steps {node}"));
-    let told = until(&mut said, "is lost");
+    let told = until_said(&mut said, "is lost");
     assert!(told.contains(&format!(" on node `{node}` is lost (")), "{told}");
     attempts(&project, 2);
     ends_well(child, &project);
     slurm.act(&format!("start-node {node}"));
-    let starts: Vec<Value> =
-        project.events().into_iter().filter(|event| event["event"] == "task-started").collect();
+    let starts = project.events_of("task-started");
     assert_eq!(starts.len(), 2);
     assert_eq!(starts[1]["job"]["attempt"], 2);
 }

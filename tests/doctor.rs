@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{Project, Ran, json_of, last_line, ran};
+use common::hosts::entries;
+use common::{Project, Ran, json_of, last_line, ran, until};
 use serde_json::Value;
 use std::process::Command;
 
@@ -61,8 +62,8 @@ fn a_local_disk_keeps_what_a_store_needs() {
         text.stdout
     );
     // It leaves nothing behind.
-    assert_eq!(std::fs::read_dir(project.path("artifacts/.onsager/work")).expect("work").count(), 0);
-    assert_eq!(std::fs::read_dir(project.path("artifacts/.onsager/leases")).expect("leases").count(), 0);
+    assert_eq!(entries(&project, "work"), Vec::<String>::new());
+    assert_eq!(entries(&project, "leases"), Vec::<String>::new());
 }
 
 #[test]
@@ -89,9 +90,7 @@ fn two_who_look_for_each_other_meet() {
 fn locks_are_set_by_hand_and_not_beside_a_run() {
     let project = Project::new(WAITS);
     let child = project.spawn(&[]);
-    while !project.path("started").exists() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    until("its task starts", || project.path("started").exists());
     let refused = doctor(&project, &["--locking", "leases"]);
     assert_eq!(refused.status, 1, "{}", refused.stderr);
     assert!(refused.stderr.contains("goes on and counts on"), "{}", refused.stderr);
@@ -110,9 +109,7 @@ fn where_locks_are_leases_gc_refuses_beside_a_run() {
     let project = Project::new(WAITS);
     assert_eq!(doctor(&project, &["--locking", "leases", "--artifacts", "artifacts"]).status, 0);
     let child = project.spawn(&[]);
-    while !project.path("started").exists() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    until("its task starts", || project.path("started").exists());
     let refused = project.onsager(&["store", "gc"]);
     assert_eq!(refused.status, 1);
     assert!(
@@ -126,12 +123,8 @@ fn where_locks_are_leases_gc_refuses_beside_a_run() {
     let collected = project.onsager(&["store", "gc"]);
     assert_eq!(collected.stdout, "dropped 0 objects, 0 B; 1 object left, 2 B\n", "{}", collected.stderr);
     assert!(project.executed(&[]).is_empty());
-    // Neither locks nor leases stay.
-    for folder in ["locks", "leases"] {
-        let left = std::fs::read_dir(project.path("artifacts/.onsager").join(folder)).expect("a folder");
-        let left: Vec<_> = left.map(|entry| entry.expect("an entry").file_name()).collect();
-        assert!(left.is_empty() || folder == "locks", "{folder}: {left:?}");
-    }
+    // No lease stays.
+    assert_eq!(entries(&project, "leases"), Vec::<String>::new());
 }
 
 #[test]
@@ -140,9 +133,7 @@ fn a_run_that_was_killed_is_swept_in_both_ways() {
         let project = Project::new(WAITS);
         assert_eq!(doctor(&project, &["--locking", way, "--artifacts", "artifacts"]).status, 0);
         let mut child = project.spawn(&[]);
-        while !project.path("started").exists() {
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
+        until("its task starts", || project.path("started").exists());
         let killed = Command::new("kill").args(["-9", &child.id().to_string()]).status().expect("kill");
         assert!(killed.success());
         child.wait().expect("it ends");
@@ -150,10 +141,8 @@ fn a_run_that_was_killed_is_swept_in_both_ways() {
         let again = project.run(&[]);
         assert_eq!(again.status, 0, "{way}: {}", again.stderr);
         assert_eq!(project.read("artifacts/p/a/o.txt"), "a\n");
-        let left = std::fs::read_dir(project.path("artifacts/.onsager/work")).expect("work").count();
-        assert_eq!(left, 0, "{way}");
+        assert_eq!(entries(&project, "work"), Vec::<String>::new(), "{way}");
         assert_eq!(project.onsager(&["store", "gc"]).status, 0);
-        let leases = std::fs::read_dir(project.path("artifacts/.onsager/leases")).expect("leases").count();
-        assert_eq!(leases, 0, "{way}");
+        assert_eq!(entries(&project, "leases"), Vec::<String>::new(), "{way}");
     }
 }

@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{Project, Ran, ran};
+use common::uv::Uv;
+use common::{Project, Ran, first_on_path, ran};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -17,10 +18,9 @@ fn program(project: &Project, name: &str, script: &str) -> PathBuf {
 
 /// `onsager` with these folders first on PATH.
 fn with_path(project: &Project, folders: &[&Path], arguments: &[&str]) -> Ran {
-    let inherited = std::env::var_os("PATH").unwrap_or_default();
-    let folders = folders.iter().map(|folder| folder.to_path_buf()).chain(std::env::split_paths(&inherited));
-    let path = std::env::join_paths(folders).unwrap();
-    ran(project.command(arguments).env("PATH", path).output().unwrap())
+    let mut command = project.command(arguments);
+    folders.iter().rev().for_each(|folder| _ = first_on_path(&mut command, folder));
+    ran(command.output().unwrap())
 }
 
 const TOOLS: &str = "\
@@ -239,21 +239,9 @@ fn a_missing_program_is_told_with_what_to_do() {
     }
 }
 
-/// Where `.ci/setup` puts uv, or on PATH.
-fn uv() -> Option<PathBuf> {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(std::env::home_dir()?.join(".cache")))?;
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut folders = std::env::split_paths(&path).chain([cache.join("onsager-checks/bin")]);
-    folders.find(|folder| folder.join("uv").exists())
-}
-
 #[test]
 fn uv_runs_a_command_with_the_packages_of_its_lock_file() {
-    let Some(uv) = uv() else {
-        eprintln!("skipped: there is no uv, which `.ci/setup` installs");
-        return;
-    };
+    let Some(uv) = Uv::found() else { return };
     let project = Project::new(
         "\
 name: packages
@@ -265,23 +253,10 @@ stages:
     outputs: {o: o.txt}
 ",
     );
-    // Without packages, so that nothing is fetched.
-    project.write("code/pyproject.toml", "[project]\nname = \"app\"\nversion = \"0\"\nrequires-python = \">=3.8\"\ndependencies = []\n\n[tool.uv]\npackage = false\n");
-    let offline = |command: &mut std::process::Command| {
-        command.env("UV_OFFLINE", "1").env("UV_PYTHON_DOWNLOADS", "never");
-        ran(command.output().unwrap())
-    };
-    let locked = offline(
-        std::process::Command::new(uv.join("uv")).args(["lock", "--project"]).arg(project.path("code")),
-    );
-    assert_eq!(locked.status, 0, "{}", locked.stderr);
-    let path = std::env::join_paths(
-        [uv.clone()].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
-    )
-    .unwrap();
+    uv.lock(&project);
     let run = |arguments: &[&str]| {
         let mut command = project.command(&[&["run", "pipeline.yaml"], arguments].concat());
-        offline(command.env("PATH", &path))
+        ran(uv.within(&mut command).output().unwrap())
     };
     let done = run(&[]);
     assert_eq!(done.status, 0, "{}\n{}", done.stderr, project.onsager(&["log", "pipeline.yaml", "s"]).stdout);

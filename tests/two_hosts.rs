@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::hosts::{careless_locks, end, entries, family, finished, namespace, signal, spawn_in, until};
-use common::{Project, ran};
+use common::hosts::{careless_locks, end, entries, family, finished, namespace, signal, spawn_in};
+use common::{Project, ran, until};
 use std::process::{Command, Stdio};
 
 /// Tasks of which those with the same number have the same key in every pipeline.
@@ -59,12 +59,8 @@ fn two_namespaces_share_a_store_and_one_is_killed() {
     assert_eq!(again.status, 0, "{}", again.stderr);
     check_view(&project, "a", 0..300);
     // Nothing that had finished was computed again.
-    let events = project.events();
-    let done: Vec<&str> = events
-        .iter()
-        .filter(|event| event["event"] == "task-finished")
-        .filter_map(|event| event["key"].as_str())
-        .collect();
+    let finished = project.events_of("task-finished");
+    let done: Vec<&str> = finished.iter().filter_map(|event| event["key"].as_str()).collect();
     let mut once = done.clone();
     once.sort_unstable();
     once.dedup();
@@ -120,9 +116,7 @@ fn where_locks_exclude_nobody_nothing_is_corrupted() {
     assert_eq!(entries(&project, "work"), Vec::<String>::new());
     assert_eq!(entries(&project, "leases"), Vec::<String>::new());
     // Each key was computed by one of them.
-    let events = project.events();
-    let started = events.iter().filter(|event| event["event"] == "task-started").count();
-    assert_eq!(started, 450);
+    assert_eq!(project.events_of("task-started").len(), 450);
     check_store(&project);
     let collected = ran(careless(&["store", "gc"]).output().expect("it starts"));
     assert!(collected.stdout.starts_with("dropped 0 objects"), "{}{}", collected.stdout, collected.stderr);

@@ -67,8 +67,8 @@ PartitionName=urgent Nodes=node1,node2 MaxTime=60 DefaultTime=10 PriorityTier=10
 """
 
 
-class NoSlurm(Exception):
-    """What keeps Slurm from running here."""
+class NoCluster(Exception):
+    """What keeps it from running here."""
 
 
 class Slurm:
@@ -77,9 +77,9 @@ class Slurm:
     def __init__(self, cpus=4, memory=8000, min_job_age=10, node_timeout=10):
         missing = [name for name in PROGRAMS if not shutil.which(name, path=search_path())]
         if missing:
-            raise NoSlurm(f"no {missing[0]} here")
+            raise NoCluster(f"no {missing[0]} here")
         if os.geteuid() != 0:
-            raise NoSlurm("only root can start it")
+            raise NoCluster("only root can start it")
         adopt_orphans()
         # Its sockets must have short names.
         self.folder = Path(tempfile.mkdtemp(prefix="onsager-slurm-", dir="/tmp"))
@@ -195,14 +195,14 @@ def wait_until(ready, what, seconds):
     end = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > end:
-            raise NoSlurm(f"{what} did not start within {seconds} s")
+            raise NoCluster(f"{what} did not start within {seconds} s")
         time.sleep(0.02)
 
 
 def adopt_orphans():
     """Steps outlive their slurmd; as children of this process they can be found and ended."""
     if ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        raise NoSlurm("prctl(PR_SET_CHILD_SUBREAPER) failed")
+        raise NoCluster("prctl(PR_SET_CHILD_SUBREAPER) failed")
 
 
 def reap(pid):
@@ -259,7 +259,7 @@ def serve(options):
     that started it, however that ended."""
     try:
         cluster = Slurm(options.cpus, options.memory, options.min_job_age, options.node_timeout)
-    except NoSlurm as why:
+    except NoCluster as why:
         print(json.dumps({"skipped": str(why)}), flush=True)
         return
     # Only the end of the input ends it: a Ctrl-C of its starter must not.
@@ -294,7 +294,7 @@ class Cluster:
         self.server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
         told = json.loads(self.server.stdout.readline())
         if "skipped" in told:
-            raise NoSlurm(told["skipped"])
+            raise NoCluster(told["skipped"])
         self.folder = Path(told.pop("folder"))
         self.env = os.environ | told
 
@@ -342,7 +342,7 @@ def main():
     try:
         with Cluster(*given) as cluster:
             return subprocess.call(options.command, env=cluster.env)
-    except NoSlurm as why:
+    except NoCluster as why:
         sys.exit(f"slurm.py: {why}")
 
 

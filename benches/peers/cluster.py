@@ -188,5 +188,5 @@ def verdict(measured, limit):
 if __name__ == "__main__":
     try:
         main()
-    except (measure.Failed, slurm.NoSlurm) as failed:
+    except (measure.Failed, slurm.NoCluster) as failed:
         sys.exit(f"cluster.py: {failed}")

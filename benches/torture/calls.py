@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 from collections import Counter
 
 from project import Project, Violation
@@ -45,10 +46,14 @@ class Calls(Scenario):
         self.blows = 0  # One round is all of them.
 
     def round(self):
+        counted = {(calls, family): self.calls_of_a_run(calls, family) for _, calls, family in BLOWS}
+        total = sum(sum(counted[calls, family].values()) for _, calls, family in BLOWS)
         for blow, calls, family in BLOWS:
-            for call, count in self.calls_of_a_run(calls, family).items():
+            about = f"{blow}{' in all processes' if family else ''}"
+            for call, count in counted[calls, family].items():
+                print(f"calls: {self.counts['struck runs']} of {total} runs struck; {about} at {call}", file=sys.stderr, flush=True)
                 for number in range(1, count + 1):
-                    self.counts[f"{blow}{' in all processes' if family else ''}"] += self.one(blow, call, family, number)
+                    self.counts[about] += self.one(blow, call, family, number)
                     self.counts["struck runs"] += 1
 
     def calls_of_a_run(self, calls, family):

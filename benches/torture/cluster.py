@@ -358,5 +358,5 @@ def main():
 if __name__ == "__main__":
     try:
         main()
-    except slurm.NoSlurm as why:
+    except slurm.NoCluster as why:
         sys.exit(f"cluster.py: {why}")

@@ -5,7 +5,6 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 /// The words that start a program in a PID namespace of its own; none where that is not allowed.
 pub fn namespace() -> Option<Vec<&'static str>> {
@@ -34,15 +33,6 @@ pub fn spawn_in(words: &[&str], project: &Project, arguments: &[&str], env: &[(&
 /// Waits for the end of a command.
 pub fn end(child: Child) -> Ran {
     ran(child.wait_with_output().expect("it ends"))
-}
-
-/// Waits for something that must happen.
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < Duration::from_secs(300), "never: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// How many tasks the runs of a pipeline have executed.

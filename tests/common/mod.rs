@@ -8,12 +8,15 @@ pub mod chain;
 pub mod hosts;
 pub mod servers;
 pub mod slurm;
+pub mod uv;
 pub mod web;
 
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A temporary project.
@@ -103,6 +106,28 @@ impl Project {
         let text: Vec<String> = files.iter().filter_map(|path| fs::read_to_string(path).ok()).collect();
         text.iter().flat_map(|text| text.lines()).filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
+
+    /// Those of them that are of a kind.
+    pub fn events_of(&self, kind: &str) -> Vec<Value> {
+        self.events().into_iter().filter(|event| event["event"] == kind).collect()
+    }
+}
+
+/// Waits for something that must happen.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_secs(300), "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Lets a command find the programs of a folder before those that it finds already.
+pub fn first_on_path<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
+    let own = command.get_envs().find(|(name, _)| *name == "PATH").and_then(|(_, path)| path);
+    let path = own.map(OsStr::to_owned).or_else(|| std::env::var_os("PATH")).unwrap_or_default();
+    let folders = [folder.to_owned()].into_iter().chain(std::env::split_paths(&path));
+    command.env("PATH", std::env::join_paths(folders).expect("a path"))
 }
 
 pub fn ran(output: Output) -> Ran {

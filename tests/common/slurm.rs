@@ -1,6 +1,6 @@
 //! A Slurm of two nodes on this host, for all tests of a test binary; `benches/cluster/slurm.py` makes it.
 
-use super::repository;
+use super::{Project, Ran, ran, repository};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
@@ -55,6 +55,16 @@ impl Slurm {
         command.envs(self.environment.iter().map(|(name, value)| (name, value)))
     }
 
+    /// The program with these arguments, to its end.
+    pub fn onsager(&self, project: &Project, arguments: &[&str]) -> Ran {
+        ran(self.within(&mut project.command(arguments)).output().expect("the program starts"))
+    }
+
+    /// `onsager run pipeline.yaml --on cluster` with more arguments.
+    pub fn run(&self, project: &Project, arguments: &[&str]) -> Ran {
+        self.onsager(project, &[&["run", "pipeline.yaml", "--on", "cluster"], arguments].concat())
+    }
+
     /// Runs one of Slurm's own commands.
     pub fn command(&self, words: &[&str]) -> Output {
         let mut command = Command::new(words[0]);
@@ -69,6 +79,21 @@ impl Slurm {
         script.answers.read_line(&mut answer).expect("an answer");
         assert_eq!(answer, "null\n", "{act}");
     }
+}
+
+/// A profile `cluster`.
+pub const PROFILE: &str = "\
+[on.cluster]
+engine = \"slurm\"
+poll = \"1s\"
+memory = \"200MiB\"
+";
+
+/// A project with a pipeline and profiles.
+pub fn project(pipeline: &str, profiles: &str) -> Project {
+    let project = Project::new(pipeline);
+    project.write("onsager.toml", profiles);
+    project
 }
 
 /// Tests that end daemons take turns with those that need all of them.

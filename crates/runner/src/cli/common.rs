@@ -2,6 +2,7 @@
 
 use crate::cli::colour;
 use crate::cli::exit;
+use crate::config::NoProfile;
 use crate::kind::registry::Registry;
 use crate::pipeline::experiments::overrides::{NoOverride, Override};
 use crate::pipeline::graph::SelectError;
@@ -9,7 +10,9 @@ use crate::pipeline::template::TemplateError;
 use crate::pipeline::yaml::diagnostics::Diagnostics;
 use crate::plan::error::EngineError;
 use crate::plan::explanation::Change;
-use crate::run::session::{Session, SessionError, Settings};
+use crate::run::error::SessionError;
+use crate::run::session::Session;
+use crate::run::settings::Settings;
 use crate::store::destination;
 use crate::store::digest::Digest;
 use crate::store::files::StoreError;
@@ -158,7 +161,7 @@ macro_rules! from {
     };
 }
 from!(SessionError => Session, Diagnostics => Session, SelectError => Session, LevelError => Session,
-      EngineError => Session, StoreError => Session, TableError => Report, TemplateError => Template);
+      NoProfile => Session, EngineError => Session, StoreError => Session, TableError => Report, TemplateError => Template);
 
 impl Common {
     /// The pipeline, opened.

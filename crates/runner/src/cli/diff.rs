@@ -6,7 +6,7 @@ use crate::compare::difference::{self, Difference};
 use crate::compare::history::{self, HistoryError};
 use crate::kind::registry::Registry;
 use crate::pipeline::load::load;
-use crate::run::session::SessionError;
+use crate::run::error::SessionError;
 use crate::store::Store;
 use clap::Args;
 use std::path::PathBuf;

@@ -4,7 +4,7 @@ use crate::cli::common::{self, CliError};
 use crate::cli::documents::{ErrorDocument, ErrorItem};
 use crate::cli::exit;
 use crate::pipeline::yaml::diagnostics::Diagnostic;
-use crate::run::session::SessionError;
+use crate::run::error::SessionError;
 
 /// Prints an error, and gives the exit code.
 pub fn print(error: &CliError) -> u8 {

@@ -4,8 +4,6 @@ use crate::cli::common::{self, CliError};
 use crate::cli::documents::JobsDocument;
 use crate::cli::exit;
 use crate::cli::store::text::Place;
-use crate::config::Config;
-use crate::pipeline::project;
 use crate::worker::cluster::engines;
 use crate::worker::cluster::overview::{self, Engines, JobView, JobWord, Overview};
 use clap::Args;
@@ -44,7 +42,7 @@ pub struct Cancel {
 impl Jobs {
     pub fn execute(&self) -> Result<u8, CliError> {
         let store = self.place.store()?;
-        let Overview { jobs, faults } = overview::look(&store, &engines()?)?;
+        let Overview { jobs, faults } = overview::look(&store, &engines(&self.place)?)?;
         for fault in &faults {
             common::print_error(&format!("warning: {fault}"));
         }
@@ -64,7 +62,7 @@ impl Cancel {
             let array = job.job.split('_').next().unwrap_or_default();
             self.all || self.names.iter().any(|name| *name == job.job || *name == job.run || name == array)
         };
-        let Overview { jobs, faults } = overview::cancel(&store, &engines()?, named)?;
+        let Overview { jobs, faults } = overview::cancel(&store, &engines(&self.place)?, named)?;
         for fault in &faults {
             common::print_error(&format!("error: {fault}"));
         }
@@ -81,9 +79,8 @@ impl Cancel {
 }
 
 /// The engines of the profiles that this project has.
-fn engines() -> Result<Engines, CliError> {
-    let here = std::env::current_dir().unwrap_or_default();
-    let config = Config::of(&project::find(&here))?;
+fn engines(place: &Place) -> Result<Engines, CliError> {
+    let config = place.config()?;
     let engines = config.on.iter().filter_map(|(name, profile)| Some((name.clone(), engines::of(profile)?)));
     Ok(engines.collect())
 }

@@ -3,6 +3,7 @@
 use crate::cli::common::{self, CliError, Given};
 use crate::kind::fields::Field;
 use crate::kind::registry::Registry;
+use crate::plan::assignment::Workplace;
 use crate::plan::error::EngineError;
 use crate::plan::planned::plan;
 use crate::run::session::{self, Session};
@@ -84,10 +85,13 @@ impl Shell {
         };
         opened.make_store()?;
         let (folder, _lock) = store.start_work(&format!("shell-{}", files::random()))?;
-        let log = folder.join("log");
-        let threads = task.resources.threads;
-        let mut assignment =
-            resolver.assignment(number, &key, &outputs, folder.join("task"), log, threads, false)?;
+        let place = Workplace {
+            work: folder.join("task"),
+            log: folder.join("log"),
+            threads: task.resources.threads,
+            travels: false,
+        };
+        let mut assignment = resolver.assignment(number, &key, &outputs, place)?;
         assignment.checkpoints = folder.join("checkpoints");
         let ended = rehearsal::rehearse(kind, store, &assignment)
             .map_err(|error| CliError::Request(format!("`{}` cannot start: {error}", task.id)))

@@ -10,6 +10,7 @@ pub mod trust;
 use crate::pipeline::yaml::diagnostics::{self, Diagnostic, Diagnostics};
 use crate::store::remote::place::Place;
 use crate::trust::key;
+use onsager_tables::names::{advice, did_you_mean};
 use profiles::Profile;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -39,6 +40,14 @@ pub struct Config {
     pub trust: Trust,
 }
 
+/// There is no profile of this name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no profile `{name}`{}", advice(.help))]
+pub struct NoProfile {
+    pub name: String,
+    pub help: Option<String>,
+}
+
 impl Config {
     /// The configuration of the project with this root folder.
     pub fn of(root: &Path) -> Result<Config, Diagnostics> {
@@ -62,6 +71,19 @@ impl Config {
             Diagnostics::whole(root.join(FILE), format!("{SCOPE_VARIABLE}: {fault}"), None)
         })?;
         Ok(config)
+    }
+
+    /// The profile of this name.
+    pub fn profile(&self, name: &str) -> Result<&Profile, NoProfile> {
+        self.on.get(name).ok_or_else(|| NoProfile {
+            name: name.to_owned(),
+            help: match self.on.is_empty() {
+                true => Some(format!(
+                    "write `[on.{name}]` with `engine = \"slurm\"` into `{FILE}` of the project"
+                )),
+                false => did_you_mean(name, self.on.keys().map(String::as_str), "there are"),
+            },
+        })
     }
 
     /// One file; nothing is set where there is none.

@@ -14,19 +14,24 @@ use crate::store::walk;
 use crate::worker::protocol::{Assignment, DeclaredOutput, InputArtifact, Remote};
 use std::path::{Path, PathBuf};
 
+/// Where a task is to run, and with what.
+pub struct Workplace {
+    /// Its working folder.
+    pub work: PathBuf,
+    pub log: PathBuf,
+    pub threads: usize,
+    /// Whether files outside the store go with it as objects.
+    pub travels: bool,
+}
+
 impl Resolver<'_> {
-    /// The assignment for a task whose inputs are all known. If it `travels`, files outside the store go with it as objects.
-    // What it needs is one thing each.
-    #[allow(clippy::too_many_arguments)]
+    /// The assignment for a task whose inputs are all known.
     pub fn assignment<'o>(
         &mut self,
         number: usize,
         key: &Digest,
         outputs: &dyn Fn(usize) -> Option<&'o [Content]>,
-        work: PathBuf,
-        log: PathBuf,
-        threads: usize,
-        travels: bool,
+        Workplace { work, log, threads, travels }: Workplace,
     ) -> Result<Assignment, EngineError> {
         let graph = self.graph;
         let task = &graph.tasks[number];

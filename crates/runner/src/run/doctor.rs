@@ -65,7 +65,7 @@ pub fn with_job(
     let began = Instant::now();
     while began.elapsed() < PATIENCE {
         let listed = submitted.engine.list(std::slice::from_ref(&submitted.job)).unwrap_or_default();
-        match listed.into_iter().next().map(|listed| listed.state) {
+        match listed.into_iter().find(|listed| listed.job == submitted.job).map(|listed| listed.state) {
             Some(JobState::Running(_)) => return Ok((first, submitted)),
             Some(JobState::Ended(how) | JobState::Stuck(how)) => {
                 return Err(JobError::Ended { job: submitted.job.clone(), how, output });

@@ -2,12 +2,14 @@
 
 pub mod doctor;
 pub mod drive;
+pub mod error;
 pub mod estimate;
 pub mod events;
 pub mod executors;
 pub mod grow;
 pub mod growth;
 pub mod options;
+pub mod outcome;
 pub mod places;
 pub mod pools;
 pub mod requests;
@@ -16,6 +18,7 @@ pub mod result;
 pub mod retry;
 pub mod sample;
 pub mod session;
+pub mod settings;
 pub mod standing;
 pub mod state;
 pub mod states;
@@ -32,7 +35,5 @@ mod reports;
 mod scheduler;
 mod start;
 
-#[cfg(test)]
-mod endings;
 #[cfg(test)]
 mod tests;

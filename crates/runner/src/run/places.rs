@@ -1,15 +1,15 @@
 //! Where the tasks of a session run: on this machine, or where profiles of `onsager.toml` say.
 
+use crate::config::Config;
 use crate::config::profiles::{Engine, Profile};
-use crate::config::{Config, FILE};
 use crate::pipeline::files::project_root;
 use crate::pipeline::graph::Graph;
+use crate::run::error::SessionError;
 use crate::run::options::new_run_name;
-use crate::run::session::{Session, SessionError};
+use crate::run::session::Session;
 use crate::run::workers;
 use crate::worker::cluster::detach::{self, Detach, Detached};
 use onsager_numerics::kernel::Level;
-use onsager_tables::names::did_you_mean;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
@@ -35,15 +35,7 @@ impl Session<'_> {
                 self.config.get_or_init(|| read)
             }
         };
-        config.on.get(name).cloned().ok_or_else(|| SessionError::NoProfile {
-            name: name.to_owned(),
-            help: match config.on.is_empty() {
-                true => Some(format!(
-                    "write `[on.{name}]` with `engine = \"slurm\"` into `{FILE}` of the project"
-                )),
-                false => did_you_mean(name, config.on.keys().map(String::as_str), "there are"),
-            },
-        })
+        Ok(config.profile(name)?.clone())
     }
 
     /// The profiles that a run takes: that of the tasks that name none first; none at all where everything runs here.

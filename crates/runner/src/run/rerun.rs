@@ -3,6 +3,7 @@
 //! The scratch store lies in a working folder of its own and links to the objects that the task reads; outputs, checkpoints and the
 //! log go there. So nothing of the real store, the view or the records changes.
 
+use crate::plan::assignment::Workplace;
 use crate::plan::error::EngineError;
 use crate::plan::planned::plan;
 use crate::plan::resolve::Resolver;
@@ -120,10 +121,13 @@ pub fn rerun(
     };
     let Some(action) = resolver.result(number, &key)? else { return Ok(Rerun::NoResult) };
     let outputs = |up: usize| planned[up].as_ref().and_then(|planned| planned.outputs.as_deref());
-    let work = scratch.work.join(number.to_string());
-    let log = scratch.work.join(format!("{number}.log"));
-    let threads = graph.tasks[number].resources.threads.clamp(1, threads.max(1));
-    let mut assignment = resolver.assignment(number, &key, &outputs, work, log, threads, false)?;
+    let place = Workplace {
+        work: scratch.work.join(number.to_string()),
+        log: scratch.work.join(format!("{number}.log")),
+        threads: graph.tasks[number].resources.threads.clamp(1, threads.max(1)),
+        travels: false,
+    };
+    let mut assignment = resolver.assignment(number, &key, &outputs, place)?;
     assignment.checkpoints = scratch.store.checkpoints(&key);
     for (name, given) in &assignment.inputs {
         let contents: Vec<Content> = given.iter().filter_map(|given| given.content).collect();

@@ -3,7 +3,8 @@
 use crate::pipeline::graph::{Graph, SelectError};
 use crate::pipeline::spec::reference::{self, ReferenceError};
 use crate::plan::planned::{Planned, Verdict, plan};
-use crate::run::session::{self, Session, SessionError};
+use crate::run::error::SessionError;
+use crate::run::session::{self, Session};
 use crate::store::objects::Content;
 use onsager_tables::names::{did_you_mean, list};
 use serde_json::Value;

@@ -5,8 +5,7 @@
 //!
 //! Tasks run in worker processes, which are this very program: see [`crate::run::workers::worker`].
 
-use crate::compare::ask::{self, SearchError};
-use crate::compare::gather::GatherError;
+use crate::compare::ask;
 use crate::config::Config;
 use crate::config::profiles::Engine;
 use crate::kind::registry::Registry;
@@ -16,177 +15,32 @@ use crate::pipeline::experiments::overrides::{Override, Overrides};
 use crate::pipeline::files::project_root;
 use crate::pipeline::graph::{Graph, SelectError, Source, Task};
 use crate::pipeline::load::{self, load};
-use crate::pipeline::yaml::diagnostics::Diagnostics;
 use crate::plan::error::EngineError;
 use crate::plan::graph_cache::GraphCache;
 use crate::plan::planned::plan;
 use crate::plan::resolve::Resolver;
 use crate::run::drive::Ended;
+use crate::run::error::SessionError;
 use crate::run::events::{Event, Observer, Record};
 use crate::run::executors::{Ears, run_on};
 use crate::run::growth::{FromGraph, Grow};
 use crate::run::options::{Options, Place, Summary, new_run_name};
-use crate::run::pools::{self, Capacity, PoolError};
+use crate::run::outcome::{Finished, Outcome, Watcher};
+use crate::run::pools::{self, Capacity};
+use crate::run::settings::{Request, Settings};
 use crate::run::unchanged::Unchanged;
 use crate::run::watch::{self, Watch};
 use crate::store::Store;
 use crate::store::chosen::Chosen;
-use crate::store::files::StoreError;
-use crate::store::owner::Taken;
 use crate::store::remote::elsewhere::Elsewhere;
-use crate::worker::cluster::detach::DetachError;
-use onsager_numerics::kernel::{Level, LevelError};
-use onsager_tables::names::advice;
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How long a session that watches waits before it tries a file again that cannot be loaded.
 const PAUSE: Duration = Duration::from_millis(500);
-
-/// What is laid over a pipeline, and where its results are.
-#[derive(Debug, Clone, Default)]
-pub struct Settings {
-    /// YAML files of parameters, laid over the pipeline's.
-    pub params: Vec<PathBuf>,
-    /// Values laid over those: `"particles=1000".parse()`.
-    pub sets: Vec<Override>,
-    /// The folder of the store and the outputs; by default `artifacts` in the project's root.
-    pub artifacts: Option<PathBuf>,
-    /// The kernel level of numeric stages; by default that of the profile, else the machine's best.
-    pub kernel: Option<Level>,
-    /// The profile of `onsager.toml` that tasks run on; by default this machine.
-    pub on: Option<String>,
-}
-
-/// What to run, and how.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// Only these tasks and what they need: stages, or instances like `motion[system=free]`; all tasks where there are none.
-    pub tasks: Vec<String>,
-    /// Tasks to execute although their result is there.
-    pub force: Vec<String>,
-    /// Pools with another number of places than the pipeline gives them.
-    pub pools: Vec<(String, u32)>,
-    /// How many tasks may run side by side; 0 counts as 1.
-    pub jobs: usize,
-    /// How many threads they may have in all; 0 counts as 1.
-    pub threads: usize,
-    /// Whether every task that can be confined sees nothing but what it declares.
-    pub sandbox: bool,
-    pub keep_going: bool,
-    /// Whether what has no result is executed; else the run only takes what is known, here or in a remote store.
-    pub execute: bool,
-    /// Whether the bytes of every result are fetched from a remote store, needed or not.
-    pub everything: bool,
-    /// Whether the logs of tasks are JSON lines.
-    pub json_logs: bool,
-    /// Whether every task is looked at, so that the outcome names each, even where nothing has changed since the last run.
-    pub look_at_all: bool,
-    /// How often Ctrl-C was pressed: see [`crate::run::workers::interrupts`].
-    pub interrupts: Arc<AtomicUsize>,
-}
-
-impl Default for Request {
-    /// Everything, with all of the machine.
-    fn default() -> Request {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Request {
-            tasks: Vec::new(),
-            force: Vec::new(),
-            pools: Vec::new(),
-            jobs: cores,
-            threads: cores,
-            sandbox: false,
-            keep_going: false,
-            execute: true,
-            everything: false,
-            json_logs: false,
-            look_at_all: false,
-            interrupts: Arc::default(),
-        }
-    }
-}
-
-/// What a run came to.
-pub enum Outcome {
-    /// Nothing that it rests on has changed since the last run: all `tasks` of the pipeline `name` are cached, but those that are
-    /// skipped.
-    Unchanged { name: String, tasks: usize, skipped: usize },
-    /// It looked at the tasks.
-    Finished(Box<Finished>),
-}
-
-/// A run that has ended, well or not.
-pub struct Finished {
-    pub graph: Graph,
-    pub summary: Summary,
-}
-
-/// Hears what happens while a session watches.
-pub trait Watcher: Observer {
-    /// A run has ended, or the pipeline cannot be run as it is. While a file stays wrong in the same way, that is told once.
-    fn ended(&mut self, outcome: Result<&Finished, &SessionError>);
-    /// The session waits for a change.
-    fn waiting(&mut self);
-    /// A file has changed: another run follows.
-    fn changed(&mut self, path: &Path);
-}
-
-/// Why a pipeline was not run.
-#[derive(Debug, thiserror::Error)]
-pub enum SessionError {
-    #[error(transparent)]
-    Pipeline(#[from] Diagnostics),
-    #[error(transparent)]
-    Select(#[from] SelectError),
-    #[error("`{}` is no folder, so it cannot hold results", .path.display())]
-    Artifacts { path: PathBuf },
-    #[error("`--force {task}` names a task that is not to be run")]
-    Forced { task: String },
-    #[error(transparent)]
-    Pool(#[from] PoolError),
-    #[error(transparent)]
-    Level(#[from] LevelError),
-    #[error("there is no profile `{name}`{}", advice(.help))]
-    NoProfile { name: String, help: Option<String> },
-    #[error(
-        "profile `{name}` has kernel level {pinned}, and the run uses {level}; give `--kernel {pinned}`, or let all profiles of the run \
-         have one level"
-    )]
-    OtherLevel { name: String, pinned: Level, level: Level },
-    #[error("`--detach` submits the run as a job: say where with `--on PROFILE`")]
-    NowhereToDetach,
-    #[error(transparent)]
-    Detach(#[from] DetachError),
-    #[error(transparent)]
-    Taken(#[from] Taken),
-    #[error("{error}; {help}", error = .0, help = .0.help())]
-    NotApart(#[from] NotApart),
-    #[error(transparent)]
-    Search(Box<SearchError>),
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-}
-
-impl From<SearchError> for SessionError {
-    fn from(error: SearchError) -> SessionError {
-        match error {
-            SearchError::Gather(GatherError::Engine(error)) => error.into(),
-            SearchError::Store(error) => error.into(),
-            error => SessionError::Search(Box::new(error)),
-        }
-    }
-}
-
-impl From<StoreError> for SessionError {
-    fn from(error: StoreError) -> SessionError {
-        SessionError::Engine(error.into())
-    }
-}
 
 /// The file of a pipeline or an experiment, with what is laid over it.
 pub struct Session<'r> {

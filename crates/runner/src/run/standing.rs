@@ -3,8 +3,9 @@
 use crate::pipeline::graph::Graph;
 use crate::plan::error::EngineError;
 use crate::plan::planned::{Verdict, plan};
+use crate::run::error::SessionError;
 use crate::run::events::{self, Event};
-use crate::run::session::{Session, SessionError};
+use crate::run::session::Session;
 use crate::store::Store;
 use std::collections::{HashMap, HashSet};
 

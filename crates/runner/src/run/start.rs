@@ -1,6 +1,7 @@
 //! Starts tasks whose keys are known, as far as there is room.
 
 use crate::kind::fields::Field;
+use crate::plan::assignment::Workplace;
 use crate::plan::error::EngineError;
 use crate::run::events::Event;
 use crate::run::known::Found;
@@ -185,15 +186,8 @@ impl Scheduler<'_, '_> {
         let results = &self.results;
         let outputs = |up: usize| results[up].as_deref();
         let elsewhere = self.options.is_elsewhere(task);
-        let mut assignment = self.resolver.assignment(
-            number,
-            &key,
-            &outputs,
-            work.clone(),
-            log.clone(),
-            threads,
-            elsewhere,
-        )?;
+        let place = Workplace { work: work.clone(), log: log.clone(), threads, travels: elsewhere };
+        let mut assignment = self.resolver.assignment(number, &key, &outputs, place)?;
         assignment.place = share.place;
         let fields = self.resolver.kind(task)?.fields();
         assignment.sandbox |= self.options.sandbox && fields.has(Field::Sandbox);

@@ -135,11 +135,7 @@ impl Actions {
     /// Keeps a record.
     pub fn put(&self, action: &Action) -> Result<(), StoreError> {
         let path = self.path(&action.key);
-        let bytes = serde_json::to_vec(action).map_err(|error| StoreError::Io {
-            action: "write",
-            path: path.clone(),
-            source: error.into(),
-        })?;
+        let bytes = files::json(&path, action)?;
         // Its objects are on the disk by now. After a loss of power a torn record counts as none.
         files::write_soon(&path, &bytes)
     }

@@ -2,6 +2,7 @@
 
 use crate::store::names::NameFault;
 use crate::store::system::{Process, System};
+use serde::Serialize;
 use std::fs::{self, File};
 use std::hash::BuildHasher;
 use std::io::{self, Write};
@@ -155,6 +156,11 @@ pub fn sweep_temporary(folder: &Path) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// A value as the JSON text of a file.
+pub fn json(path: &Path, value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(value).map_err(|error| StoreError::io("write", path)(error.into()))
 }
 
 /// Writes a file whole or not at all.

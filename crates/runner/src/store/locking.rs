@@ -58,8 +58,7 @@ impl Locking {
 
     pub fn write(&self, root: &Path) -> Result<(), StoreError> {
         let path = root.join(NAME);
-        let bytes = serde_json::to_vec(self).map_err(|error| StoreError::io("write", &path)(error.into()))?;
-        files::write_atomic(&path, &bytes)
+        files::write_atomic(&path, &files::json(&path, self)?)
     }
 }
 

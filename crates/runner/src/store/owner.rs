@@ -64,11 +64,7 @@ impl Store {
             return Ok(());
         }
         let path = self.owner_path(name);
-        let bytes = serde_json::to_vec(&owner).map_err(|error| StoreError::Io {
-            action: "write",
-            path: path.clone(),
-            source: error.into(),
-        })?;
+        let bytes = files::json(&path, &owner)?;
         files::write_soon(&path, &bytes)
     }
 

@@ -1,6 +1,7 @@
 //! The system that a process is part of, which can tell of its own processes whether they are still there: of one start of one machine,
 //! seen from one container.
 
+use crate::store::host;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::OnceLock;
@@ -22,7 +23,7 @@ impl System {
         static OWN: OnceLock<System> = OnceLock::new();
         OWN.get_or_init(|| {
             let line = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
-            let host = line("/proc/sys/kernel/hostname");
+            let host = host::name().to_owned();
             // A `/proc` that was mounted for another container counts its processes by other numbers: it can tell nothing.
             if Process::read("self").map(|process| process.id) != Some(std::process::id()) {
                 return System { host, ..System::default() };

@@ -3,8 +3,6 @@
 use crate::cli::common::{self, CliError};
 use crate::cli::exit;
 use crate::cli::store::text::Place;
-use crate::config::Config;
-use crate::pipeline::project;
 use crate::run::doctor::{Job, with_job, with_process};
 use crate::store::Store;
 use crate::store::doctor::finding::Verdict;
@@ -13,7 +11,6 @@ use crate::store::doctor::{self, Report};
 use crate::store::files;
 use crate::store::locking::{self, Way};
 use clap::{Args, ValueEnum};
-use onsager_tables::names::{advice, did_you_mean};
 
 /// Try out what the file system of the store keeps: locks, renames, times, links, room; and tell what to do
 ///
@@ -95,12 +92,8 @@ impl Doctor {
         folder: &std::path::Path,
         name: &str,
     ) -> Result<(DoctorSide, Job), CliError> {
-        let here = std::env::current_dir().unwrap_or_default();
-        let config = Config::of(&project::find(&here))?;
-        let profile = config.on.get(name).ok_or_else(|| {
-            let help = did_you_mean(name, config.on.keys().map(String::as_str), "there are");
-            CliError::Request(format!("there is no profile `{name}`{}", advice(&help)))
-        })?;
+        let config = self.place.config()?;
+        let profile = config.profile(name)?;
         let mut waiting =
             |job: &str| common::print_error(&format!("submitted job {job}; waiting for it to begin"));
         with_job(store, folder, (name, profile), &mut waiting)

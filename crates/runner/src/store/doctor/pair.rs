@@ -218,8 +218,7 @@ impl DoctorSide {
     /// Leaves a word for the other side.
     fn say(&self, word: &str, with: &impl Serialize) -> Result<(), StoreError> {
         let path = self.folder.join(format!("{}-{word}", self.name()));
-        let bytes = serde_json::to_vec(with).map_err(|error| StoreError::io("write", &path)(error.into()))?;
-        files::write_atomic(&path, &bytes)
+        files::write_atomic(&path, &files::json(&path, with)?)
     }
 
     /// Waits for a word of the other side.

@@ -25,13 +25,17 @@ impl ClusterExecutor {
                 _ if mean > 5.0 * AHEAD => 0,
                 _ => (libm::ceil(AHEAD / mean.max(1e-3)) as usize).min(MOST_AHEAD),
             };
+            // Those that fit nowhere stay in their order.
             let mut waiting = VecDeque::new();
-            while let Some(number) = self.queue.pop_front() {
+            while self.pilots.values().any(|pilot| self.has_room(pilot, 1, Duration::ZERO, ahead))
+                && let Some(number) = self.queue.pop_front()
+            {
                 match self.pilot_for(number, ahead) {
                     Some(name) => self.give(number, &name),
                     None => waiting.push_back(number),
                 }
             }
+            waiting.append(&mut self.queue);
             self.queue = waiting;
         }
         self.pilots.values_mut().filter(|pilot| !pilot.over).try_for_each(Pilot::send)
@@ -39,19 +43,20 @@ impl ClusterExecutor {
 
     /// The pilot that has the most room for a task.
     pub(super) fn pilot_for(&self, number: usize, ahead: usize) -> Option<PilotName> {
-        let Profile { threads, drain, tasks, .. } = &self.setting.profile;
         let assignment = &self.tasks.get(&number)?.assignment;
-        let wanted = assignment.threads.min(*threads);
-        let time = assignment.time.unwrap_or(Duration::from_secs(1)) + *drain;
-        let fits = |pilot: &&Pilot| {
-            let most = threads + ahead * threads;
-            pilot.is_at_work()
-                && pilot.left() > time
-                && tasks.is_none_or(|tasks| pilot.given < tasks)
-                && (pilot.tasks.is_empty() || pilot.load() + wanted <= most)
-        };
-        let best = self.pilots.values().filter(fits).min_by_key(|pilot| pilot.load())?;
-        Some(best.name.clone())
+        let threads = assignment.threads.min(self.setting.profile.threads);
+        let time = assignment.time.unwrap_or(Duration::from_secs(1));
+        let fitting = self.pilots.values().filter(|pilot| self.has_room(pilot, threads, time, ahead));
+        Some(fitting.min_by_key(|pilot| pilot.load())?.name.clone())
+    }
+
+    /// Whether a pilot has room for a task of so many threads that may take so long.
+    fn has_room(&self, pilot: &Pilot, wanted: usize, time: Duration, ahead: usize) -> bool {
+        let Profile { threads, drain, .. } = &self.setting.profile;
+        pilot.is_at_work()
+            && pilot.left() > time + *drain
+            && !self.is_spent(pilot)
+            && (pilot.tasks.is_empty() || pilot.load() + wanted <= threads + ahead * threads)
     }
 
     pub(super) fn give(&mut self, number: usize, name: &PilotName) {

@@ -60,10 +60,12 @@ impl Engine for Commands {
                 ("output", quoted(output.as_os_str())),
             ];
             let rest = options.iter().map(|option| quoted(option.as_ref()));
-            let rest: Vec<String> = rest.chain([quoted(path.as_os_str())]).collect();
-            let submitted = self.run(submit, &fill, &rest.join(" ")).and_then(|said| {
-                let number = said.split_whitespace().last().map(str::to_owned);
-                number.ok_or_else(|| EngineFault::Refused {
+            // Its number is on the disk before anybody has read it.
+            let number = submission.group.number(index);
+            let number = format!("> {}", quoted(number.as_os_str()));
+            let rest: Vec<String> = rest.chain([quoted(path.as_os_str()), number]).collect();
+            let submitted = self.run(submit, &fill, &rest.join(" ")).and_then(|_| {
+                submission.group.submitted_as(index).ok_or_else(|| EngineFault::Refused {
                     program: "submit".into(),
                     said: "it printed no number of a job".into(),
                 })
@@ -82,7 +84,9 @@ impl Engine for Commands {
         let said = self.run(&self.profile.status, &[], "")?;
         let there: Vec<&str> = said.lines().filter_map(|line| line.split_whitespace().next()).collect();
         let there = jobs.iter().filter(|job| there.contains(&job.as_str()));
-        Ok(there.map(|job| Listed { job: job.clone(), state: JobState::Running(String::new()) }).collect())
+        Ok(there
+            .map(|job| Listed { job: job.clone(), state: JobState::Running(String::new()), group: None })
+            .collect())
     }
 
     fn cancel(&self, jobs: &[String]) -> Result<(), EngineFault> {

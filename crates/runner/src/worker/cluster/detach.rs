@@ -4,10 +4,12 @@ use crate::config::profiles::Profile;
 use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
-use crate::worker::cluster::engine::{EngineFault, JobState, Submission, quoted};
+use crate::worker::cluster::engine::{Engine, EngineFault, JobState, Submission, quoted};
 use crate::worker::cluster::engines;
 use crate::worker::cluster::messages::Orders;
+use crate::worker::cluster::place::Group;
 use onsager_numerics::kernel::Level;
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -50,32 +52,11 @@ pub fn detach(store: &Store, detach: Detach) -> Result<Detached, DetachError> {
     profile.setup.push(format!("cd {} || exit", quoted(folder.as_os_str())));
     let engine = engines::of(&profile).ok_or_else(|| DetachError::Here { name: name.to_owned() })?;
     let fault = |fault| DetachError::Engine { name: name.to_owned(), fault };
-    for old in
-        store.groups()?.into_iter().filter(|group| group.orders().is_some_and(|orders| orders.detached))
-    {
-        let jobs = old.jobs();
-        let Ok(listed) = engine.list(&jobs) else { continue };
-        if listed.iter().all(|job| matches!(job.state, JobState::Ended(_))) {
-            files::remove(&old.folder)?;
-        }
-    }
+    forget_ended(store, name, engine.as_ref())?;
     let group = store.group(&format!("{run}.run"));
     let words: Vec<String> = arguments.iter().map(|word| quoted(word)).collect();
-    group.give(&Orders {
-        run,
-        profile: name.to_owned(),
-        detached: true,
-        kernel,
-        log_format: "text".to_owned(),
-        threads: 1,
-        memory: None,
-        time: profile.time,
-        idle: profile.idle,
-        drain: profile.drain,
-        tasks: None,
-        program: program.0.clone(),
-        digest: program.1,
-    })?;
+    let orders = Orders::of((name, &profile), &run, kernel, "text", program.1);
+    group.give(&Orders { detached: true, ..orders })?;
     let submission = Submission {
         group: group.clone(),
         count: 1,
@@ -92,4 +73,27 @@ pub fn detach(store: &Store, detach: Detach) -> Result<Detached, DetachError> {
     group.submitted(&jobs)?;
     let output = group.folder.join("0.out");
     Ok(Detached { job: jobs.into_iter().next().unwrap_or_default(), output })
+}
+
+/// Removes what is left of runs that were submitted to this profile and have ended.
+fn forget_ended(store: &Store, profile: &str, engine: &dyn Engine) -> Result<(), StoreError> {
+    let is_meant = |orders: Orders| orders.detached && orders.profile == profile;
+    let groups = store.groups()?.into_iter();
+    let old: Vec<Group> = groups.filter(|group| group.orders().is_some_and(is_meant)).collect();
+    if old.is_empty() {
+        return Ok(());
+    }
+    // It may have ended, or not, where nobody answers.
+    let jobs: Vec<String> = old.iter().flat_map(Group::jobs).collect();
+    let Ok(listed) = engine.list(&jobs) else { return Ok(()) };
+    let alive = listed.iter().filter(|listed| !matches!(listed.state, JobState::Ended(_)));
+    let alive: HashSet<&String> = alive.map(|listed| &listed.job).collect();
+    for group in old {
+        let jobs = group.jobs();
+        // One without a number may be on its way.
+        if !jobs.is_empty() && !jobs.iter().any(|job| alive.contains(job)) {
+            files::remove(&group.folder)?;
+        }
+    }
+    Ok(())
 }

@@ -27,6 +27,8 @@ pub struct Submission {
 pub struct Listed {
     pub job: String,
     pub state: JobState,
+    /// The folder of its group, if the engine tells it.
+    pub group: Option<PathBuf>,
 }
 
 /// How a job stands.
@@ -59,9 +61,22 @@ pub enum EngineFault {
 pub trait Engine: Send {
     /// Gives the numbers of the jobs, in the order of their places.
     fn submit(&self, submission: &Submission) -> Result<Vec<String>, EngineFault>;
-    /// Those of the jobs that the engine knows. One that it does not list has ended, or is about to be listed.
+    /// Those of the jobs that the engine knows. One that it does not list has ended, or is about to be listed. Others of this user may
+    /// be among them, with their group.
     fn list(&self, jobs: &[String]) -> Result<Vec<Listed>, EngineFault>;
     fn cancel(&self, jobs: &[String]) -> Result<(), EngineFault>;
+}
+
+/// The numbers of a group's jobs that an engine lists although nobody lived to note them. `17_2` tells of `17_0` and `17_1` as well, which
+/// may have ended.
+pub fn unnoted<'l>(group: &Group, listed: impl IntoIterator<Item = &'l Listed>) -> Vec<String> {
+    let own = listed.into_iter().filter(|listed| listed.group.as_ref() == Some(&group.folder));
+    let places = own.filter_map(|listed| {
+        let (array, index) = listed.job.rsplit_once('_')?;
+        Some((index.parse::<usize>().ok()?, array))
+    });
+    let last = places.max();
+    last.map_or_else(Vec::new, |(last, array)| (0..=last).map(|index| format!("{array}_{index}")).collect())
 }
 
 /// What to do about the usual refusals.
@@ -150,7 +165,36 @@ pub fn quoted(word: &std::ffi::OsStr) -> String {
     format!("'{}'", word.to_string_lossy().replace('\'', r"'\''"))
 }
 
+/// The script that all jobs of a group run, where an engine takes one for all.
+pub const SCRIPT: &str = "job.sh";
+
 /// Where the scripts of a group are.
 pub fn script_path(group: &Group, index: Option<usize>) -> PathBuf {
-    group.folder.join(index.map_or("job.sh".to_owned(), |index| format!("job-{index}.sh")))
+    group.folder.join(index.map_or(SCRIPT.to_owned(), |index| format!("job-{index}.sh")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_that_nobody_noted_are_known_by_their_group() {
+        let group = |name: &str| Group { name: name.to_owned(), folder: PathBuf::from("/pilots").join(name) };
+        let listed = |job: &str, group: Option<&Group>| Listed {
+            job: job.to_owned(),
+            state: JobState::Waiting(String::new()),
+            group: group.map(|group| group.folder.clone()),
+        };
+        let (one, two) = (group("run.1"), group("run.2"));
+        let all = [
+            listed("17_2", Some(&one)),
+            listed("17_10", Some(&one)),
+            listed("18_3", Some(&two)),
+            listed("19_0", None),
+        ];
+        let numbers: Vec<String> = (0..=10).map(|index| format!("17_{index}")).collect();
+        assert_eq!(unnoted(&one, &all), numbers);
+        assert_eq!(unnoted(&two, &all), ["18_0", "18_1", "18_2", "18_3"]);
+        assert!(unnoted(&group("run.3"), &all).is_empty());
+    }
 }

@@ -9,7 +9,7 @@ use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
 use crate::worker::cluster::desk::{Answer, Desk};
 use crate::worker::cluster::engine::Engine;
-use crate::worker::cluster::jobs::{Job, Submitted};
+use crate::worker::cluster::jobs::Submitted;
 use crate::worker::cluster::messages::{Attempt, ToPilot};
 use crate::worker::cluster::orphans;
 use crate::worker::cluster::pilots::Pilot;
@@ -122,31 +122,28 @@ impl ClusterExecutor {
     fn adopt(&mut self) -> Result<(), StoreError> {
         let profile = self.setting.name.clone();
         for orphan in orphans::take(&self.setting.store, |orders| orders.profile == profile)? {
-            let mut jobs: Vec<Job> = orphan.group.jobs().into_iter().enumerate().map(Job::numbered).collect();
+            let mut submitted = Submitted::new(orphan.group, orphan.lock);
+            submitted.known(submitted.group.jobs());
+            submitted.sought = submitted.jobs.is_empty();
             for mut pilot in orphan.pilots {
-                if !self.setting.store.is_going(&orphan.group.lease(&pilot.name)) {
+                if !self.setting.store.has_pilot(&submitted.group, &pilot.name) {
                     // Its last words may have come meanwhile.
                     pilot.hear()?;
                     pilot.running.clear();
                     pilot.over = true;
                 }
                 self.finished.extend(pilot.done.iter().cloned());
-                if let Some(job) = jobs.get_mut(pilot.name.index) {
-                    job.deserted = pilot.over && (job.deserted || !job.begun);
-                    job.begun = true;
-                }
                 let running = pilot.running.iter();
                 self.running.extend(
                     running
                         .map(|(at, in_hand)| (in_hand.key, (at.clone(), pilot.name.clone(), in_hand.begun))),
                 );
                 // One that is over, too: else it would be found anew, and all that it said be heard once more.
-                self.pilots.insert(pilot.name.clone(), Pilot::adopted(&orphan.group, pilot)?);
+                self.pilots.insert(pilot.name.clone(), Pilot::adopted(&submitted.group, pilot)?);
             }
-            let name = orphan.group.name.clone();
-            let submitted =
-                Submitted { group: orphan.group, jobs, pending: false, stillborn: false, _lock: orphan.lock };
-            self.groups.insert(name, submitted);
+            let name = submitted.group.name.clone();
+            self.groups.insert(name.clone(), submitted);
+            self.tell_jobs(&name);
         }
         let (done, running) = (self.finished.len(), self.running.len());
         if done + running > 0 {
@@ -198,18 +195,25 @@ impl ClusterExecutor {
             self.look_for_pilots()?;
             self.look_after_pilots();
         }
-        let names: Vec<PilotName> = self.pilots.keys().cloned().collect();
-        for name in names {
+        let talking = self.pilots.iter().filter(|(_, pilot)| !pilot.over).map(|(name, _)| name.clone());
+        for name in talking.collect::<Vec<PilotName>>() {
             self.hear(&name)?;
         }
         self.assign()?;
         self.submit()?;
         let jobs = self.jobs_out();
-        if !jobs.is_empty() && self.asked.is_none_or(|at| at.elapsed() >= self.setting.profile.poll) {
+        let wanted = !jobs.is_empty() || self.groups.values().any(Submitted::is_unknown);
+        if wanted && self.asked.is_none_or(|at| at.elapsed() >= self.setting.profile.poll) {
             self.asked = Some(Instant::now());
             self.desk.list(jobs);
         }
         Ok(())
+    }
+
+    /// Whether the process of one of these pilots goes on.
+    fn goes_on(&self, which: impl Fn(&Pilot) -> bool) -> bool {
+        let mut pilots = self.pilots.values().filter(|pilot| which(pilot));
+        pilots.any(|pilot| self.setting.store.has_pilot(&pilot.group, &pilot.name))
     }
 
     /// Ends the jobs, and removes what they shared with this coordinator.
@@ -224,11 +228,7 @@ impl ClusterExecutor {
             self.desk.cancel(waiting);
         }
         let since = Instant::now();
-        let going = |executor: &ClusterExecutor| {
-            let store = &executor.setting.store;
-            executor.pilots.values().any(|pilot| store.is_going(&pilot.group.lease(&pilot.name)))
-        };
-        while since.elapsed() < FAREWELL && going(self) {
+        while since.elapsed() < FAREWELL && self.goes_on(|_| true) {
             std::thread::sleep(PERIOD);
         }
         // Some may be on their way to be started again.
@@ -247,15 +247,12 @@ impl ClusterExecutor {
         }
         // One may have begun just before its job was cancelled.
         self.look_for_pilots()?;
-        while since.elapsed() < FAREWELL + FAREWELL && going(self) {
+        while since.elapsed() < FAREWELL + FAREWELL && self.goes_on(|_| true) {
             std::thread::sleep(PERIOD);
         }
         for submitted in self.groups.values() {
-            let alive = self.pilots.values().any(|pilot| {
-                pilot.group == submitted.group && self.setting.store.is_going(&pilot.group.lease(&pilot.name))
-            });
             // What nobody has asked for yet stays for who does.
-            if !alive && self.finished.is_empty() {
+            if !self.goes_on(|pilot| pilot.group == submitted.group) && self.finished.is_empty() {
                 files::remove(&submitted.group.folder)?;
             }
         }
@@ -316,7 +313,8 @@ impl Executor for ClusterExecutor {
                 if left.is_zero() {
                     return None;
                 }
-                let period = PERIOD + PERIOD_OF_EACH * self.pilots.len() as u32;
+                let talking = self.pilots.values().filter(|pilot| !pilot.over).count();
+                let period = PERIOD + PERIOD_OF_EACH * talking as u32;
                 std::thread::sleep(period.min(left));
             }
         }

@@ -6,7 +6,6 @@ use crate::worker::cluster::engine::JobState;
 use crate::worker::cluster::error::LostTask;
 use crate::worker::cluster::executor::{ClusterExecutor, PATIENCE};
 use crate::worker::cluster::messages::{Attempt, FromPilot};
-use crate::worker::cluster::pilots::Pilot;
 use crate::worker::cluster::place::PilotName;
 use crate::worker::error::WorkerDeath;
 use crate::worker::protocol::{FromWorker, Outcome};
@@ -18,7 +17,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 impl ClusterExecutor {
     /// Hears what a pilot says.
     pub(super) fn hear(&mut self, name: &PilotName) -> Result<(), StoreError> {
-        let Some(pilot) = self.pilots.get_mut(name).filter(|pilot| !pilot.over) else { return Ok(()) };
+        let Some(pilot) = self.pilots.get_mut(name) else { return Ok(()) };
         let messages = pilot.inbox.receive::<FromPilot>()?;
         let lost = messages.is_empty() && pilot.gone.is_some_and(|at| at.elapsed() >= LAST_WORDS);
         for message in messages {
@@ -81,7 +80,7 @@ impl ClusterExecutor {
             }
             FromPilot::Returned(attempt) => {
                 pilot.tasks.remove(&attempt);
-                if let Some(number) = self.attempts.remove(&attempt) {
+                if let Some(number) = self.taken_back(&attempt) {
                     self.stopped(number);
                 }
             }
@@ -89,7 +88,7 @@ impl ClusterExecutor {
                 pilot.over = true;
                 let tasks = std::mem::take(&mut pilot.tasks);
                 for (attempt, (_, file)) in tasks {
-                    let Some(number) = self.attempts.remove(&attempt) else { continue };
+                    let Some(number) = self.taken_back(&attempt) else { continue };
                     // What it never saw is as it was.
                     if let Some(task) = self.tasks.get_mut(&number) {
                         task.lost += u32::from(file <= seen && task.begun);
@@ -127,6 +126,12 @@ impl ClusterExecutor {
         }
     }
 
+    /// No pilot has the attempt any more. Gives the task, if this run has asked for it.
+    fn taken_back(&mut self, attempt: &Attempt) -> Option<usize> {
+        self.running.retain(|_, (running, ..)| running != attempt);
+        self.attempts.remove(attempt)
+    }
+
     /// A task was stopped since its job ends, or was not begun: it goes on in another job.
     pub(super) fn stopped(&mut self, number: usize) {
         let Some(task) = self.tasks.get_mut(&number) else { return };
@@ -153,12 +158,10 @@ impl ClusterExecutor {
             _ => "its process is gone".to_owned(),
         };
         let again = how == "requeued" || how.starts_with("NODE_FAIL") || how.starts_with("PREEMPTED");
-        if !tasks.is_empty() {
-            self.note(format!("job {job} on node `{node}` is lost ({how}); its tasks start again elsewhere"));
-        }
+        let any = !tasks.is_empty();
+        let mut go_on = false;
         for attempt in tasks.into_keys() {
-            self.running.retain(|_, (running, ..)| *running != attempt);
-            let Some(number) = self.attempts.remove(&attempt) else { continue };
+            let Some(number) = self.taken_back(&attempt) else { continue };
             let Some(task) = self.tasks.get_mut(&number) else { continue };
             if task.begun {
                 // It may be running still, on a node that nobody hears of.
@@ -180,6 +183,11 @@ impl ClusterExecutor {
             } else {
                 self.requeue(number);
             }
+            go_on |= self.tasks.contains_key(&number);
+        }
+        if any {
+            let then = if go_on { "; its tasks start again elsewhere" } else { "" };
+            self.note(format!("job {job} on node `{node}` is lost ({how}){then}"));
         }
         self.over(name);
     }
@@ -187,13 +195,8 @@ impl ClusterExecutor {
     /// A pilot is gone. What becomes of its job is for its engine to say.
     pub(super) fn over(&mut self, name: &PilotName) {
         let Some(pilot) = self.pilots.get(name) else { return };
-        let beside = |other: &&Pilot| other.group == pilot.group && other.name.index == name.index;
-        let deserted = self.pilots.values().filter(beside).all(|other| other.over);
-        if let Some(group) = self.groups.get_mut(&pilot.group.name)
-            && let Some(job) = group.jobs.get_mut(name.index)
-        {
-            job.deserted = deserted;
-        }
+        let group = pilot.group.name.clone();
+        self.tell_jobs(&group);
     }
 
     /// Puts a task before all that wait.

@@ -62,7 +62,7 @@ impl Inherited {
         for orphan in &mut self.orphans {
             for pilot in &mut orphan.pilots {
                 // Before its last words are read.
-                let going = self.store.is_going(&orphan.group.lease(&pilot.name));
+                let going = self.store.has_pilot(&orphan.group, &pilot.name);
                 pilot.hear()?;
                 if !going {
                     pilot.running.clear();

@@ -16,10 +16,28 @@ pub struct Submitted {
     pub jobs: Vec<Job>,
     /// Until the engine has answered.
     pub pending: bool,
+    /// Whoever submitted it did not live to note its jobs: until the engine has told of them.
+    pub sought: bool,
     /// A job of it ended before it began.
     pub stillborn: bool,
     /// Others leave the group alone while this coordinator has it.
     pub _lock: Lock,
+}
+
+impl Submitted {
+    pub fn new(group: Group, lock: Lock) -> Submitted {
+        Submitted { group, jobs: Vec::new(), pending: false, sought: false, stillborn: false, _lock: lock }
+    }
+
+    /// Its jobs, now that their numbers are known.
+    pub fn known(&mut self, numbers: Vec<String>) {
+        self.jobs = numbers.into_iter().enumerate().map(Job::numbered).collect();
+    }
+
+    /// Whether the engine may have jobs of it whose numbers are not known.
+    pub fn is_unknown(&self) -> bool {
+        !self.pending && self.jobs.is_empty()
+    }
 }
 
 /// A job.
@@ -64,9 +82,9 @@ impl Job {
         !self.over && (!self.begun || again)
     }
 
-    /// A pilot begins in it.
-    pub fn begins(&mut self) {
-        (self.begun, self.deserted, self.idle) = (true, false, 0);
+    /// So many pilots have begun in it, of which so many are over.
+    pub fn has_pilots(&mut self, begun: usize, over: usize) {
+        (self.begun, self.deserted) = (begun > 0, begun > 0 && over == begun);
     }
 
     /// Whether it may have ended for a reason that is none of its own: a node or a daemon that was lost.
@@ -116,7 +134,7 @@ mod tests {
 
     fn listed(state: Option<JobState>) -> HashMap<String, Listed> {
         let job = "7_0".to_owned();
-        state.map(|state| (job.clone(), Listed { job, state })).into_iter().collect()
+        state.map(|state| (job.clone(), Listed { job, state, group: None })).into_iter().collect()
     }
 
     #[test]
@@ -143,16 +161,16 @@ mod tests {
         let running = || listed(Some(JobState::Running("node1".into())));
         let waiting = |reason: &str| listed(Some(JobState::Waiting(reason.into())));
         assert!(job.is_to_begin());
-        job.begins();
+        job.has_pilots(1, 0);
         assert!(!job.hear(&running()) && !job.is_to_begin());
         // It was requeued: another pilot will come.
-        job.deserted = true;
+        job.has_pilots(1, 1);
         assert!(!job.hear(&running()) && !job.is_to_begin());
         assert!(!job.hear(&waiting("BeginTime")) && job.is_to_begin());
-        job.begins();
+        job.has_pilots(2, 1);
         assert!(!job.hear(&running()) && !job.is_to_begin());
         // Its engine does not know that its node is lost.
-        job.deserted = true;
+        job.has_pilots(2, 2);
         assert!(!job.hear(&running()));
         assert!(job.hear(&running()) && job.has_to_be_cancelled());
     }

@@ -41,9 +41,7 @@ impl Outbox {
     /// Sends messages as one file, and gives its number.
     pub fn send<T: Serialize>(&mut self, messages: &[T]) -> Result<u64, StoreError> {
         let path = path(&self.folder, self.last + 1);
-        let bytes =
-            serde_json::to_vec(messages).map_err(|error| StoreError::io("write", &path)(error.into()))?;
-        files::write_atomic(&path, &bytes)?;
+        files::write_atomic(&path, &files::json(&path, &messages)?)?;
         self.last += 1;
         Ok(self.last)
     }

@@ -1,11 +1,10 @@
 //! What coordinator and pilot say to each other, and what a pilot is told when its job is submitted.
 
+use crate::config::profiles::Profile;
 use crate::store::digest::Digest;
-use crate::store::names;
 use crate::worker::protocol::{Assignment, FromWorker};
 use onsager_numerics::kernel::Level;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// An attempt at a task: the run that asked for it, and its number there.
@@ -75,8 +74,33 @@ pub struct Orders {
     pub idle: Duration,
     pub drain: Duration,
     pub tasks: Option<usize>,
-    /// What all of them run.
-    #[serde(with = "names")]
-    pub program: PathBuf,
+    /// The program that all of them run: `gc` leaves it.
     pub digest: Digest,
+}
+
+impl Orders {
+    /// Those for the jobs of a profile.
+    pub fn of(
+        profile: (&str, &Profile),
+        run: &str,
+        kernel: Level,
+        log_format: &str,
+        program: Digest,
+    ) -> Orders {
+        let (name, Profile { threads, memory, time, idle, drain, tasks, .. }) = profile;
+        Orders {
+            run: run.to_owned(),
+            profile: name.to_owned(),
+            detached: false,
+            kernel,
+            log_format: log_format.to_owned(),
+            threads: *threads,
+            memory: *memory,
+            time: *time,
+            idle: *idle,
+            drain: *drain,
+            tasks: *tasks,
+            digest: program,
+        }
+    }
 }

@@ -2,7 +2,8 @@
 
 use crate::store::Store;
 use crate::store::files::{self, StoreError};
-use crate::worker::cluster::engine::{Engine, EngineFault, JobState, Listed};
+use crate::worker::cluster::engine::{Engine, EngineFault, JobState, Listed, unnoted};
+use crate::worker::cluster::messages::Orders;
 use crate::worker::cluster::orphans::OrphanPilot;
 use crate::worker::cluster::place::Group;
 use schemars::JsonSchema;
@@ -49,60 +50,85 @@ pub struct Overview {
 /// The engines of the profiles by their names.
 pub type Engines = BTreeMap<String, Box<dyn Engine>>;
 
+/// A group with its jobs.
+struct GroupView {
+    group: Group,
+    orders: Orders,
+    jobs: Vec<JobView>,
+}
+
 /// Looks at every job.
 pub fn look(store: &Store, engines: &Engines) -> Result<Overview, StoreError> {
-    let mut overview = Overview { jobs: Vec::new(), faults: Vec::new() };
-    for group in store.groups()? {
-        let Some(orders) = group.orders() else { continue };
-        let jobs = group.jobs();
-        let listed = match engines.get(&orders.profile).map(|engine| engine.list(&jobs)) {
-            Some(Ok(listed)) => Some(listed),
-            Some(Err(fault)) => {
-                if !overview.faults.contains(&fault) {
-                    overview.faults.push(fault);
-                }
-                None
-            }
-            None => None,
-        };
-        let mut pilots = Vec::new();
-        for name in group.pilots()? {
-            // Asked before its last words are read.
-            let going = store.is_going(&group.lease(&name));
-            let mut pilot = OrphanPilot::of(&group, name)?;
-            pilot.hear()?;
-            if going && !pilot.over {
-                pilots.push(pilot);
-            }
+    let (groups, faults) = look_at_groups(store, engines)?;
+    Ok(Overview { jobs: groups.into_iter().flat_map(|view| view.jobs).collect(), faults })
+}
+
+fn look_at_groups(
+    store: &Store,
+    engines: &Engines,
+) -> Result<(Vec<GroupView>, Vec<EngineFault>), StoreError> {
+    let groups = store.groups()?.into_iter();
+    let groups: Vec<(Group, Orders)> =
+        groups.filter_map(|group| Some((group.clone(), group.orders()?))).collect();
+    let (mut listed, mut faults) = (BTreeMap::new(), Vec::new());
+    for (name, engine) in engines {
+        let own = groups.iter().filter(|(_, orders)| orders.profile == *name);
+        let own: Vec<&Group> = own.map(|(group, _)| group).collect();
+        if own.is_empty() {
+            continue;
         }
-        let coordinated = store.is_coordinated(&group);
-        for (index, job) in jobs.into_iter().enumerate() {
-            let pilot = pilots.iter().find(|pilot| pilot.name.index == index);
-            let (mut state, reason, mut node) = state_of(&job, listed.as_deref());
-            if let Some(pilot) = pilot {
-                // It works, whatever its scheduler says.
-                state = JobWord::Running;
-                node = Some(pilot.node.clone());
-            }
-            let tasks = pilot.map_or_else(Vec::new, |pilot| {
-                pilot.running.values().map(|in_hand| in_hand.task.clone()).collect()
-            });
-            let (profile, run) = (orders.profile.clone(), orders.run.clone());
-            let detached = orders.detached;
-            overview.jobs.push(JobView {
-                job,
-                profile,
-                run,
-                coordinated,
-                state,
-                reason,
-                node,
-                detached,
-                tasks,
-            });
+        match engine.list(&own.iter().flat_map(|group| group.jobs()).collect::<Vec<_>>()) {
+            Ok(jobs) => _ = listed.insert(name.clone(), jobs),
+            Err(fault) if faults.contains(&fault) => {}
+            Err(fault) => faults.push(fault),
         }
     }
-    Ok(overview)
+    let mut views = Vec::new();
+    for (group, orders) in groups {
+        let listed = listed.get(&orders.profile).map(Vec::as_slice);
+        let jobs = jobs_of(store, &group, &orders, listed)?;
+        views.push(GroupView { group, orders, jobs });
+    }
+    Ok((views, faults))
+}
+
+/// The jobs of a group; `listed` is what their engine said, if it was asked and answered.
+fn jobs_of(
+    store: &Store,
+    group: &Group,
+    orders: &Orders,
+    listed: Option<&[Listed]>,
+) -> Result<Vec<JobView>, StoreError> {
+    let mut pilots = Vec::new();
+    for name in group.pilots()? {
+        // Asked before its last words are read.
+        let going = store.has_pilot(group, &name);
+        let mut pilot = OrphanPilot::of(group, name)?;
+        pilot.hear()?;
+        if going && !pilot.over {
+            pilots.push(pilot);
+        }
+    }
+    let mut numbers = group.jobs();
+    if numbers.is_empty() {
+        numbers = unnoted(group, listed.unwrap_or_default());
+    }
+    let coordinated = store.is_coordinated(group);
+    let view = |(index, job): (usize, String)| {
+        let pilot = pilots.iter().find(|pilot| pilot.name.index == index);
+        let (mut state, reason, mut node) = state_of(&job, listed);
+        if let Some(pilot) = pilot {
+            // It works, whatever its scheduler says.
+            state = JobWord::Running;
+            node = Some(pilot.node.clone());
+        }
+        let tasks = pilot.map_or_else(Vec::new, |pilot| {
+            pilot.running.values().map(|in_hand| in_hand.task.clone()).collect()
+        });
+        let (profile, run, detached) = (orders.profile.clone(), orders.run.clone(), orders.detached);
+        JobView { job, profile, run, coordinated, state, reason, node, detached, tasks }
+    };
+    Ok(numbers.into_iter().enumerate().map(view).collect())
 }
 
 fn state_of(job: &str, listed: Option<&[Listed]>) -> (JobWord, Option<String>, Option<String>) {
@@ -123,29 +149,25 @@ pub fn cancel(
     engines: &Engines,
     chosen: impl Fn(&JobView) -> bool,
 ) -> Result<Overview, StoreError> {
-    let mut overview = look(store, engines)?;
-    overview.jobs.retain(|job| job.state != JobWord::Ended && chosen(job));
-    let groups = store.groups()?;
-    let runs_go_on = groups.iter().any(|group| store.is_coordinated(group));
-    for group in groups {
-        let Some(orders) = group.orders() else { continue };
+    let (groups, mut faults) = look_at_groups(store, engines)?;
+    let runs_go_on = groups.iter().any(|view| store.is_coordinated(&view.group));
+    let mut jobs = Vec::new();
+    for GroupView { group, orders, jobs: mut own } in groups {
+        own.retain(|job| job.state != JobWord::Ended && chosen(job));
         // A run that is told to stop ends by itself.
-        if orders.detached && runs_go_on {
-            continue;
+        if !own.is_empty() && !(orders.detached && runs_go_on) {
+            let numbers: Vec<String> = own.iter().map(|view| view.job.clone()).collect();
+            if store.is_coordinated(&group) {
+                group.ask_to_stop()?;
+            } else if let Some(Err(fault)) =
+                engines.get(&orders.profile).map(|engine| engine.cancel(&numbers))
+            {
+                faults.push(fault);
+            }
         }
-        let numbers = group.jobs();
-        let of_group: Vec<String> =
-            overview.jobs.iter().map(|view| view.job.clone()).filter(|job| numbers.contains(job)).collect();
-        if of_group.is_empty() {
-            continue;
-        }
-        if store.is_coordinated(&group) {
-            group.ask_to_stop()?;
-        } else if let Some(Err(fault)) = engines.get(&orders.profile).map(|engine| engine.cancel(&of_group)) {
-            overview.faults.push(fault);
-        }
+        jobs.extend(own);
     }
-    Ok(overview)
+    Ok(Overview { jobs, faults })
 }
 
 impl Group {

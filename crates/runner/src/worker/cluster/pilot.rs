@@ -4,6 +4,7 @@
 use crate::command::processes;
 use crate::store::Store;
 use crate::store::files::{self, StoreError};
+use crate::store::host;
 use crate::worker::cluster::mailbox::{Inbox, Outbox};
 use crate::worker::cluster::messages::{Attempt, FromPilot, Orders, ToPilot};
 use crate::worker::cluster::place::{Group, PilotName};
@@ -337,6 +338,5 @@ fn job() -> String {
 }
 
 fn node() -> String {
-    let host = || fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
-    std::env::var("SLURMD_NODENAME").unwrap_or_else(|_| host())
+    std::env::var("SLURMD_NODENAME").unwrap_or_else(|_| host::name().to_owned())
 }

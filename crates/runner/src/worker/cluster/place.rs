@@ -4,6 +4,7 @@
 //! .onsager/pilots/<group>/         the jobs of one submission; a group is `<run>.<number>`
 //!   orders.json                    what they are to do
 //!   jobs                           their numbers, as the engine calls them
+//!   <index>.job                    what a command of a profile printed when it submitted a job
 //!   job.sh  <index>.out            the script, and what it printed
 //!   <index>.<random>/from  to      the mailbox of each pilot that began; a job that is started again begins another
 //! .onsager/bin/<digest>            the program that they run
@@ -60,6 +61,11 @@ impl Store {
         self.locks().is_held(&format!("pilots-{}", group.name))
     }
 
+    /// Whether the process of a pilot goes on, as far as can be known.
+    pub fn has_pilot(&self, group: &Group, pilot: &PilotName) -> bool {
+        self.is_going(&group.lease(pilot))
+    }
+
     /// This program as a file of the store, which stays as it is when onsager is built anew.
     pub fn keep_program(&self, program: &Path) -> Result<(PathBuf, Digest), StoreError> {
         let (digest, _) = Digest::of_file(program)?;
@@ -95,16 +101,27 @@ impl Group {
 
     pub fn give(&self, orders: &Orders) -> Result<(), StoreError> {
         let path = self.folder.join("orders.json");
-        let bytes =
-            serde_json::to_vec(orders).map_err(|error| StoreError::io("write", &path)(error.into()))?;
-        files::create_folder(&self.folder)?;
-        files::write_atomic(&path, &bytes)
+        files::write_atomic(&path, &files::json(&path, orders)?)
     }
 
-    /// The numbers of its jobs, once they are submitted.
+    /// The numbers of its jobs, once they are submitted. Whoever submitted them may not have lived to note them: then what the submit
+    /// command printed counts.
     pub fn jobs(&self) -> Vec<String> {
-        let text = fs::read_to_string(self.folder.join("jobs")).unwrap_or_default();
-        text.lines().map(str::to_owned).collect()
+        match fs::read_to_string(self.folder.join("jobs")) {
+            Ok(text) => text.lines().map(str::to_owned).collect(),
+            Err(_) => (0..).map_while(|index| self.submitted_as(index)).collect(),
+        }
+    }
+
+    /// Where the submit command of a profile prints the number of a job.
+    pub fn number(&self, index: usize) -> PathBuf {
+        self.folder.join(format!("{index}.job"))
+    }
+
+    /// The number of a job as it was printed: its last word.
+    pub fn submitted_as(&self, index: usize) -> Option<String> {
+        let said = fs::read_to_string(self.number(index)).ok()?;
+        said.split_whitespace().last().map(str::to_owned)
     }
 
     pub fn submitted(&self, jobs: &[String]) -> Result<(), StoreError> {

@@ -3,8 +3,9 @@
 use crate::config::profiles::Profile;
 use crate::store::files;
 use crate::worker::cluster::engine::{
-    Engine, EngineFault, JobState, Listed, Submission, ask, script, script_path,
+    Engine, EngineFault, JobState, Listed, SCRIPT, Submission, ask, script, script_path,
 };
+use std::path::Path;
 
 /// Of so many jobs that the queue does not have it is asked whether Slurm remembers them; none of it is needed.
 const MOST_ABSENT: usize = 8;
@@ -62,10 +63,10 @@ impl Engine for Slurm {
 
     fn list(&self, jobs: &[String]) -> Result<Vec<Listed>, EngineFault> {
         // All of this user's: to ask for a job that it has forgotten is an error.
-        let words = ["--noheader", "--array", "--me", "--states=all", "--format=%i|%T|%N|%r"];
+        let words = ["--noheader", "--array", "--me", "--states=all", "--format=%i|%T|%N|%r|%o"];
         let said = ask("squeue", &words.map(str::to_owned))?;
         let mut there: Vec<Listed> = said.lines().filter_map(listed).collect();
-        there.retain(|listed| jobs.contains(&listed.job));
+        there.retain(|listed| listed.group.is_some() || jobs.contains(&listed.job));
         let absent = jobs.iter().filter(|job| !there.iter().any(|listed| listed.job == **job));
         let remembered: Vec<Listed> = absent.take(MOST_ABSENT).filter_map(|job| remembered(job)).collect();
         there.extend(remembered);
@@ -87,20 +88,27 @@ fn remembered(job: &str) -> Option<Listed> {
     if let Ok(shown) = shown {
         let field = |name: &str| shown.split_whitespace().find_map(|word| word.strip_prefix(name));
         let reason = field("Reason=").unwrap_or_default();
-        return Some(Listed { job: job.to_owned(), state: state(field("JobState=")?, "", reason) });
+        let state = state(field("JobState=")?, "", reason);
+        return Some(Listed { job: job.to_owned(), state, group: None });
     }
     let words = ["--noheader", "--parsable2", "--allocations", "--format=State", "--jobs"].map(str::to_owned);
     let said = ask("sacct", &words.into_iter().chain([job.to_owned()]).collect::<Vec<_>>()).ok()?;
     // `CANCELLED by 1000`.
     let word = said.lines().next()?.split_whitespace().next()?;
-    Some(Listed { job: job.to_owned(), state: state(word, "", "") })
+    Some(Listed { job: job.to_owned(), state: state(word, "", ""), group: None })
 }
 
-/// `123_0|RUNNING|node1|None`.
+/// `123_0|RUNNING|node1|None|/…/job.sh`. The script of a job tells its group.
 fn listed(line: &str) -> Option<Listed> {
-    let mut fields = line.trim().splitn(4, '|');
+    let mut fields = line.trim().splitn(5, '|');
     let (job, state, node, reason) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-    Some(Listed { job: job.to_owned(), state: self::state(state, node, reason) })
+    let script = Path::new(fields.next()?);
+    let group = script.parent().filter(|_| script.file_name().is_some_and(|name| name == SCRIPT));
+    Some(Listed {
+        job: job.to_owned(),
+        state: self::state(state, node, reason),
+        group: group.map(Path::to_owned),
+    })
 }
 
 fn state(word: &str, node: &str, reason: &str) -> JobState {
@@ -143,7 +151,7 @@ mod tests {
 
     #[test]
     fn lines_of_squeue_are_read() {
-        let state = |line: &str| listed(line).map(|listed| listed.state);
+        let state = |line: &str| listed(&format!("{line}|/a/job.sh")).map(|listed| listed.state);
         assert_eq!(state("7_0|RUNNING|node1|None"), Some(JobState::Running("node1".into())));
         assert_eq!(state("7_1|PENDING||Resources"), Some(JobState::Waiting("Resources".into())));
         assert_eq!(state("7_1|PREEMPTED|node1|None"), Some(JobState::Waiting(String::new())));
@@ -152,6 +160,9 @@ mod tests {
             Some(JobState::Ended("FAILED, JobLaunchFailure".into()))
         );
         assert_eq!(state("7_2|NODE_FAIL|node1|None"), Some(JobState::Ended("NODE_FAIL".into())));
-        assert_eq!(state("slurm_load_jobs error"), None);
+        assert_eq!(listed("slurm_load_jobs error"), None);
+        let group = |line: &str| listed(line).and_then(|listed| listed.group);
+        assert_eq!(group("7_0|RUNNING|node1|None|/a b/pilots/r.1/job.sh"), Some("/a b/pilots/r.1".into()));
+        assert_eq!(group("7_0|RUNNING|node1|None|/home/me/other.sh"), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::store::files::StoreError;
 use crate::worker::cluster::desk::Answer;
-use crate::worker::cluster::engine::{EngineFault, JobState, Submission, hint, quoted};
+use crate::worker::cluster::engine::{EngineFault, JobState, Submission, hint, quoted, unnoted};
 use crate::worker::cluster::executor::{ClusterExecutor, PATIENCE, Setting};
 use crate::worker::cluster::jobs::{Job, Submitted};
 use crate::worker::cluster::messages::Orders;
@@ -13,7 +13,7 @@ use std::time::Instant;
 impl ClusterExecutor {
     /// Submits as many jobs as there is work for.
     pub(super) fn submit(&mut self) -> Result<(), StoreError> {
-        let pending = self.groups.values().any(|group| group.pending);
+        let pending = self.groups.values().any(|group| group.pending || group.sought);
         if self.cancelled || pending || self.queue.is_empty() {
             return Ok(());
         }
@@ -35,44 +35,22 @@ impl ClusterExecutor {
         let name = format!("{}.{}", self.setting.run, self.groups.len() + 1);
         let group = self.setting.store.group(&name);
         let Some(lock) = self.setting.store.try_coordinate(&group)? else { return Ok(()) };
-        group.give(&self.orders())?;
-        let program = quoted(self.setting.program.0.as_os_str());
-        let artifacts = quoted(self.setting.store.artifacts().as_os_str());
+        let Setting { store, name: profile_name, run, kernel, log_format, program, .. } = &self.setting;
+        group.give(&Orders::of((profile_name.as_str(), profile), run, *kernel, log_format, program.1))?;
+        let (program, artifacts) = (quoted(program.0.as_os_str()), quoted(store.artifacts().as_os_str()));
         let submission = Submission {
             group: group.clone(),
             count,
-            name: format!("onsager-{}", self.setting.name),
+            name: format!("onsager-{profile_name}"),
             command: format!("{program} {PILOT} {artifacts} {} {{index}} {{elapsed}}", quoted(name.as_ref())),
         };
-        self.groups.insert(
-            name,
-            Submitted { group, jobs: Vec::new(), pending: true, stillborn: false, _lock: lock },
-        );
+        self.groups.insert(name, Submitted { pending: true, ..Submitted::new(group, lock) });
         self.desk.submit(submission);
         Ok(())
     }
 
     pub(super) fn is_spent(&self, pilot: &Pilot) -> bool {
         self.setting.profile.tasks.is_some_and(|tasks| pilot.given >= tasks)
-    }
-
-    pub(super) fn orders(&self) -> Orders {
-        let Setting { name, profile, run, kernel, log_format, program, .. } = &self.setting;
-        Orders {
-            run: run.clone(),
-            profile: name.clone(),
-            detached: false,
-            kernel: *kernel,
-            log_format: log_format.clone(),
-            threads: profile.threads,
-            memory: profile.memory,
-            time: profile.time,
-            idle: profile.idle,
-            drain: profile.drain,
-            tasks: profile.tasks,
-            program: program.0.clone(),
-            digest: program.1,
-        }
     }
 
     /// The jobs that have not ended.
@@ -88,10 +66,7 @@ impl ClusterExecutor {
                 submitted.pending = false;
                 match jobs {
                     Ok(numbers) => {
-                        submitted.group.submitted(&numbers)?;
-                        let text = format!("submitted {}", span(&numbers));
-                        submitted.jobs = numbers.into_iter().enumerate().map(Job::numbered).collect();
-                        self.note(text);
+                        self.known(&group, numbers, "submitted")?;
                         (self.silent, self.asked) = (false, Some(Instant::now()));
                     }
                     Err(fault @ EngineFault::Silent { .. }) => {
@@ -110,6 +85,14 @@ impl ClusterExecutor {
                     let jobs = self.groups.values_mut().flat_map(|group| &mut group.jobs);
                     jobs.filter(|job| job.is_to_begin()).for_each(|job| job.doubtful = true);
                 }
+                let unknown = self.groups.iter().filter(|(_, group)| group.is_unknown());
+                let found = unknown.map(|(name, of)| (name.clone(), unnoted(&of.group, listed.values())));
+                for (name, numbers) in found.collect::<Vec<_>>() {
+                    if !numbers.is_empty() {
+                        self.known(&name, numbers, "an earlier run submitted")?;
+                    }
+                }
+                self.groups.values_mut().for_each(|group| group.sought = false);
                 self.look_for_pilots()?;
                 let mut over = Vec::new();
                 for (name, group) in &mut self.groups {
@@ -128,11 +111,37 @@ impl ClusterExecutor {
                     self.stillborn(group, job);
                 }
             }
-            Answer::Listed(Err(fault)) => self.stays_silent(&fault),
+            Answer::Listed(Err(fault)) => {
+                self.groups.values_mut().for_each(|group| group.sought = false);
+                self.stays_silent(&fault);
+            }
             Answer::Cancelled(Err(fault)) => self.note(format!("jobs were not cancelled: {fault}")),
             Answer::Cancelled(Ok(())) => {}
         }
         Ok(())
+    }
+
+    /// The numbers of a group's jobs are known.
+    fn known(&mut self, name: &str, numbers: Vec<String>, how: &str) -> Result<(), StoreError> {
+        let Some(submitted) = self.groups.get_mut(name) else { return Ok(()) };
+        submitted.group.submitted(&numbers)?;
+        let text = format!("{how} {}", span(&numbers));
+        submitted.known(numbers);
+        // Pilots may have begun before.
+        self.tell_jobs(name);
+        self.note(text);
+        Ok(())
+    }
+
+    /// Tells the jobs of a group which pilots have begun in them, and which are over.
+    pub(super) fn tell_jobs(&mut self, name: &str) {
+        let Some(submitted) = self.groups.get_mut(name) else { return };
+        for job in &mut submitted.jobs {
+            let own = self.pilots.values().filter(|pilot| pilot.group == submitted.group);
+            let own = own.filter(|pilot| pilot.name.index == job.index);
+            let (begun, over) = own.fold((0, 0), |(n, over), pilot| (n + 1, over + usize::from(pilot.over)));
+            job.has_pilots(begun, over);
+        }
     }
 
     /// An engine that does not answer is no failure.
@@ -175,22 +184,20 @@ impl ClusterExecutor {
 
     /// Finds the pilots that have begun.
     pub(super) fn look_for_pilots(&mut self) -> Result<(), StoreError> {
-        for submitted in self.groups.values_mut() {
+        let mut with_new = Vec::new();
+        for (group, submitted) in &self.groups {
             // The numbers of its jobs may not be known.
-            let known = !submitted.pending && !submitted.jobs.is_empty();
-            if known && submitted.jobs.iter().all(|job| job.over) {
+            if !submitted.jobs.is_empty() && submitted.jobs.iter().all(|job| job.over) {
                 continue;
             }
             for name in submitted.group.pilots()? {
-                if self.pilots.contains_key(&name) {
-                    continue;
+                if !self.pilots.contains_key(&name) {
+                    self.pilots.insert(name.clone(), Pilot::new(&submitted.group, name)?);
+                    with_new.push(group.clone());
                 }
-                if let Some(job) = submitted.jobs.get_mut(name.index) {
-                    job.begins();
-                }
-                self.pilots.insert(name.clone(), Pilot::new(&submitted.group, name)?);
             }
         }
+        with_new.iter().for_each(|group| self.tell_jobs(group));
         Ok(())
     }
 
@@ -199,7 +206,7 @@ impl ClusterExecutor {
         let store = &self.setting.store;
         let mut gone = false;
         for pilot in self.pilots.values_mut().filter(|pilot| !pilot.over && pilot.gone.is_none()) {
-            if !store.is_going(&pilot.group.lease(&pilot.name)) {
+            if !store.has_pilot(&pilot.group, &pilot.name) {
                 pilot.gone = Some(Instant::now());
                 gone = true;
             }
