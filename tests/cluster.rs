@@ -299,7 +299,7 @@ stages:
     kind: command
     matrix: {part: {from: split.parts}}
     inputs: {part: 'split.parts/${matrix.part}', data: {glob: 'data/*.csv'}, all: {file: data, exclude: [old]}}
-    run: cat ${inputs.part} ${inputs.data} > ${outputs.text}; cd ${inputs.all}; find . -type f | sort >> ${outputs.text}
+    run: cat ${inputs.part} ${inputs.data} > ${outputs.text}; cd ${inputs.all}; find . -name old -prune -o -type f -print | sort >> ${outputs.text}
     outputs: {text: text.txt, none: {file: none.txt, optional: true}}
   all:
     kind: command
@@ -337,7 +337,7 @@ stages:
     kind: command
     matrix: {i: [0, 1]}
     environment: {uv: code/uv.lock}
-    run: python3 -c 'import sys; print(sys.prefix)' > ${outputs.o}
+    run: python3 -c 'import sys; print(sys.prefix, ${matrix.i})' > ${outputs.o}
     outputs: {o: o.txt}
 ";
     let project = project(pipeline, PROFILE);

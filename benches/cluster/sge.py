@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A Grid Engine of one node on this host, with folders and ports of its own, and a pipeline that runs on it by a profile of commands.
 
-    python3 benches/cluster/sge.py --onsager target/release/onsager     # the trial, see `trial`
+    python3 benches/cluster/sge.py --onsager target/release/onsager     # the trial: see `Trial`
     python3 benches/cluster/sge.py run -- qstat -f                      # a command in it; `bash` for a look around
 
 Needs root and Debian's packages gridengine-master, gridengine-exec and gridengine-client.
@@ -63,7 +63,7 @@ stages:
   one:
     kind: command
     matrix: {i: [%s]}
-    run: sleep 0.2; echo ${matrix.i} $JOB_ID > /dev/null; echo ${matrix.i} > ${outputs.text}
+    run: sleep %s; echo ${matrix.i} > ${outputs.text}
     outputs: {text: one.txt}
   all:
     kind: command
@@ -94,6 +94,8 @@ class Sge:
         common = self.folder / "default/common"
         (common / "bootstrap").write_text(BOOTSTRAP.format(folder=self.folder))
         (common / "act_qmaster").write_text(f"{self.host}\n")
+        # Where the host's name is one of 127.0.0.1's, as in a container.
+        (common / "host_aliases").write_text(f"{self.host} localhost\n")
         master, node = map(str, free_ports(2))
         self.env = os.environ | {"SGE_ROOT": str(self.folder), "SGE_CELL": "default", "SGE_QMASTER_PORT": master, "SGE_EXECD_PORT": node}
         try:
@@ -117,10 +119,12 @@ class Sge:
         self.call("qconf", "-as", self.host)
         self.command("qconf", "-Ae", str(self.file("host", HOST.format(host=self.host))))
         self.daemon("sge_execd")
-        # The template of a queue is taken as it is, and then changed.
-        self.call("qconf", "-aq", "all.q", env=self.env | {"EDITOR": "/bin/true"})
-        for field, value in (("hostlist", self.host), ("slots", str(slots)), ("shell", "/bin/bash"), ("load_thresholds", "NONE")):
-            self.call("qconf", "-rattr", "queue", field, value, "all.q")
+        # What `qconf` shows in an editor is its template of a queue.
+        fields = {"hostlist": self.host, "slots": slots, "shell": "/bin/bash", "pe_list": "NONE", "load_thresholds": "NONE"}
+        changes = " ".join(f"-e 's|^{field} .*|{field} {value}|'" for field, value in fields.items())
+        editor = self.file("editor", f'#!/bin/sh\nexec sed -i {changes} "$1"\n')
+        editor.chmod(0o755)
+        self.call("qconf", "-aq", "all.q", env=self.env | {"EDITOR": str(editor)})
         schedule = self.command("qconf", "-ssconf")[1].replace("0:0:15", "0:0:1")
         self.call("qconf", "-Msconf", self.file("schedule", schedule))
         wait_until(lambda: " au" not in self.command("qstat", "-f")[1], "its node", 60)
@@ -160,43 +164,61 @@ class Sge:
         self.stop()
 
 
-def trial(cluster, onsager, room):
-    """A run by the profile, a coordinator that is killed in the middle, and `cancel`; the digests are those of a local run."""
-    digests = {}
-    for name in ("here", "there"):
-        folder = room / name
-        folder.mkdir()
-        (folder / "pipeline.yaml").write_text(PIPELINE % ", ".join(map(str, range(TASKS))))
-        (folder / "onsager.toml").write_text(PROFILE)
+class Trial:
+    """A run by the profile whose coordinator is killed in the middle; the digests are those of a local run. Then one whose jobs are
+    cancelled."""
 
-    def command(name, *words):
-        return subprocess.run([onsager, *words], cwd=room / name, env=cluster.env, capture_output=True, text=True)
+    def __init__(self, cluster, onsager, room):
+        self.cluster, self.onsager, self.room = cluster, onsager, room
 
-    def run(name, *words):
-        ran = command(name, "run", "pipeline.yaml", "--json", *words)
+    def project(self, name, pause):
+        (self.room / name).mkdir()
+        (self.room / name / "pipeline.yaml").write_text(PIPELINE % (", ".join(map(str, range(TASKS))), pause))
+        (self.room / name / "onsager.toml").write_text(PROFILE)
+
+    def command(self, name, *words):
+        ran = subprocess.run([self.onsager, *words], cwd=self.room / name, env=self.cluster.env, capture_output=True, text=True)
         if ran.returncode != 0:
-            sys.exit(f"`run {' '.join(words)}` ended with {ran.returncode}: {ran.stderr}")
-        document = json.loads(ran.stdout)
-        digests[name] = {(task, output): made["digest"] for task, outputs in document["outputs"].items() for output, made in outputs.items()}
-        return len(document["tasks"]["executed"]), ran.stderr
+            sys.exit(f"`onsager {' '.join(words)}` ended with {ran.returncode}: {ran.stderr}")
+        return ran
 
-    run("here")
-    killed = subprocess.Popen([onsager, "run", "pipeline.yaml", "--on", "sge"], cwd=room / "there", env=cluster.env,
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    outputs = room / "there/artifacts/trial/one"
-    wait_until(lambda: len(list(outputs.glob("*/one.txt"))) >= 5, "five tasks", 120)
-    killed.kill()
-    killed.wait()
-    jobs = json.loads(command("there", "jobs", "--json").stdout)["jobs"]
-    print(f"killed in the middle; its jobs: {', '.join(job['job'] + ' ' + job['state'] for job in jobs)}")
-    start = time.monotonic()
-    executed, told = run("there", "--on", "sge")
-    print(f"the same command: {executed} executed, {time.monotonic() - start:.1f} s")
-    print("".join(f"  {line}\n" for line in told.splitlines() if "note:" in line), end="")
-    again, _ = run("there")
-    print(f"every digest that of a local run: {digests['here'] == digests['there']}; executed here afterwards: {again}")
-    wait_until(lambda: not cluster.jobs(), "the end of all jobs", 60)
-    return digests["here"] == digests["there"] and again == 0
+    def run(self, name, *words):
+        """(what was executed, the digests, what was told) of a run."""
+        ran = self.command(name, "run", "pipeline.yaml", "--json", *words)
+        made = json.loads(ran.stdout)
+        digests = {(task, output): one["digest"] for task, outputs in made["outputs"].items() for output, one in outputs.items()}
+        return made["tasks"]["executed"], digests, ran.stderr
+
+    def killed_when(self, name, ready, what):
+        """A run on the cluster, killed when something has come about."""
+        command = [self.onsager, "run", "pipeline.yaml", "--on", "sge"]
+        run = subprocess.Popen(command, cwd=self.room / name, env=self.cluster.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(ready, what, 120)
+        run.kill()
+        run.wait()
+
+    def jobs(self, name):
+        there = (self.room / name / "artifacts/.onsager").exists()
+        return json.loads(self.command(name, "jobs", "--json").stdout)["jobs"] if there else []
+
+    def play(self):
+        for name, pause in (("here", 0.2), ("there", 0.2), ("cancelled", 60)):
+            self.project(name, pause)
+        _, local, _ = self.run("here")
+        outputs = self.room / "there/artifacts/trial/one"
+        self.killed_when("there", lambda: len(list(outputs.glob("*/one.txt"))) >= 5, "five tasks")
+        print(f"killed in the middle; its jobs: {', '.join(job['job'] + ' ' + job['state'] for job in self.jobs('there'))}")
+        start = time.monotonic()
+        executed, remote, told = self.run("there", "--on", "sge")
+        print(f"the same command: {len(executed)} executed, {time.monotonic() - start:.1f} s")
+        print("".join(f"  {line}\n" for line in told.splitlines() if "note:" in line), end="")
+        again, _, _ = self.run("there")
+        print(f"digests of {len(local)} outputs, equal to those of a local run: {local == remote}; executed here afterwards: {len(again)}")
+        self.killed_when("cancelled", lambda: len([job for job in self.jobs("cancelled") if job["tasks"]]) == 4, "four jobs")
+        print(self.command("cancelled", "cancel", "--all").stdout, end="")
+        wait_until(lambda: not self.cluster.jobs(), "the end of all jobs", 60)
+        print("no job is left")
+        return local == remote and not again
 
 
 def main():
@@ -205,13 +227,13 @@ def main():
     actions = parser.add_subparsers(dest="action")
     actions.add_parser("run", help="a command in it").add_argument("command", nargs="+")
     options = parser.parse_args()
-    with Sge() as cluster:
+    if options.action != "run" and not options.onsager:
+        parser.error("give `--onsager PROGRAM`")
+    # What the jobs have in the folder is ended first.
+    with tempfile.TemporaryDirectory(prefix="onsager-sge-trial-") as room, Sge() as cluster:
         if options.action == "run":
             return subprocess.call(options.command, env=cluster.env)
-        if not options.onsager:
-            parser.error("give `--onsager PROGRAM`")
-        with tempfile.TemporaryDirectory(prefix="onsager-sge-trial-") as room:
-            return 0 if trial(cluster, os.path.realpath(options.onsager), Path(room)) else 1
+        return 0 if Trial(cluster, os.path.realpath(options.onsager), Path(room)).play() else 1
 
 
 if __name__ == "__main__":
