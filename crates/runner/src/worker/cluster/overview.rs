@@ -155,15 +155,16 @@ pub fn cancel(
     for GroupView { group, orders, jobs: mut own } in groups {
         own.retain(|job| job.state != JobWord::Ended && chosen(job));
         // A run that is told to stop ends by itself.
-        if !own.is_empty() && !(orders.detached && runs_go_on) {
-            let numbers: Vec<String> = own.iter().map(|view| view.job.clone()).collect();
-            if store.is_coordinated(&group) {
-                group.ask_to_stop()?;
-            } else if let Some(Err(fault)) =
-                engines.get(&orders.profile).map(|engine| engine.cancel(&numbers))
-            {
-                faults.push(fault);
-            }
+        let ends_by_itself = orders.detached && runs_go_on;
+        if ends_by_itself || own.is_empty() {
+            jobs.extend(own);
+            continue;
+        }
+        let numbers: Vec<String> = own.iter().map(|view| view.job.clone()).collect();
+        if store.is_coordinated(&group) {
+            group.ask_to_stop()?;
+        } else if let Some(Err(fault)) = engines.get(&orders.profile).map(|engine| engine.cancel(&numbers)) {
+            faults.push(fault);
         }
         jobs.extend(own);
     }
