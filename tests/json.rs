@@ -93,6 +93,30 @@ fn every_document_has_its_documented_shape() {
 }
 
 #[test]
+fn curves_have_their_documented_shape() {
+    let project = Project::new(
+        r#"
+name: curves
+stages:
+  measure:
+    kind: command
+    run: |
+      echo '{"step": 1, "name": "loss", "value": 0.5}' >> $ONSAGER_METRICS
+      echo '{"step": 2, "name": "loss", "value": NaN}' >> $ONSAGER_METRICS
+      touch ${outputs.text}
+    outputs: {text: out.txt}
+"#,
+    );
+    assert_eq!(project.run(&[]).status, 0);
+    let metrics = document(&project.onsager(&["metrics", "--json"]));
+    conforms("metrics", &metrics);
+    assert_eq!(metrics["tasks"][0]["curves"]["loss"][1]["value"], "NaN");
+    let exported = document(&project.onsager(&["export", "tensorboard", "-o", "logs", "--json"]));
+    conforms("export-tensorboard", &exported);
+    assert_eq!(exported["points"], 2);
+}
+
+#[test]
 fn comparisons_have_their_documented_shape() {
     let project = Project::new(MEASURED);
     project.write("sweep.yaml", SWEEP);

@@ -28,6 +28,10 @@ impl Host for TrainingHost<'_> {
         self.0.progress(step, steps, "steps");
     }
 
+    fn metrics(&self, step: u64, values: &[(&str, f64)]) -> Result<(), StageError> {
+        self.0.metrics(step, values)
+    }
+
     fn cancelled(&self) -> bool {
         self.0.cancelled()
     }

@@ -22,7 +22,12 @@ pub struct Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It ends when nobody can talk to it any more, with all that it started; or has ended by itself.
+        drop(self.child.stdin.take());
+        let until = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < until && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -36,12 +41,7 @@ fn checks() -> PathBuf {
 
 /// S3 as moto plays it; none where it is not installed, which is said. It reads lines about nothing, and ends with this process.
 pub fn moto() -> Option<Served> {
-    let python = checks().join("python");
-    let there = Command::new(&python).args(["-c", "import moto.server, flask"]).output();
-    if !there.is_ok_and(|there| there.status.success()) {
-        println!("skipped: no moto in {}: .ci/setup installs it", checks().display());
-        return None;
-    }
+    let python = python_with("moto.server, flask", "moto")?;
     // Ends when this process does, however that ends.
     let script = "import sys, threading, os\n\
         from moto.server import ThreadedMotoServer\n\
@@ -58,13 +58,52 @@ pub fn moto() -> Option<Served> {
         .stderr(Stdio::null())
         .spawn()
         .expect("moto starts");
-    let served = Served { child, port };
+    Some(answering(Served { child, port }))
+}
+
+/// Waits until a server takes connections.
+fn answering(served: Served) -> Served {
     let until = Instant::now() + Duration::from_secs(120);
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(Instant::now() < until, "moto does not answer");
+    while TcpStream::connect(("127.0.0.1", served.port)).is_err() {
+        assert!(Instant::now() < until, "the server does not answer");
         std::thread::sleep(Duration::from_millis(50));
     }
-    Some(served)
+    served
+}
+
+/// The Python that has these modules; none where they are not installed, which is said.
+pub fn python_with(modules: &str, package: &str) -> Option<PathBuf> {
+    let python = checks().join("python");
+    let there = Command::new(&python).args(["-c", &format!("import {modules}")]).output();
+    if there.is_ok_and(|there| there.status.success()) {
+        return Some(python);
+    }
+    println!("skipped: no {package} in {}: .ci/setup installs it", checks().display());
+    None
+}
+
+/// A tracking server of MLflow with a data base of its own below this folder; none where it is not installed, which is said.
+pub fn mlflow(folder: &Path) -> Option<Served> {
+    let python = python_with("mlflow.server", "mlflow")?;
+    // Ends with all that it started when this process does, however that ends.
+    let script = "import os, signal, subprocess, sys\n\
+        words = [sys.executable, '-m', 'mlflow', 'server', '--host', '127.0.0.1', '--port', sys.argv[1], '--workers', '1']\n\
+        words += ['--backend-store-uri', 'sqlite:///' + sys.argv[2] + '/mlflow.db', '--artifacts-destination', sys.argv[2]]\n\
+        server = subprocess.Popen(words, start_new_session=True, stdin=subprocess.DEVNULL)\n\
+        sys.stdin.read()\n\
+        os.killpg(server.pid, signal.SIGKILL)\n";
+    let port = free_port();
+    let child = Command::new(python)
+        .args(["-c", script, &port.to_string()])
+        .arg(folder)
+        .current_dir(folder)
+        .env("MLFLOW_DISABLE_TELEMETRY", "true")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("mlflow starts");
+    Some(answering(Served { child, port }))
 }
 
 fn free_port() -> u16 {

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod command;
 pub mod compare;
 pub mod config;
+pub mod export;
 pub mod kind;
 pub mod pipeline;
 pub mod plan;

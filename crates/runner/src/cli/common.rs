@@ -72,11 +72,7 @@ pub enum CliError {
         path: PathBuf,
         source: io::Error,
     },
-    /// Something with a remote store that did not work.
-    #[cfg_attr(
-        not(feature = "remote"),
-        expect(dead_code, reason = "a build without has none that could fail")
-    )]
+    /// Something with a server or a remote store that did not work.
     Remote(String),
     /// A result that is not there, or not what the pipeline says now.
     NoResult(String),

@@ -2,14 +2,10 @@
 
 use crate::cli::common::{self, CliError};
 use crate::cli::exit;
+use crate::cli::past::Among;
 use crate::compare::difference::{self, Difference};
-use crate::compare::history::{self, HistoryError};
 use crate::kind::registry::Registry;
-use crate::pipeline::load::load;
-use crate::run::error::SessionError;
-use crate::store::Store;
 use clap::Args;
-use std::path::PathBuf;
 
 /// Show what differs between two runs: parameters, metrics, code, inputs and outputs
 ///
@@ -27,39 +23,18 @@ pub struct Diff {
     /// The new run
     #[arg(value_name = "RUN", default_value = "last")]
     new: String,
-    /// Look among the runs of this pipeline or experiment only
-    #[arg(long, value_name = "FILE")]
-    pipeline: Option<PathBuf>,
-    /// The folder of the store [default: `artifacts` in the pipeline's project, or here]
-    #[arg(long, value_name = "DIR")]
-    artifacts: Option<PathBuf>,
+    #[command(flatten)]
+    among: Among,
     /// Print one JSON document instead of text
     #[arg(long)]
     json: bool,
 }
 
-impl From<HistoryError> for CliError {
-    fn from(error: HistoryError) -> CliError {
-        CliError::Request(error.to_string())
-    }
-}
-
 impl Diff {
     pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
-        let graph = match &self.pipeline {
-            Some(file) => Some(load(file, &Default::default(), registry)?),
-            None => None,
-        };
-        let default = || graph.as_ref().map_or("artifacts".into(), |graph| graph.root.join("artifacts"));
-        let store = Store::at(&self.artifacts.clone().unwrap_or_else(default))?;
-        if let Some(graph) = &graph {
-            store.check_owner(&graph.name, &graph.file, &graph.root).map_err(SessionError::from)?;
-        }
-        let pipeline = graph.as_ref().map(|graph| graph.name.as_str());
-        let runs = history::runs(&store, pipeline)?;
-        let old = history::find(&runs, &self.old, pipeline)?;
-        let new = history::find(&runs, &self.new, pipeline)?;
-        let difference = difference::difference(&store, registry.parquet(), old, new)?;
+        let runs = self.among.runs(registry)?;
+        let (old, new) = (runs.find(&self.old)?, runs.find(&self.new)?);
+        let difference = difference::difference(&runs.store, registry.parquet(), old, new)?;
         if self.json {
             common::print_json(&difference);
         } else {

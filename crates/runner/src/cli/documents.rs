@@ -3,6 +3,7 @@
 //! A command that prints another one: give it a type here, a line in `documents_tests.rs`, and run
 //! `ONSAGER_UPDATE=1 cargo test --release -p onsager-runner --features remote documents`.
 
+use crate::cli::facts::{AttemptFacts, RunFacts};
 use crate::cli::tail;
 use crate::compare::comparison::Measured;
 use crate::compare::gather::{Missing, Note};
@@ -138,6 +139,8 @@ pub struct StatusDocument {
     pub pipeline: String,
     /// The name of the last run; null before the first.
     pub last_run: Option<String>,
+    /// Who ran it, and where.
+    pub facts: Option<RunFacts>,
     /// In the order of the graph.
     pub tasks: Vec<StatusTask>,
 }
@@ -152,6 +155,10 @@ pub struct StatusTask {
     pub seconds: Option<f64>,
     /// The message of its latest failure, if no execution has succeeded since.
     pub failure: Option<String>,
+    /// The run that tried it last; null where none has.
+    pub run: Option<String>,
+    /// The tries of that run, in their order.
+    pub attempts: Vec<AttemptFacts>,
 }
 
 /// The pipelines and experiments of a project.
@@ -249,6 +256,8 @@ pub struct LogTask {
     /// The log's text.
     #[schemars(with = "String")]
     pub log: LogText,
+    /// The tries of that run, in their order.
+    pub attempts: Vec<AttemptFacts>,
 }
 
 /// The text of a log, which is read when it is written: it may be large.

@@ -1,6 +1,7 @@
 //! Keeps `schema/output/` and `docs/json.md` as the types of the documents say.
 
 use crate::cli::Cli;
+use crate::cli::curve_documents::*;
 use crate::cli::documents::*;
 use crate::compare::difference::Difference;
 use crate::kind::reference::Reference;
@@ -28,6 +29,9 @@ fn all() -> Vec<(&'static str, Value)> {
         ("jobs", schema::<JobsDocument>()),
         ("cancel", schema::<JobsDocument>()),
         ("log", schema::<Vec<LogTask>>()),
+        ("metrics", schema::<MetricsDocument>()),
+        ("export tensorboard", schema::<TensorboardDocument>()),
+        ("export mlflow", schema::<MlflowDocument>()),
         ("compare", schema::<CompareDocument>()),
         ("diff", schema::<Difference>()),
         ("kinds", schema::<Vec<Reference>>()),

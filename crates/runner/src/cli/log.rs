@@ -3,8 +3,10 @@
 use crate::cli::common::{self, CliError, Common};
 use crate::cli::documents::{LogTask, LogText};
 use crate::cli::exit;
+use crate::cli::facts::AttemptFacts;
 use crate::cli::tail;
 use crate::kind::registry::Registry;
+use crate::run::account::Account;
 use crate::run::events::{self, Event};
 use crate::store::Store;
 use crate::store::digest::Digest;
@@ -73,13 +75,17 @@ impl Log {
             )));
         }
         if self.common.json {
-            let document = |execution: Execution| LogTask {
-                task: execution.task,
-                run: execution.run,
-                log: LogText { path: execution.log.clone(), tail: self.tail },
-                path: execution.log,
+            let document = |execution: Execution| -> Result<LogTask, StoreError> {
+                let account = Account::read(store, &execution.run)?;
+                Ok(LogTask {
+                    attempts: AttemptFacts::of(&account, &execution.task),
+                    task: execution.task,
+                    run: execution.run,
+                    log: LogText { path: execution.log.clone(), tail: self.tail },
+                    path: execution.log,
+                })
             };
-            let documents: Vec<LogTask> = executions.into_iter().map(document).collect();
+            let documents: Vec<LogTask> = executions.into_iter().map(document).collect::<Result<_, _>>()?;
             common::print_with(|out| {
                 serde_json::to_writer_pretty(&mut *out, &documents)?;
                 out.write_all(b"\n")

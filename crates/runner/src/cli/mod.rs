@@ -3,12 +3,15 @@
 mod colour;
 mod common;
 mod compare;
+mod curve_documents;
 mod diff;
 mod documents;
 #[cfg(all(test, feature = "remote"))]
 mod documents_tests;
 pub mod exit;
 mod explain;
+mod export;
+mod facts;
 mod failure;
 mod get;
 mod init;
@@ -17,6 +20,8 @@ mod key;
 mod kinds;
 mod list;
 mod log;
+mod metrics;
+mod past;
 mod plan;
 mod progress;
 #[cfg(feature = "remote")]
@@ -56,6 +61,7 @@ enum Command {
     Status(status::Status),
     Explain(explain::Explain),
     Log(log::Log),
+    Metrics(metrics::Metrics),
     List(list::List),
     Get(get::Get),
     Shell(shell::Shell),
@@ -63,6 +69,7 @@ enum Command {
     Cancel(jobs::Cancel),
     Compare(compare::Compare),
     Diff(diff::Diff),
+    Export(export::Export),
     Kinds(kinds::Kinds),
     Key(key::Key),
     Store(store::Store),
@@ -123,6 +130,7 @@ pub fn main(registry: Registry) -> ExitCode {
         Command::Status(command) => command.execute(&registry),
         Command::Explain(command) => command.execute(&registry),
         Command::Log(command) => command.execute(&registry),
+        Command::Metrics(command) => command.execute(&registry),
         Command::List(command) => command.execute(&registry),
         Command::Get(command) => command.execute(&registry),
         Command::Shell(command) => command.execute(&registry),
@@ -130,6 +138,7 @@ pub fn main(registry: Registry) -> ExitCode {
         Command::Cancel(command) => command.execute(),
         Command::Compare(command) => command.execute(&registry),
         Command::Diff(command) => command.execute(&registry),
+        Command::Export(command) => command.execute(&registry),
         Command::Kinds(command) => command.execute(&registry),
         Command::Key(command) => command.execute(),
         Command::Store(command) => command.execute(&registry),

@@ -236,6 +236,8 @@ impl Observer for Progress {
                 }
             }
             Event::TaskCheckpoint { .. }
+            | Event::TaskMetric { .. }
+            | Event::RunCommit(_)
             | Event::RunFinished { .. }
             | Event::ResultFound { .. }
             | Event::RunTasks { .. } => {}
@@ -335,7 +337,7 @@ impl Observer for Progress {
                 let pools = list(pools);
                 self.say(&format!("{} {task}: waiting for {pools}, which another run has", self.counter()));
             }
-            Event::TaskRetrying { task, message, help, log, retry, of, wait } => {
+            Event::TaskRetrying { task, message, help, log, retry, of, wait, usage: _ } => {
                 if let Some(Shown { bar: Some(bar), .. }) = self.tasks.remove(task) {
                     bar.finish_and_clear();
                 }
@@ -348,7 +350,7 @@ impl Observer for Progress {
                     self.say(&format!("  log: {}", log.display()));
                 }
             }
-            Event::TaskFailed { task, message, help, log } => {
+            Event::TaskFailed { task, message, help, log, usage: _ } => {
                 self.end(task);
                 self.say(&format!("error: {task} failed: {message}"));
                 if let Some(help) = help {
@@ -361,7 +363,7 @@ impl Observer for Progress {
                     self.say(&format!("  log: {}", log.display()));
                 }
             }
-            Event::TaskInterrupted { task } => {
+            Event::TaskInterrupted { task, usage: _ } => {
                 let after = self.tasks.get(task).map_or(0.0, |shown| shown.started.elapsed().as_secs_f64());
                 self.end(task);
                 self.say(&format!("{} {task}: interrupted after {}", self.counter(), duration(after)));

@@ -5,6 +5,7 @@ use crate::cli::documents::{FailedTask, RunDocument, RunOutput, RunTasks, Skippe
 use crate::cli::exit;
 use crate::cli::progress::Progress;
 use crate::cli::remote::choice::Choice;
+use crate::export::tensorboard::Live;
 use crate::kind::registry::Registry;
 use crate::run::error::SessionError;
 use crate::run::events::{Event, Interrupt, Observer};
@@ -15,11 +16,12 @@ use crate::run::settings::Request;
 use crate::run::state::TaskState;
 use crate::run::workers;
 use crate::store::Store;
+use crate::store::files::StoreError;
 use crate::worker::cluster::detach::Detached;
 use clap::Args;
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Run a pipeline: what is cached stays, what was interrupted goes on
 ///
@@ -65,6 +67,9 @@ pub struct Run {
     /// Submit the run itself as a job of the profile, and return at once
     #[arg(long, requires = "on", conflicts_with_all = ["watch", "json"])]
     detach: bool,
+    /// Write the curves of the tasks as event files for TensorBoard, too, while they grow
+    #[arg(long, value_name = "DIR")]
+    tensorboard: Option<PathBuf>,
     /// The form of the tasks' logs
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
     log_format: String,
@@ -90,6 +95,7 @@ impl Run {
             store: session.store(),
             remote: String::new(),
             fetched: Vec::new(),
+            tensorboard: self.tensorboard.as_ref().map(|folder| Live::new(session.store(), folder)),
         };
         if self.watch {
             session.watch(&request, &mut screen);
@@ -151,6 +157,8 @@ struct Screen<'a> {
     /// The remote store that results came from, and their tasks.
     remote: String,
     fetched: Vec<String>,
+    /// Until it cannot write any more.
+    tensorboard: Option<Live>,
 }
 
 impl Observer for Screen<'_> {
@@ -164,10 +172,12 @@ impl Observer for Screen<'_> {
             _ => {}
         }
         self.progress.event(event);
+        self.keep_curves(|live| live.event(event));
     }
 
     fn tick(&mut self) {
         self.progress.tick();
+        self.keep_curves(Live::take);
     }
 
     fn interrupted(&mut self, tasks: usize) -> Interrupt {
@@ -222,6 +232,17 @@ impl Watcher for Screen<'_> {
 }
 
 impl Screen<'_> {
+    /// Writes event files, where that was asked for.
+    fn keep_curves(&mut self, write: impl FnOnce(&mut Live) -> Result<(), StoreError>) {
+        if let Some(Err(error)) = self.tensorboard.as_mut().map(write) {
+            self.tensorboard = None;
+            self.progress.close();
+            common::print_error(&format!(
+                "warning: {error}; no more is written for TensorBoard, `onsager export tensorboard` makes up for it"
+            ));
+        }
+    }
+
     /// How many results came from a remote store.
     fn came(&self) -> String {
         match self.fetched.len() {

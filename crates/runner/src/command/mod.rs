@@ -4,6 +4,7 @@ pub mod environment;
 pub mod error;
 pub mod find;
 pub mod listing;
+pub mod metrics;
 pub mod processes;
 pub mod sandbox;
 pub mod shell;
@@ -150,6 +151,7 @@ impl Stage for CommandStage {
         let mut env: Vec<(OsString, OsString)> = set.collect();
         env.push(("ONSAGER_THREADS".into(), ctx.threads().to_string().into()));
         env.extend(checkpoint.as_ref().map(|path| ("ONSAGER_CHECKPOINT".into(), path.into())));
+        env.push((metrics::VARIABLE.into(), metrics::file(ctx).into()));
         env.extend(listing::variables(ctx)?);
         let call = Call { arguments, env, reads: Vec::new(), cleanup: None };
         let call = enter(params.environment.as_ref(), call, ctx)?;
@@ -162,10 +164,10 @@ impl Stage for CommandStage {
         }
         // A container confines by itself.
         let contained = matches!(params.environment, Some(Environment::Container(_)));
-        let status = match ctx.sandbox() {
-            Some(work) if !contained => confined(command, work, checkpoint.as_deref(), &call.reads, ctx)?,
-            _ => wait(command.spawn()?, ctx)?,
-        };
+        let status = metrics::taken(ctx, || match ctx.sandbox() {
+            Some(work) if !contained => confined(command, work, checkpoint.as_deref(), &call.reads, ctx),
+            _ => Ok(wait(command.spawn()?, ctx)?),
+        })?;
         if let Some(words) = call.cleanup.filter(|_| !status.success()) {
             clean_up(words, ctx);
         }

@@ -1,4 +1,4 @@
-//! What a task took of the machine: CPU time and memory, of the worker and of the programs that it started.
+//! What a task took of the machine: CPU time, memory and bytes, of the worker and of the programs that it started.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +9,12 @@ pub struct Usage {
     pub cpu: f64,
     /// The most memory that one of its processes held, in bytes.
     pub memory: u64,
+    /// The bytes that all its processes read by system calls, from files and pipes, cached by the system or not.
+    #[serde(default)]
+    pub read: u64,
+    /// The same of what they wrote.
+    #[serde(default)]
+    pub written: u64,
 }
 
 #[cfg(target_os = "linux")]
@@ -32,6 +38,7 @@ mod linux {
     /// Measures one task of this process.
     pub struct Meter {
         cpu: f64,
+        bytes: (u64, u64),
     }
 
     impl Meter {
@@ -40,7 +47,7 @@ mod linux {
             PROGRAMS.store(0, Ordering::Relaxed);
             // It makes the kernel forget the most memory that there was. Where it cannot, that counts once more.
             let _ = fs::write("/proc/self/clear_refs", "5");
-            Meter { cpu: cpu() }
+            Meter { cpu: cpu(), bytes: bytes() }
         }
 
         /// What was taken until now.
@@ -49,8 +56,22 @@ mod linux {
             let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
             let own = line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024;
             let memory = own.max(PROGRAMS.load(Ordering::Relaxed));
-            Some(Usage { cpu: (cpu() - self.cpu).max(0.0), memory })
+            let (read, written) = bytes();
+            Some(Usage {
+                cpu: (cpu() - self.cpu).max(0.0),
+                memory,
+                read: read.saturating_sub(self.bytes.0),
+                written: written.saturating_sub(self.bytes.1),
+            })
         }
+    }
+
+    /// The bytes that this process and those that it waited for have read and written; 0 where the system does not tell.
+    fn bytes() -> (u64, u64) {
+        let text = fs::read_to_string("/proc/self/io").unwrap_or_default();
+        let of =
+            |name| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0);
+        (of("rchar:"), of("wchar:"))
     }
 
     /// The CPU time of this process and of those that it waited for, in seconds.

@@ -1,6 +1,7 @@
 //! What a running stage sees of the world: its inputs, output paths, checkpoints, progress and cancellation.
 
 use crate::kind::error::{ContextError, StageError};
+use crate::store::curves;
 use crate::store::locks::Locks;
 use crate::store::names;
 use serde::{Deserialize, Serialize};
@@ -11,8 +12,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long a program may take to stop after it was asked to, before it is killed.
@@ -45,6 +46,10 @@ pub trait Reporter: Send + Sync {
     fn checkpoint(&self, step: u64);
     /// The stage goes on from the checkpoint after `step` steps.
     fn resumed(&self, step: u64);
+    /// A number after `step` steps, which is on its curve already.
+    fn metric(&self, step: u64, name: &str, value: f64) {
+        let _ = (step, name, value);
+    }
     /// A program was started as the process group `group`, which must not outlive the task; when the run is interrupted, it
     /// is asked to stop, and killed after [`GRACE`].
     fn program_started(&self, group: i32) {
@@ -76,6 +81,7 @@ pub struct Context {
     pub(crate) sandbox: Option<PathBuf>,
     pub(crate) cancelled: Arc<AtomicBool>,
     pub(crate) reporter: Arc<dyn Reporter>,
+    pub(crate) curves: Mutex<curves::Writer>,
 }
 
 /// A saved checkpoint.
@@ -164,6 +170,22 @@ impl Context {
         self.reporter.progress(done, total, unit);
     }
 
+    /// Puts numbers that were measured after `step` steps on the curves of these names: they can be looked at from now on, and outlive
+    /// a kill. They never reach an output. The steps must ascend; what is measured once more after an interruption replaces what was
+    /// measured before. So give numbers that depend on the step alone at the same steps in every attempt.
+    pub fn metrics(&self, step: u64, values: &[(&str, f64)]) -> Result<(), StageError> {
+        let mut curves = self.curves.lock().unwrap_or_else(PoisonError::into_inner);
+        curves.add(step, values.iter().copied())?;
+        drop(curves);
+        values.iter().for_each(|(name, value)| self.reporter.metric(step, name, *value));
+        Ok(())
+    }
+
+    /// Waits until all curves are on the disk.
+    pub(crate) fn sync_metrics(&self) -> Result<(), StageError> {
+        Ok(self.curves.lock().unwrap_or_else(PoisonError::into_inner).sync()?)
+    }
+
     /// Tells who watches over the task that it started a program as this process group.
     pub(crate) fn program_started(&self, group: i32) {
         self.reporter.program_started(group);
@@ -209,6 +231,8 @@ impl Context {
         let temporary = self.checkpoints.join(format!("incomplete-{}", std::process::id()));
         write(&temporary)?;
         fs::File::open(&temporary)?.sync_all()?;
+        // Who goes on from it does not measure again what came before.
+        self.sync_metrics()?;
         let path = self.checkpoints.join(format!("step-{step}-{}", file_digest(&temporary)?));
         fs::rename(&temporary, &path)?;
         fs::File::open(&self.checkpoints)?.sync_all()?;

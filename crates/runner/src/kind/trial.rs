@@ -3,13 +3,14 @@
 use crate::kind::context::{Context, Item, Reporter};
 use crate::kind::error::StageError;
 use crate::kind::registry::Kind;
+use crate::store::curves;
 use crate::store::locks::Locks;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// One execution of a kind in a folder of its own: the outputs lie in it under their declared names, the checkpoints in
 /// `checkpoints`. Try the same folder again to go on from a checkpoint.
@@ -101,6 +102,7 @@ impl Trial {
             sandbox: None,
             cancelled: self.watcher.cancelled.clone(),
             reporter: self.watcher.clone(),
+            curves: Mutex::new(curves::Writer::new(&self.folder.join("checkpoints"))),
         })
     }
 

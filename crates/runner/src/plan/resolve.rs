@@ -31,7 +31,7 @@ use std::time::SystemTime;
 pub struct Resolver<'a> {
     pub graph: &'a Graph,
     identities: Cow<'a, [Digest]>,
-    pub(super) registry: &'a Registry,
+    pub registry: &'a Registry,
     pub(super) store: &'a Store,
     pub kernel: Level,
     /// The same as text, which enters keys.

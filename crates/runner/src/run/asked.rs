@@ -40,7 +40,7 @@ impl Scheduler<'_, '_> {
             }
             Phase::Retrying => {
                 self.retrying.remove(number);
-                self.interrupt(number)?;
+                self.interrupt(number, None)?;
             }
             // One that stands for others is not known by their names yet.
             Phase::Waiting | Phase::Ready | Phase::Elsewhere if self.task(number).open.is_none() => {

@@ -4,7 +4,9 @@ use crate::pipeline::graph::Task;
 use crate::plan::error::EngineError;
 use crate::plan::resolve::Resolver;
 use crate::run::away::Away;
+use crate::run::commit::Asked;
 use crate::run::events::{Event, Interrupt, Observer, Record};
+use crate::run::facts::Facts;
 use crate::run::grow::take_over;
 use crate::run::growth::{Grow, Growth};
 use crate::run::options::{Options, Summary};
@@ -14,6 +16,7 @@ use crate::run::scheduler::Scheduler;
 use crate::run::state::{Phase, TaskState};
 use crate::run::states::TaskStates;
 use crate::run::unchanged::Unchanged;
+use crate::run::waits::Waiting;
 use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::files;
@@ -29,6 +32,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
+
+/// How long a run that is over waits for what git has to say.
+const GIT: Duration = Duration::from_secs(5);
 
 /// How a run ended, and what the next run may compare with, if every task of the graph has its result in the view.
 pub struct Ended {
@@ -93,6 +99,8 @@ pub fn run(
         lost: HashSet::new(),
         running: BTreeMap::new(),
         retrying: Retrying::default(),
+        waits: Waiting::new(),
+        git: Asked::about(&graph.root),
         queued: HashSet::new(),
         attempts: 0,
         growth: Growth::default(),
@@ -113,6 +121,7 @@ pub fn run(
         source: source(&graph.file, &graph.sources, store)?,
         host: host::name().to_owned(),
         points: graph.points.clone(),
+        facts: Some(Box::new(Facts::now(scheduler.resolver.registry))),
     };
     scheduler.emit(begin.clone())?;
     scheduler.resolver.read_external(&options.selected);
@@ -260,7 +269,16 @@ impl Scheduler<'_, '_> {
             self.handle_report(report)?;
         }
         self.take_answers()?;
+        self.take_commit(Duration::ZERO)?;
         Ok(gate)
+    }
+
+    /// Notes what git knows of the project's files, waiting at most so long for it.
+    fn take_commit(&mut self, wait: Duration) -> Result<(), EngineError> {
+        match self.git.answer(wait) {
+            Some(commit) => self.emit(Event::RunCommit(commit)),
+            None => Ok(()),
+        }
     }
 
     /// Tasks whose wait after a failure is over are ready once more.
@@ -339,7 +357,7 @@ impl Scheduler<'_, '_> {
     /// The run ends before the wait of these tasks does.
     fn give_up_retries(&mut self) -> Result<(), EngineError> {
         for (number, failure) in self.retrying.give_up() {
-            if self.interrupts > 0 { self.interrupt(number) } else { self.fail(number, failure) }?;
+            if self.interrupts > 0 { self.interrupt(number, None) } else { self.fail(number, failure) }?;
         }
         Ok(())
     }
@@ -405,6 +423,8 @@ impl Scheduler<'_, '_> {
             seconds: started.elapsed().as_secs_f64(),
         };
         self.clear_view(&summary)?;
+        // Where nothing was computed, nobody asks of what.
+        self.take_commit(if self.attempts > 0 { GIT } else { Duration::ZERO })?;
         // An interrupt that came too late to stop anything changed nothing.
         summary.interrupted &=
             summary.count(|state| matches!(state, TaskState::Interrupted | TaskState::NotRun)) > 0;

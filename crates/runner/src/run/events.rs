@@ -2,7 +2,11 @@
 
 use crate::command::usage::Usage;
 use crate::pipeline::graph::Point;
+use crate::run::commit::Commit;
+use crate::run::facts::Facts;
+use crate::run::waits::Waits;
 use crate::store::Store;
+use crate::store::curves::number;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
 use crate::store::log::{self, Log};
@@ -33,7 +37,12 @@ pub enum Event {
         /// The settings of the parameters, with the metrics to compare them by.
         #[serde(default)]
         points: Vec<Point>,
+        /// Who runs what, and where.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        facts: Option<Box<Facts>>,
     },
+    /// What git knows of the project's files; a while after the run has begun.
+    RunCommit(Commit),
     /// What stages fan out over is known: the run has so many tasks now, and these points.
     RunGrew {
         tasks: usize,
@@ -130,6 +139,17 @@ pub enum Event {
         /// On a cluster.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         job: Option<JobOf>,
+        /// Which attempt of this run it is, from 1; 0 in records that do not tell.
+        #[serde(default)]
+        attempt: u32,
+        /// The machine, where it is known when the task starts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
+        /// The process on that machine.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        worker: Option<u32>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        waited: Option<Waits>,
     },
     /// A job of a cluster has the task, and goes on with it when this run has ended.
     TaskLeft {
@@ -153,6 +173,15 @@ pub enum Event {
     TaskCheckpoint {
         task: String,
         step: u64,
+    },
+    /// A number that the task measured. The record has the first of each name in an attempt; all are on its curves:
+    /// [`crate::store::curves`].
+    TaskMetric {
+        task: String,
+        step: u64,
+        name: String,
+        #[serde(with = "number")]
+        value: f64,
     },
     TaskFinished {
         task: String,
@@ -184,6 +213,8 @@ pub enum Event {
         of: u32,
         /// In seconds.
         wait: f64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        usage: Option<Usage>,
     },
     TaskFailed {
         task: String,
@@ -191,9 +222,13 @@ pub enum Event {
         help: Option<String>,
         #[serde(default, with = "names::optional")]
         log: Option<PathBuf>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        usage: Option<Usage>,
     },
     TaskInterrupted {
         task: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        usage: Option<Usage>,
     },
     /// It had failed or was stopped, and is tried again: somebody asked for it while the run goes on.
     TaskAgain {

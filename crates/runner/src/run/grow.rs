@@ -45,7 +45,7 @@ impl Scheduler<'_, '_> {
     pub fn fail_to_grow(&mut self, message: &str) -> Result<(), EngineError> {
         for number in std::mem::take(&mut self.growth.ripe) {
             if self.states.get(number).is_some_and(|state| state.phase() == Phase::Waiting) {
-                let failure = Failure { message: message.to_owned(), help: None, log: None };
+                let failure = Failure { message: message.to_owned(), help: None, log: None, usage: None };
                 self.fail(number, failure)?;
             }
         }
@@ -79,6 +79,7 @@ pub fn take_over(scheduler: &mut Scheduler, old: &[String]) -> Result<(), Engine
     let running = std::mem::take(&mut scheduler.running).into_iter();
     scheduler.running = running.filter_map(|(number, running)| Some((new(number)?, running))).collect();
     scheduler.retrying.renumber(new);
+    scheduler.waits.renumber(new);
     scheduler.growth.ripe.clear();
     scheduler.away.forget_who_waits();
     scheduler.dependents = graph.dependents();

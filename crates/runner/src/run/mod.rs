@@ -1,11 +1,14 @@
 //! Running: the scheduler brings every selected task to a final state, and keeps the record, the store's index and the view.
 
+pub mod account;
+pub mod commit;
 pub mod doctor;
 pub mod drive;
 pub mod error;
 pub mod estimate;
 pub mod events;
 pub mod executors;
+pub mod facts;
 pub mod grow;
 pub mod growth;
 pub mod options;
@@ -23,6 +26,7 @@ pub mod standing;
 pub mod state;
 pub mod states;
 pub mod unchanged;
+pub mod waits;
 pub mod watch;
 pub mod workers;
 

@@ -7,6 +7,7 @@ use crate::run::retry::{Failure, Fault};
 use crate::run::scheduler::{Running, Scheduler};
 use crate::run::state::TaskState;
 use crate::store::actions::Action;
+use crate::store::curves;
 use crate::store::digest::Digest;
 use crate::store::files;
 use crate::store::host;
@@ -46,7 +47,33 @@ impl Scheduler<'_, '_> {
                 running.begun += 1;
                 let job = JobOf { job, node, queued, attempt: running.begun };
                 let (key, threads, log) = (running.key, running.share.threads, running.log.clone());
-                self.emit(Event::TaskStarted { task, key, threads, log, job: Some(job) })
+                let (attempt, waited) = (running.number, Some(running.waited));
+                let (host, worker) = (None, None);
+                self.emit(Event::TaskStarted {
+                    task,
+                    key,
+                    threads,
+                    log,
+                    job: Some(job),
+                    attempt,
+                    host,
+                    worker,
+                    waited,
+                })
+            }
+            FromWorker::Metric { step, name, value } => {
+                let Some(running) = self.running.get_mut(&number) else { return Ok(()) };
+                let first = running.metrics.insert(name.clone());
+                let event = Event::TaskMetric { task, step, name, value };
+                self.observer.event(&event);
+                // All of them are on the task's curves.
+                if first { Ok(self.record.write(&event)?) } else { Ok(()) }
+            }
+            FromWorker::Took(usage) => {
+                if let Some(running) = self.running.get_mut(&number) {
+                    running.usage = Some(usage);
+                }
+                Ok(())
             }
             FromWorker::Group { .. } => Ok(()),
             FromWorker::Resumed { step } => self.emit(Event::TaskResumed { task, step }),
@@ -69,22 +96,24 @@ impl Scheduler<'_, '_> {
             // Result and checkpoints may stem from other bytes than the key says.
             files::remove(&self.store.checkpoints(&running.key))?;
             let fault = Fault::InputChanged { path: path.clone() };
-            return self.fail(number, Failure::of(&fault, running.log));
+            return self.fail(number, Failure::of(&fault, running.log, running.usage));
         }
         match outcome {
             Outcome::Done { outputs, seconds, usage } => {
                 self.executed(number, running, outputs, seconds, usage)
             }
-            Outcome::Interrupted => self.interrupt(number),
+            Outcome::Interrupted => self.interrupt(number, running.usage),
             Outcome::InputLost { object } => self.input_lost(number, running, object),
-            Outcome::Failed { .. } if self.interrupts > 1 => self.interrupt(number),
+            Outcome::Failed { .. } if self.interrupts > 1 => self.interrupt(number, running.usage),
             Outcome::Failed { .. } if running.again && !self.stopping() => {
                 self.set(number, TaskState::Ready { key: running.key })
             }
             Outcome::Failed { message, help } => {
                 let failure = match self.task(number).resources.time {
-                    Some(limit) if running.timed_out => Failure::of(&Fault::TimeLimit { limit }, running.log),
-                    _ => Failure { message, help, log: Some(running.log) },
+                    Some(limit) if running.timed_out => {
+                        Failure::of(&Fault::TimeLimit { limit }, running.log, running.usage)
+                    }
+                    _ => Failure { message, help, log: Some(running.log), usage: running.usage },
                 };
                 self.retry_or_fail(number, running.key, failure)
             }
@@ -101,7 +130,7 @@ impl Scheduler<'_, '_> {
         if self.lost.insert((number, object)) {
             return self.set(number, TaskState::Ready { key: running.key });
         }
-        self.fail(number, Failure::of(&Fault::InputLost { object }, running.log))
+        self.fail(number, Failure::of(&Fault::InputLost { object }, running.log, running.usage))
     }
 
     /// A worker has made the outputs: the action record, which makes the result count, comes last.
@@ -126,6 +155,7 @@ impl Scheduler<'_, '_> {
             preimage,
             ..Action::new(key, name, run, seconds, outputs.clone())
         };
+        curves::keep(self.store, &key, &running.checkpoints)?;
         self.store.actions().put(&action)?;
         self.send_elsewhere(&action);
         files::remove(&self.store.checkpoints(&key))?;
@@ -149,7 +179,7 @@ impl Scheduler<'_, '_> {
     fn retry_or_fail(&mut self, number: usize, key: Digest, failure: Failure) -> Result<(), EngineError> {
         let task = &self.resolver.graph.tasks[number];
         let retries = task.resources.retries.as_ref().filter(|_| !self.stopping());
-        let Failure { message, help, log } = failure.clone();
+        let Failure { message, help, log, usage } = failure.clone();
         match self.retrying.put(number, retries, Instant::now(), failure) {
             Ok(again) => {
                 self.set(number, TaskState::Retrying { key })?;
@@ -161,6 +191,7 @@ impl Scheduler<'_, '_> {
                     retry: again.retry,
                     of: again.of,
                     wait: again.wait.as_secs_f64(),
+                    usage,
                 })
             }
             Err(failure) => self.fail(number, failure),

@@ -1,5 +1,6 @@
 //! Failed tasks that are tried again, each after its wait.
 
+use crate::command::usage::Usage;
 use crate::pipeline::spec::resources::Retries;
 use crate::store::digest::Digest;
 use std::collections::{BTreeMap, HashMap};
@@ -12,23 +13,25 @@ pub struct Failure {
     pub message: String,
     pub help: Option<String>,
     pub log: Option<PathBuf>,
+    /// What the attempt took, where it is known.
+    pub usage: Option<Usage>,
 }
 
 impl Failure {
     /// An error that came before there was a log.
     pub fn before_start(error: &dyn std::error::Error) -> Failure {
-        Failure { message: error.to_string(), help: None, log: None }
+        Failure { message: error.to_string(), help: None, log: None, usage: None }
     }
 
     /// A result that is made and cannot be shown.
     pub fn to_show(error: &dyn std::error::Error, log: Option<PathBuf>) -> Failure {
         let help = "the result is in the store: put this right, and run again to have it shown";
-        Failure { message: error.to_string(), help: Some(help.to_owned()), log }
+        Failure { message: error.to_string(), help: Some(help.to_owned()), log, usage: None }
     }
 
     /// What the scheduler found wrong with an attempt.
-    pub fn of(fault: &Fault, log: PathBuf) -> Failure {
-        Failure { message: fault.to_string(), help: Some(fault.help().to_owned()), log: Some(log) }
+    pub fn of(fault: &Fault, log: PathBuf, usage: Option<Usage>) -> Failure {
+        Failure { message: fault.to_string(), help: Some(fault.help().to_owned()), log: Some(log), usage }
     }
 }
 
@@ -85,7 +88,8 @@ impl Retrying {
         let Some(retries) = retries.filter(|retries| had < retries.times) else { return Err(failure) };
         let again = Again { retry: had + 1, of: retries.times, wait: wait_before(retries, had + 1) };
         self.had.insert(number, again.retry);
-        self.waiting.insert(number, (now + again.wait, failure));
+        // What it took is told now.
+        self.waiting.insert(number, (now + again.wait, Failure { usage: None, ..failure }));
         Ok(again)
     }
 
@@ -150,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_task_has_its_retries_and_no_more() {
-        let failure = || Failure { message: "no".into(), help: None, log: None };
+        let failure = || Failure { message: "no".into(), help: None, log: None, usage: None };
         let retries = Retries { times: 1, wait: Duration::from_secs(1), ..Retries::default() };
         let (mut retrying, now) = (Retrying::default(), Instant::now());
         assert!(retrying.put(7, None, now, failure()).is_err());

@@ -3,10 +3,12 @@
 //! `known.rs` looks results up, `start.rs` starts what fits, `reports.rs` takes what workers report, and `drive.rs` goes on until no
 //! task can change its state any more.
 
+use crate::command::usage::Usage;
 use crate::pipeline::graph::{Dependents, Graph, Task};
 use crate::plan::error::EngineError;
 use crate::plan::resolve::Resolver;
 use crate::run::away::Away;
+use crate::run::commit::Asked;
 use crate::run::events::{Event, Observer, Record};
 use crate::run::growth::Growth;
 use crate::run::options::Options;
@@ -15,6 +17,7 @@ use crate::run::requests::Requests;
 use crate::run::retry::{Failure, Retrying};
 use crate::run::state::{Phase, TaskState};
 use crate::run::states::TaskStates;
+use crate::run::waits::{For, Waiting, Waits};
 use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::locks::Lock;
@@ -22,7 +25,7 @@ use crate::store::objects::Content;
 use crate::store::view::View;
 use crate::worker::executor::Executor;
 use crate::worker::folders::Folders;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -38,8 +41,16 @@ pub struct Running {
     pub again: bool,
     /// How often a job of a cluster has begun with it.
     pub begun: u32,
+    /// Which attempt at the task it is in this run, from 1, and how long it waited.
+    pub number: u32,
+    pub waited: Waits,
     pub work: PathBuf,
+    pub checkpoints: PathBuf,
     pub log: PathBuf,
+    /// The names of its curves.
+    pub metrics: BTreeSet<String>,
+    /// What it took, of an attempt that does not end well.
+    pub usage: Option<Usage>,
     /// When its progress was written to the record last.
     pub last_record: Instant,
     pub _lock: Lock,
@@ -75,6 +86,8 @@ pub struct Scheduler<'a, 'r> {
     pub lost: HashSet<(usize, Digest)>,
     pub running: BTreeMap<usize, Running>,
     pub retrying: Retrying,
+    pub waits: Waiting,
+    pub git: Asked,
     /// Tasks that were reported as waiting for places that another run has.
     pub queued: HashSet<usize>,
     /// How many attempts there were.
@@ -116,6 +129,8 @@ impl<'a, 'r> Scheduler<'a, 'r> {
             lost: self.lost,
             running: self.running,
             retrying: self.retrying,
+            waits: self.waits,
+            git: self.git,
             queued: self.queued,
             attempts: self.attempts,
             growth: self.growth,
@@ -145,6 +160,13 @@ impl Scheduler<'_, '_> {
 
     /// Brings a task into another state.
     pub fn set(&mut self, number: usize, state: TaskState) -> Result<(), EngineError> {
+        match state {
+            TaskState::Ready { .. } => self.waits.wait_for(number, For::Threads),
+            TaskState::Elsewhere { .. } => self.waits.wait_for(number, For::Lock),
+            TaskState::Waiting { .. } => self.waits.wait_for(number, For::Inputs),
+            TaskState::Retrying { .. } => self.waits.wait_for(number, For::Retry),
+            _ => {}
+        }
         self.states.set(number, state).map_err(|refused| EngineError::Transition {
             task: self.resolver.graph.tasks[number].id.clone(),
             from: refused.from.map_or("outside the run", Phase::name),
@@ -213,16 +235,16 @@ impl Scheduler<'_, '_> {
     /// It went wrong, for good.
     pub fn fail(&mut self, number: usize, failure: Failure) -> Result<(), EngineError> {
         self.failed = true;
-        let Failure { message, help, log } = failure;
+        let Failure { message, help, log, usage } = failure;
         self.set(number, TaskState::Failed { message: message.clone() })?;
         let task = self.task(number).id.clone();
-        self.emit(Event::TaskFailed { task, message, help, log })
+        self.emit(Event::TaskFailed { task, message, help, log, usage })
     }
 
     /// It was stopped on request.
-    pub fn interrupt(&mut self, number: usize) -> Result<(), EngineError> {
+    pub fn interrupt(&mut self, number: usize, usage: Option<Usage>) -> Result<(), EngineError> {
         self.set(number, TaskState::Interrupted)?;
         let task = self.task(number).id.clone();
-        self.emit(Event::TaskInterrupted { task })
+        self.emit(Event::TaskInterrupted { task, usage })
     }
 }

@@ -23,6 +23,7 @@ use crate::run::drive::Ended;
 use crate::run::error::SessionError;
 use crate::run::events::{Event, Observer, Record};
 use crate::run::executors::{Ears, run_on};
+use crate::run::facts::Facts;
 use crate::run::growth::{FromGraph, Grow};
 use crate::run::options::{Options, Place, Summary, new_run_name};
 use crate::run::outcome::{Finished, Outcome, Watcher};
@@ -168,7 +169,7 @@ impl<'r> Session<'r> {
     /// Runs the pipeline; a search with all the points that it asks for.
     pub fn run(&self, request: &Request, observer: &mut dyn Observer) -> Result<Outcome, SessionError> {
         if let Some(last) = self.nothing_changed(request) {
-            record_unchanged(&self.store, &last, request)?;
+            record_unchanged(&self.store, &last, request, self.registry)?;
             return Ok(Outcome::Unchanged { name: last.name, tasks: last.tasks, skipped: last.skipped });
         }
         loop {
@@ -406,11 +407,16 @@ pub fn run(
 }
 
 /// Records a run in which nothing has changed since the last one.
-fn record_unchanged(store: &Store, last: &Unchanged, request: &Request) -> Result<(), EngineError> {
+fn record_unchanged(
+    store: &Store,
+    last: &Unchanged,
+    request: &Request,
+    registry: &Registry,
+) -> Result<(), EngineError> {
     store.sweep_work()?;
     let name = new_run_name();
     let mut record = Record::create(&store.runs().join(format!("{name}.jsonl")))?;
-    for event in last.events(&name, request.jobs, request.threads) {
+    for event in last.events(&name, request.jobs, request.threads, Facts::now(registry)) {
         record.write(&event)?;
     }
     Ok(())

@@ -50,6 +50,8 @@ pub struct Standing {
     pub seconds: Option<f64>,
     /// The message of its latest failure, if no execution has succeeded since.
     pub failure: Option<String>,
+    /// The run that tried it last.
+    pub run: Option<String>,
 }
 
 /// The tasks of a pipeline in their order, and the name of its last run.
@@ -67,7 +69,7 @@ impl Standings {
         let planned = plan(&mut resolver, store, &view, &selected, &HashSet::new())?;
         let (mut past, last_run) = history(store, &graph.name)?;
         let standing = |task: crate::plan::planned::Planned| {
-            let Past { seconds, failure } = past.remove(&task.task).unwrap_or_default();
+            let Past { seconds, failure, run } = past.remove(&task.task).unwrap_or_default();
             let busy = task.key.is_some_and(|key| store.is_locked(&key));
             let state = match (&task.verdict, &failure) {
                 (_, _) if busy => State::Running,
@@ -79,7 +81,7 @@ impl Standings {
                 (Verdict::Fail { .. }, None) => State::ToFail,
             };
             let seconds = seconds.filter(|_| state == State::Done);
-            Standing { task: task.task, state, seconds, failure }
+            Standing { task: task.task, state, seconds, failure, run }
         };
         Ok(Standings { tasks: planned.into_iter().flatten().map(standing).collect(), last_run })
     }
@@ -95,6 +97,7 @@ impl Standings {
 struct Past {
     seconds: Option<f64>,
     failure: Option<String>,
+    run: Option<String>,
 }
 
 /// What the records say of each task of a pipeline, and the name of its last run.
@@ -103,11 +106,13 @@ fn history(store: &Store, pipeline: &str) -> Result<(HashMap<String, Past>, Opti
     let mut last = None;
     for record in events::records(store, pipeline)? {
         let record = record?;
-        last = Some(record.run);
+        let run = record.run;
         for event in record.events {
             match event {
+                Event::TaskStarted { task, .. } => past.entry(task).or_default().run = Some(run.clone()),
                 Event::TaskFinished { task, seconds, .. } => {
-                    past.insert(task, Past { seconds: Some(seconds), failure: None });
+                    let past = past.entry(task).or_default();
+                    (past.seconds, past.failure) = (Some(seconds), None);
                 }
                 Event::TaskFailed { task, message, .. } => {
                     past.entry(task).or_default().failure = Some(message);
@@ -115,6 +120,7 @@ fn history(store: &Store, pipeline: &str) -> Result<(HashMap<String, Past>, Opti
                 _ => {}
             }
         }
+        last = Some(run);
     }
     Ok((past, last))
 }

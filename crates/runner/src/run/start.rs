@@ -8,11 +8,14 @@ use crate::run::known::Found;
 use crate::run::pools::{self, Room, Share};
 use crate::run::scheduler::{Running, Scheduler};
 use crate::run::state::TaskState;
+use crate::run::waits::For;
 use crate::store::digest::Digest;
+use crate::store::host;
 use crate::store::leases::Death;
 use crate::store::locks::Lock;
 use crate::store::objects::Held;
 use crate::worker::checkpoints;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// What became of a task that there is room for.
@@ -100,6 +103,7 @@ impl Scheduler<'_, '_> {
             return Ok(Attempt::InputsMissing);
         }
         let Some(places) = pools::take_places(self.store, share, &self.options.pools)? else {
+            self.waits.wait_for(number, For::Pool);
             if self.queued.insert(number) {
                 let task = self.task(number).id.clone();
                 let pools = share.pools.iter().map(|(pool, _)| pool.clone()).collect();
@@ -200,10 +204,11 @@ impl Scheduler<'_, '_> {
             Some(Death::Silent) => {
                 checkpoints::fork(self.store, &key, &format!("{}-{}", self.run, self.attempts))?
             }
-            _ => checkpoints::folder(self.store, &key)?,
+            _ => self.store.latest_attempt(&key)?,
         };
         let now = Instant::now();
         assignment.number = self.attempts;
+        let (attempt, waited) = self.waits.start(number);
         let running = Running {
             attempt: self.attempts,
             key,
@@ -213,18 +218,34 @@ impl Scheduler<'_, '_> {
             timed_out: false,
             again: false,
             begun: 0,
+            number: attempt,
+            waited,
             work,
+            checkpoints: assignment.checkpoints.clone(),
             log: log.clone(),
+            metrics: BTreeSet::new(),
+            usage: None,
             last_record: now,
             _lock: lock,
             _places: places,
         };
         let task = task.id.clone();
         self.list_tasks()?;
+        let worker = self.executor.start(assignment).map_err(EngineError::Worker)?;
         if !elsewhere {
-            self.emit(Event::TaskStarted { task, key, threads, log, job: None })?;
+            let (host, waited) = (Some(host::name().to_owned()), Some(waited));
+            self.emit(Event::TaskStarted {
+                task,
+                key,
+                threads,
+                log,
+                job: None,
+                attempt,
+                host,
+                worker,
+                waited,
+            })?;
         }
-        self.executor.start(assignment).map_err(EngineError::Worker)?;
         self.running.insert(number, running);
         self.set(number, TaskState::Running { key })
     }

@@ -8,10 +8,12 @@ use crate::command::tools::Question;
 use crate::plan::graph_cache::GraphCache;
 use crate::plan::resolve::Resolver;
 use crate::run::events::Event;
+use crate::run::facts::Facts;
 use crate::run::state::TaskState;
 use crate::store::Store;
 use crate::store::chosen::Chosen;
 use crate::store::digest::Digest;
+use crate::store::host;
 use crate::store::names;
 use crate::store::stat;
 use crate::store::view::View;
@@ -111,10 +113,12 @@ impl Unchanged {
     }
 
     /// The record of a run that finds nothing to do.
-    pub fn events(&self, name: &str, jobs: usize, threads: usize) -> Vec<Event> {
+    pub fn events(&self, name: &str, jobs: usize, threads: usize, now: Facts) -> Vec<Event> {
         let mut started = self.started.clone();
-        if let Event::RunStarted { run, jobs: its_jobs, threads: its_threads, .. } = &mut started {
+        if let Event::RunStarted { run, jobs: its_jobs, threads: its_threads, host, facts, .. } = &mut started
+        {
             (*run, *its_jobs, *its_threads) = (name.to_owned(), jobs, threads);
+            (*host, *facts) = (host::name().to_owned(), Some(Box::new(now)));
         }
         let finished = Event::RunFinished {
             manifest: self.manifest,

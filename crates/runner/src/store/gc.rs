@@ -84,6 +84,8 @@ pub enum What {
     Environment,
     /// Those of one key.
     Checkpoints,
+    /// The curves of one key, which no record of a run names any more.
+    Metrics,
     /// The working folder of a dead run, or a file that was never finished.
     Leftover,
     /// An object that `verify` found damaged.
@@ -303,6 +305,20 @@ fn rest(store: &Store, options: &Options, runs: &[Run], now: Duration) -> Result
             add(What::Checkpoints, path);
         }
     }
+    let old = old_runs(store, options, runs, now);
+    let named: HashSet<Digest> = runs
+        .iter()
+        .filter(|run| !old.contains(run.id.as_str()))
+        .flat_map(|run| run.results.values().chain(&run.attempted).copied())
+        .collect();
+    for path in files::list(&store.metrics())? {
+        let key = name(&path).strip_suffix(".jsonl").and_then(|key| key.parse().ok());
+        // A run may be about to name it in its record; and what is unfinished is a temporary file.
+        let unnamed = key.is_none_or(|key| !named.contains(&key) && !store.is_locked(&key));
+        if unnamed && files::measure(&path).1 < before(WRITING) {
+            add(What::Metrics, path);
+        }
+    }
     for path in files::list(&store.work())? {
         if !store.is_going(&name(&path)) {
             add(What::Leftover, path);
@@ -348,13 +364,8 @@ fn rest(store: &Store, options: &Options, runs: &[Run], now: Duration) -> Result
         }
     }
     if options.logs {
-        let recent: HashSet<&str> = recent.iter().map(|run| run.id.as_str()).collect();
         let entries = files::list(&store.runs())?;
-        for run in runs {
-            let old = options.older_than.is_none_or(|age| run.started < before(age));
-            if !old || recent.contains(run.id.as_str()) || store.is_going(&run.id) {
-                continue;
-            }
+        for run in runs.iter().filter(|run| old.contains(run.id.as_str())) {
             let of_run = |path: &&PathBuf| {
                 name(path).strip_prefix(&run.id).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
             };
@@ -362,6 +373,21 @@ fn rest(store: &Store, options: &Options, runs: &[Run], now: Duration) -> Result
         }
     }
     Ok(items)
+}
+
+/// The runs whose records and logs go.
+fn old_runs<'r>(store: &Store, options: &Options, runs: &'r [Run], now: Duration) -> HashSet<&'r str> {
+    if !options.logs {
+        return HashSet::new();
+    }
+    let recent = latest(runs, options.keep_runs.unwrap_or(KEEP_RUNS));
+    let recent: HashSet<&str> = recent.iter().map(|run| run.id.as_str()).collect();
+    let before = |age: Duration| now.saturating_sub(age).as_secs() as i64;
+    let goes = |run: &&Run| {
+        let old = options.older_than.is_none_or(|age| run.started < before(age));
+        old && !recent.contains(run.id.as_str()) && !store.is_going(&run.id)
+    };
+    runs.iter().filter(goes).map(|run| run.id.as_str()).collect()
 }
 
 /// Removes one of the rest, unless a run has taken it up meanwhile.

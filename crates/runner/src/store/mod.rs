@@ -6,6 +6,7 @@
 //!     objects/ab/cdef…      content, read-only, named by its SHA-256; a folder is an object that lists its files
 //!     actions/ab/cdef….json key → outputs, with everything that entered the key
 //!     checkpoints/<key>/    of unfinished tasks
+//!     metrics/<key>.jsonl  the curves of finished tasks: see [`curves`]
 //!     runs/<id>.jsonl       one event log per run, and runs/<id>/ with a log per task
 //!     manifests/ab/cdef…    the tasks of finished runs with their keys, named by its SHA-256
 //!     graphs/               pipelines as they were expanded: a cache
@@ -27,9 +28,11 @@
 
 pub mod actions;
 pub mod archive;
+pub mod attempts;
 pub mod beneath;
 pub mod chosen;
 pub mod copy;
+pub mod curves;
 pub mod destination;
 pub mod digest;
 pub mod doctor;
@@ -144,6 +147,11 @@ impl Store {
     /// The checkpoints of the task with this key.
     pub fn checkpoints(&self, key: &Digest) -> PathBuf {
         self.root.join("checkpoints").join(key.to_string())
+    }
+
+    /// The folder of the curves of finished tasks.
+    pub fn metrics(&self) -> PathBuf {
+        self.root.join("metrics")
     }
 
     /// The folder of run records.

@@ -20,7 +20,7 @@ pub fn action(action: &Action) -> Action {
 /// What stands for something that is left out.
 const GONE: &str = "(left out)";
 
-/// The record of a run without its host, without paths from the root of the file system on, and without the messages of failed tasks,
+/// The record of a run without its host and who ran it how, without paths from the root of the file system on, and without the messages of failed tasks,
 /// which may say anything. Lines that cannot be read are left out.
 pub fn record(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
@@ -31,7 +31,7 @@ pub fn record(bytes: &[u8]) -> Vec<u8> {
                 ("host", value) => *value = json!(""),
                 ("file" | "log" | "target", value) if !value.is_null() => *value = json!(GONE),
                 ("message" | "help", value) if !value.is_null() => *value = json!(GONE),
-                ("source", value) => *value = Value::Null,
+                ("source" | "facts" | "job" | "worker", value) => *value = Value::Null,
                 (_, value) => texts(value),
             }
         }

@@ -3,12 +3,14 @@
 //! The checkpoints of a key lie in `checkpoints/<key>/`, and attempts at it follow one another, each going on where the last one was.
 //! Two must never write to one folder. So where the last one may still be running, on a machine that nobody hears of, the next one
 //! works in a folder of its own, `checkpoints/<key>/attempts/<number>-<name>/`, with a copy of the newest sound checkpoint
-//! ([`fork`]). From then on the newest folder is the key's ([`folder`]).
+//! ([`fork`]). From then on the newest folder is the key's ([`Store::latest_attempt`]).
 //!
 //! A command's checkpoint is dropped when the key of its task changes ([`claim`]).
 
 use crate::kind::context::{file_digest, list_checkpoints};
 use crate::store::Store;
+use crate::store::attempts::{self, ATTEMPTS};
+use crate::store::curves;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
 use std::fs;
@@ -33,20 +35,14 @@ pub fn claim(store: &Store, key: &Digest, owner: &str) -> Result<(), StoreError>
     files::write_atomic(&own.join("task"), owner.as_bytes())
 }
 
-/// The folder in which the next attempt at a key works, when the ones before have ended.
-pub fn folder(store: &Store, key: &Digest) -> Result<PathBuf, StoreError> {
-    let own = store.checkpoints(key);
-    Ok(attempts(&own)?.pop().map_or(own, |(_, folder)| folder))
-}
-
 /// A folder of its own for an attempt whose predecessor may still be running, with a copy of the newest sound checkpoint. The caller
 /// holds the lock of the key.
 pub fn fork(store: &Store, key: &Digest, attempt: &str) -> Result<PathBuf, StoreError> {
     let own = store.checkpoints(key);
-    let earlier = attempts(&own)?;
+    let earlier = attempts::all(&own)?;
     let mut number = earlier.last().map_or(1, |(number, _)| number + 1);
     let target = loop {
-        let target = attempt_folder(&own, number, attempt);
+        let target = attempts::folder(&own, number, attempt);
         if let Some(parent) = target.parent() {
             files::create_folder(parent)?;
         }
@@ -60,7 +56,7 @@ pub fn fork(store: &Store, key: &Digest, attempt: &str) -> Result<PathBuf, Store
     };
     let sources: Vec<&Path> =
         earlier.iter().rev().map(|(_, folder)| folder.as_path()).chain([own.as_path()]).collect();
-    copy_newest_step(&sources, &target)?;
+    let from = copy_newest_step(&sources, &target)?;
     // What a command keeps there has its own names, and no digest: that of the latest attempt counts, as after a kill.
     let mut others = sources.iter().map(|source| commands_own(source)).collect::<Result<Vec<_>, _>>()?;
     if let Some(latest) = others.iter_mut().find(|entries| !entries.is_empty()) {
@@ -68,35 +64,24 @@ pub fn fork(store: &Store, key: &Digest, attempt: &str) -> Result<PathBuf, Store
             copy(path, &target.join(path.file_name().unwrap_or_default()))?;
         }
     }
+    // The curve that belongs to it: another one may have a gap before that step, or none of its points.
+    let curve = |source: &&&Path| source.join(curves::FILE).exists();
+    if let Some(source) = from.or_else(|| sources.iter().find(curve).copied()) {
+        copy(&source.join(curves::FILE), &target.join(curves::FILE))?;
+    }
     Ok(target)
 }
 
-/// Where the folders of later attempts lie, in that of a key.
-const ATTEMPTS: &str = "attempts";
-
-fn attempt_folder(own: &Path, number: u64, attempt: &str) -> PathBuf {
-    own.join(ATTEMPTS).join(format!("{number:06}-{attempt}"))
-}
-
-/// The folders of later attempts with their numbers, oldest first.
-fn attempts(own: &Path) -> Result<Vec<(u64, PathBuf)>, StoreError> {
-    let number = |path: &Path| path.file_name()?.to_str()?.split_once('-')?.0.parse().ok();
-    let mut found: Vec<(u64, PathBuf)> = files::list(&own.join(ATTEMPTS))?
-        .into_iter()
-        .filter_map(|path| Some((number(&path)?, path)))
-        .collect();
-    found.sort();
-    Ok(found)
-}
-
-/// Copies the checkpoint with the most steps of those that are sound. The one that writes there may remove it meanwhile.
-fn copy_newest_step(sources: &[&Path], target: &Path) -> Result<(), StoreError> {
+/// Copies the checkpoint with the most steps of those that are sound, and gives where it was. The one that writes there may remove it
+/// meanwhile.
+fn copy_newest_step<'s>(sources: &[&'s Path], target: &Path) -> Result<Option<&'s Path>, StoreError> {
     let mut steps = Vec::new();
-    for source in sources {
-        steps.extend(list_checkpoints(source).map_err(StoreError::io("read the folder", source))?);
+    for &source in sources {
+        let found = list_checkpoints(source).map_err(StoreError::io("read the folder", source))?;
+        steps.extend(found.into_iter().map(|(step, digest, path)| (step, digest, path, source)));
     }
     steps.sort();
-    while let Some((step, digest, path)) = steps.pop() {
+    while let Some((step, digest, path, source)) = steps.pop() {
         let kept = target.join(format!("step-{step}-{digest}"));
         let temporary = files::temporary_beside(&kept);
         let copied = fs::copy(&path, &temporary).and_then(|_| {
@@ -105,7 +90,8 @@ fn copy_newest_step(sources: &[&Path], target: &Path) -> Result<(), StoreError> 
         });
         match copied {
             Ok(found) if found == digest => {
-                return fs::rename(&temporary, &kept).map_err(StoreError::io("keep", &kept));
+                fs::rename(&temporary, &kept).map_err(StoreError::io("keep", &kept))?;
+                return Ok(Some(source));
             }
             Err(error) if error.kind() == ErrorKind::StorageFull => {
                 files::remove(&temporary)?;
@@ -114,15 +100,17 @@ fn copy_newest_step(sources: &[&Path], target: &Path) -> Result<(), StoreError> 
             _ => files::remove(&temporary)?,
         }
     }
-    Ok(())
+    Ok(None)
 }
 
-/// What a command keeps in a folder of checkpoints: neither those of stages, nor what tells whose they are or is being written.
+/// What a command keeps in a folder of checkpoints: neither those of stages, nor what tells whose they are, nor curves, nor what is being
+/// written.
 fn commands_own(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let of_command = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let other = ["step-", "incomplete-"].iter().any(|start| name.starts_with(start));
-        !(other || name == "task" || name == ATTEMPTS || name.ends_with(".tmp"))
+        let ours = ["task", ATTEMPTS, curves::FILE].contains(&name.as_ref());
+        !(other || ours || name.ends_with(".tmp"))
     };
     Ok(files::list(folder)?.into_iter().filter(of_command).collect())
 }
@@ -177,7 +165,7 @@ mod tests {
     fn an_attempt_of_its_own_goes_on_from_the_newest_sound_checkpoint() {
         let (_folder, store, key) = store();
         let own = store.checkpoints(&key);
-        assert_eq!(folder(&store, &key).unwrap(), own);
+        assert_eq!(store.latest_attempt(&key).unwrap(), own);
         write(&own, 10, "ten");
         fs::write(own.join("step-20-00000000000000000000000000000000"), "damaged").unwrap();
         fs::create_dir(own.join("state")).unwrap();
@@ -191,7 +179,7 @@ mod tests {
         // What the lost one writes does not reach it.
         fs::write(own.join("state/model"), "other").unwrap();
         assert_eq!(fs::read_to_string(first.join("state/model")).unwrap(), "weights");
-        assert_eq!(folder(&store, &key).unwrap(), first);
+        assert_eq!(store.latest_attempt(&key).unwrap(), first);
         // The lost one is further now; of a command's, the latest attempt counts.
         write(&own, 40, "forty");
         write(&first, 30, "thirty");
@@ -199,6 +187,6 @@ mod tests {
         assert_eq!(second, own.join("attempts/000002-run-2"));
         assert_eq!(steps(&second), [40]);
         assert_eq!(fs::read_to_string(second.join("state/model")).unwrap(), "weights");
-        assert_eq!(folder(&store, &key).unwrap(), second);
+        assert_eq!(store.latest_attempt(&key).unwrap(), second);
     }
 }

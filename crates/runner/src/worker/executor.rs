@@ -6,8 +6,9 @@ use std::time::Duration;
 
 /// Runs tasks somewhere and reports how they go.
 pub trait Executor {
-    /// Starts a task; its end comes as a report. An error ends the run: nothing can be started any more.
-    fn start(&mut self, assignment: Assignment) -> io::Result<()>;
+    /// Starts a task; its end comes as a report. Gives the process that has it, where it is one of this machine. An error ends the run:
+    /// nothing can be started any more.
+    fn start(&mut self, assignment: Assignment) -> io::Result<Option<u32>>;
     /// The next report, waiting at most this long.
     fn next(&mut self, wait: Duration) -> Option<Report>;
     /// Asks every running task to save a checkpoint and stop.

@@ -26,7 +26,7 @@ impl Fleet {
 }
 
 impl Executor for Fleet {
-    fn start(&mut self, assignment: Assignment) -> io::Result<()> {
+    fn start(&mut self, assignment: Assignment) -> io::Result<Option<u32>> {
         let place = assignment.place;
         let executor = self.places.get_mut(place);
         executor.ok_or_else(|| io::Error::other(format!("there is no place {place}")))?.start(assignment)

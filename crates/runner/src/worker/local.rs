@@ -174,7 +174,7 @@ impl LocalExecutor {
 }
 
 impl Executor for LocalExecutor {
-    fn start(&mut self, assignment: Assignment) -> io::Result<()> {
+    fn start(&mut self, assignment: Assignment) -> io::Result<Option<u32>> {
         let (number, limit) = (assignment.number, assignment.memory);
         let mut line = serde_json::to_vec(&ToWorker::Run(Box::new(assignment)))?;
         line.push(b'\n');
@@ -185,7 +185,7 @@ impl Executor for LocalExecutor {
                 Ok(()) => {
                     (worker.busy, worker.used) = (Some(number), true);
                     (worker.limit, worker.beyond) = (limit, None);
-                    return Ok(());
+                    return Ok(Some(worker.child.id()));
                 }
                 Err(error) if fresh => return Err(error),
                 // It died while idle: no loss; take another.

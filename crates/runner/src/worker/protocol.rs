@@ -2,6 +2,7 @@
 
 use crate::command::usage::Usage;
 use crate::kind::context::Item;
+use crate::store::curves::number;
 use crate::store::digest::Digest;
 use crate::store::names;
 use crate::store::objects::{Content, Outputs};
@@ -110,6 +111,15 @@ pub enum FromWorker {
     Resumed {
         step: u64,
     },
+    /// A number that the task measured after so many steps. It is on its curve already: this is for who looks at the run.
+    Metric {
+        step: u64,
+        name: String,
+        #[serde(with = "number")]
+        value: f64,
+    },
+    /// What an attempt took that does not end well; told just before its end.
+    Took(Usage),
     /// The task has begun on a node, `queued` seconds after it was given to the cluster.
     Began {
         job: String,

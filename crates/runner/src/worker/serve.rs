@@ -6,6 +6,7 @@ use crate::kind::context::{Context, GRACE, Reporter};
 use crate::kind::registry::Registry;
 use crate::kind::stage::StageError;
 use crate::store::Store;
+use crate::store::curves;
 use crate::store::files::{self, StoreError};
 use crate::store::objects::{Content, Held, Outputs, Shape};
 use crate::worker::error::AttemptError;
@@ -13,6 +14,7 @@ use crate::worker::fetch::fetch;
 use crate::worker::protocol::{Assignment, FromWorker, Outcome, ToWorker};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::any::Any;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufRead, Write};
 use std::panic::{self, AssertUnwindSafe};
@@ -112,6 +114,7 @@ fn attempt(
     pool: &mut Pool,
 ) -> Outcome {
     let (started, meter) = (Instant::now(), Meter::start());
+    channel.forget_metrics();
     tracing::info!(task = assignment.task, kind = assignment.kind, threads = assignment.threads, "started");
     let computed = match place_inputs(store, assignment) {
         Ok(()) => compute(registry, store, assignment, cancelled, channel, pool),
@@ -124,11 +127,15 @@ fn attempt(
         }
         Err(error) => Err(error.into()),
     };
+    let usage = meter.read();
+    if let (Err(_), Some(usage)) = (&computed, usage) {
+        channel.send(&FromWorker::Took(usage));
+    }
     match computed {
         Ok(outputs) => {
             let seconds = started.elapsed().as_secs_f64();
             tracing::info!(seconds, "finished");
-            Outcome::Done { outputs, seconds, usage: meter.read() }
+            Outcome::Done { outputs, seconds, usage }
         }
         Err(StageError::Cancelled) => {
             tracing::info!("interrupted");
@@ -178,6 +185,7 @@ fn compute(
     panic::catch_unwind(run).unwrap_or_else(|payload| {
         Err(AttemptError::Panicked { message: panic_message(payload.as_ref()) }.advised())
     })?;
+    context.sync_metrics()?;
     intact(store, &objects)?;
     for output in &assignment.outputs {
         let (name, file) = (output.name.clone(), output.file.clone());
@@ -230,6 +238,7 @@ pub fn context(
         sandbox: assignment.sandbox.then(|| assignment.work.clone()),
         cancelled,
         reporter,
+        curves: Mutex::new(curves::Writer::new(&assignment.checkpoints)),
     };
     for (name, given) in &assignment.inputs {
         context.inputs.insert(name.clone(), given.iter().map(|given| given.item.clone()).collect());
@@ -312,6 +321,8 @@ fn panic_message(payload: &(dyn Any + Send)) -> String {
 #[derive(Default)]
 struct Channel {
     last_progress: Mutex<Option<Instant>>,
+    /// When a number of each name was told last.
+    last_metric: Mutex<HashMap<String, Instant>>,
     program: Mutex<Program>,
 }
 
@@ -330,6 +341,11 @@ impl Channel {
     /// The next task starts with a clean slate.
     fn reset(&self) {
         self.program().stop = false;
+    }
+
+    /// The next attempt tells all its metrics.
+    fn forget_metrics(&self) {
+        self.last_metric.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn program(&self) -> MutexGuard<'_, Program> {
@@ -376,9 +392,11 @@ impl Channel {
     }
 }
 
+/// How often the coordinator is told how far a task is, and each of its metrics.
+const INTERVAL: Duration = Duration::from_millis(100);
+
 impl Reporter for Channel {
     fn progress(&self, done: u64, total: u64, unit: &str) {
-        const INTERVAL: Duration = Duration::from_millis(100);
         let mut last = self.last_progress.lock().unwrap_or_else(PoisonError::into_inner);
         if done < total && last.is_some_and(|at| at.elapsed() < INTERVAL) {
             return;
@@ -391,6 +409,17 @@ impl Reporter for Channel {
     fn checkpoint(&self, step: u64) {
         tracing::info!(step, "checkpoint");
         self.send(&FromWorker::Checkpoint { step });
+    }
+
+    fn metric(&self, step: u64, name: &str, value: f64) {
+        let mut last = self.last_metric.lock().unwrap_or_else(PoisonError::into_inner);
+        match last.get_mut(name) {
+            Some(at) if at.elapsed() < INTERVAL => return,
+            Some(at) => *at = Instant::now(),
+            None => _ = last.insert(name.to_owned(), Instant::now()),
+        }
+        drop(last);
+        self.send(&FromWorker::Metric { step, name: name.to_owned(), value });
     }
 
     fn program_started(&self, group: i32) {

@@ -11,8 +11,11 @@ use archive::Archive;
 use mangle::{fuzz, mangle};
 use onsager_runner::compare::history;
 use onsager_runner::config::trust::{Trust, Trusted};
+use onsager_runner::export::tensorboard;
 use onsager_runner::kind::trial::Trial;
+use onsager_runner::run::account::Account;
 use onsager_runner::run::events;
+use onsager_runner::store::curves::{self, Follow, Writer};
 use onsager_runner::store::digest::Digest;
 use onsager_runner::store::objects::{Content, Shape};
 use onsager_runner::store::{Store, export, import, log};
@@ -124,12 +127,53 @@ fn records_of_runs() {
         for past in history::runs(&world.store, None).unwrap_or_default() {
             let _ = past.tasks(&world.store);
         }
+        if let Ok(account) = Account::read(&world.store, RUN) {
+            assert_eq!(account.run, RUN);
+            let logs = world.outer().join("project/artifacts/logs");
+            let _ = tensorboard::export(&world.store, &account, &logs);
+            let _ = fs::remove_dir_all(&logs);
+        }
         if let Some(run) = world.run() {
             let _ = export::export(&world.store, &run, &[], export::Form::default(), None, &target);
             let exported = fs::read(&target).unwrap_or_default();
             assert!(!exported.windows(6).any(|window| window == b"secret"));
             let _ = fs::remove_file(&target);
         }
+        world.read();
+    });
+}
+
+#[test]
+fn curves_of_tasks() {
+    let world = World::new();
+    let key = world.keys[0];
+    let path = world.store.metrics().join(format!("{key}.jsonl"));
+    let mut good = String::new();
+    for step in 1..=5 {
+        for (name, value) in [("loss", "0.5"), ("rate", "\"NaN\"")] {
+            good +=
+                &format!("{{\"step\":{step},\"name\":\"{name}\",\"value\":{value},\"at\":1764440000123}}\n");
+        }
+    }
+    let folder = world.store.checkpoints(&key);
+    let unfinished = folder.join(curves::FILE);
+    let logs = world.outer().join("project/artifacts/logs");
+    fuzz(|changes| {
+        let bytes = mangle(good.as_bytes(), 0, changes);
+        write(&path, &bytes);
+        let mut follow = Follow::of(&world.store, key);
+        let _ = follow.poll();
+        let found = world.store.curves(&key).expect("read");
+        assert!(found.0.values().all(|points| points.is_sorted_by(|one, next| one.step < next.step)));
+        let account = Account::read(&world.store, RUN).expect("a record");
+        tensorboard::export(&world.store, &account, &logs).expect("written");
+        // The next attempt goes on from it.
+        write(&unfinished, &bytes);
+        Writer::new(&folder).add(3, [("loss", 1.0)]).expect("written");
+        let _ = follow.poll();
+        let kept = fs::read_to_string(&unfinished).expect("whole lines");
+        assert!(kept.lines().all(|line| serde_json::from_str::<curves::Line>(line).is_ok()));
+        let _ = fs::remove_file(&unfinished);
         world.read();
     });
 }

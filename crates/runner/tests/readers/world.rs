@@ -73,6 +73,7 @@ impl World {
                 source: Some(source),
                 host: "host".into(),
                 points: self.graph.points.clone(),
+                facts: None,
             })
             .expect("written");
         for (number, task) in self.graph.tasks.iter().enumerate() {

@@ -115,6 +115,7 @@ fn noun(what: What) -> &'static str {
         What::Fetched => "fetched file",
         What::Environment => "environment",
         What::Checkpoints => "checkpoints",
+        What::Metrics => "curves",
         What::Leftover => "leftover",
         What::Damaged => "damaged",
         What::Graph => "cached graph",

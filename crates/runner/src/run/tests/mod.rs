@@ -66,7 +66,7 @@ struct Fake<'p, 't> {
 }
 
 impl Executor for Fake<'_, '_> {
-    fn start(&mut self, assignment: Assignment) -> io::Result<()> {
+    fn start(&mut self, assignment: Assignment) -> io::Result<Option<u32>> {
         let ways = self.project.ways.get_mut(&assignment.task);
         let outcome = match ways.and_then(VecDeque::pop_front).unwrap_or(Way::Done) {
             Way::Done => Outcome::Done { outputs: self.project.make(&assignment), seconds: 0.5, usage: None },
@@ -76,11 +76,11 @@ impl Executor for Fake<'_, '_> {
             }
             Way::UntilCancelled => {
                 self.hanging.push(assignment.number);
-                return Ok(());
+                return Ok(None);
             }
         };
         self.reports.push_back(Report { number: assignment.number, message: FromWorker::Ended(outcome) });
-        Ok(())
+        Ok(None)
     }
 
     fn next(&mut self, _: Duration) -> Option<Report> {

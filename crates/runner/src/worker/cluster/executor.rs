@@ -261,19 +261,19 @@ impl ClusterExecutor {
 }
 
 impl Executor for ClusterExecutor {
-    fn start(&mut self, assignment: Assignment) -> io::Result<()> {
+    fn start(&mut self, assignment: Assignment) -> io::Result<Option<u32>> {
         let (number, key) = (assignment.number, assignment.key);
         if let Some(outcome) = self.finished.remove(&key) {
             self.report(number, FromWorker::Ended(outcome));
-            return Ok(());
+            return Ok(None);
         }
         if self.cancelled {
             self.report(number, FromWorker::Ended(Outcome::Interrupted));
-            return Ok(());
+            return Ok(None);
         }
         if let Some(fault) = self.too_much(&assignment) {
             self.report(number, FromWorker::Ended(fault.outcome(&self.setting.name)));
-            return Ok(());
+            return Ok(None);
         }
         let mut task = Task {
             assignment: Box::new(assignment),
@@ -295,7 +295,7 @@ impl Executor for ClusterExecutor {
             self.queue.push_back(number);
         }
         self.tasks.insert(number, task);
-        Ok(())
+        Ok(None)
     }
 
     fn next(&mut self, wait: Duration) -> Option<Report> {

@@ -97,11 +97,11 @@ impl Inherited {
 }
 
 impl Executor for Inherited {
-    fn start(&mut self, assignment: Assignment) -> io::Result<()> {
+    fn start(&mut self, assignment: Assignment) -> io::Result<Option<u32>> {
         if let Some(outcome) = self.finished.remove(&assignment.key) {
             let number = assignment.number;
             self.reports.push_back(Report { number, message: FromWorker::Ended(outcome) });
-            return Ok(());
+            return Ok(None);
         }
         match self.has(&assignment.key) {
             None => self.inner.start(assignment),
@@ -112,7 +112,7 @@ impl Executor for Inherited {
                     self.notes.push_back(text);
                 }
                 self.held.push(assignment);
-                Ok(())
+                Ok(None)
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::worker::executor::Executor;
 use crate::worker::folders::Folders;
 use crate::worker::local::{LocalExecutor, WorkerCommand};
 use crate::worker::protocol::{Assignment, FromWorker, Outcome, Report};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -61,6 +61,8 @@ struct Running {
     deadline: Option<Instant>,
     timed_out: bool,
     told: Instant,
+    /// The metrics that it told of.
+    metrics: BTreeSet<String>,
     /// It was asked to stop since the job ends.
     returned: bool,
 }
@@ -261,11 +263,13 @@ impl Pilot {
             deadline: assignment.time.map(|time| now + time),
             timed_out: false,
             told: now,
+            metrics: BTreeSet::new(),
             returned: false,
         };
         self.running.insert(self.begun, running);
         self.unsent.push(FromPilot::Began(attempt));
-        Ok(self.workers.start(assignment)?)
+        self.workers.start(assignment)?;
+        Ok(())
     }
 
     fn report(&mut self, Report { number, message }: Report) -> Result<(), PilotError> {
@@ -274,6 +278,8 @@ impl Pilot {
         let mut message = match message {
             FromWorker::Progress { .. } if running.told.elapsed() < PROGRESS => return Ok(()),
             FromWorker::Group { .. } => return Ok(()),
+            // Its curves are in the store; that there are any is news.
+            FromWorker::Metric { name, .. } if !running.metrics.insert(name.clone()) => return Ok(()),
             message => message,
         };
         running.told = Instant::now();

@@ -115,10 +115,14 @@ vectorised! {
 }
 
 impl AdamW {
+    /// The learning rate of the update number `step`.
+    pub fn rate(&self, step: u64) -> f64 {
+        self.config.learning_rate * (step as f64 / self.config.warmup.max(1) as f64).min(1.0)
+    }
+
     /// The update number `step` (from 1) for a gradient of this norm.
     pub fn step(&self, step: u64, norm: f64) -> Update {
-        let c = self.config;
-        let rate = c.learning_rate * (step as f64 / c.warmup.max(1) as f64).min(1.0);
+        let (c, rate) = (self.config, self.rate(step));
         let bias_1 = 1.0 - libm::pow(BETA_1, step as f64);
         let bias_2 = 1.0 - libm::pow(BETA_2, step as f64);
         Update {

@@ -5,6 +5,7 @@ use crate::nn::error::NnError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// Where a training runs: what keeps its checkpoints, shows its progress and may interrupt it.
 pub trait Host {
@@ -22,6 +23,9 @@ pub trait Host {
 
     /// `step` of `steps` are done.
     fn progress(&self, step: u64, steps: u64);
+
+    /// Keeps numbers of these names, measured after `step` steps.
+    fn metrics(&self, step: u64, values: &[(&str, f64)]) -> Result<(), Self::Error>;
 
     /// Whether the training is to stop now.
     fn cancelled(&self) -> bool;
@@ -83,6 +87,27 @@ pub struct History<S> {
     pub state: S,
 }
 
+/// How many points the curves of a training have at most, but for those of its validation. Which steps they stand at depends on the plan
+/// alone, so an interruption leaves no trace.
+const POINTS: u64 = 10_000;
+
+/// Tells how many steps a second a training makes.
+struct Speed {
+    since: Instant,
+    step: u64,
+}
+
+impl Speed {
+    /// The speed since it was asked last.
+    fn at(&mut self, step: u64) -> f64 {
+        let now = Instant::now();
+        let seconds = now.duration_since(self.since).as_secs_f64();
+        let speed = (step - self.step) as f64 / seconds;
+        (self.since, self.step) = (now, step);
+        speed
+    }
+}
+
 /// Trains from the latest checkpoint, or from the beginning in this state, to the end.
 pub fn fit<H: Host, T: Task>(
     host: &H,
@@ -96,16 +121,33 @@ pub fn fit<H: Host, T: Task>(
         history = History::read(&trainer.resume(&path, step)?)
             .map_err(|source| NnError::Checkpoint { path, source })?;
     }
+    let every = plan.steps.div_ceil(POINTS);
+    let mut speed = Speed { since: Instant::now(), step: trainer.step() };
     while trainer.step() < plan.steps {
         let Step { loss, gradient, more } = task.step(trainer, &mut history.state)?;
-        trainer.update(&gradient)?;
+        let norm = trainer.update(&gradient)?;
         let step = trainer.step();
         if !loss.is_finite() {
             return Err(NnError::Diverged { step }.into());
         }
         history.add(loss, &more);
+        if step.is_multiple_of(every) || step == plan.steps {
+            host.metrics(
+                step,
+                &[
+                    ("loss", loss),
+                    ("gradient_norm", norm),
+                    ("learning_rate", trainer.learning_rate()),
+                    ("steps_per_second", speed.at(step)),
+                ],
+            )?;
+        }
         if plan.validate_every.is_some_and(|every| step.is_multiple_of(every) || step == plan.steps) {
-            history.row(step, task.validation(trainer)?);
+            let validation = task.validation(trainer)?;
+            if let Some(loss) = validation {
+                host.metrics(step, &[("validation_loss", loss)])?;
+            }
+            history.row(step, validation);
         }
         host.progress(step, plan.steps);
         let cancelled = host.cancelled();
@@ -164,6 +206,7 @@ mod tests {
     use candle_core::{Device, Module};
     use onsager_numerics::random::Streams;
     use std::cell::{Cell, RefCell};
+    use std::collections::BTreeMap;
 
     /// A host that keeps one checkpoint in a file and interrupts after some steps.
     struct OneFile {
@@ -171,6 +214,8 @@ mod tests {
         saved: Cell<Option<u64>>,
         stop_after: u64,
         seen: RefCell<Vec<u64>>,
+        /// The metrics, less the speed, which no two trainings share.
+        curves: RefCell<BTreeMap<(String, u64), f64>>,
     }
 
     /// Why a training ended: none, it was stopped.
@@ -194,6 +239,12 @@ mod tests {
 
         fn progress(&self, step: u64, _: u64) {
             self.seen.borrow_mut().push(step);
+        }
+
+        fn metrics(&self, step: u64, values: &[(&str, f64)]) -> Result<(), Ended> {
+            let same = values.iter().filter(|(name, _)| *name != "steps_per_second");
+            self.curves.borrow_mut().extend(same.map(|(name, value)| (((*name).to_owned(), step), *value)));
+            Ok(())
         }
 
         fn cancelled(&self) -> bool {
@@ -231,7 +282,13 @@ mod tests {
 
     fn host(stop_after: u64) -> OneFile {
         let file = tempfile::NamedTempFile::new().unwrap();
-        OneFile { file, saved: Cell::new(None), stop_after, seen: RefCell::default() }
+        OneFile {
+            file,
+            saved: Cell::new(None),
+            stop_after,
+            seen: RefCell::default(),
+            curves: RefCell::default(),
+        }
     }
 
     fn run(host: &OneFile) -> Result<(History<f64>, Trainer), Ended> {
@@ -268,7 +325,8 @@ mod tests {
     /// over; all numbers of the table survive their way through the checkpoint.
     #[test]
     fn resumed_training() {
-        let (whole, trainer) = run(&host(u64::MAX)).unwrap();
+        let undisturbed = host(u64::MAX);
+        let (whole, trainer) = run(&undisturbed).unwrap();
         let interrupted = host(22);
         assert!(matches!(run(&interrupted), Err(None)));
         assert_eq!(interrupted.saved.get(), Some(22));
@@ -277,6 +335,8 @@ mod tests {
         assert_eq!(trainer.averaged(String::new()), again.averaged(String::new()));
         assert_eq!(whole.rows.iter().map(|row| row.step).collect::<Vec<_>>(), [7, 14, 21, 28, 35, 40]);
         assert_eq!(interrupted.seen.borrow().len(), 40);
+        assert_eq!(*interrupted.curves.borrow(), *undisturbed.curves.borrow());
+        assert_eq!(undisturbed.curves.borrow().len(), 3 * 40 + 6);
         assert!(whole.rows[5].train < whole.rows[0].train);
     }
 }

@@ -52,6 +52,11 @@ impl Trainer {
         self.step
     }
 
+    /// The learning rate of the latest step.
+    pub fn learning_rate(&self) -> f64 {
+        self.optimiser.rate(self.step)
+    }
+
     /// The number of trainable numbers.
     pub fn parameter_count(&self) -> usize {
         self.parameters.count()

@@ -1,0 +1,6 @@
+//! Runs in the forms of other programs.
+
+pub mod event_file;
+pub mod mlflow;
+pub mod server;
+pub mod tensorboard;
