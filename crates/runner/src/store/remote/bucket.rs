@@ -124,13 +124,13 @@ impl Bucket {
     }
 
     /// Writes an object; if there is one already, that one stays unless it is to be replaced. True where it is new.
-    pub async fn put(&self, name: &str, bytes: Vec<u8>, replace: bool) -> Result<bool, TransportError> {
+    pub async fn put(&self, name: &str, bytes: PutPayload, replace: bool) -> Result<bool, TransportError> {
         if !self.writable {
             return Err(TransportError::ReadOnly);
         }
         let mode = if replace { PutMode::Overwrite } else { PutMode::Create };
         let put =
-            self.store.put_opts(&self.path(name), PutPayload::from(bytes), PutOptions::from(mode)).await;
+            self.store.put_opts(&self.path(name), bytes, PutOptions::from(mode)).await;
         match put {
             Ok(_) => Ok(true),
             Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) if !replace => Ok(false),
@@ -203,10 +203,10 @@ impl Bucket {
         name: &str,
         upload: &str,
         number: usize,
-        bytes: Vec<u8>,
+        bytes: PutPayload,
     ) -> Result<Option<String>, TransportError> {
         let (path, upload) = (self.path(name), upload.to_owned());
-        match self.parts()?.put_part(&path, &upload, number, PutPayload::from(bytes)).await {
+        match self.parts()?.put_part(&path, &upload, number, bytes).await {
             Ok(part) => Ok(Some(part.content_id)),
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(fault(&error)),

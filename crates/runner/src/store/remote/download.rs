@@ -9,7 +9,8 @@ use crate::store::objects::{Content, Held, Shape};
 use crate::store::remote::error::{RemoteError, TransportError};
 use crate::store::remote::layout;
 use crate::store::remote::remote::Remote;
-use crate::store::remote::transport::{PATIENT, Transport, blocking, count};
+use crate::store::remote::bucket::Piece;
+use crate::store::remote::transport::{self, PATIENT, Transport, blocking, count};
 use futures::{StreamExt, TryStreamExt};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
@@ -134,25 +135,44 @@ impl Fetcher {
             async move { transport.range(name, start..(start + PART).min(size)).await }
         };
         let mut parts = futures::stream::iter(starts).map(fetch).buffered(PARTS);
-        let mut incoming = incoming;
-        loop {
-            match parts.next().await {
-                None => break,
-                Some(Ok(None)) => return Ok(Came::Nothing),
-                Some(Ok(Some(bytes))) => {
-                    self.came(bytes.len());
-                    incoming = blocking(move || incoming.add(&bytes).map(|()| incoming)).await?;
-                }
-                // A server without ranges sends everything at once.
-                Some(Err(TransportError::Length { .. } | TransportError::Other { .. })) => {
-                    drop(parts);
-                    return self.fetch_whole(incoming, &name, size).await;
-                }
-                Some(Err(error)) => return Err(self.remote.failed_at("fetch", &name)(error)),
+        // Parts arrive while earlier ones are hashed and written.
+        let (arrived, mut waiting) = tokio::sync::mpsc::channel::<Vec<Piece>>(1);
+        let kept = tokio::task::spawn_blocking(move || {
+            let mut incoming = incoming;
+            while let Some(pieces) = waiting.blocking_recv() {
+                incoming.add(&pieces)?;
             }
+            Ok::<_, RemoteError>(incoming)
+        });
+        let all = loop {
+            match parts.next().await {
+                None => break Ok(true),
+                Some(Ok(None)) => break Ok(false),
+                Some(Ok(Some(pieces))) => {
+                    count(&self.remote.counters.received, transport::size(&pieces));
+                    if arrived.send(pieces).await.is_err() {
+                        // It could not be written: the error is there.
+                        break Ok(true);
+                    }
+                }
+                Some(Err(error)) => break Err(error),
+            }
+        };
+        drop((arrived, parts));
+        let kept = kept.await.map_err(|error| TransportError::Other { message: error.to_string() })?;
+        let incoming = kept?;
+        match all {
+            Ok(true) => {
+                let store = self.store.clone();
+                blocking(move || incoming.finish(&store)).await
+            }
+            Ok(false) => Ok(Came::Nothing),
+            // A server without ranges sends everything at once.
+            Err(TransportError::Length { .. } | TransportError::Other { .. }) => {
+                self.fetch_whole(incoming, &name, size).await
+            }
+            Err(error) => Err(self.remote.failed_at("fetch", &name)(error)),
         }
-        let store = self.store.clone();
-        blocking(move || incoming.finish(&store)).await
     }
 
     fn came(&self, bytes: usize) {
@@ -172,7 +192,7 @@ impl Fetcher {
             if incoming.length + bytes.len() as u64 > size {
                 return Ok(Came::Wrong);
             }
-            incoming = blocking(move || incoming.add(&bytes).map(|()| incoming)).await?;
+            incoming = blocking(move || incoming.add(&[bytes]).map(|()| incoming)).await?;
         }
         let store = self.store.clone();
         blocking(move || incoming.finish(&store)).await
@@ -254,10 +274,12 @@ impl Incoming {
         Ok(self)
     }
 
-    fn add(&mut self, bytes: &[u8]) -> Result<(), RemoteError> {
-        self.file.write_all(bytes).map_err(StoreError::io("write", &self.path))?;
-        self.hash.update(bytes);
-        self.length += bytes.len() as u64;
+    fn add(&mut self, pieces: &[Piece]) -> Result<(), RemoteError> {
+        for piece in pieces {
+            self.file.write_all(piece).map_err(StoreError::io("write", &self.path))?;
+            self.hash.update(piece);
+        }
+        self.length += transport::size(pieces);
         Ok(())
     }
 

@@ -1,12 +1,13 @@
 //! One way to reach a remote store, wherever it is. What fails for a while is tried again, later and later.
 
-use crate::store::remote::bucket::Bucket;
+use crate::store::remote::bucket::{Bucket, Piece};
 use crate::store::remote::error::TransportError;
 use crate::store::remote::folder::Folder;
 use crate::store::remote::layout::Entry;
 use crate::store::remote::place::{Place, Scheme};
 use crate::store::remote::server::Counters;
 use futures::StreamExt;
+use object_store::PutPayload;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
@@ -17,8 +18,6 @@ use std::time::Duration;
 
 /// The longest wait between two tries.
 const LONGEST: Duration = Duration::from_secs(20);
-/// How much room is made before anything has arrived.
-const ROOM: u64 = 16 << 20;
 /// How long nothing may arrive.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -107,7 +106,8 @@ impl Transport {
                 blocking(move || folder.put_bytes(&name, &bytes, replace)).await
             }
             Transport::Bucket(bucket) => {
-                patiently(patience, || bucket.put(name, bytes.to_vec(), replace)).await
+                let bytes = PutPayload::from(bytes.to_vec());
+                patiently(patience, || bucket.put(name, bytes.clone(), replace)).await
             }
         }
     }
@@ -142,23 +142,31 @@ impl Transport {
                     read => Ok(read),
                 }
             }
-            Transport::Bucket(bucket) => patiently(patience, || collect(bucket, name, None, limit)).await,
+            Transport::Bucket(bucket) => {
+                let pieces = patiently(patience, || collect(bucket, name, None, limit)).await?;
+                Ok(pieces.map(|pieces| pieces.concat()))
+            }
         }
     }
 
-    /// Reads a part of something.
-    pub async fn range(&self, name: &str, range: Range<u64>) -> Result<Option<Vec<u8>>, TransportError> {
+    /// Reads a part of something, in pieces as they came.
+    pub async fn range(
+        &self,
+        name: &str,
+        range: Range<u64>,
+    ) -> Result<Option<Vec<Piece>>, TransportError> {
         let length = range.end - range.start;
         match self {
             Transport::Folder(folder) => {
                 let (folder, name) = (folder.clone(), name.to_owned());
-                blocking(move || folder.range(&name, range)).await
+                let read = blocking(move || folder.range(&name, range)).await?;
+                Ok(read.map(|bytes| vec![bytes.into()]))
             }
             Transport::Bucket(bucket) => {
                 let whole = || async {
                     match collect(bucket, name, Some(range.clone()), length).await? {
-                        Some(bytes) if bytes.len() as u64 != length => {
-                            let message = format!("{} of {length} bytes", bytes.len());
+                        Some(pieces) if size(&pieces) != length => {
+                            let message = format!("{} of {length} bytes", size(&pieces));
                             Err(TransportError::Length { message })
                         }
                         got => Ok(got),
@@ -196,26 +204,32 @@ fn too_long(limit: u64) -> TransportError {
     TransportError::Other { message: format!("it has more than {limit} bytes") }
 }
 
+/// The bytes of several pieces.
+pub fn size(pieces: &[Piece]) -> u64 {
+    pieces.iter().map(|piece| piece.len() as u64).sum()
+}
+
 /// Reads an object, or a part of it, no further than the limit: what a server says of lengths may be wrong.
 async fn collect(
     bucket: &Bucket,
     name: &str,
     range: Option<Range<u64>>,
     limit: u64,
-) -> Result<Option<Vec<u8>>, TransportError> {
+) -> Result<Option<Vec<Piece>>, TransportError> {
     let part = range.is_some();
     let Some(mut arriving) = bucket.get(name, range).await? else { return Ok(None) };
     if !part && arriving.size > limit {
         return Err(too_long(limit));
     }
-    // What a server says of the length is believed as far as a part goes.
-    let mut bytes = Vec::with_capacity(arriving.size.min(limit).min(ROOM) as usize);
+    let (mut pieces, mut came) = (Vec::new(), 0);
     loop {
         let next = tokio::time::timeout(SILENCE, arriving.pieces.next()).await;
         let silent = |_| TransportError::Unreachable { message: "nothing arrives any more".to_owned() };
         let Some(piece) = next.map_err(silent)? else { break };
-        bytes.extend_from_slice(&piece?);
-        if bytes.len() as u64 > limit {
+        let piece = piece?;
+        came += piece.len() as u64;
+        pieces.push(piece);
+        if came > limit {
             return Err(if part {
                 TransportError::Length { message: "more than was asked for".into() }
             } else {
@@ -223,11 +237,11 @@ async fn collect(
             });
         }
     }
-    if !part && bytes.len() as u64 != arriving.size {
-        let message = format!("{} of {} bytes", bytes.len(), arriving.size);
+    if !part && came != arriving.size {
+        let message = format!("{came} of {} bytes", arriving.size);
         return Err(TransportError::Length { message });
     }
-    Ok(Some(bytes))
+    Ok(Some(pieces))
 }
 
 /// Adds to a counter.

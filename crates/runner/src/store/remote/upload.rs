@@ -10,21 +10,23 @@ use crate::store::remote::error::{RemoteError, TransportError};
 use crate::store::remote::layout;
 use crate::store::remote::remote::Remote;
 use crate::store::remote::transport::{PATIENT, Transport, blocking, count, patiently};
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
+use futures::{Stream, StreamExt};
+use object_store::PutPayload;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::PathBuf;
+use tokio::sync::mpsc::Receiver;
+use tokio::task::JoinHandle;
 
 /// How many parts of a file are on their way at once.
 const PARTS: usize = 8;
 /// The most parts that servers take.
 const MOST: u64 = 10_000;
 /// From this size on it is worth to ask first whether an object is there.
-const ASK: u64 = 1 << 20;
+const ASK: u64 = 4 << 20;
 
 /// What became of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +111,7 @@ async fn put(
             })
             .await?;
             let replace = way.replace || !way.creates;
+            let bytes = PutPayload::from(bytes);
             let put = patiently(PATIENT, || bucket.put(name, bytes.clone(), replace)).await;
             put.map_err(remote.failed_at("send", name))?
         }
@@ -187,48 +190,37 @@ async fn send_from(
         Ok(files::write_soon(note, &bytes)?)
     };
     write(&upload)?;
-    let path = store.objects().path(&digest);
-    let mut file = File::open(&path).map_err(StoreError::io("read", &path))?;
-    let mut hash = Sha256::new();
-    let id = upload.name.clone();
-    let mut running = FuturesUnordered::new();
-    for number in 0..size.div_ceil(upload.part) as usize {
-        let part = upload.part;
-        let from = path.clone();
-        let (own, bytes, next) = blocking(move || {
-            let mut bytes = Vec::with_capacity(part as usize);
-            (&mut file).take(part).read_to_end(&mut bytes).map_err(StoreError::io("read", &from))?;
-            hash.update(&bytes);
-            Ok::<_, RemoteError>((file, bytes, hash))
-        })
-        .await?;
-        (file, hash) = (own, next);
-        if upload.parts.contains_key(&number) {
-            count(&remote.counters.sent, bytes.len() as u64);
-            continue;
-        }
-        if running.len() >= PARTS
-            && let Some(done) = running.next().await
-        {
-            let Some(()) = took(done, &mut upload, &write).map_err(|error| error.of(failed()))? else {
-                return Ok(None);
-            };
-        }
-        let (name, id) = (&name, &id);
-        running.push(async move {
+    let (id, part) = (upload.name.clone(), upload.part);
+    let there: BTreeSet<usize> = upload.parts.keys().copied().collect();
+    let (parts, found) = read_parts(store.objects().path(&digest), part);
+    let send = |(number, bytes): (usize, Vec<u8>)| {
+        let (name, id, there) = (&name, &id, &there);
+        async move {
             let length = bytes.len() as u64;
-            let sent = patiently(PATIENT, || bucket.part(name, id, number, bytes.clone())).await?;
+            if !there.contains(&number) {
+                let bytes = PutPayload::from(bytes);
+                let sent = patiently(PATIENT, || bucket.part(name, id, number, bytes.clone())).await?;
+                count(&remote.counters.sent, length);
+                return Ok(Some((number, sent)));
+            }
             count(&remote.counters.sent, length);
-            Ok((number, sent))
-        });
+            Ok(None)
+        }
+    };
+    let mut sending = parts.map(send).buffer_unordered(PARTS);
+    while let Some(sent) = sending.next().await {
+        match sent.map_err(|error| failed()(error))? {
+            None => {}
+            Some((_, None)) => return Ok(None),
+            Some((number, Some(own))) => {
+                upload.parts.insert(number, own);
+                write(&upload)?;
+            }
+        }
     }
-    while let Some(done) = running.next().await {
-        let Some(()) = took(done, &mut upload, &write).map_err(|error| error.of(failed()))? else {
-            return Ok(None);
-        };
-    }
-    drop(running);
-    if Digest(hash.finalize().into()) != digest {
+    drop(sending);
+    let found = found.await.map_err(|error| TransportError::Other { message: error.to_string() })?;
+    if found? != digest {
         bucket.abort(&name, &id).await.map_err(failed())?;
         return Err(damaged(&digest));
     }
@@ -237,29 +229,26 @@ async fn send_from(
     Ok(whole.then_some(()))
 }
 
-/// What goes wrong with a part: on the line, or with the note of it.
-enum Wrong {
-    Line(TransportError),
-    Note(RemoteError),
-}
-
-impl Wrong {
-    fn of(self, line: impl FnOnce(TransportError) -> RemoteError) -> RemoteError {
-        match self {
-            Wrong::Line(error) => line(error),
-            Wrong::Note(error) => error,
+/// Reads a file part by part, on a thread of its own, while earlier parts are on their way; ends with the digest of all.
+fn read_parts(
+    path: PathBuf,
+    part: u64,
+) -> (impl Stream<Item = (usize, Vec<u8>)>, JoinHandle<Result<Digest, RemoteError>>) {
+    let (read, parts) = tokio::sync::mpsc::channel(1);
+    let reader = tokio::task::spawn_blocking(move || {
+        let failed = |source| StoreError::Io { action: "read", path: path.clone(), source };
+        let (mut file, mut hash) = (File::open(&path).map_err(failed)?, Sha256::new());
+        for number in 0.. {
+            let mut bytes = Vec::with_capacity(part as usize);
+            let length = (&mut file).take(part).read_to_end(&mut bytes).map_err(failed)?;
+            hash.update(&bytes);
+            // Nobody waits for it any more where sending has failed.
+            if length == 0 || read.blocking_send((number, bytes)).is_err() {
+                break;
+            }
         }
-    }
-}
-
-/// Notes a part that the server took. None where it does not know the upload any more.
-fn took(
-    done: Result<(usize, Option<String>), TransportError>,
-    upload: &mut Upload,
-    write: &impl Fn(&Upload) -> Result<(), RemoteError>,
-) -> Result<Option<()>, Wrong> {
-    let (number, Some(part)) = done.map_err(Wrong::Line)? else { return Ok(None) };
-    upload.parts.insert(number, part);
-    write(upload).map_err(Wrong::Note)?;
-    Ok(Some(()))
+        Ok(Digest(hash.finalize().into()))
+    });
+    let next = |mut parts: Receiver<(usize, Vec<u8>)>| async { parts.recv().await.map(|part| (part, parts)) };
+    (futures::stream::unfold(parts, next), reader)
 }

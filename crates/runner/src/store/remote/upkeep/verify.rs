@@ -6,7 +6,7 @@ use crate::store::remote::error::RemoteError;
 use crate::store::remote::layout;
 use crate::store::remote::marker::Cleaning;
 use crate::store::remote::remote::Remote;
-use crate::store::remote::transport::count;
+use crate::store::remote::transport::{self, count};
 use crate::store::remote::upkeep::survey::Survey;
 use futures::{StreamExt, TryStreamExt};
 use schemars::JsonSchema;
@@ -115,9 +115,9 @@ async fn is_itself(remote: &Remote, digest: &Digest, size: u64) -> Result<bool, 
     let mut hash = Sha256::new();
     for start in (0..size).step_by(PART as usize) {
         let part = remote.transport.range(&name, start..(start + PART).min(size)).await;
-        let Some(bytes) = part.map_err(remote.failed_at("read", &name))? else { return Ok(true) };
-        count(&remote.counters.received, bytes.len() as u64);
-        hash.update(&bytes);
+        let Some(pieces) = part.map_err(remote.failed_at("read", &name))? else { return Ok(true) };
+        count(&remote.counters.received, transport::size(&pieces));
+        pieces.iter().for_each(|piece| hash.update(piece));
     }
     Ok(Digest(hash.finalize().into()) == *digest)
 }
