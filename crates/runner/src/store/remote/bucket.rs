@@ -129,8 +129,7 @@ impl Bucket {
             return Err(TransportError::ReadOnly);
         }
         let mode = if replace { PutMode::Overwrite } else { PutMode::Create };
-        let put =
-            self.store.put_opts(&self.path(name), bytes, PutOptions::from(mode)).await;
+        let put = self.store.put_opts(&self.path(name), bytes, PutOptions::from(mode)).await;
         match put {
             Ok(_) => Ok(true),
             Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) if !replace => Ok(false),

@@ -66,7 +66,7 @@ pub async fn check(remote: &Remote) -> Result<Abilities, RemoteError> {
     let whole = remote.transport.get(&name, bytes.len() as u64, PATIENT).await.map_err(failed("read"))?;
     found.same_bytes = Some(whole.as_ref() == Some(&bytes));
     let part = remote.transport.range(&name, 100..200).await;
-    found.ranges = Some(part.is_ok_and(|part| part.as_deref() == Some(&bytes[100..200])));
+    found.ranges = Some(part.is_ok_and(|part| part.is_some_and(|pieces| pieces.concat() == bytes[100..200])));
     if let Some(there) = remote.transport.head(&name).await.map_err(failed("look at"))? {
         let there = there.modified as f64 / 1000.0;
         // Within the time that the request took, and the second that some servers round to, it is right.

@@ -150,11 +150,7 @@ impl Transport {
     }
 
     /// Reads a part of something, in pieces as they came.
-    pub async fn range(
-        &self,
-        name: &str,
-        range: Range<u64>,
-    ) -> Result<Option<Vec<Piece>>, TransportError> {
+    pub async fn range(&self, name: &str, range: Range<u64>) -> Result<Option<Vec<Piece>>, TransportError> {
         let length = range.end - range.start;
         match self {
             Transport::Folder(folder) => {

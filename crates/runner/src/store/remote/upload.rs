@@ -18,7 +18,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::PathBuf;
-use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinHandle;
 
 /// How many parts of a file are on their way at once.
@@ -234,7 +233,7 @@ fn read_parts(
     path: PathBuf,
     part: u64,
 ) -> (impl Stream<Item = (usize, Vec<u8>)>, JoinHandle<Result<Digest, RemoteError>>) {
-    let (read, parts) = tokio::sync::mpsc::channel(1);
+    let (read, mut parts) = tokio::sync::mpsc::channel(1);
     let reader = tokio::task::spawn_blocking(move || {
         let failed = |source| StoreError::Io { action: "read", path: path.clone(), source };
         let (mut file, mut hash) = (File::open(&path).map_err(failed)?, Sha256::new());
@@ -249,6 +248,5 @@ fn read_parts(
         }
         Ok(Digest(hash.finalize().into()))
     });
-    let next = |mut parts: Receiver<(usize, Vec<u8>)>| async { parts.recv().await.map(|part| (part, parts)) };
-    (futures::stream::unfold(parts, next), reader)
+    (futures::stream::poll_fn(move |context| parts.poll_recv(context)), reader)
 }
