@@ -4,9 +4,10 @@
     eval "$(benches/remote/ceph.sh start /tmp/ceph 7480 | tail -1)"
     python3 benches/peers/remote.py target/release/onsager --tools /tmp/peers/bin --bucket onsager --folder /dev/shm
 
-The bytes are random, in one file and in a thousand. In each round every tool has its turn; each begins with an empty prefix of the bucket,
-and its pull with an empty folder. Times are those of the whole command, from its start to its end. At the end, ten thousand small results
-of onsager are pushed and pulled, and the requests counted.
+The bytes are random, in one file and in a thousand, and no input of the stage: an input is hashed for the key. In each
+round every tool has its turn; each begins with an empty prefix of the bucket, and its pull with an empty folder. Times
+are those of the whole command, from its start to its end. At the end, ten thousand small results of onsager are pushed
+and pulled, and the requests counted.
 """
 
 import argparse
@@ -22,7 +23,7 @@ import time
 PIPELINE = """\
 name: bytes
 stages:
-  data: {kind: command, inputs: {made: {file: made}}, run: 'cp -r ${inputs.made} ${outputs.data}', outputs: {data: %s}}
+  data: {kind: command, run: 'cp -r %s ${outputs.data}', outputs: {data: %s}}
 """
 SMALL = """\
 name: small
@@ -82,22 +83,20 @@ class Bench:
     def empty(self, url):
         call([self.tools / "aws", "s3", "rm", "--recursive", "--quiet", url], self.root)
 
-    def project(self, name, pipeline, url, made=None):
+    def project(self, name, pipeline, url):
         folder = self.folder(name)
         (folder / "pipeline.yaml").write_text(pipeline)
         (folder / "onsager.toml").write_text(f'[remote.s3]\nurl = "{url}"\nendpoint = "{self.endpoint}"\ndefault = true\n')
-        if made:
-            (folder / "made").symlink_to(made)
         return folder
 
     def with_onsager(self, made, expected):
         url = self.prefix("onsager")
-        pipeline = PIPELINE % ("data/" if made.is_dir() else "data")
-        one = self.project("one", pipeline, url, made)
+        pipeline = PIPELINE % (made, "data/" if made.is_dir() else "data")
+        one = self.project("one", pipeline, url)
         call([self.onsager, "run", "pipeline.yaml", "--no-remote"], one)
         push = call([self.onsager, "push", "pipeline.yaml"], one, timed=True)
         shutil.rmtree(one)
-        other = self.project("other", pipeline, url, made)
+        other = self.project("other", pipeline, url)
         pull = call([self.onsager, "pull", "pipeline.yaml"], other, timed=True)
         assert digest(other / "artifacts/bytes/data/data") == expected
         shutil.rmtree(other)
