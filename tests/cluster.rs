@@ -347,7 +347,7 @@ stages:
     assert_eq!(there.status, 0, "{}", there.stderr);
     assert_eq!(last_line(&there.stdout), "2 tasks: 2 executed, 0 cached, 0 failed");
     let environments = entries(&project, "environments");
-    let made = environments.iter().filter(|name| name.starts_with("uv-")).count();
+    let made = environments.iter().filter(|name| name.ends_with(".complete")).count();
     assert_eq!(made, 1, "{environments:?}");
     for i in 0..2 {
         let prefix = project.read(&format!("artifacts/packages/s/i={i}/o.txt"));
