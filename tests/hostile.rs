@@ -22,7 +22,7 @@ fn imported(archive: &Archive) -> (Project, common::Ran) {
     let project = Project::new(CHAIN);
     project.write("source.txt", "one two\n");
     archive.write(&project.path("run.onsager"));
-    let ran = project.onsager(&["store", "import", "run.onsager"]);
+    let ran = project.onsager(&["store", "import", "run.onsager", "--accept-unsigned"]);
     (project, ran)
 }
 
@@ -243,7 +243,7 @@ fn a_member_larger_than_it_says_is_not_unpacked() {
     header["members"] = members.collect();
     let project = Project::new(CHAIN);
     bomb.write_with(&header, &project.path("run.onsager"));
-    let ran = project.onsager(&["store", "import", "run.onsager"]);
+    let ran = project.onsager(&["store", "import", "run.onsager", "--accept-unsigned"]);
     assert!(ran.stderr.contains("does not have the digest"), "{}", ran.stderr);
 }
 

@@ -31,14 +31,14 @@ fn an_exported_run_is_cached_where_it_is_imported() {
         let other = Project::new(CHAIN);
         other.write("source.txt", "one two\n");
         fs::write(other.path("run.onsager"), archive).expect("a file");
-        let imported = other.onsager(&["store", "import", "run.onsager"]);
+        let imported = other.onsager(&["store", "import", "run.onsager", "--accept-unsigned"]);
         assert_eq!(
             imported.stdout,
             format!("imported run {run} of `chain`: 3 tasks, 4 objects, 268 B; 7 new\n"),
             "{}",
             imported.stderr
         );
-        let again = other.onsager(&["store", "import", "run.onsager"]);
+        let again = other.onsager(&["store", "import", "run.onsager", "--accept-unsigned"]);
         assert!(again.stdout.ends_with("; 0 new\n"), "{} {}", again.stdout, again.stderr);
         assert_eq!(other.onsager(&["store", "verify"]).status, 0);
         let ran = other.run(&[]);
@@ -55,7 +55,10 @@ fn some_tasks_are_exported_with_what_they_need() {
     let other = Project::new(CHAIN);
     other.write("source.txt", "one two\n");
     let archive = project.path("b.onsager");
-    assert_eq!(other.onsager(&["store", "import", archive.to_str().expect("a path")]).status, 0);
+    assert_eq!(
+        other.onsager(&["store", "import", archive.to_str().expect("a path"), "--accept-unsigned"]).status,
+        0
+    );
     assert_eq!(other.executed(&[]), ["c"]);
     let wrong = project.onsager(&["store", "export", "chain", "--task", "d", "-o", "d.onsager"]);
     assert_eq!(wrong.stderr, format!("error: run `{}` has no result of `d`\n", run_of(&project)));
@@ -81,7 +84,7 @@ fn a_damaged_archive_is_refused() {
     other.write("source.txt", "one two\n");
     let import = |bytes: &[u8]| {
         fs::write(other.path("run.onsager"), bytes).expect("a file");
-        let ran = other.onsager(&["store", "import", "run.onsager"]);
+        let ran = other.onsager(&["store", "import", "run.onsager", "--accept-unsigned"]);
         assert_eq!(ran.status, 2, "{}", ran.stdout);
         let objects = fs::read_dir(other.path("artifacts/.onsager/objects")).expect("objects");
         assert_eq!(objects.count(), 0, "something is visible");
@@ -135,6 +138,9 @@ stages:
     assert_eq!(json(&exported)["tasks"], 2, "{}", exported.stderr);
     let other = Project::new(text);
     let archive = project.path("one.onsager");
-    assert_eq!(other.onsager(&["store", "import", archive.to_str().expect("a path")]).status, 0);
+    assert_eq!(
+        other.onsager(&["store", "import", archive.to_str().expect("a path"), "--accept-unsigned"]).status,
+        0
+    );
     assert_eq!(other.executed(&["--set", "last=three"]), ["each[row=three]"]);
 }

@@ -20,8 +20,16 @@ fn a_sample_is_executed_again_before_anything_is_imported() {
 
     let target = other();
     honest.write(&target.path("run.onsager"));
-    let ran =
-        target.onsager(&["store", "import", "run.onsager", "--check", "pipeline.yaml", "--sample", "9"]);
+    let ran = target.onsager(&[
+        "store",
+        "import",
+        "run.onsager",
+        "--accept-unsigned",
+        "--check",
+        "pipeline.yaml",
+        "--sample",
+        "9",
+    ]);
     assert_eq!(ran.status, 0, "{} {}", ran.stdout, ran.stderr);
     let lines: Vec<&str> = ran.stdout.lines().collect();
     for (line, task) in lines.iter().zip(["a", "b", "c"]) {
@@ -34,7 +42,16 @@ fn a_sample_is_executed_again_before_anything_is_imported() {
     assert!(target.executed(&[]).is_empty());
     let one = other();
     honest.write(&one.path("run.onsager"));
-    let ran = one.onsager(&["store", "import", "run.onsager", "--check", "pipeline.yaml", "--sample", "1"]);
+    let ran = one.onsager(&[
+        "store",
+        "import",
+        "run.onsager",
+        "--accept-unsigned",
+        "--check",
+        "pipeline.yaml",
+        "--sample",
+        "1",
+    ]);
     assert_eq!(ran.stdout.matches("same bytes").count(), 1, "{}", ran.stdout);
 
     // Sound by all digests, and not what the pipeline makes.
@@ -44,7 +61,8 @@ fn a_sample_is_executed_again_before_anything_is_imported() {
     *lie.record_of("b") = text.replace(&sha256(b"one 1\n"), &sha256(b"two 2\n")).into_bytes();
     let target = other();
     lie.write(&target.path("run.onsager"));
-    let ran = target.onsager(&["store", "import", "run.onsager", "--check", "pipeline.yaml"]);
+    let ran =
+        target.onsager(&["store", "import", "run.onsager", "--accept-unsigned", "--check", "pipeline.yaml"]);
     assert_eq!(ran.status, 1, "{} {}", ran.stdout, ran.stderr);
     assert!(
         ran.stdout.contains("b: output `text` differs: line 1 was `two 2` and is `one 1`\n"),
@@ -65,10 +83,10 @@ fn an_archive_of_another_pipeline_is_not_imported_with_a_check() {
     target.write("pipeline.yaml", &CHAIN.replace("cut", "  cut"));
     let archive = project.path("run.onsager");
     let archive = archive.to_str().expect("text");
-    let ran = target.onsager(&["store", "import", archive, "--check", "pipeline.yaml"]);
+    let ran = target.onsager(&["store", "import", archive, "--accept-unsigned", "--check", "pipeline.yaml"]);
     assert_eq!(ran.status, 2, "{}", ran.stdout);
     assert!(ran.stderr.contains("is one that `pipeline.yaml` has now"), "{}", ran.stderr);
-    assert_eq!(target.onsager(&["store", "import", archive]).status, 0);
+    assert_eq!(target.onsager(&["store", "import", archive, "--accept-unsigned"]).status, 0);
     let help = target.onsager(&["store", "import", "--help"]);
     assert!(
         help.stdout.contains("import only from people whom you would let run programs as you"),
@@ -118,7 +136,10 @@ stages:
     // It is imported like any other.
     let target = Project::new(&project.read("pipeline.yaml"));
     let archive = project.path("redacted.onsager");
-    assert_eq!(target.onsager(&["store", "import", archive.to_str().expect("text")]).status, 0);
+    assert_eq!(
+        target.onsager(&["store", "import", archive.to_str().expect("text"), "--accept-unsigned"]).status,
+        0
+    );
     assert_eq!(target.onsager(&["store", "verify"]).status, 0);
     let (document, _) = target.run_json(&["good"]);
     assert_eq!(common::names(&document["tasks"]["cached"]), ["good"]);

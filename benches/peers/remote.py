@@ -186,6 +186,9 @@ def main():
     options = parser.parse_args()
     bench = Bench(options)
     bench.root.mkdir(parents=True, exist_ok=True)
+    # What is pushed is signed, by a key of its own.
+    os.environ["XDG_CONFIG_HOME"] = str(bench.folder("config"))
+    call([bench.onsager, "key", "new"], bench.root)
     for files in (1000, 1):
         bench.compare(files, options.mib << 20, options.rounds)
     if options.small:

@@ -8,6 +8,7 @@ pub mod chain;
 pub mod hosts;
 pub mod servers;
 pub mod slurm;
+pub mod trust;
 pub mod uv;
 pub mod web;
 

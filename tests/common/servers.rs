@@ -14,6 +14,9 @@ pub const KEY: &str = "AKIAONSAGERTESTKEY00";
 /// And its secret.
 pub const SECRET: &str = "correct-horse-battery-staple-0123456789";
 
+/// The key that signs what a test pushes, the first of RFC 8032: as the CI of a project has it, whose jobs take each other's results.
+pub const SIGNING: &str = "onsager-ed25519-secret:nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=";
+
 /// A process that ends with the test.
 pub struct Served {
     child: Child,
@@ -119,9 +122,14 @@ pub fn shared_moto() -> Option<&'static Served> {
 
 /// A proxy in front of a server.
 pub fn proxy(server: &Served) -> Served {
+    proxy_of(server.port)
+}
+
+/// A proxy in front of a port.
+pub fn proxy_of(port: u16) -> Served {
     let mut child = Command::new("python3")
         .arg(repository().join("tests/common/proxy.py"))
-        .arg(server.port.to_string())
+        .arg(port.to_string())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -196,6 +204,59 @@ impl Place {
         self.folder.as_ref().expect("a folder").path().join("store")
     }
 
+    /// The digests of the objects that lie there.
+    pub fn objects(&self) -> Vec<String> {
+        let names: Vec<String> = match self.port {
+            None => files(&self.path().join("cas")).iter().map(|path| path.display().to_string()).collect(),
+            Some(_) => {
+                let (bucket, prefix) = self.bucket_and_prefix();
+                let prefix = format!("{prefix}/cas/").replace('/', "%2F");
+                let listed = self.curl(&[], &[format!("{bucket}?list-type=2&max-keys=1000&prefix={prefix}")]);
+                assert!(listed.contains("<IsTruncated>false"), "{listed}");
+                let keys = listed.split("<Key>").skip(1).filter_map(|rest| rest.split_once("</Key>"));
+                keys.map(|(key, _)| key.to_owned()).collect()
+            }
+        };
+        names.iter().filter_map(|name| name.rsplit('/').next()).map(str::to_owned).collect()
+    }
+
+    /// Removes objects behind everybody's back.
+    pub fn remove(&self, digests: &[&String]) {
+        let name = |digest: &&String| format!("cas/{}/{digest}", &digest[..2]);
+        match self.port {
+            None => digests
+                .iter()
+                .for_each(|digest| std::fs::remove_file(self.path().join(name(digest))).expect("an object")),
+            Some(_) => {
+                let (bucket, prefix) = self.bucket_and_prefix();
+                let all: Vec<String> =
+                    digests.iter().map(|digest| format!("{bucket}/{prefix}/{}", name(digest))).collect();
+                all.chunks(50).for_each(|some| _ = self.curl(&["-X", "DELETE"], some));
+            }
+        }
+    }
+
+    fn bucket_and_prefix(&self) -> (&str, &str) {
+        self.url.strip_prefix("s3://").and_then(|rest| rest.split_once('/')).expect("a bucket")
+    }
+
+    /// Asks the server for these paths, with the credentials of the test.
+    fn curl(&self, words: &[&str], paths: &[String]) -> String {
+        let port = self.port.expect("a server");
+        let mut command = Command::new("curl");
+        command.args(["-sf", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user", &format!("{KEY}:{SECRET}")]);
+        command.args(["-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD"]).args(words);
+        command.args(paths.iter().map(|path| format!("http://127.0.0.1:{port}/{path}")));
+        let answered = ran(command.output().expect("curl"));
+        assert_eq!(answered.status, 0, "{}", answered.stderr);
+        answered.stdout
+    }
+
+    /// The same place, reached by another port of the server.
+    pub fn behind(self, port: u16) -> Place {
+        Place { port: Some(port), ..self }
+    }
+
     /// Makes it the default of a project.
     pub fn add_to(&self, project: &Project) {
         let mut text = format!("[remote.lab]\nurl = \"{}\"\ndefault = true\n", self.url);
@@ -206,10 +267,10 @@ impl Place {
     }
 }
 
-/// The program in a project, with the credentials of the test.
+/// The program in a project, with the credentials of the test, and its key.
 pub fn command(project: &Project, arguments: &[&str]) -> Command {
     let mut command = project.command(arguments);
-    command.env("AWS_ACCESS_KEY_ID", KEY).env("AWS_SECRET_ACCESS_KEY", SECRET);
+    command.env("AWS_ACCESS_KEY_ID", KEY).env("AWS_SECRET_ACCESS_KEY", SECRET).env("ONSAGER_KEY", SIGNING);
     command.env("HOME", project.path(".")).env_remove("AWS_PROFILE").env_remove("AWS_ENDPOINT_URL");
     command
 }

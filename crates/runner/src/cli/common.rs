@@ -6,6 +6,7 @@ use crate::config::NoProfile;
 use crate::kind::registry::Registry;
 use crate::pipeline::experiments::overrides::{NoOverride, Override};
 use crate::pipeline::graph::SelectError;
+use crate::pipeline::project;
 use crate::pipeline::template::TemplateError;
 use crate::pipeline::yaml::diagnostics::Diagnostics;
 use crate::plan::error::EngineError;
@@ -42,6 +43,16 @@ pub struct Common {
     /// Print one JSON document instead of text
     #[arg(long)]
     pub json: bool,
+}
+
+/// The folder that the program was started in.
+pub fn here() -> Result<PathBuf, CliError> {
+    Ok(std::env::current_dir().map_err(StoreError::io("find", ".".as_ref()))?)
+}
+
+/// The root of the project that this folder lies in.
+pub fn root() -> Result<PathBuf, CliError> {
+    Ok(project::find(&here()?))
 }
 
 /// What is laid over a pipeline, and where its results are.

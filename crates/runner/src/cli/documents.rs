@@ -338,6 +338,8 @@ pub struct RemoteDocument {
     pub default: bool,
     /// Whether results can be written there.
     pub writable: bool,
+    /// Whether results count that nobody signed whom the project trusts.
+    pub accepts_unsigned: bool,
 }
 
 /// The remote stores of `onsager.toml`.
@@ -360,6 +362,8 @@ pub struct PushDocument {
     pub without: usize,
     /// The results that have other bytes than those that are there, which stay.
     pub differs: Vec<Difference>,
+    /// The tasks whose results were not sent, since they came from elsewhere and nobody signed them.
+    pub unsigned: Vec<String>,
     /// The results that could not be sent.
     pub failed: Vec<NotPushed>,
     /// Of the objects that were sent.

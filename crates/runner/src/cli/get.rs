@@ -92,7 +92,7 @@ impl Get {
 
     /// The only pipeline of the project that has the result, or of its experiments if no pipeline has it.
     fn pipeline_of(&self, name: &Name, registry: &Registry) -> Result<PathBuf, CliError> {
-        let here = std::env::current_dir().map_err(StoreError::io("find", ".".as_ref()))?;
+        let here = common::here()?;
         let folder = project::find(&here);
         let (mut pipelines, mut experiments, mut first) = (Vec::new(), Vec::new(), None);
         for file in project::pipelines(&folder) {

@@ -1,18 +1,15 @@
 //! `onsager key`: keys that sign results, and whom the project trusts.
 
-use crate::cli::common::{self, CliError};
+use crate::cli::common::{self, CliError, root};
 use crate::cli::documents::{KeyList, OwnKey, TrustedKey};
 use crate::cli::exit;
 use crate::config::trust::{self, MAIN, Trusted};
 use crate::config::{self, Config};
-use crate::pipeline::project;
-use crate::store::files::StoreError;
 use crate::trust::key::{NotAKey, PublicKey};
 use crate::trust::keyring::{self, DEFAULT, KeyringError};
 use clap::{Args, Subcommand};
 use jiff::civil::Date;
 use std::io::ErrorKind;
-use std::path::PathBuf;
 
 /// Make keys that sign results, and say whom the project trusts
 ///
@@ -130,12 +127,6 @@ impl Show {
     }
 }
 
-/// The project that this folder lies in.
-fn root() -> Result<PathBuf, CliError> {
-    let here = std::env::current_dir().map_err(StoreError::io("find", ".".as_ref()))?;
-    Ok(project::find(&here))
-}
-
 impl Add {
     fn execute(&self) -> Result<u8, CliError> {
         let root = root()?;
@@ -201,7 +192,7 @@ fn text(list: &KeyList) -> String {
         Some(key) => {
             let known = match name_of(key) {
                 Some(trusted) => format!("which the project trusts as `{}`", trusted.name),
-                None => "which the project does not trust".to_owned(),
+                None => "which counts here, too".to_owned(),
             };
             lines.push(format!("signs for `{}`: {key}, {known}", list.write));
         }
@@ -214,9 +205,8 @@ fn text(list: &KeyList) -> String {
         lines.push(format!("trusted `{}`: {}, for {scopes}{until}", trusted.name, trusted.key));
     }
     if list.trusted.is_empty() {
-        lines.push("the project trusts nobody: `onsager key trust` names a key".to_owned());
-    } else {
-        lines.push(format!("takes results of {}", list.read.join(", ")));
+        lines.push("the project names no key: what others made does not count, until `onsager key trust` names theirs".to_owned());
     }
+    lines.push(format!("takes results of {}", list.read.join(", ")));
     lines.join("\n") + "\n"
 }

@@ -44,6 +44,7 @@ use crate::trust::keyring;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io;
 use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
 
 /// Runs experiment pipelines: stages as a content-hashed graph, cached, resumable, byte-identical on every run.
 #[derive(Parser)]
@@ -116,10 +117,8 @@ pub fn main(registry: Registry) -> ExitCode {
             return ExitCode::from(printed.map_or_else(|error| failure::print(&error), |()| exit::DONE));
         }
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("ONSAGER_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
     tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(log_filter())
         .with_writer(std::io::stderr)
         .with_ansi(colour::on_stderr())
         .init();
@@ -162,4 +161,14 @@ pub fn main(registry: Registry) -> ExitCode {
         Err(error) if done == exit::DONE => ExitCode::from(failure::print(&error)),
         _ => ExitCode::from(done),
     }
+}
+
+/// The libraries that talk to servers: what they log has headers and addresses in it, which may hold secrets.
+const SILENT: [&str; 6] = ["h2", "hyper", "hyper_util", "object_store", "reqwest", "rustls"];
+
+/// What is logged, as `ONSAGER_LOG` says.
+fn log_filter() -> EnvFilter {
+    let given = EnvFilter::try_from_env("ONSAGER_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let off = SILENT.iter().filter_map(|library| format!("{library}=off").parse().ok());
+    off.fold(given, EnvFilter::add_directive)
 }

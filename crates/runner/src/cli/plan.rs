@@ -3,20 +3,19 @@
 use crate::cli::common::{self, CliError, Common};
 use crate::cli::documents::PlanDocument;
 use crate::cli::exit;
+use crate::cli::progress::notice_text;
 #[cfg(not(feature = "remote"))]
 use crate::cli::remote::choice::Asker;
 use crate::cli::remote::choice::Choice;
 use crate::kind::registry::Registry;
+use crate::pipeline::graph::Graph;
 use crate::plan::drawing::Drawing;
 use crate::plan::picture;
-use crate::plan::planned::{Far, Planned, Reason, Verdict, plan, plan_with};
-use crate::plan::resolve::Resolver;
-use crate::run::session;
+use crate::plan::planned::{Far, Planned, Reason, Verdict, plan_with};
+use crate::run::session::{self, Session};
 use crate::store::Store;
-use crate::store::digest::Digest;
 #[cfg(feature = "remote")]
 use crate::store::remote::ask::Asker;
-use crate::store::view::View;
 use clap::Args;
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -68,17 +67,7 @@ enum Format {
 impl Plan {
     pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
         let opened = self.common.session(registry)?;
-        let (graph, store) = (opened.graph()?, opened.store());
-        for warning in &graph.warnings {
-            // Where nobody reads it, nothing is lost.
-            let _ = writeln!(io::stderr(), "warning: {warning}");
-        }
-        let mut resolver = opened.resolver(&graph)?;
-        let selected = session::select(&graph, &self.tasks)?;
-        let forced = session::forced(&graph, &self.force, &selected)?;
-        let view = store.view(&graph.name)?;
-        let far = self.far()?;
-        let planned = look_far(&mut resolver, store, &view, &selected, &forced, far)?;
+        let (graph, planned) = self.planned(&opened)?;
         let drawing = || Drawing::new(&graph, &planned, !self.ungrouped);
         match self.format {
             Format::Text => {}
@@ -140,19 +129,82 @@ impl Plan {
         self.write(&text)
     }
 
-    /// The remote store that is looked at; one that cannot be reached is told, and left out.
-    fn far(&self) -> Result<Option<(String, Asker)>, CliError> {
+    /// Plans with what a remote store has. Results that come from there make more keys known, which it is then asked about, too; and what
+    /// has to be looked into, to know which tasks there are, is fetched.
+    fn planned(&self, session: &Session) -> Result<(Graph, Vec<Option<Planned>>), CliError> {
+        let store = session.store();
+        let mut far = Far::default();
+        let mut asker = None;
+        let (mut asked, mut fetched) = (HashSet::new(), HashSet::new());
+        let (mut first, mut told) = (true, false);
+        loop {
+            let graph = session.graph_with(&far)?;
+            if first {
+                for warning in &graph.warnings {
+                    // Where nobody reads it, nothing is lost.
+                    let _ = writeln!(io::stderr(), "warning: {warning}");
+                }
+            }
+            let selected = session::select(&graph, &self.tasks)?;
+            let forced = session::forced(&graph, &self.force, &selected)?;
+            if std::mem::take(&mut first) {
+                asker = self.asker(store, &mut far.remote)?;
+            }
+            let mut resolver = session.resolver(&graph)?;
+            let view = store.view(&graph.name)?;
+            let planned = plan_with(&mut resolver, store, &view, &selected, &forced, &far)?;
+            let Some(own) = &asker else {
+                drop(resolver);
+                return Ok((graph, planned));
+            };
+            let outputs = |up: usize| planned[up].as_ref().and_then(|planned| planned.outputs.as_deref());
+            let (mut keys, mut contents) = (Vec::new(), Vec::new());
+            for (number, task) in planned.iter().enumerate() {
+                let Some(task) = task else { continue };
+                let key = task.key.filter(|_| matches!(task.verdict, Verdict::Execute { .. }));
+                keys.extend(key.filter(|key| !forced.contains(&number) && asked.insert(*key)));
+                let lacking = resolver.lacking(number, &outputs)?;
+                contents.extend(lacking.into_iter().filter(|content| fetched.insert(content.digest)));
+            }
+            let answers = own.fetch(&contents).and_then(|came| Ok((came, own.records(&keys)?)));
+            let (came, (records, notice)) = match answers.map_err(CliError::from) {
+                Err(CliError::Remote(message)) => {
+                    self.without(&far.remote, &message);
+                    asker = None;
+                    continue;
+                }
+                answers => answers?,
+            };
+            if let Some(notice) = notice.filter(|_| !std::mem::replace(&mut told, true)) {
+                common::print_error(&notice_text(&far.remote, &notice));
+            }
+            drop(resolver);
+            if !came && records.is_empty() {
+                return Ok((graph, planned));
+            }
+            far.records.extend(records.into_iter().map(|record| (record.key, record)));
+        }
+    }
+
+    fn without(&self, remote: &str, message: &str) {
+        common::print_error(&format!("note: {message}; planning without `{remote}`"));
+    }
+
+    /// What looks into the remote store, whose name it sets; one that cannot be reached is told, and left out.
+    fn asker(&self, store: &Store, name: &mut String) -> Result<Option<Asker>, CliError> {
         let chosen = match self.choice.find(&self.common.pipeline)? {
             Some(_) if !cfg!(feature = "remote") && !self.choice.is_named() => return Ok(None),
             None => return Ok(None),
             Some(chosen) => chosen,
         };
-        match chosen.asker() {
+        let asker = chosen.asker(store);
+        *name = chosen.name;
+        match asker {
             Err(CliError::Remote(message)) => {
-                common::print_error(&format!("note: {message}; planning without `{}`", chosen.name));
+                self.without(name, &message);
                 Ok(None)
             }
-            asker => Ok(Some((chosen.name, asker?))),
+            asker => Ok(Some(asker?)),
         }
     }
 
@@ -162,33 +214,6 @@ impl Plan {
             Some(path) => common::write_to(path, text)?,
         }
         Ok(exit::DONE)
-    }
-}
-
-/// Plans with what a remote store has: results that come from there make more keys known, which it is then asked about, too.
-fn look_far(
-    resolver: &mut Resolver,
-    store: &Store,
-    view: &View,
-    selected: &[bool],
-    forced: &HashSet<usize>,
-    asker: Option<(String, Asker)>,
-) -> Result<Vec<Option<Planned>>, CliError> {
-    let Some((remote, asker)) = asker else { return Ok(plan(resolver, store, view, selected, forced)?) };
-    let mut far = Far { remote, ..Far::default() };
-    let mut asked = HashSet::new();
-    loop {
-        let planned = plan_with(resolver, store, view, selected, forced, &far)?;
-        let lacking = planned.iter().enumerate().filter_map(|(number, task)| {
-            let task = task.as_ref().filter(|task| matches!(task.verdict, Verdict::Execute { .. }))?;
-            task.key.filter(|key| !forced.contains(&number) && asked.insert(*key))
-        });
-        let keys: Vec<Digest> = lacking.collect();
-        let found = if keys.is_empty() { Vec::new() } else { asker.records(&keys)? };
-        if found.is_empty() {
-            return Ok(planned);
-        }
-        far.records.extend(found.into_iter().map(|record| (record.key, record)));
     }
 }
 

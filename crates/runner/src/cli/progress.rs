@@ -141,20 +141,7 @@ impl Progress {
 
     /// What is to be known of a remote store.
     fn notice(&self, remote: &str, notice: &Notice) {
-        self.say(&match notice {
-            Notice::Offline { message } => format!("note: {message}; going on without `{remote}`"),
-            Notice::Refused { task, message } if task.is_empty() => {
-                format!("note: records of `{remote}` are not used: {message}")
-            }
-            Notice::Refused { task, message } => {
-                format!("note: records of `{remote}` are not used, that of {task} the first: {message}")
-            }
-            Notice::Unusable { message } => format!("note: {message}"),
-            Notice::Differs { difference } => format!("warning: {}", difference_text(difference)),
-            Notice::NotSent { task, message } => {
-                format!("warning: {task}: not pushed to `{remote}`: {message}")
-            }
-        });
+        self.say(&notice_text(remote, notice));
     }
 
     fn start(&mut self, task: &str) {
@@ -395,6 +382,24 @@ impl Observer for Progress {
                 bar.set_message(text);
             }
             bar.tick();
+        }
+    }
+}
+
+/// What is to be known of a remote store, as a line.
+pub fn notice_text(remote: &str, notice: &Notice) -> String {
+    match notice {
+        Notice::Offline { message } => format!("note: {message}; going on without `{remote}`"),
+        Notice::Refused { task, message } if task.is_empty() => {
+            format!("note: records of `{remote}` are not used: {message}")
+        }
+        Notice::Refused { task, message } => {
+            format!("note: records of `{remote}` are not used, that of {task} the first: {message}")
+        }
+        Notice::Unusable { message } => format!("note: {message}"),
+        Notice::Differs { difference } => format!("warning: {}", difference_text(difference)),
+        Notice::NotSent { task, message } => {
+            format!("warning: {task}: not pushed to `{remote}`: {message}")
         }
     }
 }

@@ -6,8 +6,9 @@ use crate::cli::exit;
 use crate::cli::progress::difference_text;
 use crate::cli::remote::choice::Choice;
 use crate::cli::store::text;
-use crate::cli::transfer::Transfer;
+use crate::cli::transfer::shown;
 use crate::kind::registry::Registry;
+use crate::pipeline::files::project_root;
 use crate::plan::planned::{Verdict, plan};
 use crate::run::session::{self, Session};
 use crate::run::workers;
@@ -70,26 +71,17 @@ struct Cargo {
 impl Push {
     pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
         let file = Path::new(&self.what);
-        let chosen = self.choice.need(if file.is_file() { file } else { Path::new("x") })?;
-        let remote = chosen.open()?;
-        let cargo = if file.is_file() { self.of_file(file, registry)? } else { self.of_runs(registry)? };
+        let of_file = file.is_file();
+        let root = if of_file { project_root(file) } else { common::root()? };
+        let remote = self.choice.need(&root)?.open()?;
+        let cargo = if of_file { self.of_file(file, registry)? } else { self.of_runs(&root)? };
         let interrupts = workers::interrupts()?;
         let runtime = runtime().map_err(remote.failed("open"))?;
-        let counters = remote.counters.clone();
-        let (name, mut transfer) = (remote.name.clone(), Transfer::new(&remote.name, None));
+        let (name, counters) = (remote.name.clone(), remote.counters.clone());
         let pusher = Arc::new(runtime.block_on(Pusher::begin(remote, cargo.store.clone(), self.anew))?);
         let without = cargo.without;
-        let report = runtime.block_on(async {
-            let mut work = Box::pin(pusher.clone().all(cargo.actions, cargo.runs));
-            loop {
-                match tokio::time::timeout(Duration::from_millis(100), &mut work).await {
-                    Ok(report) => break Some(report),
-                    Err(_) if interrupts.load(Ordering::Relaxed) > 0 => break None,
-                    Err(_) => transfer.say(counters.traffic()),
-                }
-            }
-        });
-        drop(transfer);
+        let work = pusher.clone().all(cargo.actions, cargo.runs);
+        let report = shown(&runtime, (&name, &counters), &interrupts, work);
         // What was sent is noted, and the mark goes, whatever came of the rest.
         let ended = runtime.block_on(pusher.end());
         let Some(report) = report else {
@@ -131,9 +123,9 @@ impl Push {
         Ok(Cargo { store, actions, runs: latest.into_iter().collect(), without })
     }
 
-    fn of_runs(&self, registry: &Registry) -> Result<Cargo, CliError> {
-        let session = Session::open(Path::new("x"), registry, self.given.settings(self.kernel)?)?;
-        let store = session.store().clone();
+    fn of_runs(&self, root: &Path) -> Result<Cargo, CliError> {
+        let artifacts = self.given.artifacts.clone().unwrap_or_else(|| root.join("artifacts"));
+        let store = Store::at(&artifacts)?;
         let all = runs::all(&store)?;
         let (mut actions, mut chosen, mut seen, mut without) = (Vec::new(), Vec::new(), HashSet::new(), 0);
         for word in std::iter::once(&self.what).chain(&self.words) {
@@ -155,8 +147,8 @@ impl Push {
 
 fn document(remote: String, report: Report, requests: u64, without: usize) -> PushDocument {
     let failed = report.failed.into_iter().map(|(task, message)| NotPushed { task, message }).collect();
-    let Report { new, there, bytes, differs, .. } = report;
-    PushDocument { remote, new, there, without, differs, failed, bytes, requests }
+    let Report { new, there, bytes, differs, unsigned, .. } = report;
+    PushDocument { remote, new, there, without, differs, unsigned, failed, bytes, requests }
 }
 
 /// What a person reads.
@@ -177,6 +169,7 @@ fn told(document: &PushDocument) -> String {
     );
     for (count, words) in [
         (document.differs.len(), "with other bytes there"),
+        (document.unsigned.len(), "not sent, which came from elsewhere unsigned"),
         (document.failed.len(), "not pushed"),
         (document.without, "without a result"),
     ] {

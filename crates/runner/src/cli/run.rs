@@ -7,6 +7,7 @@ use crate::cli::progress::Progress;
 use crate::cli::remote::choice::Choice;
 use crate::export::tensorboard::Live;
 use crate::kind::registry::Registry;
+use crate::pipeline::files::project_root;
 use crate::run::error::SessionError;
 use crate::run::events::{Event, Interrupt, Observer};
 use crate::run::options::Summary;
@@ -124,7 +125,7 @@ impl Run {
             // A build without remote stores runs all the same where none is asked for.
             Some(_) if !cfg!(feature = "remote") && !self.choice.is_named() && !self.push => Ok(()),
             Some(chosen) => chosen.link(session, self.push),
-            None if self.push => self.choice.need(&self.common.pipeline).map(|_| ()),
+            None if self.push => self.choice.need(&project_root(&self.common.pipeline)).map(|_| ()),
             None => Ok(()),
         }
     }

@@ -3,8 +3,12 @@
 use crate::cli::common::duration;
 use crate::cli::store::text::size;
 use crate::store::remote::elsewhere::Traffic;
+#[cfg(feature = "remote")]
+use crate::store::remote::server::Counters;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
+#[cfg(feature = "remote")]
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// How often it is told where there are no bars.
@@ -71,14 +75,31 @@ impl Transfer {
             None => None,
         }
     }
+}
 
-    /// The same for a transfer that stands alone.
-    #[cfg(feature = "remote")]
-    pub fn say(&mut self, traffic: Traffic) {
-        if let Some(line) = self.show(traffic) {
-            crate::cli::common::print_error(&line);
+/// Does work with a remote store, and shows how far its transfer is. None where the user ends it.
+#[cfg(feature = "remote")]
+pub fn shown<T>(
+    runtime: &tokio::runtime::Runtime,
+    (name, counters): (&str, &Counters),
+    interrupts: &AtomicUsize,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let mut transfer = Transfer::new(name, None);
+    runtime.block_on(async {
+        let mut work = std::pin::pin!(work);
+        loop {
+            match tokio::time::timeout(Duration::from_millis(100), &mut work).await {
+                Ok(done) => return Some(done),
+                Err(_) if interrupts.load(Ordering::Relaxed) > 0 => return None,
+                Err(_) => {
+                    if let Some(line) = transfer.show(counters.traffic()) {
+                        crate::cli::common::print_error(&line);
+                    }
+                }
+            }
         }
-    }
+    })
 }
 
 impl Drop for Transfer {

@@ -1,6 +1,6 @@
 //! Remote stores, `[remote.NAME]` of `onsager.toml`: what is wrong with them, and how a command adds and removes one.
 
-use crate::store::remote::place::{self, Place, PlaceFault};
+use crate::store::remote::place::{self, Place, PlaceFault, Unsigned};
 use std::collections::BTreeMap;
 
 /// What is wrong with one of these remotes, if something is: its name, and the fault.
@@ -34,6 +34,9 @@ pub fn add(text: &str, name: &str, remote: &Place) -> String {
     }
     if remote.default {
         text += "default = true\n";
+    }
+    if remote.unsigned == Unsigned::Accept {
+        text += "unsigned = \"accept\"\n";
     }
     text
 }
@@ -77,9 +80,10 @@ mod tests {
         let mut remote = Place::new("s3://bucket/x");
         remote.default = true;
         remote.region = Some("eu-1".to_owned());
+        remote.unsigned = Unsigned::Accept;
         let before = "# mine\n[on.cluster]\nengine = \"slurm\"\n";
         let with = add(before, "lab", &remote);
-        let end = "\n[remote.lab]\nurl = \"s3://bucket/x\"\nregion = \"eu-1\"\ndefault = true\n";
+        let end = "\n[remote.lab]\nurl = \"s3://bucket/x\"\nregion = \"eu-1\"\ndefault = true\nunsigned = \"accept\"\n";
         assert_eq!(with, format!("{before}{end}"));
         assert_eq!(remove(&with, "lab").as_deref(), Some(before));
         assert_eq!(remove(&with, "other"), None);

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 /// The scope of results that all share.
 pub const MAIN: &str = "main";
+/// What the key is called that signs here, unless the project names it.
+pub const OWN: &str = "your own key";
 
 /// Whose results count, and which.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -21,6 +23,12 @@ pub struct Trust {
     /// The scope that results are signed for; `main` where none is named.
     #[serde(default)]
     write: Option<String>,
+    /// The key that signs here: what it signed counts, too.
+    #[serde(skip)]
+    own: Option<PublicKey>,
+    /// Whether results count, too, that nobody signed: it was said of where they come from.
+    #[serde(skip)]
+    unsigned: bool,
 }
 
 /// A key that a project trusts.
@@ -53,7 +61,31 @@ impl Trust {
     /// The project's over the user's: its keys besides those, and its scopes instead of those.
     pub fn over(mut self, project: Trust) -> Trust {
         self.keys.extend(project.keys);
-        Trust { keys: self.keys, read: project.read.or(self.read), write: project.write.or(self.write) }
+        self.read = project.read.or(self.read);
+        self.write = project.write.or(self.write);
+        self
+    }
+
+    /// The same where this key signs.
+    pub fn with_own(self, own: Option<PublicKey>) -> Trust {
+        Trust { own, ..self }
+    }
+
+    /// The same for a place whose results count whoever signed them, or nobody.
+    pub fn accepting_unsigned(self) -> Trust {
+        Trust { unsigned: true, ..self }
+    }
+
+    /// Whether results count that nobody signed.
+    pub fn accepts_unsigned(&self) -> bool {
+        self.unsigned
+    }
+
+    /// What a key may do here, with what it is called: one that is named, or that of whoever is here. None for any other.
+    pub fn of(&self, key: &PublicKey) -> Option<(&str, Option<&Trusted>)> {
+        let named = self.keys.iter().find(|(_, trusted)| trusted.key == *key);
+        let named = named.map(|(name, trusted)| (name.as_str(), Some(trusted)));
+        named.or_else(|| (self.own.as_ref() == Some(key)).then_some((OWN, None)))
     }
 
     /// The same with a key more, or what is wrong with that.

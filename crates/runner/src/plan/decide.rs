@@ -192,6 +192,38 @@ impl Resolver<'_> {
         Ok(unread)
     }
 
+    /// The contents that have to be read to decide on a task, and that the store lacks: of a folder its list, which comes before what is
+    /// in it.
+    pub fn lacking<'o>(
+        &mut self,
+        number: usize,
+        outputs: &dyn Fn(usize) -> Option<&'o [Content]>,
+    ) -> Result<Vec<Content>, EngineError> {
+        let task = &self.graph.tasks[number];
+        let of_inputs = task.inputs.iter().flat_map(|(_, sources)| sources).map(|source| (source, false));
+        let results = task.when.iter().flat_map(|when| &when.results).map(|(source, _)| source);
+        let read = results.chain(task.open.iter().map(|open| &open.items)).map(|source| (source, true));
+        let mut lacking = Vec::new();
+        for (source, is_read) in of_inputs.chain(read) {
+            let Source::Artifact { task, output, member } = source else { continue };
+            if member.is_none() && !is_read {
+                continue;
+            }
+            let Some(made) = outputs(*task).map(|made| made[*output]) else { continue };
+            let content = match self.part(*task, *output, made, member.as_deref()) {
+                Ok(None) => made,
+                Ok(Some(part)) if is_read => part,
+                // That it is not there is told elsewhere.
+                Ok(Some(_)) | Err(EngineError::NoMember { .. }) => continue,
+                Err(error) => return Err(error),
+            };
+            if !content.is_absent() && !self.store.objects().contains(&content.digest) {
+                lacking.push(content);
+            }
+        }
+        Ok(lacking)
+    }
+
     /// Whether a content cannot be read, and which object is damaged.
     fn unreadable(&mut self, content: &Content) -> Result<Option<Option<Digest>>, EngineError> {
         if content.is_absent() || self.documents.contains_key(&content.digest) {

@@ -17,7 +17,7 @@ use crate::pipeline::graph::{Graph, SelectError, Source, Task};
 use crate::pipeline::load::{self, load};
 use crate::plan::error::EngineError;
 use crate::plan::graph_cache::GraphCache;
-use crate::plan::planned::plan;
+use crate::plan::planned::{Far, plan_with};
 use crate::plan::resolve::Resolver;
 use crate::run::drive::Ended;
 use crate::run::error::SessionError;
@@ -88,11 +88,16 @@ impl<'r> Session<'r> {
 
     /// The expanded, checked pipeline, grown by all that the store knows of what its stages fan out over.
     pub fn graph(&self) -> Result<Graph, SessionError> {
+        self.graph_with(&Far::default())
+    }
+
+    /// The same, grown by what a remote store knows, too.
+    pub fn graph_with(&self, far: &Far) -> Result<Graph, SessionError> {
         let mut graph = self.base()?;
         let mut known = Known::default();
         while graph.tasks.iter().any(|task| task.open.is_some()) {
             let before = known.digest();
-            self.look_up(&graph, &mut known)?;
+            self.look_up(&graph, &mut known, far)?;
             if known.digest() == before {
                 break;
             }
@@ -102,15 +107,15 @@ impl<'r> Session<'r> {
     }
 
     /// Adds the items of the outputs whose content the store knows.
-    fn look_up(&self, graph: &Graph, known: &mut Known) -> Result<(), SessionError> {
+    fn look_up(&self, graph: &Graph, known: &mut Known, far: &Far) -> Result<(), SessionError> {
         let open = graph.tasks.iter().filter_map(|task| task.open.as_ref());
         let sources: Vec<&Source> = open.map(|open| &open.items).collect();
         let wanted: Vec<usize> = sources.iter().filter_map(|source| source.task()).collect();
         let mut selected = vec![false; graph.tasks.len()];
         graph.ancestors(&wanted).into_iter().for_each(|task| selected[task] = true);
         let mut resolver = self.resolver(graph)?;
-        let planned =
-            plan(&mut resolver, &self.store, &self.store.view(&graph.name)?, &selected, &HashSet::new())?;
+        let view = self.store.view(&graph.name)?;
+        let planned = plan_with(&mut resolver, &self.store, &view, &selected, &HashSet::new(), far)?;
         let outputs = |up: usize| planned[up].as_ref().and_then(|planned| planned.outputs.as_deref());
         for source in sources {
             if let Some((task, output, content, items)) = resolver.items(source, &outputs)? {

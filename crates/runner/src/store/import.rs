@@ -10,14 +10,15 @@ use crate::store::beneath::Folder;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
 use crate::store::listing::Entry;
+use crate::store::manifests;
 use crate::store::names;
 use crate::store::objects::{Content, Held, Objects, Shape};
 use crate::store::proof::Origin;
+use crate::store::runs::{self, Foreign};
 use crate::store::text;
 use crate::trust::judge::judge;
 use crate::trust::record;
 use flate2::read::GzDecoder;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
@@ -132,6 +133,10 @@ fn unpack(
     Ok(())
 }
 
+fn name_of_file(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 fn name_of(entry: &tar::Entry<impl Read>) -> String {
     String::from_utf8_lossy(&entry.path_bytes()).into_owned()
 }
@@ -168,29 +173,16 @@ fn action(work: &Path, member: &Member, key: &Digest) -> Result<Action, NoRecord
 
 /// Refuses a manifest with lines that are not a key and a task, or that would spoil what is printed.
 fn check_manifest(work: &Path, member: &Member) -> Result<(), NoRecord> {
-    let bytes = bytes_of(work, member)?;
-    let is_line = |line: &str| {
-        let (key, task) = line.split_once(' ').unwrap_or_default();
-        key.parse::<Digest>().is_ok() && !task.is_empty() && text::is_line(task)
-    };
-    match std::str::from_utf8(&bytes) {
-        Ok(text) if text.split_terminator('\n').all(is_line) => Ok(()),
-        _ => Err(NoRecord::Because("its lines are not keys and tasks".into())),
+    match manifests::is_manifest(&bytes_of(work, member)?) {
+        true => Ok(()),
+        false => Err(NoRecord::Because("its lines are not keys and tasks".into())),
     }
 }
 
 /// Refuses the record of another run, and one that would spoil what is printed.
 fn check_run(work: &Path, member: &Member, header: &Header) -> Result<(), NoRecord> {
-    let bytes = bytes_of(work, member)?;
-    // A line that is torn is passed over whenever a record is read.
-    let lines =
-        bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok());
-    let lines: Vec<Value> = lines.collect();
-    if !lines.iter().all(text::all_clean) {
-        return Err(NoRecord::Because("it has control characters".into()));
-    }
-    let says = |field: &str, value: &str| lines.first().is_some_and(|line| line[field] == value);
-    if says("event", "run-started") && says("run", &header.run) && says("pipeline", &header.pipeline) {
+    let pipeline = runs::check(&bytes_of(work, member)?, &header.run).map_err(NoRecord::Because)?;
+    if pipeline == header.pipeline {
         return Ok(());
     }
     Err(NoRecord::Because(format!("it is not that of the run `{}` of `{}`", header.run, header.pipeline)))
@@ -227,8 +219,7 @@ fn admit(
                 refusal,
             };
             let signer = judge(trust, &action).map_err(refused)?;
-            let from = archive.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            action.origin = Some(Origin { from, signer });
+            action.origin = Some(Origin { from: name_of_file(archive), signer });
             actions.push((name, action));
         } else if let Some(digest) = of("manifests", "") {
             if digest != member.digest {
@@ -303,6 +294,8 @@ fn admit(
         fs::rename(&source, &target).map_err(StoreError::io("move into the store", &target))?;
     }
     if !target.exists() {
+        let origin = Origin { from: name_of_file(archive), signer: None };
+        runs::note_foreign(store, &header.run, &Foreign { origin, proof: None })?;
         let source = work.join(&record.name);
         fs::rename(&source, &target).map_err(StoreError::io("move into the store", &target))?;
     }

@@ -3,6 +3,7 @@
 
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
+use crate::store::text;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::ErrorKind;
@@ -13,6 +14,15 @@ use std::path::PathBuf;
 pub struct Listed {
     pub task: String,
     pub key: Digest,
+}
+
+/// Whether these lines, which come from elsewhere, are keys and tasks that can be printed.
+pub fn is_manifest(bytes: &[u8]) -> bool {
+    let is_line = |line: &str| {
+        let (key, task) = line.split_once(' ').unwrap_or_default();
+        key.parse::<Digest>().is_ok() && !task.is_empty() && text::is_line(task)
+    };
+    std::str::from_utf8(bytes).is_ok_and(|text| text.split_terminator('\n').all(is_line))
 }
 
 /// The folder of manifests.

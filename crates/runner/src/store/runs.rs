@@ -4,8 +4,14 @@ use super::{Store, log};
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
 use crate::store::names;
-use serde::Deserialize;
+use crate::store::proof::{Origin, Proof};
+use crate::store::text;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 /// A run, as its record tells it.
@@ -57,6 +63,60 @@ struct PointLine {
 struct FannedLine {
     stage: String,
     over: String,
+}
+
+/// Where the record of a run came from that was not made here: `<run>.from.json` beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Foreign {
+    pub origin: Origin,
+    /// Who vouches for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
+}
+
+/// Where the record of a run came from; none where it was made here.
+pub fn foreign(store: &Store, run: &str) -> Result<Option<Foreign>, StoreError> {
+    let path = foreign_path(store, run);
+    match fs::read(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        bytes => {
+            let read = serde_json::from_slice(&bytes.map_err(StoreError::io("read", &path))?);
+            read.map(Some).map_err(|error| StoreError::Damaged { path, message: error.to_string() })
+        }
+    }
+}
+
+/// Notes where the record of a run comes from; before that is there.
+pub fn note_foreign(store: &Store, run: &str, foreign: &Foreign) -> Result<(), StoreError> {
+    let path = foreign_path(store, run);
+    let bytes = serde_json::to_vec(foreign).map_err(|error| StoreError::io("write", &path)(error.into()))?;
+    files::write_atomic(&path, &bytes)
+}
+
+fn foreign_path(store: &Store, run: &str) -> PathBuf {
+    store.runs().join(format!("{run}.from.json"))
+}
+
+/// The pipeline of the record of a run that comes from elsewhere, or why it is no such record. It is printed, so it holds nothing that
+/// would spoil a terminal.
+pub fn check(bytes: &[u8], run: &str) -> Result<String, String> {
+    // A line that is torn is passed over whenever a record is read.
+    let lines: Vec<Value> = lines(bytes).collect();
+    if !lines.iter().all(text::all_clean) {
+        return Err("it has control characters".into());
+    }
+    let first = lines.first().filter(|line| line["event"] == "run-started" && line["run"] == run);
+    let pipeline = first.and_then(|line| line["pipeline"].as_str());
+    pipeline.map(str::to_owned).ok_or_else(|| format!("it is not that of the run `{run}`"))
+}
+
+/// The manifest that the record of a run names.
+pub fn manifest_of(bytes: &[u8]) -> Option<Digest> {
+    lines(bytes).find_map(|line: Line| line.manifest)
+}
+
+fn lines<T: DeserializeOwned>(bytes: &[u8]) -> impl Iterator<Item = T> {
+    bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok())
 }
 
 /// Every run with a readable record, oldest first.

@@ -101,6 +101,8 @@ pub struct Report {
     pub copies: usize,
     /// How many objects of results were dropped by `store gc`.
     pub collected: usize,
+    /// How many objects of results that came from elsewhere are not here: they come when somebody needs them.
+    pub elsewhere: usize,
     /// Copies in the view that somebody edited or removed: the next run restores them.
     #[schemars(with = "Vec<String>")]
     pub edited: Vec<Written>,
@@ -128,16 +130,18 @@ pub fn verify(store: &Store, trust: &Trust, dry_run: bool) -> Result<Report, Sto
     let parts: Vec<Vec<Vec<Digest>>> = records.actions.par_iter().map(parts).collect::<Result<_, _>>()?;
     let present: HashSet<Digest> = objects.iter().map(|object| object.digest).collect();
     let collected = store.collected()?;
-    let mut gone: BTreeSet<Digest> = BTreeSet::new();
-    let mut absent: BTreeSet<Digest> = BTreeSet::new();
-    for digest in parts.iter().flatten().flatten().filter(|digest| !present.contains(digest)) {
-        if collected.contains(digest) {
-            absent.insert(*digest)
-        } else {
-            gone.insert(*digest)
-        };
+    let [mut gone, mut absent, mut elsewhere] = [const { BTreeSet::<Digest>::new() }; 3];
+    for (action, parts) in records.actions.iter().zip(&parts) {
+        for digest in parts.iter().flatten().filter(|digest| !present.contains(digest)) {
+            match (collected.contains(digest), action.origin.is_some()) {
+                (true, _) => absent.insert(*digest),
+                // It comes when somebody needs it.
+                (false, true) => elsewhere.insert(*digest),
+                (false, false) => gone.insert(*digest),
+            };
+        }
     }
-    report.collected = absent.len();
+    (report.collected, report.elsewhere) = (absent.len(), elsewhere.difference(&gone).count());
 
     let mut bad: HashSet<Digest> = wrong.iter().map(|(digest, _)| *digest).collect();
     let claims: Vec<Claim> = records.actions.par_iter().map(|action| check_claim(action, trust)).collect();

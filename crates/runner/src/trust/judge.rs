@@ -2,6 +2,8 @@
 
 use crate::config::trust::Trust;
 use crate::store::actions::{Action, KeyCheck};
+use crate::store::digest::Digest;
+use crate::store::proof::Proof;
 use crate::trust::key::PublicKey;
 use crate::trust::statement::{VERSION, statement};
 use jiff::Timestamp;
@@ -11,13 +13,15 @@ use jiff::tz::TimeZone;
 /// Why a record of elsewhere is not believed; one line, which follows `it is refused: `.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("it is not signed")]
+    #[error("it is not signed: whoever made it makes a key by `onsager key new`, and sends it again")]
     Unsigned,
     #[error(
         "it is signed as version {version}, and this program knows version {VERSION}: use a newer onsager"
     )]
     Version { version: u64 },
-    #[error("it is signed by `{signer}`, whom the project does not trust: `onsager key trust` names a key")]
+    #[error(
+        "it is signed by a key that the project does not trust: `onsager key trust {signer} --name NAME`, if you know whose it is"
+    )]
     Untrusted { signer: String },
     #[error("its signature is not one of `{name}`: it is forged, or was altered since")]
     Forged { name: String },
@@ -47,38 +51,22 @@ impl Refusal {
     }
 }
 
-/// Whether a record is believed: by whom it is signed, as the project calls the key, or why not. Where the project names no key, every
-/// record is, as far as its key is that of its values.
+/// Whether a record is believed: by whom it is signed, as the project calls the key, or why not. Where unsigned ones are taken, it is
+/// whoever signed it, as far as its key is that of its values.
 pub fn judge(trust: &Trust, action: &Action) -> Result<Option<String>, Refusal> {
     let checked = action.check_key();
     if checked == KeyCheck::Wrong {
         return Err(Refusal::Key);
     }
-    if trust.keys.is_empty() {
-        return Ok(None);
+    match judge_signed(trust, action, checked) {
+        Err(_) if trust.accepts_unsigned() => Ok(None),
+        judged => judged.map(Some),
     }
-    let proof = action.proof.as_ref().ok_or(Refusal::Unsigned)?;
-    if proof.version != VERSION {
-        return Err(Refusal::Version { version: proof.version.into() });
-    }
-    let untrusted = || Refusal::Untrusted { signer: proof.signer.clone() };
-    let signer: PublicKey = proof.signer.parse().map_err(|_| untrusted())?;
-    let (name, trusted) =
-        trust.keys.iter().find(|(_, trusted)| trusted.key == signer).ok_or_else(untrusted)?;
-    let signed = statement(action, &proof.scope, proof.time)
-        .map_err(|error| Refusal::Malformed { message: error.to_string() })?;
-    if !signer.verifies(&signed.0, &proof.signature) {
-        return Err(Refusal::Forged { name: name.clone() });
-    }
-    if !trusted.writes(&proof.scope) {
-        return Err(Refusal::Writer { name: name.clone(), scope: proof.scope.clone() });
-    }
-    if !trust.reads(&proof.scope) {
-        return Err(Refusal::Scope { scope: proof.scope.clone() });
-    }
-    if let Some(until) = trusted.until.filter(|until| is_after(proof.time, *until)) {
-        return Err(Refusal::Expired { name: name.clone(), until });
-    }
+}
+
+fn judge_signed(trust: &Trust, action: &Action, checked: KeyCheck) -> Result<String, Refusal> {
+    let name =
+        judge_proof(trust, action.proof.as_ref(), |proof| statement(action, &proof.scope, proof.time))?;
     if checked == KeyCheck::Unknown {
         return Err(Refusal::NotCheckable);
     }
@@ -86,7 +74,40 @@ pub fn judge(trust: &Trust, action: &Action) -> Result<Option<String>, Refusal> 
     if !action.material.is_empty() {
         return Err(Refusal::Malformed { message: "it tells what its key was made of twice".into() });
     }
-    Ok(Some(name.clone()))
+    Ok(name)
+}
+
+/// Whether a signature of what is stated counts here: what the project calls the key, or why not.
+pub fn judge_proof(
+    trust: &Trust,
+    proof: Option<&Proof>,
+    stated: impl FnOnce(&Proof) -> Result<Digest, serde_json::Error>,
+) -> Result<String, Refusal> {
+    let proof = proof.ok_or(Refusal::Unsigned)?;
+    if proof.version != VERSION {
+        return Err(Refusal::Version { version: proof.version.into() });
+    }
+    // A text that is no key is not repeated as one.
+    let signer: PublicKey =
+        proof.signer.parse().map_err(|_| Refusal::Malformed { message: "its signer is no key".into() })?;
+    let (name, trusted) =
+        trust.of(&signer).ok_or_else(|| Refusal::Untrusted { signer: signer.to_string() })?;
+    let name = name.to_owned();
+    let signed = stated(proof).map_err(|error| Refusal::Malformed { message: error.to_string() })?;
+    if !signer.verifies(&signed.0, &proof.signature) {
+        return Err(Refusal::Forged { name });
+    }
+    if trusted.is_some_and(|trusted| !trusted.writes(&proof.scope)) {
+        return Err(Refusal::Writer { name, scope: proof.scope.clone() });
+    }
+    if !trust.reads(&proof.scope) {
+        return Err(Refusal::Scope { scope: proof.scope.clone() });
+    }
+    let until = trusted.and_then(|trusted| trusted.until);
+    if let Some(until) = until.filter(|until| is_after(proof.time, *until)) {
+        return Err(Refusal::Expired { name, until });
+    }
+    Ok(name)
 }
 
 /// Whether a time is after the end of a day, in UTC. A time that is none is after all days.

@@ -1,7 +1,7 @@
 //! The secret keys of this user, a file for each in the folder of the user's configuration, or the one that the environment gives.
 
 use crate::config;
-use crate::config::trust::{TrustFault, check_name};
+use crate::config::trust::{Trust, TrustFault, check_name};
 use crate::trust::key::{NotAKey, PublicKey, SecretKey};
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -137,6 +137,11 @@ pub fn signing() -> Result<Option<SecretKey>, KeyringError> {
         Err(KeyringError::Missing { .. } | KeyringError::NoFolder) => Ok(None),
         key => key.map(Some),
     }
+}
+
+/// Whom a project trusts, and whoever is here.
+pub fn with_own(trust: Trust) -> Result<Trust, KeyringError> {
+    Ok(trust.with_own(signing()?.map(|key| key.public())))
 }
 
 /// The secret key in a file that nobody else may read.

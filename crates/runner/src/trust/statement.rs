@@ -69,7 +69,24 @@ pub fn sign(
     if action.preimage.is_empty() {
         return Ok(None);
     }
-    let signature = key.sign(&statement(action, scope, time)?.0);
+    Ok(Some(proof(&statement(action, scope, time)?, key, scope, time)))
+}
+
+/// What is signed of the record of a run, in the same form: `D` (`onsager run`), `V`, `S`, `R` (its name), `B` (the SHA-256 of its bytes)
+/// and `t`.
+pub fn run_statement(run: &str, record: &Digest, scope: &str, time: i64) -> Digest {
+    let mut encoder = Encoder::new("onsager run");
+    encoder.field(b'V', &u64::from(VERSION).to_le_bytes());
+    encoder.field(b'S', scope.as_bytes());
+    encoder.field(b'R', run.as_bytes());
+    encoder.field(b'B', &record.0);
+    encoder.field(b't', &time.to_le_bytes());
+    encoder.finish()
+}
+
+/// The signature of what is stated.
+pub fn proof(stated: &Digest, key: &SecretKey, scope: &str, time: i64) -> Proof {
     let signer = key.public().to_string();
-    Ok(Some(Proof { version: VERSION, signer, scope: scope.to_owned(), time, signature }))
+    let signature = key.sign(&stated.0);
+    Proof { version: VERSION, signer, scope: scope.to_owned(), time, signature }
 }

@@ -4,15 +4,19 @@ use crate::cli::common::CliError;
 use crate::config::Config;
 use crate::config::trust::Trust;
 use crate::pipeline::files::project_root;
-use crate::pipeline::project;
 use crate::run::session::Session;
+use crate::store::Store;
 #[cfg(not(feature = "remote"))]
 use crate::store::actions::Action;
 #[cfg(not(feature = "remote"))]
 use crate::store::digest::Digest;
+#[cfg(not(feature = "remote"))]
+use crate::store::objects::Content;
+#[cfg(not(feature = "remote"))]
+use crate::store::remote::elsewhere::Notice;
 use crate::store::remote::place::Place;
 use clap::Args;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Which remote store.
 #[derive(Args)]
@@ -40,10 +44,15 @@ pub struct Chosen {
 impl Choice {
     /// The remote store for a pipeline's file; none where none is named and there is no default.
     pub fn find(&self, file: &Path) -> Result<Option<Chosen>, CliError> {
+        self.find_in(&project_root(file))
+    }
+
+    /// The same for a project.
+    fn find_in(&self, root: &Path) -> Result<Option<Chosen>, CliError> {
         if self.no_remote {
             return Ok(None);
         }
-        let config = Config::of(&project_root(file))?;
+        let config = Config::of(root)?;
         match &self.remote {
             Some(name) => named(&config, name).map(Some),
             None => {
@@ -62,21 +71,14 @@ impl Choice {
         self.remote.is_some()
     }
 
-    /// The same for a command that needs one.
-    pub fn need(&self, file: &Path) -> Result<Chosen, CliError> {
-        self.find(file)?.ok_or_else(|| {
+    /// That of a project, for a command that needs one.
+    pub fn need(&self, root: &Path) -> Result<Chosen, CliError> {
+        self.find_in(root)?.ok_or_else(|| {
             CliError::Request(
                 "no remote store is named: give `--remote NAME`, or make one the default; `onsager remote add` adds one".to_owned(),
             )
         })
     }
-}
-
-/// The project that this folder lies in.
-pub fn root() -> Result<PathBuf, CliError> {
-    let here = std::env::current_dir()
-        .map_err(|error| CliError::Request(format!("cannot find this folder: {error}")))?;
-    Ok(project::find(&here))
 }
 
 /// The remote store of this name.
@@ -97,12 +99,12 @@ pub fn named(config: &Config, name: &str) -> Result<Chosen, CliError> {
 #[cfg(feature = "remote")]
 mod with {
     use super::*;
-    use crate::store::Store;
     use crate::store::remote::ask::Asker;
     use crate::store::remote::error::RemoteError;
     use crate::store::remote::link::Link;
+    use crate::store::remote::opened::Remote;
+    use crate::store::remote::place::Unsigned;
     use crate::store::remote::record::Policy;
-    use crate::store::remote::remote::Remote;
     use crate::trust::sign::Signer;
     use std::sync::Arc;
 
@@ -110,16 +112,21 @@ mod with {
         /// Whose records count here, and who signs those that go out.
         fn policy(&self) -> Result<Policy, CliError> {
             let signer = Signer::of(&self.trust, jiff::Timestamp::now().as_second())?.map(Arc::new);
-            Ok(Policy { trust: self.trust.clone(), signer })
+            let trust = self.trust.clone().with_own(signer.as_ref().map(|signer| signer.public()));
+            let trust = match self.place.unsigned {
+                Unsigned::Refuse => trust,
+                Unsigned::Accept => trust.accepting_unsigned(),
+            };
+            Ok(Policy { trust, signer })
         }
 
         pub fn open(&self) -> Result<Remote, CliError> {
             Ok(Remote::open(&self.name, &self.place, self.policy()?)?)
         }
 
-        /// The records of these keys that are there and count.
-        pub fn asker(&self) -> Result<Asker, CliError> {
-            Ok(Asker::open(self.open()?)?)
+        /// What looks at records there, and into their contents.
+        pub fn asker(&self, store: &Store) -> Result<Asker, CliError> {
+            Ok(Asker::open(self.open()?, store)?)
         }
 
         /// Lets the runs of a session use it.
@@ -134,9 +141,10 @@ mod with {
         fn from(error: RemoteError) -> CliError {
             match error {
                 RemoteError::Store(error) => error.into(),
-                error @ (RemoteError::Place { .. } | RemoteError::ReadOnly { .. }) => {
-                    CliError::Request(error.to_string())
-                }
+                error @ (RemoteError::Place { .. }
+                | RemoteError::ReadOnly { .. }
+                | RemoteError::NoKey { .. }
+                | RemoteError::NoRun { .. }) => CliError::Request(error.to_string()),
                 error => CliError::Remote(error.to_string()),
             }
         }
@@ -149,14 +157,18 @@ pub struct Asker;
 
 #[cfg(not(feature = "remote"))]
 impl Asker {
-    pub fn records(&self, _: &[Digest]) -> Result<Vec<Action>, CliError> {
+    pub fn records(&self, _: &[Digest]) -> Result<(Vec<Action>, Option<Notice>), CliError> {
+        Err(without())
+    }
+
+    pub fn fetch(&self, _: &[Content]) -> Result<bool, CliError> {
         Err(without())
     }
 }
 
 #[cfg(not(feature = "remote"))]
 impl Chosen {
-    pub fn asker(&self) -> Result<Asker, CliError> {
+    pub fn asker(&self, _: &Store) -> Result<Asker, CliError> {
         Err(without())
     }
 

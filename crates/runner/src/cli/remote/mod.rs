@@ -4,12 +4,11 @@ pub mod choice;
 #[cfg(feature = "remote")]
 pub mod upkeep;
 
-use crate::cli::common::{self, CliError};
+use crate::cli::common::{self, CliError, root};
 use crate::cli::documents::{RemoteDocument, RemotesDocument};
 use crate::cli::exit;
-use crate::cli::remote::choice::root;
 use crate::config::{self, Config, remotes};
-use crate::store::remote::place::{self, Place, PlaceFault};
+use crate::store::remote::place::{self, Place, PlaceFault, Unsigned};
 use clap::{Args, Subcommand};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -50,7 +49,7 @@ enum Command {
 ///
 /// Examples:
 ///   onsager remote add lab s3://our-bucket/onsager --default
-///   onsager remote add disk file:///srv/results
+///   onsager remote add disk file:///home/me/results --accept-unsigned
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Add {
@@ -70,6 +69,9 @@ pub struct Add {
     /// Use it whenever none is named
     #[arg(long)]
     default: bool,
+    /// Take results from there that nobody signed whom the project trusts; only for a place where nobody else can write
+    #[arg(long)]
+    accept_unsigned: bool,
     /// Write to the user's `onsager.toml`, for all projects
     #[arg(long)]
     user: bool,
@@ -137,8 +139,8 @@ fn read(path: &Path) -> Result<String, CliError> {
 
 fn document(name: &str, place: &Place) -> RemoteDocument {
     let (name, url, endpoint) = (name.to_owned(), place.url.clone(), place.endpoint.clone());
-    let writable = place.is_writable();
-    RemoteDocument { name, url, endpoint, default: place.default, writable }
+    let (writable, accepts_unsigned) = (place.is_writable(), place.unsigned == Unsigned::Accept);
+    RemoteDocument { name, url, endpoint, default: place.default, writable, accepts_unsigned }
 }
 
 impl Add {
@@ -153,6 +155,7 @@ impl Add {
             endpoint: self.endpoint.clone(),
             region: self.region.clone(),
             account: self.account.clone(),
+            unsigned: if self.accept_unsigned { Unsigned::Accept } else { Unsigned::Refuse },
         };
         place.check().map_err(wrong)?;
         let config = Config::of(&root()?)?;
@@ -206,6 +209,7 @@ impl List {
             }
             line += if place.default { ", default" } else { "" };
             line += if place.is_writable() { "" } else { ", for reading only" };
+            line += if place.unsigned == Unsigned::Accept { ", unsigned results count" } else { "" };
             common::print(&(line + "\n"));
         }
         Ok(exit::DONE)

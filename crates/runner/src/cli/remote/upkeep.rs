@@ -1,21 +1,22 @@
 //! `onsager remote check`, `du`, `gc` and `verify`.
 
-use crate::cli::common::{self, CliError, count};
+use crate::cli::common::{self, CliError, count, root};
 use crate::cli::exit;
-use crate::cli::remote::choice::{self, root};
+use crate::cli::remote::choice;
 use crate::cli::store::text::{counted, size};
-use crate::cli::transfer::Transfer;
+use crate::cli::transfer::shown;
 use crate::config::Config;
 use crate::pipeline::spec::resources;
 use crate::store::remote::check::{self, Abilities};
 use crate::store::remote::error::RemoteError;
 use crate::store::remote::link::runtime;
-use crate::store::remote::remote::Remote;
+use crate::store::remote::opened::Remote;
 use crate::store::remote::upkeep::du::{self, Space};
 use crate::store::remote::upkeep::gc::{self, Options, Swept};
 use crate::store::remote::upkeep::verify::{self, Verified};
 use clap::Args;
 use serde::Serialize;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 /// How many things that are wrong are shown one by one.
@@ -124,18 +125,10 @@ impl Which {
         text: impl Fn(&T) -> String,
     ) -> Result<T, CliError> {
         let runtime = runtime().map_err(remote.failed("open"))?;
-        let mut transfer = Transfer::new(&remote.name, None);
-        let done = runtime.block_on(async {
-            let mut work = std::pin::pin!(work);
-            loop {
-                match tokio::time::timeout(Duration::from_millis(100), &mut work).await {
-                    Ok(done) => break done,
-                    Err(_) => transfer.say(remote.counters.traffic()),
-                }
-            }
-        });
-        drop(transfer);
-        let done = done?;
+        // Ctrl-C ends the program at once: what it does can be done again.
+        let never = AtomicUsize::new(0);
+        let done = shown(&runtime, (&remote.name, &remote.counters), &never, work);
+        let done = done.ok_or(RemoteError::Interrupted)??;
         if self.json {
             common::print_json(&done);
         } else {

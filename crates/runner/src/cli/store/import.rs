@@ -19,9 +19,9 @@ use std::path::{Path, PathBuf};
 /// Read a run from a file that `onsager store export` wrote
 ///
 /// Every member is checked before anything of it is in the store, and nothing in the file can reach outside it. A second time changes
-/// nothing. Where the project trusts keys (`onsager key trust`), only results count that those have signed.
+/// nothing. Only results count that somebody signed whom the project trusts (`onsager key trust`), or you.
 ///
-/// But nobody can see from the file alone whether its results are what the pipeline makes: whoever wrote it may have put in
+/// But nobody can see from the file alone whether its results are what the pipeline makes: whoever signed it may have put in
 /// anything. So import only from people whom you would let run programs as you, or let `--check` execute some tasks again first.
 ///
 /// Examples:
@@ -63,8 +63,8 @@ impl Import {
         if !self.file.exists() {
             return Err(CliError::Request(format!("there is no file `{}`", self.file.display())));
         }
-        // Where no key is named everybody is trusted.
-        let trust = if self.accept_unsigned { Trust::default() } else { self.place.config()?.trust };
+        let trust = self.place.trust()?;
+        let trust = if self.accept_unsigned { trust.accepting_unsigned() } else { trust };
         let store = self.place.store_or_new()?;
         if let Some(pipeline) = &self.check {
             let code = self.check(&store, pipeline, &trust, registry)?;

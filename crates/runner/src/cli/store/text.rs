@@ -1,12 +1,13 @@
 //! What the store's commands share: which store, and how numbers read.
 
-use crate::cli::common::{CliError, count};
+use crate::cli::common::{CliError, count, here, root};
+use crate::config::trust::Trust;
 use crate::config::{self, Config};
 use crate::pipeline::project;
 use crate::store::Store;
 use crate::store::archive::ArchiveError;
 use crate::store::files::StoreError;
-use crate::trust::keyring::KeyringError;
+use crate::trust::keyring::{self, KeyringError};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -38,14 +39,18 @@ impl Place {
 
     /// What the `onsager.toml` says of the project in this folder, or of the store's where this one has none.
     pub fn config(&self) -> Result<Config, CliError> {
-        let here = std::env::current_dir().map_err(StoreError::io("find", ".".as_ref()))?;
-        let mut roots = vec![project::find(&here)];
+        let mut roots = vec![root()?];
         if let Some(store) = self.found()? {
             let store = std::path::absolute(&store).map_err(StoreError::io("find", &store))?;
             roots.extend(store.parent().map(project::find));
         }
         let root = roots.iter().find(|root| root.join(config::FILE).is_file()).unwrap_or(&roots[0]);
         Ok(Config::of(root)?)
+    }
+
+    /// Whose results count here.
+    pub fn trust(&self) -> Result<Trust, CliError> {
+        Ok(keyring::with_own(self.config()?.trust)?)
     }
 
     /// The store, made where there is none yet.
@@ -57,7 +62,7 @@ impl Place {
         if let Some(given) = &self.artifacts {
             return Ok(Some(given.clone()));
         }
-        let here = std::env::current_dir().map_err(StoreError::io("find", ".".as_ref()))?;
+        let here = here()?;
         let all = here.ancestors().map(|folder| folder.join("artifacts"));
         Ok(all.into_iter().find(|artifacts| artifacts.join(".onsager").is_dir()))
     }

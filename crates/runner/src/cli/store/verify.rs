@@ -65,7 +65,7 @@ impl Verify {
         if let Some(pipeline) = &self.pipeline {
             return self.execute_again(pipeline, registry);
         }
-        let report = verify::verify(&self.place.store()?, &self.place.config()?.trust, self.dry_run)?;
+        let report = verify::verify(&self.place.store()?, &self.place.trust()?, self.dry_run)?;
         if self.place.json {
             common::print_json(&report);
         } else {

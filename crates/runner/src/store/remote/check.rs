@@ -4,7 +4,7 @@ use crate::store::digest::Digest;
 use crate::store::files;
 use crate::store::remote::error::RemoteError;
 use crate::store::remote::layout;
-use crate::store::remote::remote::{Format, Naming, Remote};
+use crate::store::remote::opened::{Format, Naming, Remote};
 use crate::store::remote::transport::{PATIENT, Transport};
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -9,7 +9,7 @@ use crate::store::objects::{Content, Held, Shape};
 use crate::store::remote::bucket::Piece;
 use crate::store::remote::error::{RemoteError, TransportError};
 use crate::store::remote::layout;
-use crate::store::remote::remote::Remote;
+use crate::store::remote::opened::Remote;
 use crate::store::remote::transport::{self, PATIENT, Transport, blocking, count};
 use futures::{StreamExt, TryStreamExt};
 use sha2::{Digest as _, Sha256};

@@ -80,6 +80,18 @@ pub enum RemoteError {
     NotARemote { remote: String, message: String },
     #[error("remote `{remote}` has version {version}, and this program reads version 1: use a newer onsager")]
     Version { remote: String, version: u64 },
+    #[error(
+        "`{name}` of remote `{remote}` was written by a newer onsager, so what it needs is not known here: clean with that one"
+    )]
+    Newer { remote: String, name: String },
+    #[error(
+        "results that go to remote `{remote}` are signed, and there is no key: `onsager key new` makes one, once for all projects"
+    )]
+    NoKey { remote: String },
+    #[error(
+        "records of remote `{remote}` have the names of their content, which a web server cannot list: use `s3://`, `gs://` or `az://`"
+    )]
+    NotListed { remote: String },
     #[error("remote `{remote}` can only be read: push to its bucket by `s3://`, `gs://` or `az://`")]
     ReadOnly { remote: String },
     #[error(
@@ -88,6 +100,12 @@ pub enum RemoteError {
     Damaged { remote: String, name: String, message: String },
     #[error("record `{name}` of remote `{remote}` does not count: {fault}")]
     Record { remote: String, name: String, fault: NoRecord },
+    #[error(
+        "remote `{remote}` has no run `{run}`: `onsager push {run}` sends it, from the project that made it"
+    )]
+    NoRun { remote: String, run: String },
+    #[error("the run `{run}` of remote `{remote}` does not count: {message}")]
+    Run { remote: String, run: String, message: String },
     #[error(
         "object {digest} of `{task}` is neither in the store nor on remote `{remote}`: run the pipeline again"
     )]

@@ -6,7 +6,7 @@ use crate::store::remote::layout::Entry;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 use walkdir::WalkDir;
@@ -100,13 +100,17 @@ impl Folder {
         }
     }
 
-    /// A file that is to be read.
+    /// A file that is to be read. Whatever else has its name counts as none: others write there, too, and a pipe never ends.
     pub fn open(&self, name: &str) -> Result<Option<File>, TransportError> {
         let path = self.path(name);
-        match File::open(&path) {
-            Err(error) if is_absent(&error) => Ok(None),
-            file => Ok(Some(file.map_err(TransportError::io("read", &path))?)),
-        }
+        let opened =
+            File::options().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32).open(&path);
+        let file = match opened {
+            Err(error) if is_absent(&error) => return Ok(None),
+            file => file.map_err(TransportError::io("read", &path))?,
+        };
+        let is_file = file.metadata().map_err(TransportError::io("read", &path))?.is_file();
+        Ok(is_file.then_some(file))
     }
 
     /// A part of a file, or as much as there is of it.

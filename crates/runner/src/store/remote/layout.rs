@@ -58,6 +58,11 @@ pub fn run(id: &str) -> String {
     format!("{RUNS}/{id}.jsonl")
 }
 
+/// `runs/<id>.proof.json`.
+pub fn run_proof(id: &str) -> String {
+    format!("{RUNS}/{id}.proof.json")
+}
+
 /// `pushes/<id>.json`.
 pub fn push(id: &str) -> String {
     format!("{PUSHES}/{id}.json")

@@ -8,10 +8,10 @@ use crate::store::objects::Content;
 use crate::store::remote::download::Fetcher;
 use crate::store::remote::elsewhere::{Answer, Elsewhere, Notice, Parcel, Traffic};
 use crate::store::remote::error::{RemoteError, TransportError};
+use crate::store::remote::opened::{Format, Remote};
 use crate::store::remote::place::Place;
-use crate::store::remote::push::{Pushed, Pusher};
+use crate::store::remote::push::{Pushed, Pusher, check};
 use crate::store::remote::record::Policy;
-use crate::store::remote::remote::{Format, Remote};
 use crate::store::remote::transport::blocking;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -79,10 +79,10 @@ impl Link {
         store: Store,
         push: bool,
     ) -> Result<Link, RemoteError> {
-        let name = name.to_owned();
-        if push && !place.is_writable() {
-            return Err(RemoteError::ReadOnly { remote: name });
+        if push {
+            check(name, place, &policy)?;
         }
+        let name = name.to_owned();
         let (sender, answers) = channel();
         let shared = Shared {
             name,
@@ -153,7 +153,7 @@ impl Elsewhere for Link {
         self.spawn(async move {
             let (task, done) = (action.task.clone(), shared.send(&action).await);
             match done {
-                Ok(Pushed::New | Pushed::There) => {}
+                Ok(Pushed::New | Pushed::There | Pushed::Unsigned) => {}
                 Ok(Pushed::Differs(difference)) => {
                     shared.tell(Answer::Told(Notice::Differs { difference: *difference }));
                 }

@@ -6,7 +6,7 @@ use crate::store::host;
 use crate::store::remote::error::RemoteError;
 use crate::store::remote::layout;
 use crate::store::remote::layout::Entry;
-use crate::store::remote::remote::Remote;
+use crate::store::remote::opened::Remote;
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
 
@@ -138,7 +138,9 @@ impl Cleaning {
             let host = mark.map_or_else(|| "another machine".to_owned(), |mark| mark.host);
             return Err(RemoteError::Pushing { remote: remote.name.clone(), host });
         }
-        let dead = pushes.into_iter().map(|push| push.name).collect();
+        // Somebody may be looking at a clock just now.
+        let dead = pushes.into_iter().filter(|push| age(push, begun.now) >= DEAD).map(|push| push.name);
+        let dead = dead.collect();
         remote.transport.delete(dead).await.map_err(remote.failed_at("clean", layout::PUSHES))?;
         Ok(begun)
     }

@@ -5,7 +5,8 @@
 //!   format.json                    what this is, and how records are named
 //!   cas/ab/<sha256>                content, named by its SHA-256
 //!   records/<scope>/<key>.json     key → outputs, with where it was made
-//!   runs/<pipeline>/<id>.jsonl     records of runs, without what tells of the machine
+//!   runs/<id>.jsonl                records of runs, without what tells of the machine
+//!   runs/<id>.proof.json           who vouches for them
 //!   manifests/ab/<sha256>          the tasks of those runs with their keys
 //!   pushes/<id>.json               of whoever is writing just now
 //!   gc.json                        while what nobody needs is removed
@@ -37,13 +38,14 @@ pub mod link;
 pub mod marker;
 #[cfg(feature = "remote")]
 pub mod note;
+#[cfg(feature = "remote")]
+pub mod opened;
 pub mod place;
+#[cfg(feature = "remote")]
+pub mod pull;
 #[cfg(feature = "remote")]
 pub mod push;
 pub mod record;
-#[cfg(feature = "remote")]
-#[allow(clippy::module_inception, reason = "the remote store itself, beside what is done with it")]
-pub mod remote;
 #[cfg(feature = "remote")]
 pub mod server;
 #[cfg(feature = "remote")]

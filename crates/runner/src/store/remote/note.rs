@@ -5,7 +5,7 @@ use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
 use crate::store::journal::Journal;
 use crate::store::locks::Locks;
-use crate::store::remote::remote::Format;
+use crate::store::remote::opened::Format;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -19,7 +19,7 @@ enum Fact {
     /// What follows is of the store with this name after so many sweeps.
     Of(String, u64),
     Object(Digest),
-    /// A record of this key with these outputs.
+    /// A record of this key with this claim.
     Record(Digest, Digest),
     /// An object is not there after all.
     Gone(Digest),
@@ -52,7 +52,7 @@ impl Note {
                     note.records.clear();
                 }
                 Fact::Object(digest) => _ = note.objects.insert(digest),
-                Fact::Record(key, content) => _ = note.records.insert(key, content),
+                Fact::Record(key, claim) => _ = note.records.insert(key, claim),
                 Fact::Gone(digest) => _ = note.objects.remove(&digest),
             }
         }
@@ -75,7 +75,7 @@ impl Note {
         self.objects.contains(digest)
     }
 
-    /// The outputs of the record of this key that is known to be there.
+    /// What the record of this key claims that is known to be there.
     pub fn record(&self, key: &Digest) -> Option<Digest> {
         self.records.get(key).copied()
     }
@@ -84,9 +84,9 @@ impl Note {
         if self.objects.insert(digest) { self.add(Fact::Object(digest)) } else { Ok(()) }
     }
 
-    pub fn add_record(&mut self, key: Digest, content: Digest) -> Result<(), StoreError> {
-        if self.records.insert(key, content) != Some(content) {
-            self.add(Fact::Record(key, content))
+    pub fn add_record(&mut self, key: Digest, claim: Digest) -> Result<(), StoreError> {
+        if self.records.insert(key, claim) != Some(claim) {
+            self.add(Fact::Record(key, claim))
         } else {
             Ok(())
         }
@@ -116,7 +116,7 @@ impl Note {
 mod tests {
     use super::*;
     use crate::store::Store;
-    use crate::store::remote::remote::Naming;
+    use crate::store::remote::opened::Naming;
 
     #[test]
     fn a_note_counts_for_its_store_until_something_is_removed_there() {

@@ -18,6 +18,19 @@ pub struct Place {
     pub region: Option<String>,
     /// The storage account of Azure.
     pub account: Option<String>,
+    /// What is done with results that nobody signed whom the project trusts.
+    #[serde(default)]
+    pub unsigned: Unsigned,
+}
+
+/// What is done with results that nobody signed whom the project trusts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unsigned {
+    #[default]
+    Refuse,
+    /// They count all the same: only those whom the project trusts can write there.
+    Accept,
 }
 
 /// How a place is reached.
@@ -67,7 +80,8 @@ pub enum PlaceFault {
 impl Place {
     pub fn new(url: &str) -> Place {
         let url = url.to_owned();
-        Place { url, default: false, endpoint: None, region: None, account: None }
+        let unsigned = Unsigned::default();
+        Place { url, default: false, endpoint: None, region: None, account: None, unsigned }
     }
 
     /// Whether its fields are right.

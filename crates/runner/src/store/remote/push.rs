@@ -6,17 +6,19 @@ use crate::store::digest::Digest;
 use crate::store::files::StoreError;
 use crate::store::objects::Held;
 use crate::store::redact;
-use crate::store::remote::check;
+use crate::store::remote::check::found;
 use crate::store::remote::elsewhere::Difference;
 use crate::store::remote::error::{RemoteError, TransportError};
 use crate::store::remote::layout;
 use crate::store::remote::marker::Pushing;
 use crate::store::remote::note::Note;
-use crate::store::remote::record::{self, content_of};
-use crate::store::remote::remote::{Format, Naming, Remote, difference};
+use crate::store::remote::opened::{Format, Naming, Remote, difference};
+use crate::store::remote::place::Place;
+use crate::store::remote::pull::RunProof;
+use crate::store::remote::record::{self, Policy, content_of};
 use crate::store::remote::transport::count;
 use crate::store::remote::upload::{self, Sent, Way};
-use crate::store::runs::Run;
+use crate::store::runs::{self, Foreign, Run};
 use futures::{StreamExt, TryStreamExt};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,10 +30,23 @@ const OBJECTS: usize = 16;
 /// How many results.
 const RESULTS: usize = 32;
 
+/// Whether this place takes what is sent there, and whether those who read it can trust it.
+pub fn check(name: &str, place: &Place, policy: &Policy) -> Result<(), RemoteError> {
+    if !place.is_writable() {
+        return Err(RemoteError::ReadOnly { remote: name.to_owned() });
+    }
+    if policy.signer.is_none() && !policy.trust.accepts_unsigned() {
+        return Err(RemoteError::NoKey { remote: name.to_owned() });
+    }
+    Ok(())
+}
+
 /// What became of a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pushed {
     New,
+    /// It stays here: nobody vouches for it.
+    Unsigned,
     /// A record that says the same was there.
     There,
     /// One that says something else was there first, and stays.
@@ -46,6 +61,8 @@ pub struct Report {
     /// Of the objects that were new there.
     pub bytes: u64,
     pub differs: Vec<Difference>,
+    /// The tasks whose results stay here, since they came from elsewhere and nobody vouches for them.
+    pub unsigned: Vec<String>,
     /// The task, and why its result was not sent.
     pub failed: Vec<(String, String)>,
 }
@@ -68,12 +85,10 @@ pub struct Pusher {
 impl Pusher {
     /// Begins to write. With `anew`, nothing counts as known to be there.
     pub async fn begin(remote: Remote, store: Store, anew: bool) -> Result<Pusher, RemoteError> {
-        if !remote.place.is_writable() {
-            return Err(RemoteError::ReadOnly { remote: remote.name });
-        }
+        check(&remote.name, &remote.place, &remote.policy)?;
         let first = match remote.format().await? {
             Some(format) => format,
-            None => check::found(&remote).await?,
+            None => found(&remote).await?,
         };
         let mark = Pushing::begin(&remote).await?;
         // Read again: something may have been removed before the mark stood.
@@ -115,6 +130,7 @@ impl Pusher {
             match pushed {
                 Ok(Pushed::New) => report.new += 1,
                 Ok(Pushed::There) => report.there += 1,
+                Ok(Pushed::Unsigned) => report.unsigned.push(task),
                 Ok(Pushed::Differs(difference)) => report.differs.push(*difference),
                 Err(error) if error.is_offline() || matches!(error, RemoteError::Cleaned { .. }) => {
                     return Err(error);
@@ -127,6 +143,7 @@ impl Pusher {
         }
         report.differs.sort_by(|a, b| a.task.cmp(&b.task));
         report.failed.sort();
+        report.unsigned.sort();
         report.bytes = self.bytes.load(Ordering::Relaxed);
         Ok(report)
     }
@@ -145,8 +162,8 @@ impl Pusher {
 
     /// Sends a result: its objects, then its record.
     pub async fn result(&self, action: &Action) -> Result<Pushed, RemoteError> {
-        let content = content_of(action);
-        if self.note().record(&action.key) == Some(content) {
+        let Some(claim) = self.remote.policy.claim(action) else { return Ok(Pushed::Unsigned) };
+        if self.note().record(&action.key) == Some(claim) {
             return Ok(Pushed::There);
         }
         let mut objects: Vec<Digest> = Vec::new();
@@ -167,11 +184,9 @@ impl Pusher {
         };
         let record = self.remote.policy.sign(action).map_err(failed)?;
         let pushed = self.record(&record).await?;
-        let there = match &pushed {
-            Pushed::New | Pushed::There => content,
-            Pushed::Differs(_) => return Ok(pushed),
-        };
-        self.note().add_record(action.key, there)?;
+        if matches!(pushed, Pushed::New | Pushed::There) {
+            self.note().add_record(action.key, claim)?;
+        }
         Ok(pushed)
     }
 
@@ -249,21 +264,37 @@ impl Pusher {
         }
     }
 
-    /// Sends the record of a run and its manifest, without what tells of the machine.
+    /// Sends the record of a run and its manifest, without what tells of the machine. One that came from elsewhere unsigned stays here.
     pub async fn run(&self, run: &Run) -> Result<(), RemoteError> {
         let remote = &self.remote;
         if !layout::is_run(&run.id) {
             return Ok(());
         }
+        let record = std::fs::read(&run.path).map_err(StoreError::io("read", &run.path))?;
+        let (record, proof) = match runs::foreign(&self.store, &run.id)? {
+            Some(Foreign { proof: None, .. }) => return Ok(()),
+            Some(Foreign { proof, .. }) => (record, proof),
+            None => {
+                let record = redact::record(&record);
+                let own = remote.policy.signer.as_deref();
+                let proof = own.map(|signer| signer.sign_run(&run.id, &Digest::of(&record)));
+                (record, proof)
+            }
+        };
         if let Some(manifest) = run.manifest
             && let Some(text) = self.store.manifests().text(&manifest)?
         {
             let name = layout::manifest(&manifest);
             remote.transport.create(&name, &text).await.map_err(remote.failed_at("write", &name))?;
         }
-        let record = std::fs::read(&run.path).map_err(StoreError::io("read", &run.path))?;
         let name = layout::run(&run.id);
-        let written = remote.transport.create(&name, &redact::record(&record)).await;
-        written.map(|_| ()).map_err(remote.failed_at("write", &name))
+        remote.transport.replace(&name, &record).await.map_err(remote.failed_at("write", &name))?;
+        match proof {
+            Some(proof) => {
+                let proof = RunProof { record: Digest::of(&record), proof };
+                remote.write_document(&layout::run_proof(&run.id), &proof).await
+            }
+            None => Ok(()),
+        }
     }
 }

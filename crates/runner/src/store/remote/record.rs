@@ -8,7 +8,7 @@ use crate::store::actions::Action;
 use crate::store::digest::{Digest, Encoder};
 use crate::trust::judge::{Refusal, judge};
 use crate::trust::record;
-use crate::trust::sign::{Signer, for_others};
+use crate::trust::sign::{Signer, for_others, voucher};
 use std::sync::Arc;
 
 /// What stands before the record.
@@ -33,6 +33,19 @@ impl Policy {
         judge(&self.trust, action)
     }
 
+    /// What a record claims when it goes out: these outputs, for this scope, by the word of this key. None where nobody vouches for it
+    /// who must; what came from elsewhere unsigned is never handed on.
+    pub fn claim(&self, action: &Action) -> Option<Digest> {
+        let voucher = voucher(action, self.signer.as_deref());
+        let own = action.origin.is_none();
+        let voucher = voucher.or_else(|| (own && self.trust.accepts_unsigned()).then(String::new))?;
+        let mut encoder = Encoder::new("onsager claim");
+        encoder.field(b'c', &content_of(action).0);
+        encoder.field(b's', self.trust.write_scope().as_bytes());
+        encoder.field(b'v', voucher.as_bytes());
+        Some(encoder.finish())
+    }
+
     /// A record as it goes out.
     pub fn sign(&self, action: &Action) -> Result<Action, serde_json::Error> {
         for_others(action, self.signer.as_deref())
@@ -46,6 +59,13 @@ pub enum NoRecord {
     Sum,
     #[error(transparent)]
     Refused(#[from] Refusal),
+}
+
+impl NoRecord {
+    /// Whether it is one of a newer onsager: only that may judge it.
+    pub fn is_newer(&self) -> bool {
+        matches!(self, NoRecord::Refused(Refusal::Version { .. }))
+    }
 }
 
 /// The document of a record.

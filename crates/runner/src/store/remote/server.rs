@@ -104,7 +104,9 @@ impl HttpService for Service {
             let (parts, body) = response.into_parts();
             let mut text = Vec::new();
             let mut body = body.bytes_stream();
-            while let Some(Ok(piece)) = body.next().await {
+            while text.len() < BODY
+                && let Some(Ok(piece)) = body.next().await
+            {
                 text.extend_from_slice(&piece[..piece.len().min(BODY - text.len())]);
             }
             let code = header.unwrap_or_else(|| code(&String::from_utf8_lossy(&text)));

@@ -8,7 +8,7 @@ use crate::store::remote::bucket::Bucket;
 use crate::store::remote::download::PART;
 use crate::store::remote::error::{RemoteError, TransportError};
 use crate::store::remote::layout;
-use crate::store::remote::remote::Remote;
+use crate::store::remote::opened::Remote;
 use crate::store::remote::transport::{PATIENT, Transport, blocking, count, patiently};
 use futures::{Stream, StreamExt};
 use object_store::PutPayload;

@@ -3,7 +3,7 @@
 use crate::store::digest::Digest;
 use crate::store::remote::error::RemoteError;
 use crate::store::remote::layout;
-use crate::store::remote::remote::Remote;
+use crate::store::remote::opened::Remote;
 use crate::store::remote::upkeep::survey::Survey;
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -8,7 +8,7 @@ use crate::store::remote::error::RemoteError;
 use crate::store::remote::layout;
 use crate::store::remote::layout::Entry;
 use crate::store::remote::marker::{Cleaning, age, now_there};
-use crate::store::remote::remote::Remote;
+use crate::store::remote::opened::Remote;
 use crate::store::remote::transport::Transport;
 use crate::store::remote::upkeep::survey::Survey;
 use schemars::JsonSchema;
@@ -83,7 +83,13 @@ async fn sweep(remote: &Remote, options: &Options, now: i64) -> Result<Swept, Re
         match &found.record {
             _ if old(&found.entry) => records.push(found.entry.name.clone()),
             Ok(record) => needed.extend(survey.objects_of(record)),
-            // One that cannot be read may be one of a newer version: it stays, and what it names may go.
+            // What it names is not known.
+            Err(fault) if fault.is_newer() => {
+                return Err(RemoteError::Newer {
+                    remote: remote.name.clone(),
+                    name: found.entry.name.clone(),
+                });
+            }
             Err(_) => {}
         }
     }

@@ -5,7 +5,7 @@ use crate::store::digest::Digest;
 use crate::store::remote::error::RemoteError;
 use crate::store::remote::layout;
 use crate::store::remote::marker::Cleaning;
-use crate::store::remote::remote::Remote;
+use crate::store::remote::opened::Remote;
 use crate::store::remote::transport::{self, count};
 use crate::store::remote::upkeep::survey::Survey;
 use futures::{StreamExt, TryStreamExt};
@@ -85,6 +85,10 @@ async fn look(remote: &Remote) -> Result<Verified, RemoteError> {
     let mut untrusted = 0;
     for there in &survey.records {
         let record = match &there.record {
+            Err(fault) if fault.is_newer() => {
+                untrusted += 1;
+                continue;
+            }
             Err(fault) => {
                 found.push(wrong(&there.entry.name, fault.to_string()));
                 continue;

@@ -108,6 +108,9 @@ impl Remote {
         if format.format != KIND {
             return Err(no("its `format` is another".to_owned()));
         }
+        if format.records == Naming::ByContent && !self.place.is_writable() {
+            return Err(RemoteError::NotListed { remote: self.name.clone() });
+        }
         if format.version != VERSION {
             return Err(RemoteError::Version { remote: self.name.clone(), version: format.version });
         }
@@ -183,6 +186,10 @@ impl Remote {
             Some(Err(why)) => known.refused.push(why),
             None if format.records == Naming::ByKey => return Ok(()),
             None => {}
+        }
+        // A web server cannot list.
+        if !self.place.is_writable() {
+            return Ok(());
         }
         // Several may be there: where the server knows no conditional writes, and where the first that came does not count.
         let folder = layout::records(scope, key);
