@@ -119,7 +119,7 @@ fn attempts_have_their_waits_and_what_they_took() {
         panic!("two attempts: {document:#}");
     };
     assert_eq!((&first["attempt"], &second["attempt"]), (&json!(1), &json!(2)));
-    assert_eq!(first["failure"], "the command ended with status 3");
+    assert_eq!(first["failure"], "the command failed (exit status: 3)");
     assert_eq!(second["failure"], Value::Null);
     let [read] = &document["tasks"][1]["attempts"].as_array().expect("attempts")[..] else {
         panic!("one attempt: {document:#}");

@@ -284,7 +284,7 @@ fn the_check_finds_what_is_wrong() {
     let path = repository().join("schema/output/status.schema.json");
     let schema: Value = serde_json::from_str(&fs::read_to_string(path).expect("a schema")).expect("JSON");
     let good = serde_json::json!({"pipeline": "a", "last_run": null, "tasks": [
-        {"task": "b", "state": "done", "seconds": 1, "failure": null},
+        {"task": "b", "state": "done", "seconds": 1, "failure": null, "run": null, "attempts": []},
     ]});
     assert_eq!(validate(&schema, &schema, &good, "status"), Ok(()));
     let wrong = |change: fn(&mut Value)| {

@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn the_table_names_a_test_for_each_transition() {
         assert_transitions(pairs(" → ", "| ", " |"));
-        let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/src/run/tests.rs");
+        let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/src/run/tests/transitions.rs");
         let tests = std::fs::read_to_string(tests).unwrap();
         for row in page().lines().filter(|line| line.starts_with("| ") && line.contains(" → ")) {
             let cells: Vec<&str> = row.split('|').map(str::trim).collect();
