@@ -9,11 +9,13 @@ pub mod compare;
 pub mod config;
 pub mod export;
 pub mod kind;
+pub mod pages;
 pub mod pipeline;
 pub mod plan;
 pub mod run;
 pub mod store;
 pub mod trust;
+pub mod words;
 pub mod worker;
 
 crate::fingerprints!();

@@ -2,7 +2,7 @@
 
 use crate::kinds::report::figure::{labels, required};
 use onsager_report::error::ReportError;
-use onsager_report::page::html::{Block, Image, Page, Section};
+use onsager_report::page::html::{Block, Image, Page, Section, Source};
 use onsager_report::page::markup::{self, TextError};
 use onsager_report::tables::presentation;
 use onsager_runner::kind::context::{Context, Item};
@@ -117,12 +117,14 @@ impl Stage for ReportStage {
                 let (name, caption) = reference.parts();
                 for item in required(ctx, name)? {
                     let bytes = fs::read(&item.path)?;
+                    let source = source(item, &bytes);
                     let image = Image::from_bytes(bytes)
                         .ok_or_else(|| ReportError::NotAnImage { input: name.into() })?;
                     blocks.push(Block::Figure {
                         name: name.into(),
                         image,
                         caption: full_caption(caption, item),
+                        source,
                     });
                 }
             }
@@ -132,7 +134,8 @@ impl Stage for ReportStage {
                     let table = Box::new(presentation::load(&item.path)?);
                     let caption = if caption.is_empty() { &table.caption } else { caption };
                     let caption = full_caption(caption, item);
-                    blocks.push(Block::Table { name: name.into(), table, caption });
+                    let source = source(item, &fs::read(&item.path)?);
+                    blocks.push(Block::Table { name: name.into(), table, caption, source });
                 }
             }
             page.sections.push(Section {
@@ -143,9 +146,7 @@ impl Stage for ReportStage {
         }
         for items in ctx.inputs().values() {
             for item in items {
-                let digest = Sha256::digest(fs::read(&item.path)?);
-                let digest = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-                page.provenance.push((item_name(item), digest));
+                page.provenance.push((item_name(item), sha256(&fs::read(&item.path)?)));
             }
         }
         fs::write(ctx.output("html")?, page.html()?)?;
@@ -196,6 +197,20 @@ fn full_caption(caption: &str, item: &Item) -> String {
         coordinates if coordinates.is_empty() => caption.to_owned(),
         coordinates => format!("{caption} ({coordinates})").trim_start().to_owned(),
     }
+}
+
+/// Where a figure or table comes from.
+fn source(item: &Item, bytes: &[u8]) -> Source {
+    Source {
+        artifact: item.name.clone(),
+        coordinates: coordinates(&labels(item)),
+        digest: sha256(bytes),
+        bytes: bytes.len(),
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn item_name(item: &Item) -> String {

@@ -6,6 +6,7 @@ use crate::error::ReportError;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use onsager_tables::render::NOTE;
 use onsager_tables::table::Table;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -34,8 +35,20 @@ pub struct Section {
 /// A numbered figure or table. `name` is what texts refer to as `{name}`.
 #[derive(Debug, Clone)]
 pub enum Block {
-    Figure { name: String, image: Image, caption: String },
-    Table { name: String, table: Box<Table>, caption: String },
+    Figure { name: String, image: Image, caption: String, source: Source },
+    Table { name: String, table: Box<Table>, caption: String, source: Source },
+}
+
+/// The artifact that a figure or table is. It is all that a page can know of how that was made, for the page is a function of its bytes.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// As the pipeline calls it: `law-figure.svg`, or the path of a file.
+    pub artifact: String,
+    /// Its coordinates, where it is one instance of a matrix.
+    pub coordinates: String,
+    /// The SHA-256 of its bytes.
+    pub digest: String,
+    pub bytes: usize,
 }
 
 /// An image to embed.
@@ -56,6 +69,17 @@ impl Image {
         }
         let text = String::from_utf8(bytes).ok()?;
         text.contains("<svg").then_some(Image::Svg(text))
+    }
+
+    /// A link that saves it.
+    fn download(&self, name: &str) -> Markup {
+        let (ending, kind, bytes) = match self {
+            Image::Svg(svg) => ("svg", "svg+xml", svg.as_bytes()),
+            Image::Png(bytes) => ("png", "png", bytes.as_slice()),
+        };
+        html! {
+            a download={ (name) "." (ending) } href={ "data:image/" (kind) ";base64," (STANDARD.encode(bytes)) } { (ending.to_uppercase()) }
+        }
     }
 
     /// The element, with `about` for those who cannot see it.
@@ -130,6 +154,7 @@ impl Page {
             html lang="en" {
                 head {
                     meta charset="utf-8";
+                    meta http-equiv="Content-Security-Policy" content=(POLICY);
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     title { (self.title) }
                     style { (PreEscaped(STYLE)) }
@@ -142,8 +167,8 @@ impl Page {
                         @if !self.summary.is_empty() { div.summary { (text(&self.summary)) } }
                     }
                     @if headed.len() > 1 {
-                        nav {
-                            h2 { "Contents" }
+                        nav aria-label="Contents" {
+                            p { "Contents" }
                             ol {
                                 @for (i, section) in headed.iter().enumerate() {
                                     li { a href={ "#section-" (i + 1) } { (line(&section.heading)) } }
@@ -180,24 +205,55 @@ impl Page {
 fn block(block: &Block, number: &str, line: &dyn Fn(&str) -> Markup) -> Markup {
     let caption = |text: &str| html!(figcaption { b { (number) "." } " " (line(text)) });
     match block {
-        Block::Figure { image, caption: text, .. } => {
+        Block::Figure { name, image, caption: text, source } => {
             let about = if text.is_empty() { number.to_owned() } else { format!("{number}. {text}") };
+            // A click makes it the target of the page, and the style shows a target in the whole window: no script, and no second copy.
+            let large = format!("{}-large", anchor(number));
             html! {
                 figure id=(anchor(number)) {
-                    div.plate { (image.html(&about)) }
+                    div.plate id=(large) {
+                        (image.html(&about))
+                        a.enlarge href={ "#" (large) } aria-label={ "Enlarge " (number) } {}
+                        a.close href={ "#" (anchor(number)) } { "Close" }
+                    }
                     (caption(text))
+                    (below(image.download(name), source))
                 }
             }
         }
-        Block::Table { name, table, caption: text } => html! {
-            figure.table id=(anchor(number)) {
-                (caption(if text.is_empty() { &table.caption } else { text }))
-                div.scroll { (table::html(table)) }
-                p.note {
-                    a download={ (name) ".csv" } href={ "data:text/csv;base64," (STANDARD.encode(table.csv())) } { "CSV" }
+        Block::Table { name, table, caption: text, source } => {
+            let csv = html! {
+                a download={ (name) ".csv" } href={ "data:text/csv;base64," (STANDARD.encode(table.csv())) } { "CSV" }
+            };
+            html! {
+                figure.table id=(anchor(number)) {
+                    (caption(if text.is_empty() { &table.caption } else { text }))
+                    // The keyboard scrolls what it can reach.
+                    div.scroll tabindex="0" role="region" aria-label=(number) { (table::html(table)) }
+                    @if table.any_within_noise() { p.note { (NOTE) } }
+                    (below(csv, source))
                 }
             }
-        },
+        }
+    }
+}
+
+/// What stands below a figure or table: a link that saves it, and where it comes from.
+fn below(download: Markup, source: &Source) -> Markup {
+    let Source { artifact, coordinates, digest, bytes } = source;
+    html! {
+        div.note {
+            (download)
+            details {
+                summary { "How was this made?" }
+                p {
+                    "It is " code { (artifact) } @if !coordinates.is_empty() { " (" (coordinates) ")" }
+                    " of " (bytes) " bytes, with the SHA-256 " code { (digest) } ". "
+                    code { "onsager report" } " tells of the run that made it: its parameters, its code, the results that it stands on, \
+                     and the command that makes the same bytes again."
+                }
+            }
+        }
     }
 }
 
@@ -208,9 +264,10 @@ fn provenance(files: &[(String, String)]) -> Markup {
             details {
                 summary { "Provenance" }
                 p { "The files that this page was made from, with the SHA-256 of their contents." }
-                div.scroll {
+                div.scroll tabindex="0" role="region" aria-label="Files that the page was made from" {
                     table {
-                        @for (name, digest) in files { tr { td { (name) } td { code { (digest) } } } "\n" }
+                        thead { tr { th scope="col" { "File" } th scope="col" { "SHA-256" } } }
+                        tbody { @for (name, digest) in files { tr { td { (name) } td { code { (digest) } } } "\n" } }
                     }
                 }
             }
@@ -223,6 +280,9 @@ fn anchor(number: &str) -> String {
     number.to_lowercase().replace(' ', "-")
 }
 
+/// What a browser may do with the page: show it. Inlined drawings have styles in attributes.
+const POLICY: &str =
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 const STYLE: &str = include_str!("page.css");
 
 #[cfg(test)]
@@ -236,6 +296,12 @@ mod tests {
             name: "law".into(),
             image: Image::from_bytes(svg.as_bytes().to_vec()).unwrap(),
             caption: "The *law*.".into(),
+            source: Source {
+                artifact: "law-figure.svg".into(),
+                coordinates: String::new(),
+                digest: "ab".repeat(32),
+                bytes: svg.len(),
+            },
         };
         let bad = "<svg><script>fetch('https://x.y')</script></svg>";
         let section = |heading: &str| Section {
@@ -254,6 +320,8 @@ mod tests {
             html.contains("<b>Figure 2.</b> The <em>law</em>.")
                 && html.contains("<a href=\"#section-2\">Two</a>")
         );
+        assert!(html.contains("It is <code>law-figure.svg</code> of 66 bytes, with the SHA-256 <code>abab"));
+        assert!(html.contains("<a download=\"law.svg\" href=\"data:image/svg+xml;base64,"));
         assert!(!html.contains("<script") && !html.contains("src=\"http") && !html.contains("<link"));
         assert_eq!(html, page.html().unwrap());
         assert!(Image::from_bytes(b"a,b\n1,2\n".to_vec()).is_none());

@@ -2,12 +2,25 @@
 
 use maud::{Markup, html};
 use onsager_tables::cells::Style;
-use onsager_tables::render::NOTE;
 use onsager_tables::table::{Mark, Table};
+
+/// A cell of more characters is broken into lines.
+const WORDY: usize = 32;
 
 /// The `table` element, without its caption; numbers are aligned at the right in figures of equal width.
 pub fn html(table: &Table) -> Markup {
-    let class = |i: usize| table.numeric(i).then_some("n");
+    // A column of long texts gets room for several words in a line.
+    let wordy = |i: usize| {
+        table.rows.iter().zip(&table.heads[i..=i]).any(|(row, head)| {
+            row.get(i).is_some_and(|cell| table.show(cell, head, Style::Unicode).chars().count() > WORDY)
+        })
+    };
+    let class = |i: usize| match table.numeric(i) {
+        true => Some("n"),
+        false => wordy(i).then_some("t"),
+    };
+    let classes: Vec<Option<&str>> = (0..table.heads.len()).map(class).collect();
+    let class = |i: usize| classes.get(i).copied().flatten();
     html! {
         table {
             thead { tr {
@@ -36,6 +49,5 @@ pub fn html(table: &Table) -> Markup {
                 }
             }
         }
-        @if table.any_within_noise() { p.note { (NOTE) } }
     }
 }

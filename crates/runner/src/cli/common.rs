@@ -10,13 +10,12 @@ use crate::pipeline::project;
 use crate::pipeline::template::TemplateError;
 use crate::pipeline::yaml::diagnostics::Diagnostics;
 use crate::plan::error::EngineError;
-use crate::plan::explanation::Change;
 use crate::run::error::SessionError;
 use crate::run::session::Session;
 use crate::run::settings::Settings;
 use crate::store::destination;
-use crate::store::digest::Digest;
 use crate::store::files::StoreError;
+pub use crate::words::{count, duration, plural};
 use clap::Args;
 use onsager_numerics::kernel::{Level, LevelError};
 use onsager_tables::error::TableError;
@@ -245,46 +244,4 @@ pub fn json(value: &impl Serialize) -> String {
 /// Prints one JSON document.
 pub fn print_json(value: &impl Serialize) {
     print(&json(value));
-}
-
-/// A duration as a person reads it.
-pub fn duration(seconds: f64) -> String {
-    match seconds {
-        s if s < 10.0 => format!("{s:.2} s"),
-        s if s < 120.0 => format!("{s:.1} s"),
-        s if s < 7200.0 => format!("{} min {} s", s as u64 / 60, s as u64 % 60),
-        s => format!("{} h {} min", s as u64 / 3600, s as u64 / 60 % 60),
-    }
-}
-
-/// One task or several.
-pub fn plural(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
-}
-
-/// `1,234`.
-pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `params.tubes: 40 → 60`, digests cut to what a person can tell apart.
-pub fn change(change: &Change) -> String {
-    let value = |value: &Option<String>| match value {
-        Some(text) => match text.split_at_checked(64) {
-            Some((digest, "" | " (folder)" | " (executable)")) if digest.parse::<Digest>().is_ok() => {
-                digest[..12].to_owned()
-            }
-            _ => text.clone(),
-        },
-        None => "(none)".to_owned(),
-    };
-    format!("{}: {} → {}", change.field, value(&change.old), value(&change.new))
 }

@@ -52,13 +52,13 @@ fn text(difference: &Difference) -> String {
             text += &format!("{title}\n");
         }
         for change in changes {
-            text += &format!("  {}\n", common::change(change));
+            text += &format!("  {change}\n");
         }
     }
     for task in &difference.tasks {
         text += &format!("{}\n", task.task);
         for change in &task.changes {
-            text += &format!("  {}\n", common::change(change));
+            text += &format!("  {change}\n");
         }
         let named = |same| {
             let outputs = task.outputs.iter().filter(|output| output.same == same);

@@ -4,7 +4,6 @@
 //! `ONSAGER_UPDATE=1 cargo test --release -p onsager-runner --features remote documents`.
 
 use crate::cli::facts::{AttemptFacts, RunFacts};
-use crate::cli::tail;
 use crate::compare::comparison::Measured;
 use crate::compare::gather::{Missing, Note};
 use crate::plan::planned::{Planned, Verdict};
@@ -16,6 +15,7 @@ use crate::store::names::{self, Written};
 use crate::store::objects::Outputs;
 #[cfg(feature = "remote")]
 use crate::store::remote::elsewhere::Difference;
+use crate::store::tail;
 use crate::worker::cluster::overview::JobView;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};

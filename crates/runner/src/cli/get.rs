@@ -3,7 +3,6 @@
 use crate::cli::common::{self, CliError, Given};
 use crate::cli::documents::GetResult;
 use crate::cli::exit;
-use crate::cli::plan as plan_command;
 use crate::kind::registry::Registry;
 use crate::pipeline::project;
 use crate::plan::planned::{Planned, Reason, Verdict};
@@ -182,7 +181,7 @@ fn why(planned: &Planned) -> String {
     match &planned.verdict {
         Verdict::Execute { reasons } => match reasons.first() {
             Some(Reason::Changed(change)) => format!("`{}` changed", change.field),
-            reason => reason.map_or("it is to do".to_owned(), plan_command::because),
+            reason => reason.map_or("it is to do".to_owned(), Reason::to_string),
         },
         Verdict::Fetch { remote, .. } => format!("it is on `{remote}`"),
         Verdict::Depends { on, .. } => format!("it needs `{}`", on.first().map_or("", String::as_str)),

@@ -29,11 +29,11 @@ mod pull;
 #[cfg(feature = "remote")]
 mod push;
 mod remote;
+mod report;
 mod run;
 mod shell;
 mod status;
 mod store;
-mod tail;
 mod transfer;
 
 use crate::cli::common::CliError;
@@ -71,6 +71,7 @@ enum Command {
     Compare(compare::Compare),
     Diff(diff::Diff),
     Export(export::Export),
+    Report(report::Report),
     Kinds(kinds::Kinds),
     Key(key::Key),
     Store(store::Store),
@@ -138,6 +139,7 @@ pub fn main(registry: Registry) -> ExitCode {
         Command::Compare(command) => command.execute(&registry),
         Command::Diff(command) => command.execute(&registry),
         Command::Export(command) => command.execute(&registry),
+        Command::Report(command) => command.execute(&registry),
         Command::Kinds(command) => command.execute(&registry),
         Command::Key(command) => command.execute(),
         Command::Store(command) => command.execute(&registry),

@@ -56,4 +56,10 @@ impl Runs {
     pub fn find(&self, word: &str) -> Result<&Past, CliError> {
         Ok(history::find(&self.runs, word, self.pipeline.as_deref())?)
     }
+
+    /// The run of the same pipeline before one.
+    pub fn before(&self, run: &Past) -> Option<&Past> {
+        let before = self.runs.iter().take_while(|past| past.run != run.run);
+        before.filter(|past| past.pipeline == run.pipeline).last()
+    }
 }

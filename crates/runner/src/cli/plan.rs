@@ -73,7 +73,7 @@ impl Plan {
             Format::Text => {}
             Format::Dot => return self.write(&drawing().dot()),
             Format::Mermaid => return self.write(&drawing().mermaid()),
-            Format::Svg => return self.write(&picture::svg(&drawing())),
+            Format::Svg => return self.write(&picture::svg(&drawing().picture())),
         }
         let planned: Vec<Planned> = planned.into_iter().flatten().collect();
         let count = |of: fn(&Verdict) -> bool| planned.iter().filter(|task| of(&task.verdict)).count();
@@ -239,19 +239,7 @@ pub fn describe(task: &Planned) -> String {
         if matches!(task.verdict, Verdict::Depends { .. }) && *reason == Reason::Missing {
             continue;
         }
-        text += &format!("    {}\n", because(reason));
+        text += &format!("    {reason}\n");
     }
     text
-}
-
-/// A reason in a few words.
-pub fn because(reason: &Reason) -> String {
-    match reason {
-        Reason::New => "never executed before".into(),
-        Reason::Missing => "its result is no longer in the store".into(),
-        Reason::Forced => "forced".into(),
-        Reason::Tool { message } => message.clone(),
-        Reason::Unfinished => "goes on from a checkpoint of an earlier attempt".into(),
-        Reason::Changed(change) => common::change(change),
-    }
 }

@@ -2,12 +2,13 @@
 
 use crate::cli::colour;
 use crate::cli::common::{count, duration, plural, print_error};
-use crate::cli::tail;
 use crate::cli::transfer::Transfer;
 use crate::run::estimate::{Durations, Outlook};
 use crate::run::events::{Event, Observer};
 use crate::store::Store;
 use crate::store::remote::elsewhere::{Difference, Machine, Notice, Traffic};
+use crate::store::tail;
+use crate::words::some;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use onsager_tables::names::list;
 use std::collections::HashMap;
@@ -415,14 +416,6 @@ pub fn difference_text(Difference { task, key, outputs, kept, other }: &Differen
         of(other),
         of(kept)
     )
-}
-
-/// The first of some names, and how many more there are.
-fn some(names: &[String]) -> String {
-    const SHOWN: usize = 5;
-    let more = names.len().saturating_sub(SHOWN);
-    let shown = names[..names.len() - more].join(", ");
-    if more == 0 { shown } else { format!("{shown} and {} more", count(more as u64)) }
 }
 
 /// The last lines of a log; none where it cannot be read.

@@ -135,6 +135,15 @@ fn params(past: &Past) -> Vec<(String, String)> {
     lines
 }
 
+/// The metrics of a run, as far as their results are there.
+pub fn metrics_of(
+    store: &Store,
+    parquet: Option<&dyn Parquet>,
+    past: &Past,
+) -> Result<Vec<(String, String)>, EngineError> {
+    metrics(store, parquet, past, &past.tasks(store).map_err(EngineError::from)?)
+}
+
 fn metrics(
     store: &Store,
     parquet: Option<&dyn Parquet>,

@@ -1,6 +1,7 @@
-//! A pipeline's plan as a picture: for Graphviz, for Mermaid, and (laid out in [`crate::plan::picture`]) as SVG.
+//! A pipeline's plan as a drawing: for Graphviz, for Mermaid, and (laid out in [`crate::plan::picture`]) as SVG.
 
 use crate::pipeline::graph::{Graph, Task};
+use crate::plan::picture::{Edge, Ink, Picture, Tile};
 use crate::plan::planned::{Planned, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,16 +18,8 @@ pub struct Node {
     pub counts: Counts,
 }
 
-/// Outputs of `from` are inputs of `to`, or `to` waits for `from`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Edge {
-    pub from: usize,
-    pub to: usize,
-    /// `matching`, how many of the instances are taken, or `after` where nothing is; empty when each takes all.
-    pub label: String,
-}
-
-/// The picture, before it is laid out.
+/// The drawing, before it is laid out. Outputs of an edge's `from` are inputs of `to`, or `to` waits for `from`. The label says
+/// `matching`, how many of the instances are taken, or `after` where nothing is; it is empty when each takes all.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Drawing {
     pub name: String,
@@ -59,12 +52,12 @@ impl Counts {
     }
 
     /// The counts of both.
-    pub fn plus(self, other: Counts) -> Counts {
+    fn plus(self, other: Counts) -> Counts {
         Counts(std::array::from_fn(|class| self.0[class] + other.0[class]))
     }
 
     /// `12 cached, 3 to execute`; without numbers for a single task.
-    pub fn text(&self) -> String {
+    fn text(&self) -> String {
         let single = self.0.iter().sum::<usize>() == 1;
         let shown = self.0.iter().zip(CLASSES).filter(|(count, _)| **count > 0);
         let shown = shown
@@ -125,6 +118,18 @@ impl Drawing {
         Drawing { name: graph.name.clone(), edges: edges.collect(), nodes }
     }
 
+    /// To be laid out.
+    pub fn picture(&self) -> Picture {
+        let total = self.nodes.iter().fold(Counts::default(), |sum, node| sum.plus(node.counts));
+        let tile = |node: &Node| Tile { lines: node.lines(), fill: hex(node.colour()), link: None };
+        Picture {
+            title: format!("{}: {}", self.name, total.text()),
+            tiles: self.nodes.iter().map(tile).collect(),
+            edges: self.edges.clone(),
+            ink: Ink::PRINT,
+        }
+    }
+
     /// For Graphviz.
     pub fn dot(&self) -> String {
         let mut text = format!("digraph \"{}\" {{\n", dot_text(&self.name));
@@ -169,12 +174,12 @@ impl Drawing {
 
 impl Node {
     /// The colour of its box by what would happen, `0xRRGGBB`.
-    pub fn colour(&self) -> u32 {
+    fn colour(&self) -> u32 {
         CLASSES[self.counts.class()].2
     }
 
     /// The lines of its box.
-    pub fn lines(&self) -> Vec<String> {
+    fn lines(&self) -> Vec<String> {
         vec![self.title.clone(), self.kind.clone(), self.counts.text()]
     }
 }

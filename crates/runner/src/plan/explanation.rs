@@ -6,6 +6,7 @@ use crate::store::material::{Material, UNKNOWN};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::HashMap;
+use std::fmt;
 
 /// Everything that enters the key of a task, and the key.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -30,6 +31,22 @@ pub struct Change {
     pub old: Option<String>,
     /// Missing where the field is gone.
     pub new: Option<String>,
+}
+
+/// `params.tubes: 40 → 60`, digests cut to what a person can tell apart.
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = |value: &Option<String>| match value {
+            Some(text) => match text.split_at_checked(64) {
+                Some((digest, "" | " (folder)" | " (executable)")) if digest.parse::<Digest>().is_ok() => {
+                    digest[..12].to_owned()
+                }
+                _ => text.clone(),
+            },
+            None => "(none)".to_owned(),
+        };
+        write!(f, "{}: {} → {}", self.field, value(&self.old), value(&self.new))
+    }
 }
 
 /// What differs between the lines of two explanations, in the order of the new one, what is gone last.

@@ -13,6 +13,7 @@ use crate::store::view::View;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 
 /// What would happen to a task, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -56,6 +57,20 @@ pub enum Reason {
     Unfinished,
     /// A tool of the task does not say what it is: as it is now, the task would fail.
     Tool { message: String },
+}
+
+/// A reason in a few words.
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::New => f.write_str("never executed before"),
+            Reason::Missing => f.write_str("its result is no longer in the store"),
+            Reason::Forced => f.write_str("forced"),
+            Reason::Tool { message } => f.write_str(message),
+            Reason::Unfinished => f.write_str("goes on from a checkpoint of an earlier attempt"),
+            Reason::Changed(change) => change.fmt(f),
+        }
+    }
 }
 
 /// A task of the plan.

@@ -66,6 +66,7 @@ pub mod short;
 pub mod stat;
 pub mod supplies;
 pub mod system;
+pub mod tail;
 pub mod text;
 pub mod turn;
 pub mod usage;

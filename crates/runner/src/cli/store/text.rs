@@ -8,6 +8,7 @@ use crate::store::Store;
 use crate::store::archive::ArchiveError;
 use crate::store::files::StoreError;
 use crate::trust::keyring::{self, KeyringError};
+pub use crate::words::size;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -71,18 +72,6 @@ impl Place {
 /// `1,234 objects`.
 pub fn counted(number: usize, noun: &str) -> String {
     format!("{} {noun}{}", count(number as u64), if number == 1 { "" } else { "s" })
-}
-
-/// `5.6 GiB`.
-pub fn size(bytes: u64) -> String {
-    let mut value = bytes as f64;
-    for unit in ["B", "KiB", "MiB", "GiB"] {
-        if value < 1023.95 {
-            return if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") };
-        }
-        value /= 1024.0;
-    }
-    format!("{value:.1} TiB")
 }
 
 /// An error of an archive, by whose fault it is.
