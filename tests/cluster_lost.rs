@@ -93,3 +93,27 @@ fn a_node_that_goes_away_costs_its_task_another_attempt() {
     assert_eq!(starts.len(), 2);
     assert_eq!(starts[1]["job"]["attempt"], 2);
 }
+
+#[test]
+fn what_a_lost_node_had_in_hand_goes_on_in_a_folder_of_its_own() {
+    let Some(slurm) = Slurm::shared() else { return };
+    let _turn = turn();
+    let keeps = WAITS.replace("    run: |", "    checkpoint: state\n    run: |").replace(
+        "echo $SLURMD_NODENAME",
+        "echo >> ${checkpoint}; echo $SLURMD_NODENAME ${checkpoint} $(wc -l < ${checkpoint})",
+    );
+    let project = project(&keeps, PROFILE);
+    let mut child = start(slurm, &project);
+    let first = attempts(&project, 1).remove(0);
+    child.kill().expect("it runs");
+    child.wait().expect("it ended");
+    let (node, rest) = first.split_once(' ').expect("a node");
+    assert!(rest.ends_with("/state 1") && !rest.contains("/attempts/"), "{first}");
+    slurm.act(&format!("kill-node-and-steps {node}"));
+    let child = start(slurm, &project);
+    let second = attempts(&project, 2).remove(1);
+    ends_well(child, &project);
+    slurm.act(&format!("start-node {node}"));
+    // With a copy of the checkpoint: the first attempt may be running still, for all that anybody knows.
+    assert!(second.contains("/attempts/000001-") && second.ends_with("/state 2"), "{second}");
+}

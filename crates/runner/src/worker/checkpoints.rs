@@ -13,6 +13,7 @@ use crate::store::attempts::{self, ATTEMPTS};
 use crate::store::curves;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
+use crate::worker::protocol::Assignment;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -70,6 +71,14 @@ pub fn fork(store: &Store, key: &Digest, attempt: &str) -> Result<PathBuf, Store
         copy(&source.join(curves::FILE), &target.join(curves::FILE))?;
     }
     Ok(target)
+}
+
+/// Gives a task whose last attempt may still be running a folder of its own. Where that fails it goes on in the one that there is.
+pub fn set_apart(store: &Store, assignment: &mut Assignment, attempt: &str) {
+    match fork(store, &assignment.key, attempt) {
+        Ok(folder) => assignment.checkpoints = folder,
+        Err(error) => tracing::warn!("its checkpoints are shared: {error}"),
+    }
 }
 
 /// Copies the checkpoint with the most steps of those that are sound, and gives where it was. The one that writes there may remove it

@@ -7,6 +7,7 @@ use crate::config::profiles::Profile;
 use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
+use crate::worker::checkpoints;
 use crate::worker::cluster::desk::{Answer, Desk};
 use crate::worker::cluster::engine::Engine;
 use crate::worker::cluster::jobs::Submitted;
@@ -18,7 +19,7 @@ use crate::worker::error::WorkerDeath;
 use crate::worker::executor::Executor;
 use crate::worker::protocol::{Assignment, FromWorker, Outcome, Report};
 use onsager_numerics::kernel::Level;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -76,6 +77,8 @@ pub struct ClusterExecutor {
     /// What other coordinators' pilots have finished, and what they have in hand.
     pub(super) finished: HashMap<Digest, Outcome>,
     pub(super) running: HashMap<Digest, (Attempt, PilotName, bool)>,
+    /// What lost ones of them had begun, and this run has not asked for yet.
+    pub(super) abandoned: HashSet<Digest>,
     pub(super) reports: VecDeque<Report>,
     pub(super) notes: VecDeque<String>,
     pub(super) cancelled: bool,
@@ -103,6 +106,7 @@ impl ClusterExecutor {
             attempts: HashMap::new(),
             finished: HashMap::new(),
             running: HashMap::new(),
+            abandoned: HashSet::new(),
             reports: VecDeque::new(),
             notes: VecDeque::new(),
             cancelled: false,
@@ -129,7 +133,7 @@ impl ClusterExecutor {
                 if !self.setting.store.has_pilot(&submitted.group, &pilot.name) {
                     // Its last words may have come meanwhile.
                     pilot.hear()?;
-                    pilot.running.clear();
+                    self.abandoned.extend(pilot.abandon());
                     pilot.over = true;
                 }
                 self.finished.extend(pilot.done.iter().cloned());
@@ -168,6 +172,12 @@ impl ClusterExecutor {
         self.queue.retain(|queued| *queued != number);
         self.attempts.retain(|_, known| *known != number);
         self.report(number, FromWorker::Ended(outcome));
+    }
+
+    /// Another attempt at a task that may be running still, on a node that nobody hears of, has a folder of its own.
+    pub(super) fn set_apart(&self, assignment: &mut Assignment) {
+        let name = format!("{}-{}", self.setting.run, assignment.number);
+        checkpoints::set_apart(&self.setting.store, assignment, &name);
     }
 
     /// Tells the pilot that has a task something about it; where none has it, the task is over.
@@ -261,7 +271,7 @@ impl ClusterExecutor {
 }
 
 impl Executor for ClusterExecutor {
-    fn start(&mut self, assignment: Assignment) -> io::Result<Option<u32>> {
+    fn start(&mut self, mut assignment: Assignment) -> io::Result<Option<u32>> {
         let (number, key) = (assignment.number, assignment.key);
         if let Some(outcome) = self.finished.remove(&key) {
             self.report(number, FromWorker::Ended(outcome));
@@ -274,6 +284,9 @@ impl Executor for ClusterExecutor {
         if let Some(fault) = self.too_much(&assignment) {
             self.report(number, FromWorker::Ended(fault.outcome(&self.setting.name)));
             return Ok(None);
+        }
+        if self.abandoned.remove(&key) {
+            self.set_apart(&mut assignment);
         }
         let mut task = Task {
             assignment: Box::new(assignment),

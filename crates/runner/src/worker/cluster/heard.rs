@@ -1,7 +1,6 @@
 //! What pilots say, and what it means for the tasks that they have.
 
 use crate::store::files::StoreError;
-use crate::worker::checkpoints;
 use crate::worker::cluster::engine::JobState;
 use crate::worker::cluster::error::LostTask;
 use crate::worker::cluster::executor::{ClusterExecutor, PATIENCE};
@@ -161,16 +160,19 @@ impl ClusterExecutor {
         let any = !tasks.is_empty();
         let mut go_on = false;
         for attempt in tasks.into_keys() {
-            let Some(number) = self.taken_back(&attempt) else { continue };
-            let Some(task) = self.tasks.get_mut(&number) else { continue };
+            let begun = self.running.iter().find(|(_, (at, _, begun))| *begun && *at == attempt);
+            let begun = begun.map(|(key, _)| *key);
+            let Some(number) = self.taken_back(&attempt) else {
+                // This run has not asked for it yet.
+                self.abandoned.extend(begun);
+                go_on = true;
+                continue;
+            };
+            let Some(mut task) = self.tasks.remove(&number) else { continue };
             if task.begun {
-                // It may be running still, on a node that nobody hears of.
-                let (key, name) = (task.assignment.key, format!("{}-{number}", self.setting.run));
-                match checkpoints::fork(&self.setting.store, &key, &name) {
-                    Ok(folder) => task.assignment.checkpoints = folder,
-                    Err(error) => tracing::warn!("its checkpoints are shared: {error}"),
-                }
+                self.set_apart(&mut task.assignment);
             }
+            let task = self.tasks.entry(number).or_insert(task);
             task.lost += u32::from(task.begun && !again);
             if task.lost >= PATIENCE {
                 let fault = LostTask::Lost {

@@ -3,6 +3,7 @@
 use crate::store::Store;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
+use crate::worker::checkpoints;
 use crate::worker::cluster::orphans::{self, Orphan, OrphanPilot};
 use crate::worker::error::WorkerDeath;
 use crate::worker::executor::Executor;
@@ -20,6 +21,8 @@ pub struct Inherited {
     store: Store,
     orphans: Vec<Orphan>,
     finished: HashMap<Digest, Outcome>,
+    /// What lost pilots had begun.
+    abandoned: HashSet<Digest>,
     /// Tasks that wait for a job.
     held: Vec<Assignment>,
     reports: VecDeque<Report>,
@@ -47,6 +50,7 @@ impl Inherited {
             store: store.clone(),
             orphans,
             finished: HashMap::new(),
+            abandoned: HashSet::new(),
             held: Vec::new(),
             reports: VecDeque::new(),
             notes: VecDeque::new(),
@@ -65,7 +69,7 @@ impl Inherited {
                 let going = self.store.has_pilot(&orphan.group, &pilot.name);
                 pilot.hear()?;
                 if !going {
-                    pilot.running.clear();
+                    self.abandoned.extend(pilot.abandon());
                 }
                 self.finished.extend(pilot.done.drain(..));
             }
@@ -97,14 +101,19 @@ impl Inherited {
 }
 
 impl Executor for Inherited {
-    fn start(&mut self, assignment: Assignment) -> io::Result<Option<u32>> {
+    fn start(&mut self, mut assignment: Assignment) -> io::Result<Option<u32>> {
         if let Some(outcome) = self.finished.remove(&assignment.key) {
             let number = assignment.number;
             self.reports.push_back(Report { number, message: FromWorker::Ended(outcome) });
             return Ok(None);
         }
         match self.has(&assignment.key) {
-            None => self.inner.start(assignment),
+            None => {
+                if self.abandoned.remove(&assignment.key) {
+                    checkpoints::set_apart(&self.store, &mut assignment, &files::random());
+                }
+                self.inner.start(assignment)
+            }
             Some(pilot) => {
                 let text =
                     format!("`{}` is computed by job {} of an earlier run", assignment.task, pilot.job);

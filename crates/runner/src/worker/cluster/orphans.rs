@@ -99,6 +99,12 @@ impl OrphanPilot {
         })
     }
 
+    /// Its process is gone. Gives the keys of what it had begun, which may be running still, on a node that nobody hears of.
+    pub fn abandon(&mut self) -> Vec<Digest> {
+        let running = std::mem::take(&mut self.running).into_values();
+        running.filter(|in_hand| in_hand.begun).map(|in_hand| in_hand.key).collect()
+    }
+
     /// What it said since.
     pub fn hear(&mut self) -> Result<(), StoreError> {
         for message in self.inbox.receive::<FromPilot>()? {
