@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench curves [STEPS] [BATCH] [WIDTH]` trains the smallest network that the kinds have, the one whose steps are
 //! shortest, as `score-train` does. Turns of 50 steps alternate, so that both sides have the same machine. It prints the time of a step
-//! on each side, and how much longer it takes with curves: of all turns together, and in the median of pairs of turns.
+//! on each side, and how much longer it takes with curves, in the median of pairs of turns; and, which a machine with other work disturbs
+//! least, the median time of the call that keeps the points of a step, beside the median step.
 
 use onsager_numerics::random::Streams;
 use onsager_runner::kind::context::Context;
@@ -28,6 +29,8 @@ struct Turns<'a> {
     ctx: &'a Context,
     times: RefCell<Vec<f64>>,
     since: RefCell<Instant>,
+    /// How long it took to keep the points of a step.
+    calls: RefCell<Vec<f64>>,
 }
 
 impl Host for Turns<'_> {
@@ -50,7 +53,13 @@ impl Host for Turns<'_> {
     }
 
     fn metrics(&self, step: u64, values: &[(&str, f64)]) -> Result<(), StageError> {
-        if ((step - 1) / TURN).is_multiple_of(2) { Ok(()) } else { self.ctx.metrics(step, values) }
+        if ((step - 1) / TURN).is_multiple_of(2) {
+            return Ok(());
+        }
+        let called = Instant::now();
+        let kept = self.ctx.metrics(step, values);
+        self.calls.borrow_mut().push(called.elapsed().as_secs_f64());
+        kept
     }
 
     fn cancelled(&self) -> bool {
@@ -94,25 +103,34 @@ fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let adam = AdamWConfig { learning_rate: 1e-3, warmup: 0, weight_decay: 0.0, clip: 0.0 };
     let mut trainer = Trainer::new(parameters, adam, 0.0)?;
     let mut task = Regression { network, batch: batch as usize };
-    let host = Turns { ctx: &context, times: RefCell::default(), since: RefCell::new(Instant::now()) };
+    let host = Turns {
+        ctx: &context,
+        times: RefCell::default(),
+        since: RefCell::new(Instant::now()),
+        calls: RefCell::default(),
+    };
     let plan = Plan { steps, checkpoint_every: steps, validate_every: None };
     fit(&host, plan, &mut trainer, &mut task, ()).map_err(|error| error.to_string())?;
 
     let times = host.times.into_inner();
     // The first pair warms up.
     let pairs: Vec<[f64; 2]> = times.chunks_exact(2).skip(1).map(|pair| [pair[0], pair[1]]).collect();
-    let sum = |side: usize| pairs.iter().map(|pair| pair[side]).sum::<f64>();
-    let mut ratios: Vec<f64> = pairs.iter().map(|[off, on]| on / off - 1.0).collect();
-    ratios.sort_by(f64::total_cmp);
-    let per_step = |side: usize| sum(side) / (pairs.len() as f64 * TURN as f64) * 1e6;
+    let per_step = |side: usize| median(pairs.iter().map(|pair| pair[side] / TURN as f64 * 1e6));
+    let (off, on) = (per_step(0), per_step(1));
+    let call = median(host.calls.into_inner().into_iter().map(|seconds| seconds * 1e6));
     writeln!(
         stdout(),
-        "{} pairs of {TURN} steps: {:.1} µs a step without curves, {:.1} µs with; {:+.2} % in all, {:+.2} % in the median",
+        "{} pairs of {TURN} steps: {off:.1} µs a step without curves, {on:.1} µs with; {:+.2} % in the median pair; \
+         keeping the points of a step takes {call:.1} µs, {:.2} % of it",
         pairs.len(),
-        per_step(0),
-        per_step(1),
-        100.0 * (sum(1) / sum(0) - 1.0),
-        100.0 * ratios[ratios.len() / 2]
+        100.0 * median(pairs.iter().map(|[off, on]| on / off - 1.0)),
+        100.0 * call / off
     )?;
     Ok(())
+}
+
+fn median(numbers: impl Iterator<Item = f64>) -> f64 {
+    let mut numbers: Vec<f64> = numbers.collect();
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -5,7 +5,7 @@ mod common;
 use common::hosts::entries;
 use common::slurm::{PROFILE, Slurm, project};
 use common::uv::Uv;
-use common::{Project, first_on_path, last_line, names, ran, until};
+use common::{Project, first_on_path, json_of, last_line, names, ran, until};
 use serde_json::{Value, json};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -73,7 +73,7 @@ fn gives_the_same_bytes_as_here_and_leaves_nothing_to_do() {
 #[test]
 fn jobs_outlive_their_coordinator_and_the_same_command_takes_over() {
     let Some(slurm) = Slurm::shared() else { return };
-    let pipeline = "\
+    let pipeline = r#"
 name: slow
 stages:
   slow:
@@ -81,10 +81,12 @@ stages:
     matrix: {i: [0, 1, 2]}
     run: |
       echo start >> starts-${matrix.i}.txt
+      echo '{"step": 1, "name": "speed", "value": 0.5}' >> $ONSAGER_METRICS
       while [ ! -e go ]; do sleep 0.1; done
+      echo "{\"step\": 2, \"name\": \"speed\", \"value\": ${matrix.i}}" >> $ONSAGER_METRICS
       echo ${matrix.i} > ${outputs.text}
     outputs: {text: slow.txt}
-";
+"#;
     let project = project(pipeline, PROFILE);
     let mut command = project.command(&["run", "pipeline.yaml", "--on", "cluster"]);
     let command = slurm.within(&mut command).process_group(0).stdout(Stdio::null()).stderr(Stdio::null());
@@ -97,8 +99,13 @@ stages:
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     assert_eq!(last_line(&ran.stdout), "3 tasks: 3 executed, 0 cached, 0 failed");
     assert!(ran.stderr.contains("note: cluster: jobs of an earlier run have finished "), "{}", ran.stderr);
+    // What the tasks measured is in the shared store, from before the coordinator was killed and from after that.
+    let curves = json_of(&project, &["metrics", "--json"]);
     for i in 0..3 {
         assert_eq!(project.read(&format!("starts-{i}.txt")), "start\n");
+        let speed = curves["tasks"][i]["curves"]["speed"].as_array().expect("a curve").iter();
+        let speed: Vec<(&Value, &Value)> = speed.map(|point| (&point["step"], &point["value"])).collect();
+        assert_eq!(speed, [(&json!(1), &json!(0.5)), (&json!(2), &json!(i as f64))]);
     }
 }
 
