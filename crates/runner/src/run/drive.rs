@@ -99,7 +99,7 @@ pub fn run(
         lost: HashSet::new(),
         running: BTreeMap::new(),
         retrying: Retrying::default(),
-        waits: Waiting::new(),
+        waits: Waiting::begin(),
         git: Asked::about(&graph.root),
         queued: HashSet::new(),
         attempts: 0,

@@ -47,7 +47,7 @@ pub struct Waiting {
 
 impl Waiting {
     /// In a run that begins now.
-    pub fn new() -> Waiting {
+    pub fn begin() -> Waiting {
         Waiting { began: Instant::now(), tasks: HashMap::new() }
     }
 
