@@ -82,6 +82,43 @@ fn tensorboard_reads_the_curves() {
     assert_eq!(python(&tensorboard, ACCUMULATE, &[path.to_str().expect("a path")]), expected);
 }
 
+/// An attempt fails after seven steps, and the next one goes on from the fifth: what was written of the sixth and the seventh is taken back.
+#[test]
+fn tensorboard_follows_an_attempt_that_goes_on_from_a_checkpoint() {
+    let Some(tensorboard) =
+        python_with("tensorboard.backend.event_processing.event_accumulator", "tensorboard")
+    else {
+        return;
+    };
+    let project = Project::new(
+        r#"
+name: again
+stages:
+  count:
+    kind: command
+    checkpoint: state
+    run: |
+      n=0
+      [ ! -f ${checkpoint} ] || n=$(cat ${checkpoint})
+      from=$n
+      while [ $n -lt 9 ]; do
+        n=$((n + 1))
+        echo "{\"step\": $n, \"name\": \"from\", \"value\": $from}" >> "$ONSAGER_METRICS"
+        if [ $n = 5 ]; then echo 5 > ${checkpoint}; fi
+        if [ $n = 7 ] && [ $from = 0 ]; then sleep 2; exit 1; fi
+      done
+      touch ${outputs.text}
+    outputs: {text: out.txt}
+    resources: {retries: {times: 1, wait: 0.1s}}
+"#,
+    );
+    assert_eq!(project.run(&["--tensorboard", "live"]).status, 0);
+    let from: Vec<(u64, f64)> = (1..=9).map(|step| (step, if step > 5 { 5.0 } else { 0.0 })).collect();
+    let path = project.path("live");
+    let read = python(&tensorboard, ACCUMULATE, &[path.to_str().expect("a path")]);
+    assert_eq!(read, json!({ "count": { "from": from } }));
+}
+
 /// The runs of an experiment, as the client finds them, with one curve of each.
 const SEARCH: &str = "\
 import json, sys

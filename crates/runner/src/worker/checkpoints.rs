@@ -180,11 +180,14 @@ mod tests {
         fs::create_dir(own.join("state")).unwrap();
         fs::write(own.join("state/model"), "weights").unwrap();
         fs::write(own.join("task"), "p/a").unwrap();
+        fs::write(own.join(curves::FILE), "own").unwrap();
         let first = fork(&store, &key, "run-1").unwrap();
         assert_eq!(first, own.join("attempts/000001-run-1"));
         assert_eq!(steps(&first), [10]);
         assert_eq!(fs::read_to_string(first.join("state/model")).unwrap(), "weights");
         assert!(!first.join("task").exists());
+        assert_eq!(fs::read_to_string(first.join(curves::FILE)).unwrap(), "own");
+        fs::write(first.join(curves::FILE), "first").unwrap();
         // What the lost one writes does not reach it.
         fs::write(own.join("state/model"), "other").unwrap();
         assert_eq!(fs::read_to_string(first.join("state/model")).unwrap(), "weights");
@@ -195,6 +198,8 @@ mod tests {
         let second = fork(&store, &key, "run-2").unwrap();
         assert_eq!(second, own.join("attempts/000002-run-2"));
         assert_eq!(steps(&second), [40]);
+        // The curve goes with the checkpoint.
+        assert_eq!(fs::read_to_string(second.join(curves::FILE)).unwrap(), "own");
         assert_eq!(fs::read_to_string(second.join("state/model")).unwrap(), "weights");
         assert_eq!(store.latest_attempt(&key).unwrap(), second);
     }
