@@ -12,6 +12,7 @@ pub mod training;
 
 use fingerprints::of;
 use onsager_runner::kind::registry::Registry;
+use std::sync::Arc;
 
 onsager_runner::fingerprints!();
 
@@ -19,6 +20,7 @@ onsager_runner::fingerprints!();
 pub fn builtin() -> Registry {
     let mut registry = Registry::empty();
     registry.read_parquet_with(Box::new(onsager_report::tables::presentation::PolarsParquet));
+    registry.show_parquet_with(Arc::new(onsager_report::tables::head::ParquetHeads));
     registry.add::<diffusion::dataset::DatasetStage>(of("dataset"));
     registry.add::<motion::random_motion::RandomMotion>(of("random-motion"));
     registry.add::<motion::merge_shards::MergeShards>(of("merge-shards"));

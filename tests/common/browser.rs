@@ -1,4 +1,4 @@
-//! Pages, looked at in headless Chromium by `tests/browser/look.cjs`.
+//! Pages, looked at in headless Chromium by the scripts in `tests/browser/`.
 
 use super::repository;
 use serde_json::Value;
@@ -7,15 +7,24 @@ use std::process::Command;
 
 /// What is found on these pages without axe-core, which takes minutes for a page of 10,000 rows.
 pub fn glance(urls: &[String]) -> Option<Vec<Value>> {
-    ask(urls, &[("WITHOUT_AXE", "1")])
+    found(ask("look.cjs", urls, &[("WITHOUT_AXE", "1")]))
 }
 
 /// What is found on these pages; none where Chromium, node or their packages are missing, which it prints.
 pub fn look(urls: &[String]) -> Option<Vec<Value>> {
-    ask(urls, &[])
+    found(ask("look.cjs", urls, &[]))
 }
 
-fn ask(urls: &[String], settings: &[(&str, &str)]) -> Option<Vec<Value>> {
+/// What a script finds.
+pub fn script(name: &str, arguments: &[String]) -> Option<Value> {
+    ask(name, arguments, &[])
+}
+
+fn found(all: Option<Value>) -> Option<Vec<Value>> {
+    Some(serde_json::from_value(all?).expect("a JSON list"))
+}
+
+fn ask(name: &str, arguments: &[String], settings: &[(&str, &str)]) -> Option<Value> {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| std::env::home_dir().map(|home| home.join(".cache"))).unwrap_or_default();
     let packages = cache.join("onsager-checks/browser/node_modules");
@@ -33,15 +42,15 @@ fn ask(urls: &[String], settings: &[(&str, &str)]) -> Option<Vec<Value>> {
     let chromium =
         Command::new("sh").args(["-c", &format!("command -v {chromium}")]).output().expect("a shell");
     let done = Command::new("node")
-        .arg(repository().join("tests/browser/look.cjs"))
+        .arg(repository().join("tests/browser").join(name))
         .arg(String::from_utf8_lossy(&chromium.stdout).trim())
-        .args(urls)
+        .args(arguments)
         .env("NODE_PATH", &packages)
         .envs(settings.iter().copied())
         .output()
         .expect("node starts");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    Some(serde_json::from_slice(&done.stdout).expect("a JSON list"))
+    Some(serde_json::from_slice(&done.stdout).expect("JSON"))
 }
 
 /// Nothing must be wrong with a page.

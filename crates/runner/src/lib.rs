@@ -13,6 +13,8 @@ pub mod pages;
 pub mod pipeline;
 pub mod plan;
 pub mod run;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod store;
 pub mod trust;
 pub mod words;

@@ -5,6 +5,7 @@ pub mod cells;
 pub mod columns;
 pub mod error;
 pub mod expression;
+pub mod head;
 pub mod names;
 pub mod read;
 pub mod render;

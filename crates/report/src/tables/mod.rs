@@ -2,6 +2,7 @@
 //! ([`mod@print`]), and kept as Parquet together with how they are printed ([`presentation`]).
 
 pub mod frame;
+pub mod head;
 pub mod parquet;
 pub mod presentation;
 pub mod print;

@@ -9,6 +9,11 @@ pub fn on_stderr() -> bool {
     wanted(|name| env::var_os(name), io::stderr().is_terminal())
 }
 
+/// Whether standard output is to have colours.
+pub fn on_stdout() -> bool {
+    wanted(|name| env::var_os(name), io::stdout().is_terminal())
+}
+
 /// `NO_COLOR` with any text turns them off, then `CLICOLOR_FORCE` turns them on everywhere; else they are for terminals that can, unless
 /// `CLICOLOR=0`.
 fn wanted(variable: impl Fn(&str) -> Option<OsString>, terminal: bool) -> bool {

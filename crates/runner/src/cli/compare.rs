@@ -160,7 +160,7 @@ impl Compare {
                 let mut resolver = Resolver::new(&graph, registry, &store, level)?;
                 gather::points(&mut resolver, &store, registry.parquet(), &mut samples, &mut missing)?;
             } else {
-                gather::runs(&graph, &store, registry.parquet(), &mut samples)?;
+                gather::runs(&graph.name, &graph.points[0], &store, registry.parquet(), &mut samples)?;
             }
         }
         Ok((samples, missing))

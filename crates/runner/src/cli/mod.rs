@@ -18,6 +18,8 @@ mod init;
 mod jobs;
 mod key;
 mod kinds;
+#[cfg(any(not(feature = "remote"), not(feature = "serve")))]
+mod left_out;
 mod list;
 mod log;
 mod metrics;
@@ -31,9 +33,12 @@ mod push;
 mod remote;
 mod report;
 mod run;
+#[cfg(feature = "serve")]
+mod serve;
 mod shell;
 mod status;
 mod store;
+mod top;
 mod transfer;
 
 use crate::cli::common::CliError;
@@ -60,6 +65,12 @@ enum Command {
     Run(run::Run),
     Plan(plan::Plan),
     Status(status::Status),
+    Top(top::Top),
+    #[cfg(feature = "serve")]
+    Serve(serve::Serve),
+    /// Look at the runs of a project in a browser (not in this build)
+    #[cfg(not(feature = "serve"))]
+    Serve(left_out::LeftOut),
     Explain(explain::Explain),
     Log(log::Log),
     Metrics(metrics::Metrics),
@@ -82,10 +93,10 @@ enum Command {
     Pull(pull::Pull),
     /// Send results to a remote store (not in this build)
     #[cfg(not(feature = "remote"))]
-    Push(remote::choice::LeftOut),
+    Push(left_out::LeftOut),
     /// Take results from a remote store (not in this build)
     #[cfg(not(feature = "remote"))]
-    Pull(remote::choice::LeftOut),
+    Pull(left_out::LeftOut),
     /// Print a completion script for a shell
     ///
     /// Example: onsager completions bash > ~/.local/share/bash-completion/completions/onsager
@@ -128,6 +139,11 @@ pub fn main(registry: Registry) -> ExitCode {
         Command::Run(command) => command.execute(&registry),
         Command::Plan(command) => command.execute(&registry),
         Command::Status(command) => command.execute(&registry),
+        Command::Top(command) => command.execute(),
+        #[cfg(feature = "serve")]
+        Command::Serve(command) => command.execute(&registry),
+        #[cfg(not(feature = "serve"))]
+        Command::Serve(command) => command.execute("server", "serve"),
         Command::Explain(command) => command.execute(&registry),
         Command::Log(command) => command.execute(&registry),
         Command::Metrics(command) => command.execute(&registry),
@@ -149,7 +165,7 @@ pub fn main(registry: Registry) -> ExitCode {
         #[cfg(feature = "remote")]
         Command::Pull(command) => command.execute(&registry),
         #[cfg(not(feature = "remote"))]
-        Command::Push(command) | Command::Pull(command) => command.execute(),
+        Command::Push(command) | Command::Pull(command) => command.execute("remote stores", "remote"),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "onsager", &mut script);

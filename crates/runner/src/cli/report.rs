@@ -5,6 +5,7 @@ use crate::cli::exit;
 use crate::cli::past::Among;
 use crate::kind::registry::Registry;
 use crate::pages::report;
+use crate::pages::shell::Assets;
 use crate::words::size;
 use clap::Args;
 use std::path::PathBuf;
@@ -46,7 +47,7 @@ impl Report {
         if self.against.is_empty() {
             others.extend(runs.before(run));
         }
-        let page = report::page(&runs.store, registry.parquet(), run, &others)?;
+        let page = report::page(&runs.store, registry.parquet(), run, &others, Assets::Inlined)?;
         common::write_to(&self.output, &page)?;
         let bytes = size(page.len() as u64);
         common::print(&format!("{}: run {} of {}, {bytes}\n", self.output.display(), run.run, run.pipeline));

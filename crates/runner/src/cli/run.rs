@@ -7,6 +7,7 @@ use crate::cli::progress::Progress;
 use crate::cli::remote::choice::Choice;
 use crate::export::tensorboard::Live;
 use crate::kind::registry::Registry;
+use crate::pages::names::shell_word;
 use crate::pipeline::files::project_root;
 use crate::run::error::SessionError;
 use crate::run::events::{Event, Interrupt, Observer};
@@ -218,7 +219,15 @@ impl Watcher for Screen<'_> {
                 let fetched = std::mem::take(&mut self.fetched);
                 common::print_json(&document(finished, self.store, fetched));
             }
-            Ok(finished) => common::print(&report(finished, self.store, &self.came())),
+            Ok(finished) => {
+                common::print(&report(finished, self.store, &self.came()));
+                // A program that reads the last line finds the counts there.
+                if io::stdout().is_terminal()
+                    && let Some(next) = to_look_at(finished, self.store)
+                {
+                    common::print(&format!("look at: {next}\n"));
+                }
+            }
             Err(error) => common::print_error(common::session_error(error).trim_end()),
         }
     }
@@ -272,6 +281,36 @@ fn report(Finished { graph, summary }: &Finished, store: &Store, came: &str) -> 
         0 => outputs_and_counts(store, &graph.name, numbers, came),
         _ => counts(numbers, came),
     }
+}
+
+/// What a person looks at next: the log of what failed, else the page, figure or metrics that the pipeline ends with.
+fn to_look_at(Finished { graph, summary }: &Finished, store: &Store) -> Option<String> {
+    let file = shell_word(&graph.file.to_string_lossy());
+    let tasks = || graph.tasks.iter().zip(summary.states.iter().zip(&summary.outputs));
+    let failed = tasks().find(|(_, (state, _))| matches!(state, Some(TaskState::Failed { .. })));
+    if let Some((task, _)) = failed {
+        return Some(format!("`onsager log {file} {}`", shell_word(&task.id)));
+    }
+    if summary.interrupted {
+        return None;
+    }
+    let made = tasks().rev().filter_map(|(task, (_, made))| Some((task, made.as_ref()?)));
+    let outputs: Vec<_> = made
+        .flat_map(|(task, made)| {
+            task.outputs.iter().zip(made).map(move |(output, content)| (task, output, content))
+        })
+        .filter(|(_, _, content)| !content.is_absent())
+        .collect();
+    let of = |endings: &[&str]| {
+        let (task, output, _) = outputs
+            .iter()
+            .find(|(_, output, _)| endings.iter().any(|ending| output.file.ends_with(ending)))?;
+        Some(session::output(graph, store, task, &output.name)?.display().to_string())
+    };
+    let metrics = graph.points.iter().any(|point| !point.metrics.is_empty());
+    of(&[".html"])
+        .or_else(|| metrics.then(|| format!("`onsager compare {file}`")))
+        .or_else(|| of(&[".svg", ".png", ".pdf"]))
 }
 
 /// The last lines of a run in which all went well.

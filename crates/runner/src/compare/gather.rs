@@ -1,18 +1,20 @@
 //! What `compare` compares: parameters and metrics of the finished points of experiments, and of the runs of pipelines.
 
-use crate::compare::history;
+use crate::compare::history::{self, Past};
 use crate::compare::measure::{Measure, Measurer};
-use crate::pipeline::graph::{Graph, Point};
+use crate::pipeline::graph::Point;
 use crate::plan::error::EngineError;
 use crate::plan::planned::plan;
 use crate::plan::resolve::Resolver;
 use crate::store::Store;
+use crate::store::digest::Digest;
+use crate::store::files::StoreError;
 use crate::store::objects::Content;
 use onsager_tables::read::Parquet;
 use onsager_tables::value::Value;
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The parameters and metrics of one finished point or run.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,7 +70,7 @@ pub fn points(
     missing: &mut Vec<Missing>,
 ) -> Result<(), GatherError> {
     let graph = resolver.graph;
-    check(graph)?;
+    check(&graph.name, &graph.points)?;
     let numbers: HashMap<&str, usize> =
         graph.tasks.iter().enumerate().map(|(at, task)| (task.id.as_str(), at)).collect();
     let read = graph.points.iter().flat_map(|point| &point.metrics).flat_map(|metric| &metric.tasks);
@@ -100,7 +102,7 @@ pub fn points(
         if metrics.len() < point.metrics.len() {
             missing.push(Missing { experiment: graph.name.clone(), point: point.name.clone() });
         } else {
-            samples.push(sample(graph, &point.name, point, metrics));
+            samples.push(sample(&graph.name, &point.name, point, metrics));
         }
     }
     Ok(())
@@ -129,19 +131,69 @@ pub fn notes(samples: &[Sample]) -> Result<Vec<Note>, GatherError> {
     }
 }
 
-/// The runs of a pipeline: for each setting of the parameters the latest of those that have the most metrics.
+/// The points of a run, with the results that it had: what its record says, whatever the pipeline says now.
+pub fn recorded(
+    past: &Past,
+    store: &Store,
+    parquet: Option<&dyn Parquet>,
+    samples: &mut Vec<Sample>,
+    missing: &mut Vec<Missing>,
+) -> Result<(), GatherError> {
+    let points = past.grown_points().map_err(EngineError::from)?;
+    check(&past.pipeline, &points)?;
+    let tasks = past.tasks(store).map_err(EngineError::from)?;
+    let mut results = Results { store, tasks: &tasks, failed: None };
+    let mut measurer = Measurer::new(store, parquet);
+    for point in &points {
+        let metrics = measure(&mut measurer, point, &mut |task, output| results.content(task, output));
+        if metrics.len() < point.metrics.len() {
+            missing.push(Missing { experiment: past.pipeline.clone(), point: point.name.clone() });
+        } else {
+            samples.push(sample(&past.pipeline, &point.name, point, metrics));
+        }
+    }
+    results.end()
+}
+
+/// The results of the tasks of a run, by their action records.
+struct Results<'a> {
+    store: &'a Store,
+    tasks: &'a BTreeMap<String, Digest>,
+    failed: Option<StoreError>,
+}
+
+impl Results<'_> {
+    fn content(&mut self, task: &str, output: &str) -> Option<Content> {
+        match self.store.actions().get(self.tasks.get(task)?) {
+            Ok(action) => {
+                action?.outputs.iter().find(|(name, _)| name == output).map(|(_, content)| *content)
+            }
+            Err(error) => {
+                self.failed = Some(error);
+                None
+            }
+        }
+    }
+
+    /// Whether all could be read.
+    fn end(self) -> Result<(), GatherError> {
+        self.failed.map_or(Ok(()), |error| Err(EngineError::from(error).into()))
+    }
+}
+
+/// The runs of a pipeline, with the metrics that it has now: for each setting of the parameters the latest of those that have the most.
 pub fn runs(
-    graph: &Graph,
+    pipeline: &str,
+    now: &Point,
     store: &Store,
     parquet: Option<&dyn Parquet>,
     samples: &mut Vec<Sample>,
 ) -> Result<(), GatherError> {
-    check(graph)?;
+    check(pipeline, std::slice::from_ref(now))?;
     let mut measurer = Measurer::new(store, parquet);
-    let now = &graph.points[0];
     let mut found: Vec<Sample> = Vec::new();
     let mut by_params: HashMap<String, usize> = HashMap::new();
-    let past = history::runs(store, Some(&graph.name)).map_err(EngineError::from)?;
+    let past = history::runs(store, Some(pipeline)).map_err(EngineError::from)?;
     for past in past.iter().rev() {
         let Some(point) = past.points.first() else { continue };
         // The order in which parameters are written is no difference.
@@ -152,24 +204,11 @@ pub fn runs(
             continue;
         }
         let tasks = past.tasks(store).map_err(EngineError::from)?;
-        let mut failed = None;
-        let mut content = |task: &str, output: &str| -> Option<Content> {
-            match store.actions().get(tasks.get(task)?) {
-                Ok(action) => {
-                    action?.outputs.iter().find(|(name, _)| name == output).map(|(_, content)| *content)
-                }
-                Err(error) => {
-                    failed = Some(error);
-                    None
-                }
-            }
-        };
+        let mut results = Results { store, tasks: &tasks, failed: None };
         let then = as_then(now, &past.grown_points().map_err(EngineError::from)?);
-        let metrics = measure(&mut measurer, &then, &mut content);
-        if let Some(error) = failed {
-            return Err(EngineError::from(error).into());
-        }
-        let sample = sample(graph, &past.run, point, metrics);
+        let metrics = measure(&mut measurer, &then, &mut |task, output| results.content(task, output));
+        results.end()?;
+        let sample = sample(pipeline, &past.run, point, metrics);
         match at {
             Some(at) if sample.count() > found[at].count() => found[at] = sample,
             Some(_) => {}
@@ -205,9 +244,9 @@ impl Sample {
     }
 }
 
-fn check(graph: &Graph) -> Result<(), GatherError> {
-    match graph.points.iter().all(|point| point.metrics.is_empty()) {
-        true => Err(GatherError::NoMetrics { experiment: graph.name.clone() }),
+fn check(experiment: &str, points: &[Point]) -> Result<(), GatherError> {
+    match points.iter().all(|point| point.metrics.is_empty()) {
+        true => Err(GatherError::NoMetrics { experiment: experiment.to_owned() }),
         false => Ok(()),
     }
 }
@@ -221,9 +260,9 @@ pub fn measure(
     point.metrics.iter().filter_map(|metric| measurer.measure(metric, content)).collect()
 }
 
-fn sample(graph: &Graph, name: &str, point: &Point, metrics: Vec<Measure>) -> Sample {
+fn sample(experiment: &str, name: &str, point: &Point, metrics: Vec<Measure>) -> Sample {
     Sample {
-        experiment: graph.name.clone(),
+        experiment: experiment.to_owned(),
         point: name.to_owned(),
         params: point.params.iter().map(|(name, value)| (name.clone(), Value::from(value))).collect(),
         metrics,

@@ -3,9 +3,11 @@
 use crate::kind::context::Context;
 use crate::kind::fields::{Field, Fields};
 use crate::kind::stage::{Inputs, Issue, Output, Stage, StageError};
+use onsager_tables::head::Heads;
 use onsager_tables::read::Parquet;
 use serde_json::Value;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 /// The object-safe face of a [`Stage`].
 pub trait Kind: Send + Sync {
@@ -50,13 +52,14 @@ pub struct ParamError {
 /// The kinds known to a program.
 pub struct Registry {
     kinds: Vec<Box<dyn Kind>>,
-    parquet: Option<Box<dyn Parquet>>,
+    parquet: Option<Arc<dyn Parquet>>,
+    heads: Option<Arc<dyn Heads>>,
 }
 
 impl Registry {
     /// No kinds yet.
     pub fn empty() -> Registry {
-        Registry { kinds: Vec::new(), parquet: None }
+        Registry { kinds: Vec::new(), parquet: None, heads: None }
     }
 
     /// Adds a kind; `fingerprint` names the version of its code, so change it whenever the results may change.
@@ -66,23 +69,35 @@ impl Registry {
         self
     }
 
-    /// Adds the kinds of another registry, and takes its reader of Parquet files where it has one.
+    /// Adds the kinds of another registry, and takes its readers of Parquet files where it has some.
     pub fn extend(&mut self, other: Registry) -> &mut Registry {
         self.kinds.retain(|kind| other.get(kind.name()).is_none());
         self.kinds.extend(other.kinds);
         self.parquet = other.parquet.or(self.parquet.take());
+        self.heads = other.heads.or(self.heads.take());
         self
     }
 
     /// Reads metrics from Parquet files, and writes tables to them, with `parquet`; without it only CSV and JSON are known.
     pub fn read_parquet_with(&mut self, parquet: Box<dyn Parquet>) -> &mut Registry {
-        self.parquet = Some(parquet);
+        self.parquet = Some(Arc::from(parquet));
+        self
+    }
+
+    /// Shows the beginnings of Parquet files with `heads`; without it a page says only what they are.
+    pub fn show_parquet_with(&mut self, heads: Arc<dyn Heads>) -> &mut Registry {
+        self.heads = Some(heads);
         self
     }
 
     /// What reads and writes Parquet files.
     pub fn parquet(&self) -> Option<&dyn Parquet> {
         self.parquet.as_deref()
+    }
+
+    /// The same, and what shows their beginnings, for those who outlive the registry.
+    pub fn parquet_shared(&self) -> (Option<Arc<dyn Parquet>>, Option<Arc<dyn Heads>>) {
+        (self.parquet.clone(), self.heads.clone())
     }
 
     /// The kind of this name.

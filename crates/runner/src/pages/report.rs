@@ -17,12 +17,13 @@ use std::collections::HashSet;
 /// A run of no more tasks has the record of each on its page; else only those that figures and tables stand on.
 const ALL_RECORDS: usize = 300;
 
-/// Makes the page of a run. `others` are the runs that it is compared with.
+/// Makes the page of a run. `others` are the runs that it is compared with, `assets` where its style and scripts are.
 pub fn page(
     store: &Store,
     parquet: Option<&dyn Parquet>,
     past: &Past,
     others: &[&Past],
+    assets: Assets,
 ) -> Result<String, EngineError> {
     let account = Account::read(store, &past.run)?;
     let made = Made::read(store, &account)?;
@@ -80,12 +81,7 @@ pub fn page(
     let there = sections.into_iter().filter(|(id, _)| body.contains(&format!("<h2 id=\"{id}\">")));
     let nav: Vec<(String, String)> = there.map(|(id, words)| (format!("#{id}"), words.to_owned())).collect();
     let title = format!("{} · {}", account.pipeline, account.run);
-    let shell = Shell {
-        title: &title,
-        assets: Assets::Inlined,
-        curves: !curves.is_empty(),
-        nav: &nav,
-        body: maud::PreEscaped(body),
-    };
+    let shell =
+        Shell { title: &title, assets, curves: !curves.is_empty(), nav: &nav, body: maud::PreEscaped(body) };
     Ok(shell.html())
 }

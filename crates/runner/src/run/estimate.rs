@@ -58,14 +58,10 @@ impl Durations {
         *count += 1;
     }
 
-    /// How long a task is expected to take: as the last time, else as its stage's others, else as all others.
+    /// How long a task is expected to take: as the last time, else as its stage's others.
     fn expected(&self, task: &str) -> Option<f64> {
-        let mean = |(sum, count): (f64, u32)| (count > 0).then(|| sum / f64::from(count));
         let own = self.tasks.get(task).copied();
-        own.or_else(|| mean(*self.stages.get(stage(task))?)).or_else(|| {
-            let all = self.stages.values().fold((0.0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
-            mean(all)
-        })
+        own.or_else(|| self.stages.get(stage(task)).map(|(sum, count)| sum / f64::from((*count).max(1))))
     }
 }
 
@@ -85,13 +81,15 @@ struct Begun {
 }
 
 impl Begun {
+    /// How much it does a second.
+    fn rate(&self) -> Option<f64> {
+        let ((since, from), (at, done, _)) = (self.first?, self.last?);
+        (at - since >= RATE_AFTER && done > from).then(|| (done - from) as f64 / (at - since))
+    }
+
     /// How many seconds it still takes, by its own rate.
     fn by_rate(&self, now: f64) -> Option<f64> {
-        let ((since, from), (at, done, total)) = (self.first?, self.last?);
-        if at - since < RATE_AFTER || done <= from {
-            return None;
-        }
-        let rate = (done - from) as f64 / (at - since);
+        let ((at, done, total), rate) = (self.last?, self.rate()?);
         Some((total.saturating_sub(done) as f64 / rate - (now - at)).max(0.0))
     }
 }
@@ -156,16 +154,26 @@ impl Outlook {
         self.ended.insert(task.to_owned());
     }
 
+    /// How much a running task does a second.
+    pub fn rate(&self, task: &str) -> Option<f64> {
+        self.running.get(task)?.rate()
+    }
+
+    /// About how many seconds a running task still takes.
+    pub fn left_of(&self, task: &str, now: f64) -> Option<f64> {
+        let begun = self.running.get(task)?;
+        // One that takes longer than the last time may take as much longer once more.
+        let before = || Some((self.durations.expected(task)? - (now - begun.at)).abs());
+        begun.by_rate(now).or_else(before)
+    }
+
     /// About how many seconds the run still takes; none while that is unknown of some task.
     pub fn left(&self, now: f64) -> Option<f64> {
         if !self.listed {
             return None;
         }
         let (mut sum, mut longest) = (0.0f64, 0.0f64);
-        let of_running = self.running.iter().map(|(task, begun)| {
-            let before = || Some((self.durations.expected(task)? - (now - begun.at)).max(0.0));
-            begun.by_rate(now).or_else(before)
-        });
+        let of_running = self.running.keys().map(|task| self.left_of(task, now));
         for left in of_running.chain(self.waiting.iter().map(|task| self.durations.expected(task))) {
             let left = left?;
             sum += left;

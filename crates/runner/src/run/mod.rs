@@ -28,6 +28,7 @@ pub mod states;
 pub mod unchanged;
 pub mod waits;
 pub mod watch;
+pub mod watched;
 pub mod workers;
 
 mod asked;

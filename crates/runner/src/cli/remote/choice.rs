@@ -178,21 +178,6 @@ impl Chosen {
     }
 }
 
-/// A command that this build leaves out.
-#[cfg(not(feature = "remote"))]
-#[derive(Args)]
-pub struct LeftOut {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    _words: Vec<String>,
-}
-
-#[cfg(not(feature = "remote"))]
-impl LeftOut {
-    pub fn execute(&self) -> Result<u8, CliError> {
-        Err(without())
-    }
-}
-
 /// What every command says that needs what this build leaves out.
 #[cfg(not(feature = "remote"))]
 pub fn without() -> CliError {
