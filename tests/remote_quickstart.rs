@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::servers::{Place, files, onsager, proxy, proxy_of, shared_moto};
+use common::servers::{Place, files, onsager, proxy, shared_moto};
 use common::{Project, Ran, names, repository};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -77,23 +77,15 @@ fn nothing_is_computed_twice_and_what_is_missing_is_computed_again() {
     let one = project();
     let made = run(&one, &["--no-remote"]);
     let mut places = vec![("a folder", Place::folder())];
-    let stripping = json!([{"kind": "strip"}]);
     let mut proxies = Vec::new();
     if let Some(moto) = shared_moto() {
         places.push(("moto", Place::bucket(moto, moto.port)));
         let proxy = proxy(moto);
-        proxy.faults(stripping.clone());
+        proxy.faults(json!([{"kind": "strip"}]));
         places.push(("moto without conditional create", Place::bucket(moto, proxy.port)));
         proxies.push(proxy);
     }
-    if let Some(given) = Place::given() {
-        let proxy = proxy_of(given.port.expect("a port"));
-        proxy.faults(stripping);
-        places.push(("the given server", given));
-        let again = Place::given().expect("the same").behind(proxy.port);
-        places.push(("the given server without conditional create", again));
-        proxies.push(proxy);
-    }
+    places.extend(Place::given().map(|given| ("the given server", given)));
     for (name, place) in &places {
         println!("{name}");
         place.add_to(&one);

@@ -122,14 +122,9 @@ pub fn shared_moto() -> Option<&'static Served> {
 
 /// A proxy in front of a server.
 pub fn proxy(server: &Served) -> Served {
-    proxy_of(server.port)
-}
-
-/// A proxy in front of a port.
-pub fn proxy_of(port: u16) -> Served {
     let mut child = Command::new("python3")
         .arg(repository().join("tests/common/proxy.py"))
-        .arg(port.to_string())
+        .arg(server.port.to_string())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -250,11 +245,6 @@ impl Place {
         let answered = ran(command.output().expect("curl"));
         assert_eq!(answered.status, 0, "{}", answered.stderr);
         answered.stdout
-    }
-
-    /// The same place, reached by another port of the server.
-    pub fn behind(self, port: u16) -> Place {
-        Place { port: Some(port), ..self }
     }
 
     /// Makes it the default of a project.

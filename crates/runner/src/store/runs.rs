@@ -106,7 +106,7 @@ pub fn check(bytes: &[u8], run: &str) -> Result<String, String> {
         return Err("it has control characters".into());
     }
     let first = lines.first().filter(|line| line["event"] == "run-started" && line["run"] == run);
-    let pipeline = first.and_then(|line| line["pipeline"].as_str());
+    let pipeline = first.and_then(|line| line["pipeline"].as_str()).filter(|name| names::is_plain(name));
     pipeline.map(str::to_owned).ok_or_else(|| format!("it is not that of the run `{run}`"))
 }
 
