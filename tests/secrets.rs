@@ -182,7 +182,7 @@ fn no_command_tells_what_the_environment_logs_in_with() {
         }
     }
     let all = credentials(&["ONSAGER_KEY"]);
-    for arguments in [
+    let commands = [
         &["run", "pipeline.yaml", "--json"][..],
         &["plan", "pipeline.yaml", "--json"],
         &["status", "pipeline.yaml", "--json"],
@@ -191,7 +191,15 @@ fn no_command_tells_what_the_environment_logs_in_with() {
         &["get", "b.text"],
         &["log", "pipeline.yaml", "a", "--json"],
         &["compare", "pipeline.yaml", "--json"],
-        &["diff"],
+        &["diff", "--json"],
+        &["metrics", "--json"],
+        &["report", "-o", "run.html"],
+        &["export", "tensorboard", "-o", "logs"],
+        &["export", "mlflow", "last", "--to", "http://127.0.0.1:9"],
+        &["shell", "pipeline.yaml", "a", "--", "true"],
+        &["cancel", "--all", "--json"],
+        &["completions", "bash"],
+        &["init", "new"],
         &["jobs", "--json"],
         &["kinds", "--json"],
         &["key", "list", "--json"],
@@ -210,8 +218,15 @@ fn no_command_tells_what_the_environment_logs_in_with() {
         &["store", "doctor", "--json"],
         &["store", "export", "chain", "-o", "run.onsager", "--json"],
         &["store", "import", "run.onsager", "--accept-unsigned", "--json"],
-    ] {
-        say(&all, arguments);
+    ];
+    commands.iter().for_each(|arguments| say(&all, arguments));
+    // Nobody adds a command without one here.
+    let help = project.onsager(&["--help"]).stdout;
+    let (_, listed) = help.split_once("Commands:\n").expect("commands");
+    let listed = listed.lines().take_while(|line| !line.is_empty());
+    for line in listed.filter(|line| line.starts_with("  ") && !line.starts_with("   ")) {
+        let name = line.split_whitespace().next().expect("a name");
+        assert!(name == "help" || commands.iter().any(|words| words[0] == name), "{name}");
     }
     assert!(said.contains("going on without `lab`"), "{said}");
     for file in files(&project.path(".")) {
