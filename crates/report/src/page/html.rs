@@ -320,7 +320,7 @@ mod tests {
             html.contains("<b>Figure 2.</b> The <em>law</em>.")
                 && html.contains("<a href=\"#section-2\">Two</a>")
         );
-        assert!(html.contains("It is <code>law-figure.svg</code> of 66 bytes, with the SHA-256 <code>abab"));
+        assert!(html.contains("It is <code>law-figure.svg</code> of 67 bytes, with the SHA-256 <code>abab"));
         assert!(html.contains("<a download=\"law.svg\" href=\"data:image/svg+xml;base64,"));
         assert!(!html.contains("<script") && !html.contains("src=\"http") && !html.contains("<link"));
         assert_eq!(html, page.html().unwrap());

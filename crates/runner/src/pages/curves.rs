@@ -138,7 +138,7 @@ fn number(value: f64) -> String {
     let size = value.abs();
     match size {
         0.0 => "0".into(),
-        _ if size >= 1e6 || size < 1e-3 => format!("{value:.2e}"),
+        _ if !(1e-3..1e6).contains(&size) => format!("{value:.2e}"),
         _ if value.fract() == 0.0 => format!("{value}"),
         _ if size >= 100.0 => format!("{value:.1}"),
         _ => format!("{value:.4}"),

@@ -49,7 +49,9 @@ pub fn page(
     }
     told.retain(|task| made.record(task).is_some());
 
-    let sources = Sources { store, account: &account, made: &made, parquet, numbers: &numbers };
+    let commits = results::commits(store, &account, &made, &shown)?;
+    let sources =
+        Sources { store, account: &account, made: &made, parquet, numbers: &numbers, commits: &commits };
     let body = html! {
         (summary::section(&account, &stages, store.is_going(&account.run), &metrics))
         (summary::failures(store, &account))

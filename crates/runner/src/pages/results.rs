@@ -6,14 +6,18 @@ use crate::pages::names::{anchor, pipeline_word, point_and_stage, shell_word};
 use crate::pages::shell::{command, stranger};
 use crate::pages::tasks::Numbers;
 use crate::run::account::Account;
+use crate::run::commit::Commit;
 use crate::store::Store;
 use crate::store::actions::Action;
+use crate::store::files::StoreError;
+use crate::store::names;
 use crate::store::objects::{Content, Shape};
 use crate::words::{count, plural, size};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, html};
 use onsager_tables::read::{self, Parquet};
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::Read;
 
@@ -126,6 +130,30 @@ pub struct Sources<'a> {
     pub parquet: Option<&'a dyn Parquet>,
     /// Of the tasks whose records are told.
     pub numbers: &'a Numbers<'a>,
+    /// What was checked out in the runs that made the results.
+    pub commits: &'a Commits,
+}
+
+/// The commits of runs, by the names of these.
+pub type Commits = HashMap<String, Commit>;
+
+/// What was checked out in this run and in those that made its results. A run that finds nothing to do does not ask git.
+pub fn commits(
+    store: &Store,
+    account: &Account,
+    made: &Made,
+    shown: &[Shown],
+) -> Result<Commits, StoreError> {
+    let mut commits = Commits::new();
+    commits.extend(account.commit.clone().map(|commit| (account.run.clone(), commit)));
+    let runs = shown.iter().filter_map(|result| made.record(result.task)).map(|record| &record.action.run);
+    // The name is that of a file.
+    let runs: BTreeSet<&String> = runs.filter(|run| **run != account.run && names::is_plain(run)).collect();
+    for run in runs {
+        let commit = Account::read(store, run)?.commit;
+        commits.extend(commit.map(|commit| (run.clone(), commit)));
+    }
+    Ok(commits)
 }
 
 /// The section.
@@ -228,7 +256,7 @@ fn how(result: &Shown, sources: &Sources, output: Option<&str>) -> Markup {
     html! {
         details.box {
             summary { "How was this made?" }
-            p.small { (commit(account)) }
+            p.small { (commit(sources.commits.get(&account.run).or_else(|| sources.commits.get(&action.run)))) }
             (command(&made.command(account, result.task)))
             @if let Some(output) = output {
                 p.small { "The bytes are the same if their SHA-256 is:" }
@@ -270,8 +298,8 @@ fn how(result: &Shown, sources: &Sources, output: Option<&str>) -> Markup {
 }
 
 /// Where the command is to be given.
-fn commit(account: &Account) -> Markup {
-    let Some(commit) = &account.commit else {
+fn commit(commit: Option<&Commit>) -> Markup {
+    let Some(commit) = commit else {
         return html! { "One command makes it again, in the project's folder. The run knew no git commit." };
     };
     html! {
