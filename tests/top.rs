@@ -283,10 +283,7 @@ fn a_run_in_a_terminal_ends_with_what_to_look_at() {
     let (code, text) = run.end();
     assert_eq!(code, 0, "{text}");
     let last = text.trim_end().lines().last().unwrap_or_default();
-    assert!(
-        last.starts_with("look at: ") && last.contains("artifacts/page/page/index.html"),
-        "{last:?}"
-    );
+    assert!(last.starts_with("look at: ") && last.contains("artifacts/page/page/index.html"), "{last:?}");
     let wrong = "name: page\nstages:\n  page: {kind: command, run: 'exit 3', outputs: {page: index.html}}\n";
     project.write("pipeline.yaml", wrong);
     let Some(run) = Terminal::of(&project, "run pipeline.yaml", &[]) else { return };

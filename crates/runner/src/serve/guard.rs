@@ -27,9 +27,9 @@ fn cookie_name(headers: &HeaderMap) -> String {
 
 /// Lets a request through, or refuses it; every answer is told how little it may do.
 pub async fn guard(State(looking): State<Arc<Looking>>, request: Request, next: Next) -> Response {
-    let mut response = match check(&looking, request.method(), request.uri(), request.headers()) {
-        Err(refused) => refused,
-        Ok(()) => next.run(request).await,
+    let mut response = match refusal(&looking, request.method(), request.uri(), request.headers()) {
+        Some(refused) => refused,
+        None => next.run(request).await,
     };
     let headers = response.headers_mut();
     let own: [(HeaderName, &str); 6] = [
@@ -48,27 +48,28 @@ pub async fn guard(State(looking): State<Arc<Looking>>, request: Request, next: 
     response
 }
 
-fn check(looking: &Looking, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Response> {
+/// The answer to a request that is not let through.
+fn refusal(looking: &Looking, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Response> {
     if method != Method::GET {
         let wrong = Fault {
             status: StatusCode::METHOD_NOT_ALLOWED,
             message: "nothing can be changed here: only GET".into(),
         };
-        return Err(wrong.into_response());
+        return Some(wrong.into_response());
     }
     let refuse =
         |message: &str| Fault { status: StatusCode::FORBIDDEN, message: message.into() }.into_response();
     if !named_rightly(uri, headers) {
-        return Err(refuse("this server is called `127.0.0.1` or `localhost`, and by no other name"));
+        return Some(refuse("this server is called `127.0.0.1` or `localhost`, and by no other name"));
     }
     let says = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let embedded = says("sec-fetch-mode") != "navigate" || says("sec-fetch-dest") != "document";
     if matches!(says("sec-fetch-site"), "cross-site" | "same-site") && embedded {
-        return Err(refuse("another site may show nothing of this server"));
+        return Some(refuse("another site may show nothing of this server"));
     }
     let mut given = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
     if let Some((_, token)) = given.find(|(name, _)| name == "token") {
-        return Err(match is_token(looking, &token) {
+        return Some(match is_token(looking, &token) {
             true => enter(looking, uri, headers),
             false => no_token(),
         });
@@ -83,8 +84,8 @@ fn check(looking: &Looking, method: &Method, uri: &Uri, headers: &HeaderMap) -> 
         .into_iter()
         .chain(cookies.by_ref().filter(|(known, _)| *known == name).map(|(_, value)| value));
     match shown.any(|token| is_token(looking, token)) {
-        true => Ok(()),
-        false => Err(no_token()),
+        true => None,
+        false => Some(no_token()),
     }
 }
 
