@@ -340,7 +340,7 @@ def main():
         (room / name).mkdir()
     with slurm.Cluster() as cluster:
         undisturbed = OnCluster(options.onsager, room / "reference", room / "reference.journal", os.environ)
-        if undisturbed.run("--jobs", "8", "--threads", "8") != 0:
+        if undisturbed.run("--jobs", "32", "--threads", "32") != 0:
             sys.exit(f"the undisturbed local run failed: see {room}/reference.log")
         reference = view_digests(undisturbed.folder)
         print(f"seed {options.seed}; an undisturbed local run: {len(reference)} files", flush=True)
