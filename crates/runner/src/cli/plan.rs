@@ -166,8 +166,8 @@ impl Plan {
                 let lacking = resolver.lacking(number, &outputs)?;
                 contents.extend(lacking.into_iter().filter(|content| fetched.insert(content.digest)));
             }
-            let answers = own.fetch(&contents).and_then(|came| Ok((came, own.records(&keys)?)));
-            let (came, (records, notice)) = match answers.map_err(CliError::from) {
+            let look = || -> Result<_, CliError> { Ok((own.fetch(&contents)?, own.records(&keys)?)) };
+            let (came, (records, notice)) = match look() {
                 Err(CliError::Remote(message)) => {
                     self.without(&far.remote, &message);
                     asker = None;
