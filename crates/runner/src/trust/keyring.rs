@@ -135,6 +135,8 @@ pub fn signing() -> Result<Option<SecretKey>, KeyringError> {
     }
     match get(DEFAULT) {
         Err(KeyringError::Missing { .. } | KeyringError::NoFolder) => Ok(None),
+        // Another user's, as `sudo -u` may leave it: it is not this one's key.
+        Err(KeyringError::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => Ok(None),
         key => key.map(Some),
     }
 }
