@@ -1,7 +1,7 @@
 //! `onsager serve`: what the records of a store tell, as pages for a browser on this machine.
 //!
 //! It reads records, logs, curves and objects, and asks no run for anything: so it works beside any run, also one whose tasks are on a
-//! cluster, and slows none. It answers only on 127.0.0.1 and only to who has the token ([`guard`]); it takes nothing in ([`ask`]).
+//! cluster, and slows none. It answers only on 127.0.0.1 and only to who has the token (`guard`); it takes nothing in (`ask`).
 
 mod artifact;
 mod ask;
