@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::pages::Server;
 use common::servers::{self, KEY, Place, SECRET, SIGNING, files, proxy, shared_moto};
 use common::trust::{other, well};
 use common::{Project, ran};
@@ -202,6 +203,7 @@ fn no_command_tells_what_the_environment_logs_in_with() {
         &["init", "new"],
         &["jobs", "--json"],
         &["kinds", "--json"],
+        &["top"],
         &["key", "list", "--json"],
         &["push", "pipeline.yaml", "--json"],
         &["pull", "pipeline.yaml", "--json"],
@@ -220,13 +222,21 @@ fn no_command_tells_what_the_environment_logs_in_with() {
         &["store", "import", "run.onsager", "--accept-unsigned", "--json"],
     ];
     commands.iter().for_each(|arguments| say(&all, arguments));
+    let mut command = project.command(&["serve"]);
+    command.env("HOME", project.path(".")).envs(all.iter().copied());
+    let server = Server::start(command);
+    for page in ["/", "/experiments", "/compare", "/curves"] {
+        said += &server.page(page);
+    }
+    assert!(!said.contains(HIDDEN), "{said}");
     // Nobody adds a command without one here.
     let help = project.onsager(&["--help"]).stdout;
     let (_, listed) = help.split_once("Commands:\n").expect("commands");
     let listed = listed.lines().take_while(|line| !line.is_empty());
     for line in listed.filter(|line| line.starts_with("  ") && !line.starts_with("   ")) {
         let name = line.split_whitespace().next().expect("a name");
-        assert!(name == "help" || commands.iter().any(|words| words[0] == name), "{name}");
+        let apart = ["help", "serve"].contains(&name);
+        assert!(apart || commands.iter().any(|words| words[0] == name), "{name}");
     }
     assert!(said.contains("going on without `lab`"), "{said}");
     for file in files(&project.path(".")) {

@@ -7,6 +7,7 @@ pub mod archive;
 pub mod browser;
 pub mod chain;
 pub mod hosts;
+pub mod pages;
 pub mod servers;
 pub mod slurm;
 pub mod trust;
