@@ -89,7 +89,7 @@ pub struct History<S> {
 
 /// How many points the curves of a training have at most, but for those of its validation. Which steps they stand at depends on the plan
 /// alone, so an interruption leaves no trace.
-const POINTS: u64 = 10_000;
+const POINTS: u64 = 1000;
 
 /// Tells how many steps a second a training makes.
 struct Speed {
