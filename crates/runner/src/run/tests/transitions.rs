@@ -40,6 +40,14 @@ fn way_of(number: usize) -> Vec<Phase> {
     })
 }
 
+/// The same without the moments in which a program that another test is starting still holds the lock that this one gave back.
+fn own_way_of(number: usize) -> Vec<Phase> {
+    let mut way = way_of(number);
+    way.retain(|phase| *phase != Elsewhere);
+    way.dedup();
+    way
+}
+
 fn forget_way() {
     WALKED.with_borrow_mut(Vec::clear);
 }
@@ -186,13 +194,13 @@ fn begins_again_when_an_input_was_damaged() {
     let mut project = chain();
     project.way("b", &[Way::LosesInput]);
     project.run();
-    assert_eq!(way_of(1), [Waiting, Ready, Running, Ready, Running, Executed]);
+    assert_eq!(own_way_of(1), [Waiting, Ready, Running, Ready, Running, Executed]);
     // There is an end to it.
     let mut project = chain();
     project.way("b", &[Way::LosesInput, Way::LosesInput]);
     forget_way();
     project.run();
-    assert_eq!(way_of(1), [Waiting, Ready, Running, Ready, Running, Failed]);
+    assert_eq!(own_way_of(1), [Waiting, Ready, Running, Ready, Running, Failed]);
 }
 
 #[test]
