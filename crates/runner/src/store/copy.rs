@@ -2,15 +2,13 @@
 
 use crate::store::digest::Digest;
 use crate::store::files::StoreError;
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// A stretch of zeros of this length becomes a hole where the source has holes: a block of most file systems.
 const BLOCK: usize = 4096;
-/// From this size on two threads share the work.
-const LARGE: u64 = 4 << 20;
 
 /// Copies a file's bytes into a new, empty one: as a reflink where the file system can, else byte by byte, and what is sparse stays
 /// sparse. Gives the digest and the number of the bytes that were read.
@@ -20,24 +18,12 @@ pub fn copy(from: &Path, target: &mut File) -> Result<(Digest, u64), StoreError>
     if rustix::fs::ioctl_ficlone(&*target, &source).is_ok() {
         return Digest::of_file(from);
     }
-    let data = source.metadata().map_err(StoreError::io("read", from))?;
-    if data.len() >= LARGE && !is_sparse(&data) {
-        // One thread copies, another one hashes.
-        let copied = || io::copy(&mut source, target).map_err(StoreError::io("copy", from));
-        let (copied, found) = rayon::join(copied, || Digest::of_file(from));
-        return copied.and(found);
-    }
     bytes(&mut source, target).map_err(StoreError::io("copy", from))
-}
-
-/// Whether a file has holes.
-fn is_sparse(data: &Metadata) -> bool {
-    data.blocks() * 512 < data.len()
 }
 
 fn bytes(source: &mut File, target: &mut File) -> io::Result<(Digest, u64)> {
     let data = source.metadata()?;
-    if !is_sparse(&data) {
+    if data.blocks() * 512 >= data.len() {
         return Digest::reading(source, data.len(), |bytes| target.write_all(bytes));
     }
     // The gap after the last byte that was written.
