@@ -99,7 +99,7 @@ impl Tail<'_> {
                 self.complain("has a line that is too long");
             }
             if read < BLOCK {
-                return Ok(());
+                return self.ctx.write_metrics();
             }
         }
     }

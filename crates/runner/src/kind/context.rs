@@ -181,6 +181,11 @@ impl Context {
         Ok(())
     }
 
+    /// Shows the points that were gathered: no more may come for a while.
+    pub(crate) fn write_metrics(&self) -> Result<(), StageError> {
+        Ok(self.curves.lock().unwrap_or_else(PoisonError::into_inner).write()?)
+    }
+
     /// Waits until all curves are on the disk.
     pub(crate) fn sync_metrics(&self) -> Result<(), StageError> {
         Ok(self.curves.lock().unwrap_or_else(PoisonError::into_inner).sync()?)

@@ -14,7 +14,7 @@ use crate::store::digest::Digest;
 use crate::store::names;
 use onsager_tables::names::advice;
 use onsager_tables::names::did_you_mean;
-use serde::de::Visitor;
+use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -38,6 +38,7 @@ pub struct Graph {
     /// The parameters that are not the same at every point.
     pub swept: Vec<String>,
     /// Every task after those it depends on, otherwise in the order of declaration.
+    #[serde(deserialize_with = "tasks")]
     pub tasks: Vec<Task>,
     /// The stages, in the order of declaration.
     pub stages: Vec<StageInfo>,
@@ -115,6 +116,30 @@ pub struct Task {
     pub resources: Arc<Resources>,
     /// Whether a command sees nothing but what it declares.
     pub sandbox: bool,
+}
+
+/// Reads tasks; what those that follow each other have in common is kept once, and given back before the next is read.
+fn tasks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Task>, D::Error> {
+    struct Tasks;
+    impl<'de> Visitor<'de> for Tasks {
+        type Value = Vec<Task>;
+
+        fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
+            out.write_str("tasks")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut read: A) -> Result<Vec<Task>, A::Error> {
+            let mut tasks: Vec<Task> = Vec::with_capacity(read.size_hint().unwrap_or(0));
+            let (mut outputs, mut resources) = (None, None);
+            while let Some(mut task) = read.next_element::<Task>()? {
+                task.outputs = same_as(&mut outputs, task.outputs);
+                task.resources = same_as(&mut resources, task.resources);
+                tasks.push(task);
+            }
+            Ok(tasks)
+        }
+    }
+    deserializer.deserialize_seq(Tasks)
 }
 
 /// The condition of a task.
@@ -342,15 +367,6 @@ impl Graph {
         found.sort_unstable();
         found.dedup();
         Ok(found)
-    }
-
-    /// Keeps once what tasks that follow each other have in common; of a graph that was read back.
-    pub fn share(&mut self) {
-        let (mut outputs, mut resources) = (None, None);
-        for task in &mut self.tasks {
-            task.outputs = same_as(&mut outputs, std::mem::take(&mut task.outputs));
-            task.resources = same_as(&mut resources, std::mem::take(&mut task.resources));
-        }
     }
 
     /// The position of the task with this id.

@@ -58,8 +58,7 @@ impl GraphCache {
 
     /// The graph, if it was kept and still holds.
     pub fn get(&self) -> Option<Graph> {
-        let mut graph: Graph = self.read(&self.path)?;
-        graph.share();
+        let graph: Graph = self.read(&self.path)?;
         let files: HashSet<&Chosen> = graph.tasks.iter().flat_map(Task::external).collect();
         let there = files.into_iter().all(|chosen| match chosen.only {
             None => chosen.path.exists(),
