@@ -10,6 +10,9 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::str::FromStr;
 
+/// From this size on, copies are hashed by one thread and written by another.
+const LARGE: u64 = 4 << 20;
+
 /// A SHA-256 digest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub [u8; 32]);
@@ -24,28 +27,48 @@ impl Digest {
     pub fn of_file(path: &Path) -> Result<(Digest, u64), StoreError> {
         let file = File::open(path).map_err(StoreError::io("open", path))?;
         let expected = file.metadata().map_or(0, |data| data.len());
-        Digest::reading(file, expected, |_| Ok(())).map_err(StoreError::io("read", path))
+        let hashed = Digest::pieces(file, expected, |hash, bytes| {
+            hash.update(bytes);
+            Ok(())
+        });
+        hashed.map_err(StoreError::io("read", path))
     }
 
     /// The digest of everything that a reader gives, and its size in bytes; each piece is handed to `each` as well. About
     /// `expected` bytes will come.
     pub fn reading(
+        reader: impl Read,
+        expected: u64,
+        mut each: impl FnMut(&[u8]) -> io::Result<()> + Send,
+    ) -> io::Result<(Digest, u64)> {
+        Digest::pieces(reader, expected, |hash, bytes| {
+            if expected >= LARGE {
+                // The same bytes on two threads: what is written is what was hashed, whoever edits the file meanwhile.
+                rayon::join(|| hash.update(bytes), || each(bytes)).1
+            } else {
+                hash.update(bytes);
+                each(bytes)
+            }
+        })
+    }
+
+    fn pieces(
         mut reader: impl Read,
         expected: u64,
-        mut each: impl FnMut(&[u8]) -> io::Result<()>,
+        mut take: impl FnMut(&mut Sha256, &[u8]) -> io::Result<()>,
     ) -> io::Result<(Digest, u64)> {
         let mut hash = Sha256::new();
         let mut size = 0;
         // No larger than it needs: most files are small, and a large buffer takes longer to clear than they to hash.
-        let mut buffer = vec![0; expected.saturating_add(1).clamp(1 << 10, 1 << 18) as usize];
+        let most = if expected >= LARGE { 1 << 20 } else { 1 << 18 };
+        let mut buffer = vec![0; expected.saturating_add(1).clamp(1 << 10, most) as usize];
         loop {
             let n = match reader.read(&mut buffer) {
                 Ok(0) => return Ok((Digest(hash.finalize().into()), size)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 read => read?,
             };
-            hash.update(&buffer[..n]);
-            each(&buffer[..n])?;
+            take(&mut hash, &buffer[..n])?;
             size += n as u64;
         }
     }
