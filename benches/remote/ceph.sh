@@ -43,6 +43,17 @@ osd objectstore = bluestore
 bluestore block size = 21474836480
 osd memory target = 1073741824
 osd crush chooseleaf type = 0
+# The server shares the machine with the clients that are measured: it writes no logs of its insides and sums nothing twice.
+bluestore csum type = none
+ms crc data = false
+debug default = 0/0
+debug ms = 0/0
+debug rgw = 0/0
+debug osd = 0/0
+debug bluestore = 0/0
+debug bdev = 0/0
+debug rocksdb = 0/0
+debug objecter = 0/0
 osd pool default size = 1
 osd pool default min size = 1
 osd pool default pg num = 8

@@ -90,7 +90,7 @@ drain = "15s"
 idle = "10s"
 poll = "5s"
 """
-QUICK, SLOW, WALK = 260, 170, 10
+QUICK, SLOW, WALK = 260, 210, 10
 # How long a blow may take to heal, and the whole campaign at its end.
 LONGEST = 1200
 
