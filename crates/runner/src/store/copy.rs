@@ -16,7 +16,8 @@ pub fn copy(from: &Path, target: &mut File) -> Result<(Digest, u64), StoreError>
     let mut source = File::open(from).map_err(StoreError::io("open", from))?;
     #[cfg(target_os = "linux")]
     if rustix::fs::ioctl_ficlone(&*target, &source).is_ok() {
-        return Digest::of_file(from);
+        // Of the clone, which nobody else has: the source may be edited meanwhile.
+        return Digest::of_open(target).map_err(StoreError::io("copy", from));
     }
     bytes(&mut source, target).map_err(StoreError::io("copy", from))
 }

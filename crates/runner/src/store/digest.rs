@@ -26,12 +26,16 @@ impl Digest {
     /// The digest of a file's content, and its size in bytes.
     pub fn of_file(path: &Path) -> Result<(Digest, u64), StoreError> {
         let file = File::open(path).map_err(StoreError::io("open", path))?;
+        Digest::of_open(&file).map_err(StoreError::io("read", path))
+    }
+
+    /// The digest of what follows in an open file, and its size in bytes.
+    pub fn of_open(file: &File) -> io::Result<(Digest, u64)> {
         let expected = file.metadata().map_or(0, |data| data.len());
-        let hashed = Digest::pieces(file, expected, |hash, bytes| {
+        Digest::pieces(file, expected, |hash, bytes| {
             hash.update(bytes);
             Ok(())
-        });
-        hashed.map_err(StoreError::io("read", path))
+        })
     }
 
     /// The digest of everything that a reader gives, and its size in bytes; each piece is handed to `each` as well. About
