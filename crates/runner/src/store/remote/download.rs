@@ -274,11 +274,12 @@ impl Incoming {
         Ok(self)
     }
 
+    /// One thread hashes while another one writes.
     fn add(&mut self, pieces: &[Piece]) -> Result<(), RemoteError> {
-        for piece in pieces {
-            self.file.write_all(piece).map_err(StoreError::io("write", &self.path))?;
-            self.hash.update(piece);
-        }
+        let (hash, mut file) = (&mut self.hash, &self.file);
+        let hashed = || pieces.iter().for_each(|piece| hash.update(piece));
+        let written = || pieces.iter().try_for_each(|piece| file.write_all(piece));
+        rayon::join(hashed, written).1.map_err(StoreError::io("write", &self.path))?;
         self.length += transport::size(pieces);
         Ok(())
     }
