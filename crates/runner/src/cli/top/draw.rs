@@ -96,22 +96,27 @@ fn draw_tasks(frame: &mut Frame, top: &mut Top, area: Rect, colours: bool) {
     let first = at.saturating_sub(height / 2).min(top.names.len().saturating_sub(height));
     let listed = top.listed.map_or("all", |listed| STATES[listed].0);
     let head = format!("tasks: {listed} ({})", count(top.names.len() as u64));
+    let (mut names, mut texts) = (width(&head), 0);
     let rows: Vec<TableRow> = top.names[first..]
         .iter()
         .take(height)
         .enumerate()
         .filter_map(|(row, name)| {
             let task = top.watched.task(name)?;
+            let text = words(&task);
+            (names, texts) = (names.max(width(name)), texts.max(width(&text)));
             let style =
                 if first + row == at { Style::new().add_modifier(Modifier::REVERSED) } else { Style::new() };
-            Some(cells(&task, colours).style(style))
+            Some(cells(&task, text, colours).style(style))
         })
         .collect();
+    // The names have what the texts leave, and half of the room at least.
+    let room = area.width.saturating_sub(2 * 10 + 11 + 4);
     let widths = [
         Constraint::Length(11),
-        Constraint::Fill(2),
+        Constraint::Length(names.min(room.saturating_sub(texts).max(room / 2))),
         Constraint::Length(10),
-        Constraint::Fill(2),
+        Constraint::Fill(1),
         Constraint::Length(10),
     ];
     let header =
@@ -119,7 +124,12 @@ fn draw_tasks(frame: &mut Frame, top: &mut Top, area: Rect, colours: bool) {
     frame.render_widget(Table::new(rows, widths).header(header.style(bold())).column_spacing(1), area);
 }
 
-fn cells(row: &Row, colours: bool) -> TableRow<'static> {
+/// The columns that a text takes.
+fn width(text: &str) -> u16 {
+    u16::try_from(Line::from(text).width()).unwrap_or(u16::MAX)
+}
+
+fn cells(row: &Row, text: String, colours: bool) -> TableRow<'static> {
     let standing = row.task.standing;
     let colour = match standing {
         Standing::Running => Color::Cyan,
@@ -133,7 +143,7 @@ fn cells(row: &Row, colours: bool) -> TableRow<'static> {
         Cell::from(standing.name()).style(in_colour(colour, colours)),
         Cell::from(shown(row.name)),
         Cell::from(bar(row)),
-        Cell::from(words(row)),
+        Cell::from(text),
         Cell::from(format!("{time:>10}")),
     ])
 }
