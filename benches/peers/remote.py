@@ -7,7 +7,8 @@
 The bytes are random, in one file and in a thousand, and no input of the stage: an input is hashed for the key. In each
 round every tool has its turn; each begins with an empty prefix of the bucket, and its pull with an empty folder. Times
 are those of the whole command, from its start to its end. At the end, ten thousand small results of onsager are pushed
-and pulled, and the requests counted.
+and pulled, and the requests counted. A server on the same machine takes time from its clients: that of
+`benches/remote/light.rs` takes next to none, and `--server PID` prints how much.
 """
 
 import argparse
@@ -67,6 +68,7 @@ class Bench:
         self.onsager = pathlib.Path(options.onsager).resolve()
         self.tools, self.bucket = pathlib.Path(options.tools), options.bucket
         self.endpoint = os.environ["AWS_ENDPOINT_URL"]
+        self.server = options.server
         self.root = pathlib.Path(options.folder) / "onsager-remote-bench"
         self.count = 0
 
@@ -75,6 +77,18 @@ class Bench:
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir(parents=True)
         return path
+
+    def timed(self, words, folder):
+        """The seconds of a command, and those of the server's CPU meanwhile."""
+        before = self.busy()
+        seconds = call(words, folder, timed=True)
+        return seconds, self.busy() - before
+
+    def busy(self):
+        if self.server is None:
+            return 0.0
+        fields = pathlib.Path(f"/proc/{self.server}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def prefix(self, tool):
         self.count += 1
@@ -94,10 +108,10 @@ class Bench:
         pipeline = PIPELINE % (made, "data/" if made.is_dir() else "data")
         one = self.project("one", pipeline, url)
         call([self.onsager, "run", "pipeline.yaml", "--no-remote"], one)
-        push = call([self.onsager, "push", "pipeline.yaml"], one, timed=True)
+        push = self.timed([self.onsager, "push", "pipeline.yaml"], one)
         shutil.rmtree(one)
         other = self.project("other", pipeline, url)
-        pull = call([self.onsager, "pull", "pipeline.yaml"], other, timed=True)
+        pull = self.timed([self.onsager, "pull", "pipeline.yaml"], other)
         assert digest(other / "artifacts/bytes/data/data") == expected
         shutil.rmtree(other)
         self.empty(url)
@@ -105,17 +119,17 @@ class Bench:
 
     def with_dvc(self, made, expected):
         url, folder = self.prefix("dvc"), self.folder("dvc")
-        dvc = lambda *words, **how: call([self.tools / "dvc", *words], folder, **how)
+        dvc = lambda *words, how=call: how([self.tools / "dvc", *words], folder)
         dvc("init", "--no-scm", "-q")
         dvc("config", "core.analytics", "false")
         dvc("remote", "add", "-q", "-d", "s3", url)
         dvc("remote", "modify", "s3", "endpointurl", self.endpoint)
         (shutil.copytree if made.is_dir() else shutil.copy)(made, folder / "data")
         dvc("add", "-q", "data")
-        push = dvc("push", "-q", timed=True)
+        push = dvc("push", "-q", how=self.timed)
         shutil.rmtree(folder / ".dvc/cache")
         (shutil.rmtree if made.is_dir() else os.remove)(folder / "data")
-        pull = dvc("pull", "-q", timed=True)
+        pull = dvc("pull", "-q", how=self.timed)
         assert digest(folder / "data") == expected
         shutil.rmtree(folder)
         self.empty(url)
@@ -129,7 +143,7 @@ class Bench:
             source = folder / "source"
             source.mkdir()
             os.link(made, source / "data")
-        sync = lambda *words: call([self.tools / "aws", "s3", "sync", "--only-show-errors", *words], folder, timed=True)
+        sync = lambda *words: self.timed([self.tools / "aws", "s3", "sync", "--only-show-errors", *words], folder)
         push = sync(source, url)
         pull = sync(url, folder / "came")
         assert digest(folder / "came") == expected
@@ -147,8 +161,11 @@ class Bench:
         for number in range(rounds):
             for tool in sorted(times, key=lambda tool: (list(times).index(tool) + number) % 3):
                 pair = getattr(self, f"with_{tool}")(made, expected)
-                times[tool].append(pair)
-                print(f"{files} files, round {number + 1}: {tool} push {pair[0]:.1f} s, pull {pair[1]:.1f} s", flush=True)
+                times[tool].append([seconds for seconds, _ in pair])
+                ways = [f"{way} {seconds:.2f} s" for way, (seconds, _) in zip(["push", "pull"], pair)]
+                if self.server is not None:
+                    ways = [f"{way}, server {busy:.2f} s of CPU" for way, (_, busy) in zip(ways, pair)]
+                print(f"{files} files, round {number + 1}: {tool} {'; '.join(ways)}", flush=True)
         (shutil.rmtree if made.is_dir() else os.remove)(made)
         for at, way in enumerate(["push", "pull"]):
             median = {tool: statistics.median(pair[at] for pair in pairs) for tool, pairs in times.items()}
@@ -179,6 +196,7 @@ def main():
     parser.add_argument("onsager")
     parser.add_argument("--tools", required=True, help="the folder with `dvc` and `aws`")
     parser.add_argument("--bucket", default="onsager")
+    parser.add_argument("--server", type=int, metavar="PID", help="a server here, whose CPU time is printed too")
     parser.add_argument("--folder", default="/tmp", help="where the bytes are made")
     parser.add_argument("--mib", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=3)
