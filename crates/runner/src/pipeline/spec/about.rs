@@ -10,18 +10,14 @@ const AUTHOR: [&str; 4] = ["name", "orcid", "affiliation", "email"];
 /// Where an ORCID iD leads.
 pub const ORCID: &str = "https://orcid.org/";
 
-/// What is said.
+/// What is said. Each field is always written: a kept graph tells them apart by their order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct About {
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// An SPDX identifier, or several with `OR` between them.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub authors: Vec<Author>,
 }
 
@@ -32,11 +28,8 @@ pub struct Author {
     /// `Ada Lovelace`, or `Lovelace, Ada`.
     pub name: String,
     /// `0000-0002-1825-0097`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub orcid: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub affiliation: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
 }
 
