@@ -114,6 +114,9 @@ stages:
     let exported = document(&project.onsager(&["export", "tensorboard", "-o", "logs", "--json"]));
     conforms("export-tensorboard", &exported);
     assert_eq!(exported["points"], 2);
+    let exported = document(&project.onsager(&["export", "crate", "-o", "run.zip", "--json"]));
+    conforms("export-crate", &exported);
+    assert_eq!(exported["file"], "run.zip");
 }
 
 #[test]

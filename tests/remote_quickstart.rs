@@ -4,27 +4,12 @@
 mod common;
 
 use common::servers::{Place, files, onsager, proxy, shared_moto};
-use common::{Project, Ran, names, repository};
+use common::{Project, Ran, names, shipped};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
 
 const FILE: &str = "experiments/quickstart.yaml";
-
-/// A project with the quickstart and the pipelines that it uses.
-fn project() -> Project {
-    let project = Project::new("");
-    fs::remove_file(project.path("pipeline.yaml")).expect("removed");
-    for folder in ["experiments", "pipelines", "pipelines/shared"] {
-        for entry in fs::read_dir(repository().join(folder)).expect("a folder").flatten() {
-            if entry.path().is_file() {
-                let name = format!("{folder}/{}", entry.file_name().to_str().expect("text"));
-                project.write(&name, &fs::read_to_string(entry.path()).expect("text"));
-            }
-        }
-    }
-    project
-}
 
 fn document(ran: &Ran) -> Value {
     serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {} {}", ran.stdout, ran.stderr))
@@ -74,7 +59,7 @@ fn nothing_is_computed_twice_and_what_is_missing_is_computed_again() {
     if !cfg!(feature = "science") {
         return;
     }
-    let one = project();
+    let one = shipped();
     let made = run(&one, &["--no-remote"]);
     let mut places = vec![("a folder", Place::folder())];
     let mut proxies = Vec::new();
@@ -95,7 +80,7 @@ fn nothing_is_computed_twice_and_what_is_missing_is_computed_again() {
         let records = if name.contains("without") { "by-content" } else { "by-key" };
         assert_eq!(checked["records"], records, "{name}");
 
-        let other = project();
+        let other = shipped();
         place.add_to(&other);
         let taken = run(&other, &[]);
         assert_eq!(names(&taken["tasks"]["executed"]), Vec::<String>::new(), "{name}");
@@ -110,7 +95,7 @@ fn nothing_is_computed_twice_and_what_is_missing_is_computed_again() {
         let (even, odd) = (half(0), half(1));
         let gone = if hit(&even) >= hit(&odd) { even } else { odd };
         place.remove(&gone);
-        let third = project();
+        let third = shipped();
         place.add_to(&third);
         let mended = run(&third, &["--push"]);
         assert_eq!(digests(&made), digests(&mended), "{name}");
@@ -135,7 +120,7 @@ fn nothing_is_computed_twice_and_what_is_missing_is_computed_again() {
             names(&mended["tasks"]["executed"]).join(", ")
         );
         // That run has mended what it needed.
-        let fourth = project();
+        let fourth = shipped();
         place.add_to(&fourth);
         assert_eq!(names(&run(&fourth, &[])["tasks"]["executed"]), Vec::<String>::new(), "{name}");
     }

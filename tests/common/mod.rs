@@ -153,6 +153,21 @@ pub fn names(list: &Value) -> Vec<String> {
     list.as_array().into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect()
 }
 
+/// A project with the pipelines and experiments of this repository.
+pub fn shipped() -> Project {
+    let project = Project::new("");
+    fs::remove_file(project.path("pipeline.yaml")).expect("removed");
+    for folder in ["experiments", "pipelines", "pipelines/shared"] {
+        for entry in fs::read_dir(repository().join(folder)).expect("a folder").flatten() {
+            if entry.path().is_file() {
+                let name = format!("{folder}/{}", entry.file_name().to_str().expect("text"));
+                project.write(&name, &fs::read_to_string(entry.path()).expect("text"));
+            }
+        }
+    }
+    project
+}
+
 /// The last line.
 pub fn last_line(text: &str) -> &str {
     text.lines().last().unwrap_or("")

@@ -74,9 +74,17 @@ fn answering(served: Served) -> Served {
     served
 }
 
+/// The Python of a folder of its own among the checks that has these modules; none where they are not installed, which is said.
+pub fn python_of(folder: &str, modules: &str, packages: &str) -> Option<PathBuf> {
+    having(checks().with_file_name(folder).join("bin/python"), modules, packages)
+}
+
 /// The Python that has these modules; none where they are not installed, which is said.
 pub fn python_with(modules: &str, package: &str) -> Option<PathBuf> {
-    let python = checks().join("python");
+    having(checks().join("python"), modules, package)
+}
+
+fn having(python: PathBuf, modules: &str, package: &str) -> Option<PathBuf> {
     let there = Command::new(&python).args(["-c", &format!("import {modules}")]).output();
     if there.is_ok_and(|there| there.status.success()) {
         return Some(python);

@@ -1,4 +1,4 @@
-//! The `--json` documents of the commands that show curves or hand them on: see [`crate::cli::documents`].
+//! The `--json` documents of the commands that show curves, or hand runs on: see [`crate::cli::documents`].
 
 use crate::store::curves::number;
 use crate::store::digest::Digest;
@@ -36,6 +36,23 @@ pub struct MetricsPoint {
     pub value: f64,
     /// When it was measured, in milliseconds since 1970.
     pub at: i64,
+}
+
+/// What `export crate` wrote.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct CrateDocument {
+    pub run: String,
+    pub pipeline: String,
+    /// The archive.
+    pub file: PathBuf,
+    /// How many have a result in it.
+    pub tasks: usize,
+    /// How many.
+    pub objects: usize,
+    /// Of the objects.
+    pub bytes: u64,
+    /// What is not in it, and why.
+    pub notes: Vec<String>,
 }
 
 /// What `export tensorboard` wrote.

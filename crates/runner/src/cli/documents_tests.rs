@@ -30,6 +30,7 @@ fn all() -> Vec<(&'static str, Value)> {
         ("cancel", schema::<JobsDocument>()),
         ("log", schema::<Vec<LogTask>>()),
         ("metrics", schema::<MetricsDocument>()),
+        ("export crate", schema::<CrateDocument>()),
         ("export tensorboard", schema::<TensorboardDocument>()),
         ("export mlflow", schema::<MlflowDocument>()),
         ("compare", schema::<CompareDocument>()),

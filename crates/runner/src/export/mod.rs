@@ -2,5 +2,6 @@
 
 pub mod event_file;
 pub mod mlflow;
+pub mod ro_crate;
 pub mod server;
 pub mod tensorboard;

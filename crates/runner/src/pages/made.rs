@@ -64,17 +64,22 @@ impl Made {
     /// The records of a run's tasks, as far as the store has them.
     pub fn read(store: &Store, account: &Account) -> Result<Made, StoreError> {
         let actions = store.actions();
-        let mut made = Made::default();
-        for (task, known) in &account.tasks {
-            let Some(key) =
-                known.key.filter(|_| matches!(known.standing, Standing::Cached | Standing::Executed))
-            else {
-                continue;
-            };
-            if let Some(action) = actions.get(&key)? {
-                made.add(task, action);
+        let mut known = Vec::new();
+        for (task, account) in &account.tasks {
+            let there = matches!(account.standing, Standing::Cached | Standing::Executed);
+            if let Some(key) = account.key.filter(|_| there)
+                && let Some(action) = actions.get(&key)?
+            {
+                known.push((task.clone(), action));
             }
         }
+        Ok(Made::of(known.into_iter()))
+    }
+
+    /// Of these records, with the tasks that they are of.
+    pub fn of(records: impl Iterator<Item = (String, Action)>) -> Made {
+        let mut made = Made::default();
+        records.for_each(|(task, action)| made.add(&task, action));
         // Who made what is known when all are there.
         let tasks: Vec<String> = made.records.keys().cloned().collect();
         for task in tasks {
@@ -83,7 +88,7 @@ impl Made {
                 record.inputs = inputs;
             }
         }
-        Ok(made)
+        made
     }
 
     fn add(&mut self, task: &str, action: Action) {

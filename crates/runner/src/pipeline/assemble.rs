@@ -5,11 +5,13 @@ use crate::pipeline::expand::interpolate::Scope;
 use crate::pipeline::expand::items::Known;
 use crate::pipeline::expand::link::{self, Links};
 use crate::pipeline::expand::metrics;
+use crate::pipeline::expand::publish;
 use crate::pipeline::expand::tasks;
 use crate::pipeline::expand::when;
 use crate::pipeline::experiments::overrides::Overlaid;
 use crate::pipeline::graph::{Fanned, Graph, Open, Point, StageInfo, Task};
 use crate::pipeline::spec;
+use crate::pipeline::spec::about::About;
 use crate::pipeline::spec::resources;
 use crate::pipeline::yaml::sink::Sink;
 use crate::store::short::short;
@@ -30,12 +32,21 @@ pub struct Site<'a> {
 pub fn build(overlaid: &Overlaid, site: &Site, known: &Known, sink: &Sink) -> Option<Graph> {
     let Site { file, root, registry } = *site;
     let spec = spec::read(&overlaid.tree, registry, sink)?;
+    let about = About::read(&overlaid.tree, sink);
     let params = tasks::params(spec.params, registry, sink);
     let scope = Scope { registry, params: &params, declared: spec.params, instance: None, files: None };
     let pools = resources::pools(spec.pools, &scope, sink);
     let drafts = tasks::expand(&spec, &params, &pools, known, registry, sink);
     let linked = link::link(&spec, &drafts, &params, root, registry, sink);
     let metrics = metrics::resolve(&spec, &drafts, &scope, sink);
+    let outputs = drafts.stages.iter().map(|range| {
+        let first = range.as_ref().and_then(|range| drafts.tasks.get(range.start));
+        first.and_then(|draft| draft.outputs.clone())
+    });
+    let publish = spec.stages.iter().zip(outputs);
+    let mut publish: Vec<_> = publish
+        .map(|(stage, outputs)| publish::read(stage, outputs.as_deref().map(Vec::as_slice), sink))
+        .collect();
     let order = link::order(&spec, &drafts, &linked, sink)?;
     if sink.count() > 0 {
         return None;
@@ -44,8 +55,8 @@ pub fn build(overlaid: &Overlaid, site: &Site, known: &Known, sink: &Sink) -> Op
     for (at, &draft) in order.iter().enumerate() {
         position[draft] = at;
     }
-    let stages =
-        spec.stages.iter().zip(drafts.stages.iter().zip(&drafts.axes)).map(|(stage, (range, axes))| {
+    let stages = spec.stages.iter().zip(drafts.stages.iter().zip(&drafts.axes)).zip(&mut publish).map(
+        |((stage, (range, axes)), publish)| {
             let range = range.clone().unwrap_or_default();
             let mut tasks: Vec<usize> = range.map(|draft| position[draft]).collect();
             tasks.sort_unstable();
@@ -54,9 +65,11 @@ pub fn build(overlaid: &Overlaid, site: &Site, known: &Known, sink: &Sink) -> Op
                 kind: stage.kind.map_or_else(String::new, |(kind, _)| kind.to_owned()),
                 description: stage.description.map(str::to_owned),
                 axes: axes.clone(),
+                publish: std::mem::take(publish),
                 tasks,
             }
-        });
+        },
+    );
     let stages = stages.collect();
     let fanned = drafts.fanned.into_iter();
     let fanned = fanned.map(|(at, over)| Fanned { stage: spec.stages[at].name.to_owned(), over });
@@ -105,6 +118,7 @@ pub fn build(overlaid: &Overlaid, site: &Site, known: &Known, sink: &Sink) -> Op
         swept: Vec::new(),
         tasks: tasks.into_iter().collect::<Option<_>>()?,
         stages,
+        about,
         pools,
         search: None,
         sources: Vec::new(),

@@ -6,6 +6,7 @@ use crate::pipeline::expand::instance::normal;
 use crate::pipeline::experiments::overrides::Overrides;
 use crate::pipeline::experiments::sweep::search::Search;
 use crate::pipeline::shared::{self, same_as};
+use crate::pipeline::spec::about::About;
 use crate::pipeline::spec::metrics::Metric;
 use crate::pipeline::spec::reference::{self, ReferenceError};
 pub use crate::pipeline::spec::resources::Resources;
@@ -42,6 +43,8 @@ pub struct Graph {
     pub tasks: Vec<Task>,
     /// The stages, in the order of declaration.
     pub stages: Vec<StageInfo>,
+    /// What the file says of itself.
+    pub about: About,
     /// The pools that tasks take places of, with their sizes.
     pub pools: Vec<(String, u32)>,
     /// The search that gives an experiment its points.
@@ -247,6 +250,8 @@ pub struct StageInfo {
     pub description: Option<String>,
     /// The axes of the matrix, empty without one.
     pub axes: Vec<String>,
+    /// The outputs that are data sets for others, each with what it is, in words.
+    pub publish: Vec<(String, String)>,
     /// Positions in [`Graph::tasks`], ascending.
     pub tasks: Vec<usize>,
 }

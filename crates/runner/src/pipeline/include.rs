@@ -22,7 +22,8 @@ use std::path::{Path, PathBuf};
 /// The fields of an entry of `include`.
 pub const FIELDS: [&str; 3] = ["file", "prefix", "params"];
 /// The fields of a file that is included.
-const TEMPLATE: [&str; 6] = ["name", "description", "params", "include", "stages", "metrics"];
+const TEMPLATE: [&str; 9] =
+    ["name", "title", "description", "license", "authors", "params", "include", "stages", "metrics"];
 
 /// Puts the stages that a pipeline, read from this file, includes in the place of `include`.
 pub fn expand(tree: &mut Node, file: &Path, site: &Site, sink: &mut Sink) {

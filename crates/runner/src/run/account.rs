@@ -1,6 +1,7 @@
 //! An account of a run: what its record says, task by task and attempt by attempt. For whoever shows a run, be it over or going on.
 
 use crate::command::usage::Usage;
+use crate::pipeline::graph::Point;
 use crate::run::commit::Commit;
 use crate::run::events::{Event, JobOf, Stamped};
 use crate::run::facts::Facts;
@@ -22,6 +23,10 @@ pub struct Account {
     pub file: PathBuf,
     /// The text of that file, in the store's manifests.
     pub source: Option<Digest>,
+    /// What the pipeline is, there too.
+    pub description: Option<Digest>,
+    /// The settings of the parameters.
+    pub points: Vec<Point>,
     pub version: String,
     pub kernel: String,
     pub host: String,
@@ -196,16 +201,18 @@ impl Account {
                 threads,
                 host,
                 source,
+                description,
                 facts,
-                points: _,
+                points,
             } => {
                 (self.run, self.pipeline, self.file, self.source) = (run, pipeline, file, source);
+                (self.description, self.points) = (description, points);
                 (self.version, self.kernel, self.host) = (version, kernel, host);
                 (self.jobs, self.threads, self.total) = (jobs, threads, tasks);
                 (self.facts, self.started) = (facts.map(|facts| *facts), Some(at));
             }
             Event::RunCommit(commit) => self.commit = Some(commit),
-            Event::RunGrew { tasks, .. } => self.total = tasks,
+            Event::RunGrew { tasks, points } => (self.total, self.points) = (tasks, points),
             Event::RunTasks { tasks, cached } => {
                 cached.into_iter().for_each(|task| _ = self.stands(task, Standing::Cached));
                 tasks.iter().for_each(|task| _ = self.tasks.entry(task.clone()).or_default());

@@ -5,6 +5,7 @@ use crate::plan::error::EngineError;
 use crate::plan::resolve::Resolver;
 use crate::run::away::Away;
 use crate::run::commit::Asked;
+use crate::run::description::Description;
 use crate::run::events::{Event, Interrupt, Observer, Record};
 use crate::run::facts::Facts;
 use crate::run::grow::take_over;
@@ -119,6 +120,7 @@ pub fn run(
         jobs: options.jobs,
         threads: options.threads,
         source: source(&graph.file, &graph.sources, store)?,
+        description: Description::keep(graph, store)?,
         host: host::name().to_owned(),
         points: graph.points.clone(),
         facts: Some(Box::new(Facts::now(scheduler.resolver.registry))),

@@ -34,6 +34,9 @@ pub enum Event {
         /// The text of that file, in the store's manifests; none for a pipeline that a program made.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         source: Option<Digest>,
+        /// What the pipeline is, in the store's manifests.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        description: Option<Digest>,
         /// The settings of the parameters, with the metrics to compare them by.
         #[serde(default)]
         points: Vec<Point>,

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod commit;
+pub mod description;
 pub mod doctor;
 pub mod drive;
 pub mod error;

@@ -1,6 +1,6 @@
 //! `store export` and `store import`: a run with everything that it stands on, as one file.
 //!
-//! An archive is a plain tar (or one behind gzip) of these members, in this order:
+//! A crate is a zip, with more in it for people: see [`crate::store::unzip`]. Any other archive is a plain tar (or one behind gzip) of these members, in this order:
 //!
 //! ```text
 //! onsager.json            the header: format, version, run, pipeline, tasks with their keys, and every further member
@@ -30,7 +30,9 @@ pub(super) const FORMAT: &str = "onsager archive";
 /// Archives of version 1 have what entered a key as text only.
 pub(super) const VERSION: u32 = 2;
 pub(super) const HEADER: &str = "onsager.json";
-pub(super) const PIPELINE: &str = "pipeline.yaml";
+pub const PIPELINE: &str = "pipeline.yaml";
+/// The folder of a crate with what the run's record names besides its manifest: the texts of the pipeline's files, and what it is.
+pub const TEXTS: &str = "texts";
 
 /// The first member.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -41,6 +43,12 @@ pub struct Header {
     pub pipeline: String,
     pub tasks: BTreeMap<String, Digest>,
     pub members: Vec<Member>,
+    /// Where in a zip the members are that do not lie below its folder of ours.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub places: BTreeMap<String, String>,
+    /// Whether the bytes of the results were left out: then there is nothing to import.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub without_objects: bool,
 }
 
 /// A further member.
@@ -49,6 +57,13 @@ pub struct Member {
     pub name: String,
     pub size: u64,
     pub digest: Digest,
+}
+
+/// Where a member's bytes come from.
+#[derive(Debug)]
+pub enum Source {
+    Bytes(Vec<u8>),
+    File(PathBuf),
 }
 
 /// Why an archive cannot be written or read.
@@ -60,6 +75,8 @@ pub enum ArchiveError {
     NotAnArchive { path: PathBuf, reason: String },
     #[error("`{}` has version {version}, and this program reads up to {VERSION}: use a newer onsager", path.display())]
     Version { path: PathBuf, version: u32 },
+    #[error("`{}` has no objects, so there is nothing to import: export the run again without `--without-objects`", path.display())]
+    WithoutObjects { path: PathBuf },
     #[error("`{}` is damaged: {reason}; nothing was imported", path.display())]
     Damaged { path: PathBuf, reason: Fault },
     #[error("`{}` has a result of `{task}` that does not count here: {refusal}; nothing was imported", path.display())]
@@ -97,6 +114,16 @@ pub enum Fault {
     Record { name: String, message: String },
     #[error("member `{name}` names object {digest}, which the archive does not have")]
     Open { name: String, digest: Digest },
+    #[error("member `{}` is a link", .0.escape_debug())]
+    Link(String),
+    #[error("member `{0}` is compressed so far that it looks made to fill the disk")]
+    Bomb(String),
+    #[error("member `{0}` is compressed by a method other than deflate")]
+    Method(String),
+    #[error("its members lie on top of each other")]
+    Overlap,
+    #[error("the zip cannot be read: {0}")]
+    Zip(String),
     #[error("the tar cannot be read after member `{after}`: {source}")]
     Tar { after: String, source: io::Error },
 }
@@ -117,9 +144,14 @@ pub struct Moved {
 }
 
 /// `objects/ab/cdef…`.
-pub(super) fn member_name(folder: &str, digest: &Digest, ending: &str) -> String {
+pub fn member_name(folder: &str, digest: &Digest, ending: &str) -> String {
     let name = digest.to_string();
     format!("{folder}/{}/{}{ending}", &name[..2], &name[2..])
+}
+
+/// Where a member lies in a zip, if the header names no other place.
+pub fn in_zip(member: &str) -> String {
+    format!("onsager/{member}")
 }
 
 /// A reader that hashes what goes through.

@@ -3,14 +3,14 @@
 use crate::store::Store;
 use crate::store::actions::Action;
 use crate::store::archive::{
-    ArchiveError, FORMAT, HEADER, Hashing, Header, Member, Moved, PIPELINE, VERSION, member_name,
+    ArchiveError, FORMAT, HEADER, Hashing, Header, Member, Moved, PIPELINE, Source, VERSION, member_name,
 };
 use crate::store::destination;
 use crate::store::digest::Digest;
 use crate::store::files::StoreError;
 use crate::store::members::Members;
 use crate::store::objects::Shape;
-use crate::store::redact;
+use crate::store::redact::Redaction;
 use crate::store::runs::Run;
 use crate::trust::sign::{Signer, for_others};
 use flate2::{Compression, GzBuilder};
@@ -31,7 +31,7 @@ pub fn export(
 ) -> Result<Moved, ArchiveError> {
     // So that `gc` takes no object away meanwhile.
     let _tools = store.lock_tools()?;
-    let (header, sources, moved) = contents(store, run, words, form.redact, signer)?;
+    let Contents { header, sources, moved, .. } = contents(store, run, words, form.redact, signer)?;
     let written = destination::write(target, |file| {
         let mut file = BufWriter::new(file);
         if form.gzip {
@@ -55,20 +55,30 @@ pub struct Form {
     pub redact: bool,
 }
 
-/// Where a member's bytes come from.
-enum Source {
-    Bytes(Vec<u8>),
-    File(PathBuf),
+/// What an archive is made of.
+#[derive(Debug)]
+pub struct Contents {
+    pub header: Header,
+    /// Of the header's members, in their order.
+    pub sources: Vec<Source>,
+    pub moved: Moved,
+    /// The results, by their tasks.
+    pub actions: BTreeMap<String, Action>,
+    /// What was left out of the records, and is of everything else.
+    pub redaction: Option<Redaction>,
 }
 
-fn contents(
+/// The members of the archive of a run's tasks.
+pub fn contents(
     store: &Store,
     run: &Run,
     words: &[String],
     redacted: bool,
     signer: Option<&Signer>,
-) -> Result<(Header, Vec<Source>, Moved), ArchiveError> {
+) -> Result<Contents, ArchiveError> {
     let actions = chosen(store, run, words)?;
+    let record = fs::read(&run.path).map_err(StoreError::io("read", &run.path))?;
+    let redaction = redacted.then(|| Redaction::of(&record, actions.values()));
     let mut members = Vec::new();
     let mut sources = Vec::new();
     let mut add = |name: String, bytes: Vec<u8>| {
@@ -102,7 +112,7 @@ fn contents(
         sources.push(Source::Bytes(bytes));
     };
     for (key, action) in &records {
-        let redacted = redacted.then(|| redact::action(action));
+        let redacted = redaction.as_ref().map(|redaction| redaction.action(action));
         let bytes = for_others(redacted.as_ref().unwrap_or(action), signer)
             .and_then(|action| serde_json::to_vec(&action))
             .map_err(|error| StoreError::Io {
@@ -119,8 +129,7 @@ fn contents(
         let path = store.manifests().path(manifest);
         add(member_name("manifests", manifest, ""), fs::read(&path).map_err(StoreError::io("read", &path))?);
     }
-    let record = fs::read(&run.path).map_err(StoreError::io("read", &run.path))?;
-    let record = if redacted { redact::record(&record) } else { record };
+    let record = redaction.as_ref().map_or_else(|| record.clone(), |redaction| redaction.record(&record));
     add(format!("runs/{}.jsonl", run.id), record);
     let header = Header {
         format: FORMAT.to_owned(),
@@ -129,10 +138,12 @@ fn contents(
         pipeline: run.pipeline.clone(),
         tasks: actions.iter().map(|(task, action)| (task.clone(), action.key)).collect(),
         members,
+        places: BTreeMap::new(),
+        without_objects: false,
     };
     let (run, pipeline) = (run.id.clone(), run.pipeline.clone());
     let moved = Moved { run, pipeline, tasks: actions.len(), objects: objects.len(), bytes, new: 0 };
-    Ok((header, sources, moved))
+    Ok(Contents { header, sources, moved, actions, redaction })
 }
 
 /// The results of the run that the words name, and of the tasks that made their inputs.

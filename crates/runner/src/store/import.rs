@@ -4,28 +4,24 @@ use crate::config::trust::Trust;
 use crate::store::Store;
 use crate::store::actions::Action;
 use crate::store::archive::{
-    ArchiveError, FORMAT, Fault, HEADER, Header, Member, Moved, PIPELINE, VERSION, digest_in, member_name,
+    ArchiveError, Fault, Header, Member, Moved, PIPELINE, TEXTS, digest_in, member_name,
 };
-use crate::store::beneath::Folder;
 use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
 use crate::store::listing::Entry;
 use crate::store::manifests;
-use crate::store::names;
 use crate::store::objects::{Content, Held, Objects, Shape};
 use crate::store::proof::Origin;
 use crate::store::runs::{self, Foreign};
 use crate::store::text;
+use crate::store::unpack::LARGEST;
+use crate::store::{untar, unzip};
 use crate::trust::judge::judge;
 use crate::trust::record;
-use flate2::read::GzDecoder;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Write};
+use std::io::Read;
 use std::path::Path;
-
-/// A larger header is not one, nor is a larger record.
-const LARGEST: u64 = 1 << 30;
 
 /// Reads an archive into the store. Nothing of it is visible before all of it was checked, and every result in it was found to count as the
 /// project trusts.
@@ -40,105 +36,14 @@ pub fn import(store: &Store, archive: &Path, trust: &Trust) -> Result<Moved, Arc
 
 /// Unpacks the archive into the working folder, checking every member.
 fn stage(archive: &Path, work: &Path) -> Result<Header, ArchiveError> {
-    let mut file =
-        BufReader::with_capacity(1 << 18, File::open(archive).map_err(StoreError::io("open", archive))?);
-    let zipped =
-        io::BufRead::fill_buf(&mut file).map_err(StoreError::io("read", archive))?.starts_with(&[0x1f, 0x8b]);
-    let reader: Box<dyn Read> = if zipped { Box::new(GzDecoder::new(file)) } else { Box::new(file) };
-    let mut tar = tar::Archive::new(reader);
-    let not_an_archive = |reason: String| ArchiveError::NotAnArchive { path: archive.to_owned(), reason };
-    let damaged = |reason| ArchiveError::Damaged { path: archive.to_owned(), reason };
-    let mut entries = tar.entries().map_err(|error| not_an_archive(error.to_string()))?;
-
-    let mut first = match entries.next() {
-        Some(Ok(entry)) if name_of(&entry) == HEADER && entry.size() <= LARGEST => entry,
-        Some(Err(error)) => return Err(not_an_archive(error.to_string())),
-        _ => return Err(not_an_archive(format!("it does not begin with `{HEADER}`"))),
-    };
-    let mut bytes = Vec::new();
-    first.read_to_end(&mut bytes).map_err(|_| damaged(Fault::Short(HEADER.into())))?;
-    let header: Header =
-        serde_json::from_slice(&bytes).map_err(|error| not_an_archive(format!("`{HEADER}`: {error}")))?;
-    if header.format != FORMAT {
-        return Err(not_an_archive(format!("its format is `{}`", header.format)));
-    }
-    if !(1..=VERSION).contains(&header.version) {
-        return Err(ArchiveError::Version { path: archive.to_owned(), version: header.version });
-    }
-    for (what, name) in [("the run", &header.run), ("the pipeline", &header.pipeline)] {
-        if !names::is_plain(name) {
-            return Err(damaged(Fault::Name { what, name: name.clone() }));
-        }
-    }
-    let root = Folder::open(work)?;
-    let mut after = HEADER.to_owned();
-    for member in &header.members {
-        let name = &member.name;
-        if names::check(Path::new(name)).is_err() {
-            return Err(damaged(Fault::Unknown(name.clone())));
-        }
-        let mut entry = match entries.next() {
-            None => return Err(damaged(Fault::Missing(name.clone()))),
-            Some(Err(source)) => return Err(damaged(Fault::Tar { after, source })),
-            Some(Ok(entry)) => entry,
-        };
-        let found = name_of(&entry);
-        if found != *name {
-            let known = header.members.iter().any(|member| member.name == found);
-            return Err(damaged(if known { Fault::Missing(name.clone()) } else { Fault::Unknown(found) }));
-        }
-        if !entry.header().entry_type().is_file() {
-            return Err(damaged(Fault::Unknown(name.clone())));
-        }
-        unpack(member, &mut entry, &root, &damaged)?;
-        after = name.clone();
-    }
-    match entries.next() {
-        None => Ok(header),
-        Some(Ok(entry)) => Err(damaged(Fault::Unknown(name_of(&entry)))),
-        Some(Err(source)) => Err(damaged(Fault::Tar { after, source })),
-    }
-}
-
-/// Writes one member to a new file in the working folder, if it is what the header says.
-fn unpack(
-    member: &Member,
-    entry: &mut impl Read,
-    root: &Folder,
-    damaged: &dyn Fn(Fault) -> ArchiveError,
-) -> Result<(), ArchiveError> {
-    let name = Path::new(&member.name);
-    let parent = root.below(name.parent().unwrap_or(Path::new("")))?;
-    let file_name = name.file_name().unwrap_or_default();
-    if parent.is_folder(file_name).is_some() {
-        return Err(damaged(Fault::Twice(member.name.clone())));
-    }
-    let mut target = parent.create(file_name, 0o600)?;
-    let path = parent.path().join(file_name);
-    let mut failed = None;
-    // One byte more shows that there is more.
-    let bytes = entry.take(member.size.saturating_add(1));
-    let read = Digest::reading(bytes, member.size, |bytes| {
-        target.write_all(bytes).inspect_err(|error| failed = Some(io::Error::from(error.kind())))
-    });
-    if let Some(error) = failed {
-        return Err(StoreError::io("write", &path)(error).into());
-    }
-    match read {
-        Ok((digest, size)) if size == member.size && digest == member.digest => {}
-        Ok((_, size)) if size >= member.size => return Err(damaged(Fault::Differs(member.name.clone()))),
-        Ok(_) | Err(_) => return Err(damaged(Fault::Short(member.name.clone()))),
-    }
-    target.sync_data().map_err(StoreError::io("sync", &path))?;
-    Ok(())
+    let mut start = Vec::new();
+    let read = File::open(archive).and_then(|file| file.take(4).read_to_end(&mut start));
+    read.map_err(StoreError::io("read", archive))?;
+    if unzip::is_zip(&start) { unzip::stage(archive, work) } else { untar::stage(archive, work) }
 }
 
 fn name_of_file(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-fn name_of(entry: &tar::Entry<impl Read>) -> String {
-    String::from_utf8_lossy(&entry.path_bytes()).into_owned()
 }
 
 /// Why a member is not the record that it should be.
@@ -230,7 +135,7 @@ fn admit(
         } else if name == format!("runs/{}.jsonl", header.run) {
             check_run(work, member, &header).map_err(|error| error.of(name, &damaged))?;
             record = Some(member);
-        } else if name == PIPELINE {
+        } else if name == PIPELINE || of(TEXTS, "") == Some(member.digest) {
             manifests.push((member.digest, member));
         } else {
             return Err(damaged(Fault::Unknown(name.to_owned())));

@@ -69,11 +69,15 @@ pub mod system;
 pub mod tail;
 pub mod text;
 pub mod turn;
+pub mod unpack;
+pub mod untar;
+pub mod unzip;
 pub mod usage;
 pub mod verify;
 pub mod view;
 pub mod walk;
 pub mod watcher;
+pub mod zip;
 
 use digest::Digest;
 use files::StoreError;

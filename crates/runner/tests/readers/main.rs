@@ -15,9 +15,11 @@ use onsager_runner::export::tensorboard;
 use onsager_runner::kind::trial::Trial;
 use onsager_runner::run::account::Account;
 use onsager_runner::run::events;
+use onsager_runner::store::archive::{Member, Source, in_zip};
 use onsager_runner::store::curves::{self, Follow, Writer};
 use onsager_runner::store::digest::Digest;
 use onsager_runner::store::objects::{Content, Shape};
+use onsager_runner::store::zip::{self, Packed};
 use onsager_runner::store::{Store, export, import, log};
 use onsager_runner::trust::judge::judge;
 use onsager_runner::trust::key::SecretKey;
@@ -227,6 +229,38 @@ fn archives() {
             }
             let _ = onsager_runner::store::verify::verify(&store, &Trust::default(), false);
         }
+        world.check_outside();
+    });
+}
+
+#[test]
+fn zips() {
+    let world = World::new();
+    let path = world.outer().join("project/artifacts/run.zip");
+    let run = world.run().expect("a run");
+    let contents = export::contents(&world.store, &run, &[], false, None).expect("contents");
+    let header = serde_json::to_vec(&contents.header).expect("JSON");
+    let members = contents.header.members.into_iter().zip(contents.sources);
+    let mut files: Vec<Packed> = members
+        .map(|(member, source)| {
+            let name = in_zip(&member.name);
+            Packed { member: Member { name, ..member }, source, executable: false }
+        })
+        .collect();
+    let member = Member { name: in_zip("onsager.json"), size: 0, digest: Digest::of(&header) };
+    files.push(Packed { member, source: Source::Bytes(header), executable: false });
+    zip::write(&files, fs::File::create(&path).expect("a file")).expect("written");
+    let whole = read(&path);
+    let imported = |name: &str| {
+        let store = world.outer().join("project/artifacts").join(name);
+        let _ = fs::remove_dir_all(&store);
+        let store = Store::open(&store).expect("a store");
+        import::import(&store, &path, &Trust::default().accepting_unsigned())
+    };
+    imported("whole").expect("imported");
+    fuzz(|changes| {
+        fs::write(&path, mangle(&whole, 0, changes)).expect("written");
+        let _ = imported("mangled");
         world.check_outside();
     });
 }

@@ -71,6 +71,7 @@ impl World {
                 jobs: 1,
                 threads: 1,
                 source: Some(source),
+                description: None,
                 host: "host".into(),
                 points: self.graph.points.clone(),
                 facts: None,

@@ -16,5 +16,6 @@ pub mod order;
 pub mod outputs;
 pub mod parts;
 pub mod product;
+pub mod publish;
 pub mod tasks;
 pub mod when;

@@ -1,17 +1,31 @@
 //! The fields of an experiment: a pipeline, what is laid over it, and a sweep.
 
 use crate::pipeline::spec;
+use crate::pipeline::spec::about::About;
 use crate::pipeline::yaml::node::{Entry, Node, Yaml};
 use crate::pipeline::yaml::sink::{Sink, Span};
 
 /// The fields of an experiment.
-pub const FIELDS: [&str; 9] =
-    ["name", "description", "pipeline", "params", "params_files", "tasks", "sweep", "stages", "metrics"];
+pub const FIELDS: [&str; 12] = [
+    "name",
+    "title",
+    "description",
+    "license",
+    "authors",
+    "pipeline",
+    "params",
+    "params_files",
+    "tasks",
+    "sweep",
+    "stages",
+    "metrics",
+];
 
 /// An experiment as written.
 #[derive(Debug)]
 pub struct Experiment<'a> {
     pub name: &'a str,
+    pub about: About,
     /// The pipeline's file, relative to the project root, and its place.
     pub pipeline: (&'a str, Span),
     pub params: &'a [Entry],
@@ -28,6 +42,7 @@ pub struct Experiment<'a> {
 pub fn read<'a>(root: &'a Node, sink: &Sink) -> Option<Experiment<'a>> {
     let mut experiment = Experiment {
         name: "",
+        about: About::read(root, sink),
         pipeline: ("", root.span),
         params: &[],
         params_files: Vec::new(),
@@ -44,7 +59,8 @@ pub fn read<'a>(root: &'a Node, sink: &Sink) -> Option<Experiment<'a>> {
                     spec::slug(experiment.name, entry.value.span, "the name of an experiment", sink);
                 }
             }
-            "description" => _ = spec::text(entry, sink),
+            // Read already.
+            "title" | "description" | "license" | "authors" => {}
             "pipeline" => experiment.pipeline = (spec::text(entry, sink)?, entry.value.span),
             "params" => experiment.params = spec::mapping(entry, sink),
             "params_files" => experiment.params_files = texts(entry, sink),

@@ -12,6 +12,7 @@ use crate::pipeline::assemble::Site;
 use crate::pipeline::expand::instance::normal;
 use crate::pipeline::expand::items::Known;
 use crate::pipeline::expand::link;
+use crate::pipeline::expand::publish;
 use crate::pipeline::expand::tasks;
 use crate::pipeline::graph::{Graph, Source, StageInfo, Task, label_text};
 use crate::pipeline::spec::{self, reference};
@@ -93,6 +94,7 @@ pub fn add(graph: &mut Graph, name: &str, stages: &Entry, params: Vec<Entry>, si
             kind: kind.to_owned(),
             description: stage.description.map(str::to_owned),
             axes: Vec::new(),
+            publish: publish::read(stage, Some(outputs), sink),
             tasks: vec![graph.tasks.len()],
         });
         graph.tasks.push(Task {

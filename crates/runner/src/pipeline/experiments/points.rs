@@ -92,6 +92,7 @@ pub fn load(tree: &Node, site: &Site, given: &Overrides, known: &Known, sink: &m
         return None;
     }
     let mut graph = join(experiment.name, site, graphs);
+    graph.about = experiment.about.clone().or(graph.about);
     if let Some(stages) = experiment.stages {
         let params =
             overlaid.tree.get("params").and_then(|params| params.value.entries()).unwrap_or_default();
@@ -209,6 +210,7 @@ fn join(name: &str, site: &Site, graphs: Vec<(String, Graph)>) -> Graph {
         tasks: Vec::new(),
         stages: Vec::new(),
         pools: graphs.first().map(|(_, graph)| graph.pools.clone()).unwrap_or_default(),
+        about: graphs.first().map(|(_, graph)| graph.about.clone()).unwrap_or_default(),
         search: None,
         sources: Vec::new(),
         recipe: None,

@@ -3,7 +3,7 @@
 use crate::pipeline::experiments::sweep::draws::Method;
 use crate::pipeline::experiments::sweep::search::GOALS;
 use crate::pipeline::experiments::sweep::setting::POINTS;
-use crate::pipeline::schema::shared::{metric, metrics, name_and_slug};
+use crate::pipeline::schema::shared::{about, metric, metrics, name_and_slug};
 use serde_json::{Value, json};
 
 /// The schema (draft 2020-12) of experiments.
@@ -28,7 +28,10 @@ pub fn experiment() -> Value {
         "additionalProperties": false,
         "properties": {
             "name": {"description": "The experiment's name: the folder of its outputs.", "$ref": "#/$defs/slug"},
+            "title": about("title"),
             "description": {"type": "string"},
+            "license": about("license"),
+            "authors": about("authors"),
             "pipeline": {"description": "The pipeline's file, relative to the project root.", "type": "string", "minLength": 1},
             "params": values("Values laid over the pipeline's parameters; mappings are merged."),
             "params_files": {

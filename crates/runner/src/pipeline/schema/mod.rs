@@ -34,7 +34,10 @@ pub fn pipeline(registry: &Registry) -> Value {
         "additionalProperties": false,
         "properties": {
             "name": {"description": "The pipeline's name: the folder of its outputs.", "$ref": "#/$defs/slug"},
+            "title": shared::about("title"),
             "description": {"description": "What the pipeline is for, in words.", "type": "string"},
+            "license": shared::about("license"),
+            "authors": shared::about("authors"),
             "include": {
                 "description": "Stages of other files, as templates with parameters.",
                 "anyOf": [{"$ref": "#/$defs/include"}, {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/include"}}],
@@ -93,6 +96,11 @@ fn stage(registry: &Registry, kinds: Vec<Value>) -> Value {
                 "type": ["object", "null"],
                 "propertyNames": {"$ref": "#/$defs/name"},
                 "additionalProperties": {"$ref": "#/$defs/input"},
+            },
+            "publish": {
+                "description": "The outputs that are data sets for others, each with what it is, in words; it enters no key.",
+                "type": ["object", "null"],
+                "additionalProperties": {"type": "string", "pattern": "\\S"},
             },
             "after": {
                 "description": "Stages that this one waits for without taking anything of theirs; it enters no key.",

@@ -11,6 +11,38 @@ pub fn name_and_slug() -> Map<String, Value> {
     names
 }
 
+/// A field with what a pipeline or an experiment says of itself.
+pub fn about(field: &str) -> Value {
+    let text = |about: &str| json!({"description": about, "type": "string", "pattern": "\\S"});
+    match field {
+        "title" => text("What it is called where its results are published; without it the name."),
+        "license" => json!({
+            "description": "Under which licence the results may be used: an SPDX identifier, or several with `OR` between them.",
+            "type": "string",
+            "pattern": "^[A-Za-z0-9.+-]+( OR [A-Za-z0-9.+-]+)*$",
+        }),
+        _ => json!({
+            "description": "Who made it, for archives of its runs.",
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["name"],
+                "additionalProperties": false,
+                "properties": {
+                    "name": text("`Ada Lovelace`, or `Lovelace, Ada`."),
+                    "orcid": {
+                        "description": "The ORCID iD.",
+                        "type": "string",
+                        "pattern": "^(https://orcid\\.org/)?\\d{4}-\\d{4}-\\d{4}-\\d{3}[0-9X]$",
+                    },
+                    "affiliation": text("A university, an institute."),
+                    "email": text("An address."),
+                },
+            },
+        }),
+    }
+}
+
 /// The field `metrics` of pipelines and experiments.
 pub fn metrics() -> Value {
     json!({

@@ -1,5 +1,6 @@
 //! The fields of a pipeline and of its stages, read from the tree.
 
+pub mod about;
 pub mod checks;
 pub mod metrics;
 pub mod reference;
@@ -16,9 +17,10 @@ use std::collections::HashMap;
 /// The longest name that becomes the name of a folder.
 const LONGEST: usize = 100;
 /// The fields of a pipeline.
-pub const FIELDS: [&str; 7] = ["name", "description", "include", "params", "pools", "stages", "metrics"];
+pub const FIELDS: [&str; 10] =
+    ["name", "title", "description", "license", "authors", "include", "params", "pools", "stages", "metrics"];
 /// The fields of a stage; those of [`Field`] belong to some kinds only.
-pub const STAGE_FIELDS: [&str; 16] = [
+pub const STAGE_FIELDS: [&str; 17] = [
     "kind",
     "description",
     "when",
@@ -34,6 +36,7 @@ pub const STAGE_FIELDS: [&str; 16] = [
     Field::Tools.name(),
     Field::Checkpoint.name(),
     Field::Sandbox.name(),
+    "publish",
     "resources",
 ];
 
@@ -68,6 +71,8 @@ pub struct Stage<'a> {
     pub inputs: Vec<Input<'a>>,
     /// The stages that it waits for without taking anything of theirs, each with its place.
     pub after: Vec<(&'a str, Span)>,
+    /// The outputs that are data sets for others, each with what it is, in words.
+    pub publish: &'a [Entry],
     pub resources: Option<&'a Node>,
 }
 
@@ -125,7 +130,8 @@ pub fn read<'a>(root: &'a Node, registry: &Registry, sink: &Sink) -> Option<Spec
                     slug(spec.name, value.span, "the name of a pipeline", sink);
                 }
             }
-            "description" => _ = text(entry, sink),
+            // See `about`.
+            "title" | "description" | "license" | "authors" => {}
             "params" => spec.params = mapping(entry, sink),
             "pools" => spec.pools = mapping(entry, sink),
             "metrics" => spec.metrics = mapping(entry, sink),
@@ -179,6 +185,7 @@ fn read_stage<'a>(entry: &'a Entry, registry: &Registry, sink: &Sink) -> Stage<'
         params: None,
         inputs: Vec::new(),
         after: Vec::new(),
+        publish: &[],
         resources: None,
     };
     if entry.value.entries().is_none() {
@@ -204,6 +211,7 @@ fn read_stage<'a>(entry: &'a Entry, registry: &Registry, sink: &Sink) -> Stage<'
                 stage.inputs = mapping(field, sink).iter().map(|input| read_input(input, sink)).collect()
             }
             "after" => stage.after = read_after(field, sink),
+            "publish" => stage.publish = mapping(field, sink),
             "resources" => {
                 mapping(field, sink);
                 stage.resources = Some(&field.value);

@@ -5,7 +5,7 @@ use crate::store::actions::Action;
 use crate::store::digest::Digest;
 use crate::store::files::StoreError;
 use crate::store::objects::Held;
-use crate::store::redact;
+use crate::store::redact::Redaction;
 use crate::store::remote::check::found;
 use crate::store::remote::elsewhere::Difference;
 use crate::store::remote::error::{RemoteError, TransportError};
@@ -275,7 +275,7 @@ impl Pusher {
             Some(Foreign { proof: None, .. }) => return Ok(()),
             Some(Foreign { proof, .. }) => (record, proof),
             None => {
-                let record = redact::record(&record);
+                let record = Redaction::default().record(&record);
                 let own = remote.policy.signer.as_deref();
                 let proof = own.map(|signer| signer.sign_run(&run.id, &Digest::of(&record)));
                 (record, proof)
