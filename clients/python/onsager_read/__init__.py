@@ -9,7 +9,8 @@
 A result that is not what its pipeline says now is refused, with the command that makes it anew; `stale=True` takes it as it is. A
 name that stands for every instance of a matrix gives one table of all of them, with the coordinates as columns.
 
-This is one file without dependencies: copy the folder `onsager_read` beside your script, or `pip install` the one above it. The program is found by the environment variable ONSAGER, beside this Python, or on PATH.
+This is one file without dependencies. The wheel of onsager has it and the program; else copy the folder `onsager_read` beside your
+script, or `pip install` the one above it. The program is found by the environment variable ONSAGER, beside this Python, or on PATH.
 Tables need pandas or polars (Parquet with pandas: pyarrow too).
 """
 
