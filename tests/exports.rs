@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::counting::counting;
 use common::servers::{self, python_with};
 use common::{Project, json_of};
 use serde_json::{Value, json};
@@ -90,28 +91,15 @@ fn tensorboard_follows_an_attempt_that_goes_on_from_a_checkpoint() {
     else {
         return;
     };
-    let project = Project::new(
-        r#"
-name: again
-stages:
-  count:
-    kind: command
-    checkpoint: state
-    run: |
-      n=0
-      [ ! -f ${checkpoint} ] || n=$(cat ${checkpoint})
-      from=$n
-      while [ $n -lt 9 ]; do
-        n=$((n + 1))
-        echo "{\"step\": $n, \"name\": \"from\", \"value\": $from}" >> "$ONSAGER_METRICS"
-        if [ $n = 5 ]; then echo 5 > ${checkpoint}; fi
-        if [ $n = 7 ] && [ $from = 0 ]; then sleep 2; exit 1; fi
-      done
-      touch ${outputs.text}
-    outputs: {text: out.txt}
-    resources: {retries: {times: 1, wait: 0.1s}}
-"#,
+    let count = counting(
+        9,
+        5,
+        &[
+            r#"echo "{\"step\": $n, \"name\": \"from\", \"value\": $from}" >> "$ONSAGER_METRICS""#,
+            "if [ $n = 7 ] && [ $from = 0 ]; then sleep 2; exit 1; fi",
+        ],
     );
+    let project = Project::new(&format!("{count}    resources: {{retries: {{times: 1, wait: 0.1s}}}}\n"));
     assert_eq!(project.run(&["--tensorboard", "live"]).status, 0);
     let from: Vec<(u64, f64)> = (1..=9).map(|step| (step, if step > 5 { 5.0 } else { 0.0 })).collect();
     let path = project.path("live");

@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::counting::counting;
 use common::{Project, json_of};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
@@ -46,29 +47,21 @@ fn kill_at(project: &Project, step: u64) {
 }
 
 /// Counts to sixty, with a checkpoint after every tenth step.
-const COUNT: &str = r#"
-name: count
-stages:
-  count:
-    kind: command
-    checkpoint: state
-    run: |
-      n=0
-      [ ! -f ${checkpoint} ] || n=$(cat ${checkpoint})
-      while [ $n -lt 60 ]; do
-        n=$((n + 1))
-        echo "{\"step\": $n, \"name\": \"half\", \"value\": $n.5}" >> "$ONSAGER_METRICS"
-        if [ $((n % 4)) = 0 ]; then echo "{\"step\": $n, \"name\": \"rare\", \"value\": -$n}" >> $ONSAGER_METRICS; fi
-        if [ $((n % 10)) = 0 ]; then echo $n > ${checkpoint}.new; mv ${checkpoint}.new ${checkpoint}; fi
-        sleep 0.05
-      done
-      cat ${checkpoint} > ${outputs.text}
-    outputs: {text: out.txt}
-"#;
+fn sixty() -> String {
+    counting(
+        60,
+        10,
+        &[
+            r#"echo "{\"step\": $n, \"name\": \"half\", \"value\": $n.5}" >> "$ONSAGER_METRICS""#,
+            r#"[ $((n % 4)) != 0 ] || echo "{\"step\": $n, \"name\": \"rare\", \"value\": -$n}" >> $ONSAGER_METRICS"#,
+            "sleep 0.05",
+        ],
+    )
+}
 
 #[test]
 fn a_command_that_is_killed_twice_has_the_curves_of_one_that_is_not() {
-    let killed = Project::new(COUNT);
+    let killed = Project::new(&sixty());
     kill_at(&killed, 13);
     // Nothing is lost, and looking at it changes nothing.
     assert_eq!(curves(&killed, "count")["half"][12], (13, "13.5".to_owned()));
@@ -148,7 +141,7 @@ fn what_has_no_curves_says_so() {
 /// The points of a metric that is followed come once each, and the command ends with the run.
 #[test]
 fn followed_curves_end_with_the_run() {
-    let project = Project::new(COUNT);
+    let project = Project::new(&sixty());
     let mut run = project.spawn(&[]);
     wait_for(&project, 1);
     let followed = project.onsager(&["metrics", "last", "count", "--follow"]);

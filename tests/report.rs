@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::browser::{assert_sound, glance, look};
+use common::browser::{assert_sound, look};
 use common::{Project, json_of, last_line};
 use std::fs;
 
@@ -220,7 +220,7 @@ fn a_run_of_many_tasks_has_a_page_of_few_bytes() {
     assert!(page.len() < 5 << 20, "{} bytes", page.len());
     assert!(page.contains("fit[system=harmonic,seed=9999]"));
     let url = format!("file://{}", project.path("run.html").display());
-    if let Some(found) = glance(&[url]) {
+    if let Some(found) = look(&[url]) {
         assert_sound(&found[0]);
     }
     let page = record(20_000);

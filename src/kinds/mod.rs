@@ -46,5 +46,7 @@ pub fn builtin() -> Registry {
     registry.add::<report::table::TableStage>(of("table"));
     registry.add::<report::page::ReportStage>(of("report"));
     registry.extend(onsager_runner::builtin());
+    let features = [("science", true), ("cuda", cfg!(feature = "cuda")), ("metal", cfg!(feature = "metal"))];
+    features.iter().filter(|(_, there)| *there).for_each(|(name, _)| _ = registry.built_with(name));
     registry
 }

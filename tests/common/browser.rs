@@ -5,26 +5,13 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// What is found on these pages without axe-core, which takes minutes for a page of 10,000 rows.
-pub fn glance(urls: &[String]) -> Option<Vec<Value>> {
-    found(ask("look.cjs", urls, &[("WITHOUT_AXE", "1")]))
-}
-
 /// What is found on these pages; none where Chromium, node or their packages are missing, which it prints.
 pub fn look(urls: &[String]) -> Option<Vec<Value>> {
-    found(ask("look.cjs", urls, &[]))
+    Some(serde_json::from_value(script("look.cjs", urls)?).expect("a JSON list"))
 }
 
 /// What a script finds.
 pub fn script(name: &str, arguments: &[String]) -> Option<Value> {
-    ask(name, arguments, &[])
-}
-
-fn found(all: Option<Value>) -> Option<Vec<Value>> {
-    Some(serde_json::from_value(all?).expect("a JSON list"))
-}
-
-fn ask(name: &str, arguments: &[String], settings: &[(&str, &str)]) -> Option<Value> {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| std::env::home_dir().map(|home| home.join(".cache"))).unwrap_or_default();
     let packages = cache.join("onsager-checks/browser/node_modules");
@@ -46,7 +33,6 @@ fn ask(name: &str, arguments: &[String], settings: &[(&str, &str)]) -> Option<Va
         .arg(String::from_utf8_lossy(&chromium.stdout).trim())
         .args(arguments)
         .env("NODE_PATH", &packages)
-        .envs(settings.iter().copied())
         .output()
         .expect("node starts");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));

@@ -6,10 +6,12 @@
 pub mod archive;
 pub mod browser;
 pub mod chain;
+pub mod counting;
 pub mod hosts;
 pub mod pages;
 pub mod servers;
 pub mod slurm;
+pub mod terminal;
 pub mod trust;
 pub mod uv;
 pub mod web;

@@ -32,13 +32,20 @@ pub struct Common {
     /// The YAML file of a pipeline or of an experiment
     pub pipeline: PathBuf,
     #[command(flatten)]
+    pub asked: Asked,
+    /// The profile of onsager.toml that tasks run on, like `cluster` [default: this machine]
+    #[arg(long, value_name = "PROFILE")]
+    pub on: Option<String>,
+}
+
+/// The arguments of every command that looks for results of pipelines.
+#[derive(Args)]
+pub struct Asked {
+    #[command(flatten)]
     pub given: Given,
     /// Pin the kernel level of numeric stages: portable, avx2 or avx512 [default: the machine's best]
     #[arg(long, value_name = "LEVEL")]
     pub kernel: Option<Level>,
-    /// The profile of onsager.toml that tasks run on, like `cluster` [default: this machine]
-    #[arg(long, value_name = "PROFILE")]
-    pub on: Option<String>,
     /// Print one JSON document instead of text
     #[arg(long)]
     pub json: bool,
@@ -131,8 +138,13 @@ impl fmt::Display for CliError {
 
 /// Whether a path that a person gave is to blame, and not the disk.
 fn is_wrong_path(error: &io::Error) -> bool {
-    use io::ErrorKind::{IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
-    matches!(error.kind(), NotFound | NotADirectory | IsADirectory | PermissionDenied | ReadOnlyFilesystem)
+    use io::ErrorKind::{
+        AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem,
+    };
+    matches!(
+        error.kind(),
+        AlreadyExists | NotFound | NotADirectory | IsADirectory | PermissionDenied | ReadOnlyFilesystem
+    )
 }
 
 /// Refuses a file that the user named in a folder that is not there.
@@ -172,8 +184,15 @@ from!(SessionError => Session, Diagnostics => Session, SelectError => Session, L
 impl Common {
     /// The pipeline, opened.
     pub fn session<'r>(&self, registry: &'r Registry) -> Result<Session<'r>, CliError> {
-        let settings = Settings { on: self.on.clone(), ..self.given.settings(self.kernel)? };
+        let settings = Settings { on: self.on.clone(), ..self.asked.settings()? };
         Ok(Session::open(&self.pipeline, registry, settings)?)
+    }
+}
+
+impl Asked {
+    /// What a session is opened with.
+    pub fn settings(&self) -> Result<Settings, CliError> {
+        self.given.settings(self.kernel)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `onsager compare`.
 
-use crate::cli::common::{self, CliError, Given};
+use crate::cli::common::{self, Asked, CliError};
 use crate::cli::documents::{CompareDocument, CompareRow};
 use crate::cli::exit;
 use crate::compare::comparison::{self, Choice, ChoiceError, Compared};
@@ -9,7 +9,6 @@ use crate::kind::registry::Registry;
 use crate::plan::resolve::Resolver;
 use crate::run::session::Session;
 use clap::{Args, ValueEnum};
-use onsager_numerics::kernel::Level;
 use onsager_tables::cells::Style;
 use onsager_tables::error::TableError;
 use onsager_tables::names::series;
@@ -54,13 +53,7 @@ pub struct Compare {
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
-    given: Given,
-    /// The kernel level of the results to look for [default: the machine's best]
-    #[arg(long, value_name = "LEVEL")]
-    kernel: Option<Level>,
-    /// Print one JSON document instead of text
-    #[arg(long)]
-    json: bool,
+    asked: Asked,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -89,7 +82,7 @@ impl From<ChoiceError> for CliError {
 
 impl Compare {
     pub fn execute(&self, registry: &Registry) -> Result<u8, CliError> {
-        if self.format == Format::Parquet && self.output.is_none() && !self.json {
+        if self.format == Format::Parquet && self.output.is_none() && !self.asked.json {
             return Err(CliError::Request("Parquet is no text: add `--output FILE`".to_owned()));
         }
         let conditions: Result<Vec<_>, ChoiceError> =
@@ -105,13 +98,13 @@ impl Compare {
         if self.over.is_empty() && !self.each {
             choice.over = comparison::seeds(&samples);
         }
-        if samples.is_empty() && !self.json {
+        if samples.is_empty() && !self.asked.json {
             common::print(&format!("nothing is finished yet\n{}", list(&missing)));
             return Ok(exit::DONE);
         }
         let notes = gather::notes(&samples)?;
         let compared = comparison::compare(&samples, &choice)?;
-        if self.json {
+        if self.asked.json {
             common::print_json(&document(compared, notes, missing));
             return Ok(exit::DONE);
         }
@@ -149,7 +142,7 @@ impl Compare {
     }
 
     fn gather(&self, registry: &Registry) -> Result<(Vec<Sample>, Vec<Missing>), CliError> {
-        let settings = self.given.settings(self.kernel)?;
+        let settings = self.asked.settings()?;
         let (mut samples, mut missing) = (Vec::new(), Vec::new());
         for file in &self.files {
             let session = Session::open(file, registry, settings.clone())?;

@@ -72,7 +72,7 @@ impl Explain {
                 outputs,
             });
         }
-        if self.common.json {
+        if self.common.asked.json {
             common::print_json(&documents)
         } else {
             common::print(&text)

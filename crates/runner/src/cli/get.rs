@@ -1,6 +1,6 @@
 //! `onsager get`.
 
-use crate::cli::common::{self, CliError, Given};
+use crate::cli::common::{self, Asked, CliError};
 use crate::cli::documents::GetResult;
 use crate::cli::exit;
 use crate::kind::registry::Registry;
@@ -13,7 +13,6 @@ use crate::store::Store;
 use crate::store::files::StoreError;
 use crate::store::objects::Shape;
 use clap::Args;
-use onsager_numerics::kernel::Level;
 use onsager_tables::names::series;
 use std::fs::File;
 use std::io;
@@ -43,13 +42,7 @@ pub struct Get {
     #[arg(long)]
     stale: bool,
     #[command(flatten)]
-    given: Given,
-    /// The kernel level of the results to look for [default: the machine's best]
-    #[arg(long, value_name = "LEVEL")]
-    kernel: Option<Level>,
-    /// Print one JSON document instead of text
-    #[arg(long)]
-    json: bool,
+    asked: Asked,
 }
 
 impl From<NameError> for CliError {
@@ -69,7 +62,7 @@ impl Get {
             Some(file) => file.clone(),
             None => self.pipeline_of(&name, registry)?,
         };
-        let session = Session::open(&pipeline, registry, self.given.settings(self.kernel)?)?;
+        let session = Session::open(&pipeline, registry, self.asked.settings()?)?;
         let graph = session.graph()?;
         let found = name.find(&session, &graph)?;
         for result in &found {
@@ -78,7 +71,7 @@ impl Get {
         if self.cat {
             return self.print(&found, session.store());
         }
-        if self.json {
+        if self.asked.json {
             let results: Vec<GetResult> = found.into_iter().map(GetResult::of).collect();
             common::print_json(&results);
         } else {
@@ -95,8 +88,8 @@ impl Get {
         let folder = project::find(&here);
         let (mut pipelines, mut experiments, mut first) = (Vec::new(), Vec::new(), None);
         for file in project::pipelines(&folder) {
-            let artifacts = self.given.artifacts.clone();
-            let settings = Settings { artifacts, kernel: self.kernel, ..Settings::default() };
+            let artifacts = self.asked.given.artifacts.clone();
+            let settings = Settings { artifacts, kernel: self.asked.kernel, ..Settings::default() };
             let found =
                 Session::open(&file, registry, settings).map_err(CliError::from).and_then(|session| {
                     let graph = session.graph()?;

@@ -74,7 +74,7 @@ impl Log {
                 graph.tasks[tasks[0]].id
             )));
         }
-        if self.common.json {
+        if self.common.asked.json {
             let document = |execution: Execution| -> Result<LogTask, StoreError> {
                 let account = Account::read(store, &execution.run)?;
                 Ok(LogTask {

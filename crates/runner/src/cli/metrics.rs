@@ -91,7 +91,7 @@ impl Metrics {
     /// Prints the points as they come.
     fn follow(&self, store: &Store, run: &str) -> Result<u8, CliError> {
         let mut account = Account::default();
-        let mut record = Tail::from(&store.runs().join(format!("{run}.jsonl")), 0);
+        let mut record = Tail::from(&store.record(run), 0);
         let mut followed: BTreeMap<String, (Follow, BTreeMap<String, u64>)> = BTreeMap::new();
         loop {
             // Before they are read: what is measured before the end is then read too.

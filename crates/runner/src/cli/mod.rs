@@ -22,6 +22,7 @@ mod kinds;
 mod left_out;
 mod list;
 mod log;
+mod man;
 mod metrics;
 mod past;
 mod plan;
@@ -40,12 +41,14 @@ mod status;
 mod store;
 mod top;
 mod transfer;
+mod version;
 
 use crate::cli::common::CliError;
 use crate::cli::documents::ErrorDocument;
 use crate::kind::registry::Registry;
 use crate::run::workers;
 use crate::trust::keyring;
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io;
 use std::process::ExitCode;
@@ -55,6 +58,9 @@ use tracing_subscriber::EnvFilter;
 #[derive(Parser)]
 #[command(name = "onsager", version, max_term_width = 100)]
 struct Cli {
+    /// With `--version`, print what the program is built from, and what it can do on this machine
+    #[arg(long = "verbose", requires = "version")]
+    _verbose: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -103,6 +109,7 @@ enum Command {
     Completions {
         shell: clap_complete::Shell,
     },
+    Man(man::Man),
 }
 
 /// The whole program, with these stage kinds; a program with its own kinds calls this too.
@@ -119,6 +126,12 @@ pub fn main(registry: Registry) -> ExitCode {
             let _ = error.print();
             failure::print_json(&ErrorDocument::of_arguments(&error));
             return ExitCode::from(exit::WRONG);
+        }
+        Err(error) if error.kind() == ErrorKind::DisplayVersion && version::is_verbose() => {
+            common::print(&version::verbose(&registry));
+            return ExitCode::from(
+                common::printed().map_or_else(|error| failure::print(&error), |()| exit::DONE),
+            );
         }
         // The help and the version.
         Err(error) => {
@@ -172,6 +185,7 @@ pub fn main(registry: Registry) -> ExitCode {
             common::print(&String::from_utf8_lossy(&script));
             Ok(exit::DONE)
         }
+        Command::Man(command) => command.execute(Cli::command()),
     };
     let done = code.unwrap_or_else(|error| failure::print(&error));
     // Of a command that failed the error is told already.

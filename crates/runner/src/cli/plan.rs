@@ -84,7 +84,7 @@ impl Plan {
         let fail = count(|verdict| matches!(verdict, Verdict::Fail { .. }));
         let each = count(|verdict| matches!(verdict, Verdict::Each { .. }));
         let skipped = count(|verdict| matches!(verdict, Verdict::Skip { .. }));
-        if self.common.json {
+        if self.common.asked.json {
             let pipeline = graph.name.clone();
             let document = PlanDocument {
                 pipeline,

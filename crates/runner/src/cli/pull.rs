@@ -1,6 +1,6 @@
 //! `onsager pull`.
 
-use crate::cli::common::{self, CliError, Given, plural};
+use crate::cli::common::{self, Asked, CliError, plural};
 use crate::cli::documents::PullDocument;
 use crate::cli::exit;
 use crate::cli::progress::{Progress, notice_text};
@@ -22,7 +22,6 @@ use crate::store::remote::error::RemoteError;
 use crate::store::remote::link::runtime;
 use crate::store::remote::pull;
 use clap::Args;
-use onsager_numerics::kernel::Level;
 use std::path::PathBuf;
 
 /// Take results from a remote store, without executing anything
@@ -47,13 +46,7 @@ pub struct Pull {
     #[command(flatten)]
     choice: Choice,
     #[command(flatten)]
-    given: Given,
-    /// Pin the kernel level of numeric stages: portable, avx2 or avx512 [default: the machine's best]
-    #[arg(long, value_name = "LEVEL")]
-    kernel: Option<Level>,
-    /// Print one JSON document instead of text
-    #[arg(long)]
-    json: bool,
+    asked: Asked,
     /// Fetch the bytes of every task's outputs
     #[arg(long)]
     all: bool,
@@ -104,7 +97,7 @@ impl Pull {
     fn of_runs(&self) -> Result<u8, CliError> {
         let root = common::root()?;
         let remote = self.choice.need(&root)?.open()?;
-        let artifacts = self.given.artifacts.clone().unwrap_or_else(|| root.join("artifacts"));
+        let artifacts = self.asked.given.artifacts.clone().unwrap_or_else(|| root.join("artifacts"));
         let store = Store::open(&artifacts)?;
         let (work, _lease) = store.start_work(&format!("pull-{}", files::random()))?;
         let interrupts = workers::interrupts()?;
@@ -143,7 +136,7 @@ impl Pull {
     }
 
     fn print(&self, document: &PullDocument) {
-        if self.json {
+        if self.asked.json {
             common::print_json(document);
         } else {
             common::print(&told(document));
@@ -152,7 +145,7 @@ impl Pull {
 
     fn of_file(&self, registry: &Registry) -> Result<u8, CliError> {
         let chosen = self.choice.need(&project_root(&self.what))?;
-        let session = Session::open(&self.what, registry, self.given.settings(self.kernel)?)?;
+        let session = Session::open(&self.what, registry, self.asked.settings()?)?;
         chosen.link(&session, false)?;
         let request = Request {
             tasks: self.words.clone(),

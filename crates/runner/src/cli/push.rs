@@ -1,6 +1,6 @@
 //! `onsager push`.
 
-use crate::cli::common::{self, CliError, Given, plural};
+use crate::cli::common::{self, Asked, CliError, plural};
 use crate::cli::documents::{NotPushed, PushDocument};
 use crate::cli::exit;
 use crate::cli::progress::difference_text;
@@ -18,7 +18,6 @@ use crate::store::remote::link::runtime;
 use crate::store::remote::push::{Pusher, Report};
 use crate::store::runs::{self, Run};
 use clap::Args;
-use onsager_numerics::kernel::Level;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -47,16 +46,10 @@ pub struct Push {
     #[command(flatten)]
     choice: Choice,
     #[command(flatten)]
-    given: Given,
-    /// Pin the kernel level of numeric stages: portable, avx2 or avx512 [default: the machine's best]
-    #[arg(long, value_name = "LEVEL")]
-    kernel: Option<Level>,
+    asked: Asked,
     /// Ask the server about everything again, instead of relying on what is known to be there
     #[arg(long)]
     anew: bool,
-    /// Print one JSON document instead of text
-    #[arg(long)]
-    json: bool,
 }
 
 /// What is to be sent.
@@ -97,7 +90,7 @@ impl Push {
         let document = document(name, report, requests, without);
         let code =
             if document.differs.is_empty() && document.failed.is_empty() { exit::DONE } else { exit::FAILED };
-        if self.json {
+        if self.asked.json {
             common::print_json(&document);
         } else {
             common::print(&told(&document));
@@ -106,7 +99,7 @@ impl Push {
     }
 
     fn of_file(&self, file: &Path, registry: &Registry) -> Result<Cargo, CliError> {
-        let session = Session::open(file, registry, self.given.settings(self.kernel)?)?;
+        let session = Session::open(file, registry, self.asked.settings()?)?;
         let (graph, store) = (session.graph()?, session.store().clone());
         let selected = session::select(&graph, &self.words)?;
         let mut resolver = session.resolver(&graph)?;
@@ -124,7 +117,7 @@ impl Push {
     }
 
     fn of_runs(&self, root: &Path) -> Result<Cargo, CliError> {
-        let artifacts = self.given.artifacts.clone().unwrap_or_else(|| root.join("artifacts"));
+        let artifacts = self.asked.given.artifacts.clone().unwrap_or_else(|| root.join("artifacts"));
         let store = Store::at(&artifacts)?;
         let all = runs::all(&store)?;
         let (mut actions, mut chosen, mut seen, mut without) = (Vec::new(), Vec::new(), HashSet::new(), 0);

@@ -6,6 +6,7 @@ use crate::cli::past::Among;
 use crate::kind::registry::Registry;
 use crate::pages::report;
 use crate::pages::shell::Assets;
+use crate::run::account::Account;
 use crate::words::size;
 use clap::Args;
 use std::path::PathBuf;
@@ -47,7 +48,8 @@ impl Report {
         if self.against.is_empty() {
             others.extend(runs.before(run));
         }
-        let page = report::page(&runs.store, registry.parquet(), run, &others, Assets::Inlined)?;
+        let account = Account::read(&runs.store, &run.run)?;
+        let page = report::page(&runs.store, registry.parquet(), &account, run, &others, Assets::Inlined)?;
         common::write_to(&self.output, &page)?;
         let bytes = size(page.len() as u64);
         common::print(&format!("{}: run {} of {}, {bytes}\n", self.output.display(), run.run, run.pipeline));

@@ -93,7 +93,7 @@ impl Run {
         self.use_remote(&session)?;
         let mut screen = Screen {
             progress: Progress::new(session.store()),
-            json: self.common.json,
+            json: self.common.asked.json,
             store: session.store(),
             remote: String::new(),
             fetched: Vec::new(),
@@ -145,7 +145,7 @@ impl Run {
             everything: false,
             json_logs: self.log_format == "json",
             // The document names every task.
-            look_at_all: self.common.json,
+            look_at_all: self.common.asked.json,
             interrupts: workers::interrupts()?,
         })
     }

@@ -26,7 +26,7 @@ impl Status {
         let opened = self.common.session(registry)?;
         let graph = opened.graph()?;
         let Standings { tasks, last_run } = Standings::of(&opened, &graph)?;
-        if self.common.json {
+        if self.common.asked.json {
             let document = document(opened.store(), graph.name.clone(), last_run, tasks)?;
             common::print_json(&document);
             return Ok(exit::DONE);

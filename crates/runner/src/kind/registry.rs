@@ -54,12 +54,13 @@ pub struct Registry {
     kinds: Vec<Box<dyn Kind>>,
     parquet: Option<Arc<dyn Parquet>>,
     heads: Option<Arc<dyn Heads>>,
+    features: Vec<&'static str>,
 }
 
 impl Registry {
     /// No kinds yet.
     pub fn empty() -> Registry {
-        Registry { kinds: Vec::new(), parquet: None, heads: None }
+        Registry { kinds: Vec::new(), parquet: None, heads: None, features: Vec::new() }
     }
 
     /// Adds a kind; `fingerprint` names the version of its code, so change it whenever the results may change.
@@ -75,7 +76,19 @@ impl Registry {
         self.kinds.extend(other.kinds);
         self.parquet = other.parquet.or(self.parquet.take());
         self.heads = other.heads.or(self.heads.take());
+        self.features.extend(other.features);
         self
+    }
+
+    /// Names a Cargo feature that the program was built with, for `onsager --version --verbose`.
+    pub fn built_with(&mut self, feature: &'static str) -> &mut Registry {
+        self.features.push(feature);
+        self
+    }
+
+    /// The features that were named.
+    pub fn features(&self) -> impl Iterator<Item = &'static str> {
+        self.features.iter().copied()
     }
 
     /// Reads metrics from Parquet files, and writes tables to them, with `parquet`; without it only CSV and JSON are known.

@@ -17,22 +17,22 @@ use std::collections::HashSet;
 /// A run of no more tasks has the record of each on its page; else only those that figures and tables stand on.
 const ALL_RECORDS: usize = 300;
 
-/// Makes the page of a run. `others` are the runs that it is compared with, `assets` where its style and scripts are.
+/// Makes the page of a run, of what its record says. `others` are the runs that it is compared with, `assets` where its style and scripts are.
 pub fn page(
     store: &Store,
     parquet: Option<&dyn Parquet>,
+    account: &Account,
     past: &Past,
     others: &[&Past],
     assets: Assets,
 ) -> Result<String, EngineError> {
-    let account = Account::read(store, &past.run)?;
-    let made = Made::read(store, &account)?;
-    let reasons = Reasons::read(store, &account)?;
+    let made = Made::read(store, account)?;
+    let reasons = Reasons::read(store, account)?;
     let arrows = made.arrows();
-    let stages = graph::stages(&account, &arrows);
+    let stages = graph::stages(account, &arrows);
     let numbers = account.tasks.keys().map(String::as_str).zip(0..).collect();
-    let shown = results::find(store, &account, &made);
-    let curves = curves::read(store, &account)?;
+    let shown = results::find(store, account, &made);
+    let curves = curves::read(store, account)?;
     let metrics = difference::metrics_of(store, parquet, past)?;
     let differences = others
         .iter()
@@ -49,21 +49,20 @@ pub fn page(
     }
     told.retain(|task| made.record(task).is_some());
 
-    let commits = results::commits(store, &account, &made, &shown)?;
-    let sources =
-        Sources { store, account: &account, made: &made, parquet, numbers: &numbers, commits: &commits };
+    let commits = results::commits(store, account, &made, &shown)?;
+    let sources = Sources { store, account, made: &made, parquet, numbers: &numbers, commits: &commits };
     let body = html! {
-        (summary::section(&account, &stages, store.is_going(&account.run), &metrics))
-        (summary::failures(store, &account))
+        (summary::section(account, &stages, store.is_going(&account.run), &metrics))
+        (summary::failures(store, account))
         (results::section(&shown, &sources))
-        (timeline::section(&account))
+        (timeline::section(account))
         (graph::section(&stages, &made, &arrows))
         (curves::section(&curves))
-        (tasks::section(&account, &stages, &reasons, &numbers))
-        (tasks::cached(&account, &made))
+        (tasks::section(account, &stages, &reasons, &numbers))
+        (tasks::cached(account, &made))
         (differences::section(&differences))
         (records::section(&made, &told, &numbers))
-        (summary::facts(store, &account, past))
+        (summary::facts(store, account, past))
         p.muted.small { "Made by onsager " (env!("CARGO_PKG_VERSION")) " from the record of the run and the store." }
     };
     let body = body.into_string();

@@ -157,9 +157,7 @@ impl Account {
     /// Of the run of this name; an empty one where there is no record.
     pub fn read(store: &Store, run: &str) -> Result<Account, StoreError> {
         let mut account = Account::default();
-        log::read_lines(&store.runs().join(format!("{run}.jsonl")))?
-            .into_iter()
-            .for_each(|line| account.add(line));
+        log::read_lines(&store.record(run))?.into_iter().for_each(|line| account.add(line));
         // The file's name, not what it says of itself: it may come from elsewhere.
         run.clone_into(&mut account.run);
         account.add_cached(store)?;

@@ -81,7 +81,7 @@ pub fn run(
     files::create_folder(&store.runs().join(run))?;
     let mut scheduler = Scheduler {
         view: store.view(&graph.name)?,
-        record: Record::create(&store.runs().join(format!("{run}.jsonl")))?,
+        record: Record::create(&store.record(run))?,
         listed: false,
         requests: Requests::of(store, run),
         resolver,

@@ -82,7 +82,7 @@ impl Facts {
 }
 
 /// The digest of the names and fingerprints of all kinds.
-fn program(registry: &Registry) -> Digest {
+pub fn program(registry: &Registry) -> Digest {
     let mut kinds: Vec<String> =
         registry.iter().map(|kind: &dyn Kind| format!("{} {}\n", kind.name(), kind.fingerprint())).collect();
     kinds.sort();

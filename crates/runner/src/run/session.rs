@@ -420,7 +420,7 @@ fn record_unchanged(
 ) -> Result<(), EngineError> {
     store.sweep_work()?;
     let name = new_run_name();
-    let mut record = Record::create(&store.runs().join(format!("{name}.jsonl")))?;
+    let mut record = Record::create(&store.record(&name))?;
     for event in last.events(&name, request.jobs, request.threads, Facts::now(registry)) {
         record.write(&event)?;
     }

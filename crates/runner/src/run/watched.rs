@@ -51,7 +51,7 @@ impl Watched {
             account: Account::default(),
             store: store.clone(),
             run: run.to_owned(),
-            tail: Tail::from(&store.runs().join(format!("{run}.jsonl")), 0),
+            tail: Tail::from(&store.record(run), 0),
             outlook: Outlook::default(),
             going: true,
         };

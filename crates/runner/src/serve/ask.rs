@@ -72,7 +72,7 @@ impl Ask {
 
 /// Checks the name of a run before it becomes a path.
 pub fn named_run<'n>(store: &Store, name: &'n str) -> Result<&'n str, Fault> {
-    match names::is_plain(name) && store.runs().join(format!("{name}.jsonl")).is_file() {
+    match names::is_plain(name) && store.record(name).is_file() {
         true => Ok(name),
         false => Err(Fault::missing(format!("there is no run `{name}`"))),
     }

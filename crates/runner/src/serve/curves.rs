@@ -2,7 +2,6 @@
 
 use crate::compare::history;
 use crate::pages::shell::{self, data};
-use crate::run::watched::Watched;
 use crate::serve::ask::{Ask, Fault, link, named_run};
 use crate::serve::frame;
 use crate::serve::looking::Looking;
@@ -22,12 +21,12 @@ pub fn page(looking: &Looking, ask: &Ask) -> Result<String, Fault> {
     // By task, the names of its curves.
     let mut known: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for run in &runs {
-        let watched = Watched::open(store, named_run(store, run)?)?;
-        for (name, task) in watched.account.tasks {
-            if !task.metrics.is_empty() {
-                known.entry(name).or_default().extend(task.metrics);
+        looking.watch(named_run(store, run)?, |watched| {
+            for (name, task) in watched.account.tasks.iter().filter(|(_, task)| !task.metrics.is_empty()) {
+                known.entry(name.clone()).or_default().extend(task.metrics.iter().cloned());
             }
-        }
+            Ok::<_, Fault>(())
+        })?;
     }
     let mut tasks: Vec<&str> = ask.all("task").collect();
     if tasks.is_empty() {

@@ -98,9 +98,8 @@ pub async fn run(State(looking): State<Arc<Looking>>, request: Request) -> Respo
     let from = place(&request, &ask);
     follow(move || {
         let run = ask.run(&looking.store)?;
-        let path = looking.store.runs().join(format!("{run}.jsonl"));
-        let watched = Watched::open(&looking.store, &run)?;
-        Ok(RunSource { watched, names: Tail::from(&path, from), told: None })
+        let names = Tail::from(&looking.store.record(&run), from);
+        Ok(RunSource { looking, run, names, told: None, going: true })
     })
     .await
 }
@@ -112,10 +111,13 @@ struct Named {
 }
 
 struct RunSource {
-    watched: Watched,
+    looking: Arc<Looking>,
+    run: String,
     /// The tasks that the record names behind what was told.
     names: Tail,
     told: Option<Instant>,
+    /// Whether the run went on then.
+    going: bool,
 }
 
 #[derive(Serialize)]
@@ -140,21 +142,29 @@ impl Source for RunSource {
             }
             names.extend(lines.into_iter().filter_map(|(_, line)| line.task));
         }
-        // After the names: so what is told of a task is no older than the line that names it.
-        self.watched.poll()?;
-        let tick = self.told.is_none_or(|at| at.elapsed() >= TICK)
-            && (self.told.is_none() || self.watched.is_going());
+        let tick = self.told.is_none_or(|at| self.going && at.elapsed() >= TICK);
         if self.names.at() == before && !tick {
             return Ok(Vec::new());
         }
-        self.told = Some(Instant::now());
-        let watched = &self.watched;
+        // After the names: so what is told of a task is no older than the line that names it.
+        let (going, data) = self.looking.watch(&self.run, |watched| {
+            let told = RunTold::of(watched, names);
+            Ok::<_, Fault>((told.going, Message::of(self.names.at(), &told)))
+        })?;
+        (self.told, self.going) = (Some(Instant::now()), going);
+        Ok(vec![data])
+    }
+}
+
+impl<'a> RunTold<'a> {
+    /// Of these tasks, and of those that run.
+    fn of(watched: &'a Watched, mut names: BTreeSet<String>) -> RunTold<'a> {
         let running =
             watched.rows().into_iter().filter(|row| row.left.is_some() || row.task.progress.is_some());
         names.extend(running.filter(|_| watched.is_going()).map(|row| row.name.to_owned()));
         let (done, total) = watched.progress();
         let count = |standings: &[_]| standings.iter().map(|standing| watched.count(*standing)).sum();
-        let data = RunTold {
+        RunTold {
             tasks: names.iter().filter_map(|name| watched.task(name)).map(|row| Told::of(&row)).collect(),
             counts: STATES.iter().map(|(name, standings)| (*name, count(standings))).collect(),
             done,
@@ -162,8 +172,7 @@ impl Source for RunSource {
             overall: overall(watched),
             state: watched.state(),
             going: watched.is_going(),
-        };
-        Ok(vec![Message::of(self.names.at(), &data)])
+        }
     }
 }
 
@@ -218,11 +227,13 @@ pub async fn curves(State(looking): State<Arc<Looking>>, request: Request) -> Re
         let store = &looking.store;
         let mut sources = Vec::new();
         for run in ask.all("run") {
-            let watched = Watched::open(store, named_run(store, run)?)?;
-            for task in ask.all("task") {
-                let key = watched.account.tasks.get(task).and_then(|task| task.key);
-                sources.push(key.map(|key| Follow::of(store, key)));
-            }
+            looking.watch(named_run(store, run)?, |watched| {
+                for task in ask.all("task") {
+                    let key = watched.account.tasks.get(task).and_then(|task| task.key);
+                    sources.push(key.map(|key| Follow::of(store, key)));
+                }
+                Ok::<_, Fault>(())
+            })?;
         }
         let wanted = ask.all("name").map(str::to_owned).collect();
         Ok(CurvesSource { sources, wanted, number: 0 })

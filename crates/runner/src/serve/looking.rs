@@ -1,7 +1,10 @@
 //! What the server looks at.
 
 use crate::kind::registry::Registry;
+use crate::run::watched::Watched;
+use crate::serve::folds::Folds;
 use crate::store::Store;
+use crate::store::files::StoreError;
 use onsager_tables::head::Heads;
 use onsager_tables::read::Parquet;
 use std::fmt::Write;
@@ -15,6 +18,7 @@ pub struct Looking {
     pub parquet: Option<Arc<dyn Parquet>>,
     pub heads: Option<Arc<dyn Heads>>,
     pub(super) token: String,
+    folds: Folds,
 }
 
 impl Looking {
@@ -28,6 +32,15 @@ impl Looking {
             let _ = write!(token, "{byte:02x}");
         }
         let (parquet, heads) = registry.parquet_shared();
-        Ok(Looking { store, parquet, heads, token })
+        Ok(Looking { store, parquet, heads, token, folds: Folds::default() })
+    }
+
+    /// Shows a run that is there, as far as its record goes now.
+    pub fn watch<T, E: From<StoreError>>(
+        &self,
+        run: &str,
+        show: impl FnOnce(&Watched) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.folds.look(&self.store, run, show)
     }
 }

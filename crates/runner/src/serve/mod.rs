@@ -8,6 +8,7 @@ mod ask;
 mod compare;
 mod curves;
 mod experiments;
+mod folds;
 mod frame;
 mod guard;
 mod live;

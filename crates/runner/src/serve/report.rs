@@ -12,6 +12,8 @@ pub fn page(looking: &Looking, ask: &Ask) -> Result<String, Fault> {
     let past = past_of(store, &run)?;
     let runs = history::runs(store, Some(&past.pipeline))?;
     let before: Vec<&Past> = runs.iter().take_while(|other| other.run != run).last().into_iter().collect();
-    report::page(store, looking.parquet.as_deref(), &past, &before, Assets::Linked("/assets/"))
-        .map_err(Fault::failed)
+    let assets = Assets::Linked("/assets/");
+    // A large page takes a while: others may follow the run meanwhile.
+    let account = looking.watch(&run, |watched| Ok::<_, Fault>(watched.account.clone()))?;
+    report::page(store, looking.parquet.as_deref(), &account, &past, &before, assets).map_err(Fault::failed)
 }

@@ -15,9 +15,12 @@ const SHOWN: usize = 250;
 
 pub fn page(looking: &Looking, ask: &Ask) -> Result<String, Fault> {
     let run = ask.run(&looking.store)?;
-    let watched = Watched::open(&looking.store, &run)?;
+    looking.watch(&run, |watched| shown(looking, ask, &run, watched))
+}
+
+fn shown(looking: &Looking, ask: &Ask, run: &str, watched: &Watched) -> Result<String, Fault> {
     let account = &watched.account;
-    let chosen = rows::chosen(&watched, ask);
+    let chosen = rows::chosen(watched, ask);
     let paging = Paging::of(ask.get("page"), chosen.len(), SHOWN);
     let before = history::runs(&looking.store, Some(&account.pipeline))?;
     let before = before.iter().take_while(|past| past.run != run).last().map(|past| past.run.clone());
@@ -28,15 +31,15 @@ pub fn page(looking: &Looking, ask: &Ask) -> Result<String, Fault> {
     let body = html! {
         h1 { (title) }
         p { code { (run) } " " span #run-state { (shell::state(watched.state())) } }
-        (facts(&watched))
-        (counts(&watched))
+        (facts(watched))
+        (counts(watched))
         p.tools {
-            @if let Some(before) = before { a href=(link("/compare", &[("old", &before), ("new", &run)])) { "Compare with the run before" } }
-            a href=(link("/report", &[("run", &run)])) { "Timeline, graph and how each result was made" }
-            @if !curves.is_empty() { a href=(curves_link(&run, &curves)) { "Curves" } }
+            @if let Some(before) = before { a href=(link("/compare", &[("old", &before), ("new", run)])) { "Compare with the run before" } }
+            a href=(link("/report", &[("run", run)])) { "Timeline, graph and how each result was made" }
+            @if !curves.is_empty() { a href=(curves_link(run, &curves)) { "Curves" } }
         }
         h2 { "Tasks" }
-        (filters(ask, &run))
+        (filters(ask, run))
         @if chosen.is_empty() { p.muted { "No task is known that this is asked of." } }
         div.scroll tabindex="0" role="region" aria-label="Tasks" {
             table #tasks data-run=(run) data-from=(watched.place()) data-going[watched.is_going()] {
@@ -46,7 +49,7 @@ pub fn page(looking: &Looking, ask: &Ask) -> Result<String, Fault> {
                     (head(ask, "time", "Time"))
                     th scope="col" { "Why" }
                 } }
-                tbody { @for row in &chosen[paging.from..paging.to] { (rows::markup(&run, row)) } }
+                tbody { @for row in &chosen[paging.from..paging.to] { (rows::markup(run, row)) } }
             }
         }
         (paging.markup(|number| ask.with("/run", &[("page", &number.to_string())])))

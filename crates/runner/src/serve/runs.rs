@@ -79,7 +79,7 @@ fn state_and_counts(store: &Store, run: &str, end: Option<Event>) -> Markup {
 
 /// The last line of a record, if it is its end.
 fn end_of(store: &Store, run: &str) -> Option<Event> {
-    let mut file = File::open(store.runs().join(format!("{run}.jsonl"))).ok()?;
+    let mut file = File::open(store.record(run)).ok()?;
     let line = tail::last_lines(&mut file, 1, LAST_LINE).ok()?.pop()?;
     let Stamped { event, .. } = serde_json::from_str(&line).ok()?;
     matches!(event, Event::RunFinished { .. }).then_some(event)

@@ -7,6 +7,7 @@ use crate::serve::ask::{Ask, Fault, link};
 use crate::serve::looking::Looking;
 use crate::serve::rows::{self, Told};
 use crate::serve::{artifact, frame, log};
+use crate::store::Store;
 use crate::store::objects::Outputs;
 use crate::words::{duration, moment, size};
 use maud::{Markup, html};
@@ -17,7 +18,10 @@ const LINES: usize = 200;
 pub fn page(looking: &Looking, ask: &Ask) -> Result<String, Fault> {
     let store = &looking.store;
     let (run, name) = (ask.run(store)?, ask.task()?);
-    let watched = Watched::open(store, &run)?;
+    looking.watch(&run, |watched| shown(store, &run, name, watched))
+}
+
+fn shown(store: &Store, run: &str, name: &str, watched: &Watched) -> Result<String, Fault> {
     let row =
         watched.task(name).ok_or_else(|| Fault::missing(format!("run `{run}` has no task `{name}`")))?;
     let mut outputs: Outputs = row.task.outputs.clone();
@@ -27,28 +31,28 @@ pub fn page(looking: &Looking, ask: &Ask) -> Result<String, Fault> {
     {
         outputs = action.outputs;
     }
-    let shown = shell::stranger(name);
+    let title = shell::stranger(name);
     let body = html! {
-        h1 { (shown) }
-        p { "in run " a href=(link("/run", &[("run", &run)])) { code { (run) } } }
+        h1 { (title) }
+        p { "in run " a href=(link("/run", &[("run", run)])) { code { (run) } } }
         div.scroll tabindex="0" role="region" aria-label="The task" { table data-run=(run) data-from=(watched.place()) data-going[watched.is_going()] #tasks {
             thead { tr { th scope="col" { "State" } th scope="col" { "Task" } th scope="col" { "Progress" } th scope="col" { "Time" } th scope="col" { "Why" } } }
-            tbody { (rows::markup(&run, &row)) }
+            tbody { (rows::markup(run, &row)) }
         } }
         @if let Some(key) = row.task.key { p.small { "Key " code { (key) } } }
         @if !row.task.attempts.is_empty() { h2 { "Attempts" } (attempts(&row.task.attempts)) }
         @if !outputs.is_empty() { h2 { "Outputs" } div.results { @for (output, content) in &outputs { (artifact::card(store, output, content)) } } }
         @if !row.task.metrics.is_empty() {
             h2 { "Curves" }
-            p { @for metric in &row.task.metrics { a href=(link("/curves", &[("run", &run), ("task", name), ("name", metric)])) { (shell::stranger(metric)) } " " } }
+            p { @for metric in &row.task.metrics { a href=(link("/curves", &[("run", run), ("task", name), ("name", metric)])) { (shell::stranger(metric)) } " " } }
         }
         h2 { "Log" }
-        (log::section(store, &run, name, LINES))
-        p { a href=(link("/log", &[("run", &run), ("task", name)])) { "more of the log" } }
+        (log::section(store, run, name, LINES))
+        p { a href=(link("/log", &[("run", run), ("task", name)])) { "more of the log" } }
     };
     // What it is called on the page is what follows it.
     debug_assert_eq!(Told::of(&row).task, name);
-    Ok(frame::page(&shown, false, body))
+    Ok(frame::page(&title, false, body))
 }
 
 fn attempts(all: &[Attempt]) -> Markup {

@@ -169,7 +169,7 @@ fn admit(
             }
         }
     }
-    let target = store.runs().join(format!("{}.jsonl", header.run));
+    let target = store.record(&header.run);
     if target.exists() && Digest::of_file(&target)?.0 != record.digest {
         return Err(ArchiveError::OtherRun { run: header.run.clone() });
     }

@@ -164,6 +164,11 @@ impl Store {
         self.root.join("runs")
     }
 
+    /// The record of a run.
+    pub fn record(&self, run: &str) -> PathBuf {
+        self.runs().join(format!("{run}.jsonl"))
+    }
+
     /// The log of a task in a run.
     pub fn task_log(&self, run: &str, task: &str) -> PathBuf {
         self.runs().join(run).join(format!("{}.log", short::short(task)))
@@ -273,7 +278,7 @@ impl Store {
             Way::Leases => None,
         };
         self.pass_gate()?;
-        if self.runs().join(format!("{run}.jsonl")).exists() {
+        if self.record(run).exists() {
             return Err(taken());
         }
         let folder = self.work().join(run);

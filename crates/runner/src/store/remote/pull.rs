@@ -87,7 +87,7 @@ pub async fn run(remote: &Remote, store: &Store, id: &str) -> Result<Report, Rem
         store.manifests().keep(&manifest)?;
     }
     // Beside the others it is seen as soon as it has its name: what tells where it came from is there before.
-    let target = store.runs().join(format!("{id}.jsonl"));
+    let target = store.record(id);
     if !target.exists() {
         let origin = Origin { from: remote.name.clone(), signer };
         runs::note_foreign(store, id, &Foreign { origin, proof })?;

@@ -9,14 +9,17 @@
 A result that is not what its pipeline says now is refused, with the command that makes it anew; `stale=True` takes it as it is. A
 name that stands for every instance of a matrix gives one table of all of them, with the coordinates as columns.
 
-This is one file without dependencies: copy it beside your script, or `pip install` this folder. It calls the program `onsager`, which
-is found on PATH, or by the environment variable ONSAGER. Tables need pandas or polars (Parquet with pandas: pyarrow too).
+This is one file without dependencies. The wheel of onsager has it and the program; else copy the folder `onsager_read` beside your
+script, or `pip install` the one above it. The program is found by the environment variable ONSAGER, beside this Python, or on PATH.
+Tables need pandas or polars (Parquet with pandas: pyarrow too).
 """
 
 import json
 import os
 import pathlib
+import shutil
 import subprocess
+import sysconfig
 
 __all__ = ["Result", "NoResult", "find", "path", "paths", "read"]
 __version__ = "0.1.0"
@@ -49,7 +52,7 @@ def find(name, *, pipeline=None, stale=False, project=None):
     `pipeline` is the YAML file, where more than one of the project has such a result; `project` a folder in the project, by default
     the current one.
     """
-    program = os.environ.get("ONSAGER", "onsager")
+    program = os.environ.get("ONSAGER") or program_of_wheel() or "onsager"
     arguments = [program, "get", "--json"]
     if pipeline is not None:
         arguments += ["--pipeline", os.fspath(pipeline)]
@@ -62,6 +65,11 @@ def find(name, *, pipeline=None, stale=False, project=None):
     if ran.returncode != 0:
         raise NoResult(ran.stderr.strip().removeprefix("error: "))
     return [Result(document) for document in json.loads(ran.stdout)]
+
+
+def program_of_wheel():
+    """The program that was installed with this module, whose folder is not on PATH unless the environment is activated."""
+    return shutil.which("onsager", path=sysconfig.get_path("scripts"))
 
 
 def paths(name, **options):
