@@ -400,3 +400,35 @@ n   mean  third
 "
     );
 }
+
+/// Of 40·seed, 50·seed and 60·seed the paired differences from the first are 10 and 20 times the seed, so t = 2 √3 with two degrees
+/// of freedom for both: p = 1 − t/√(2 + t²), twice that by Holm.
+#[test]
+fn differences_from_a_baseline_are_paired_and_corrected() {
+    let project = Project::new(&PIPELINE.replace("${params.tubes} + ", "${params.tubes} * "));
+    project.write("e.yaml", &SWEEP.replace("[40, 60]", "[40, 50, 60]"));
+    let ran = project.onsager(&["run", "e.yaml"]);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let asked = ["e.yaml", "--baseline", "tubes=40", "--margin", "slope=200", "--json"];
+    let document: Value = serde_json::from_str(&compare(&project, &asked)).expect("JSON");
+    let t = 2.0 * 3f64.sqrt();
+    let p = 1.0 - t / (2.0 + t * t).sqrt();
+    assert_eq!(document["rows"][0]["metrics"]["slope"].get("versus"), None);
+    for (row, difference) in [(1, 20.0), (2, 40.0)] {
+        let versus = &document["rows"][row]["metrics"]["slope"]["versus"];
+        let number = |field: &str| versus[field].as_f64().unwrap_or(f64::NAN);
+        assert_eq!((number("difference"), &versus["pairs"]), (difference, &json!(3)));
+        assert!((number("p") - p).abs() < 1e-9 && (number("p_corrected") - 2.0 * p).abs() < 1e-9, "{versus}");
+        assert!(number("lower") < 0.0 && number("upper") > difference && number("p_equivalent") < 0.05);
+    }
+    let table = compare(&project, &["e.yaml", "--baseline", "tubes=40", "--columns", "tubes,slope_p"]);
+    assert_eq!(table, "tubes  slope_p\n   40        –\n   50   0.1484\n   60   0.1484\n");
+    assert_eq!(
+        refused(&project, &["e.yaml", "--baseline", "tubes=41"]),
+        "error: no row is the baseline: none has `tubes=41`\n"
+    );
+    assert_eq!(
+        refused(&project, &["e.yaml", "--baseline", "tubes=40", "--margin", "slope=0"]),
+        "error: `slope=0` is no margin of a metric; write for example `loss=0.1`, with a number above 0\n"
+    );
+}

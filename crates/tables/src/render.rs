@@ -2,11 +2,11 @@
 
 use crate::cells::{Cell, Style, latex_text};
 use crate::columns::Columns;
-use crate::table::{Head, Mark, Table};
+use crate::table::{Head, Table};
 use crate::value::Value;
 
 /// What † means.
-pub const NOTE: &str = "† within noise: the 95% interval overlaps that of the best value in the column.";
+pub const NOTE: &str = "† within noise of the baseline: the p-value of the difference, corrected for the number of comparisons, is above 0.05.";
 
 impl Table {
     /// The data columns: every column under its own name with full precision, an interval as three columns.
@@ -50,11 +50,8 @@ impl Table {
         for (row, marks) in self.rows.iter().zip(&self.marks) {
             let cells = row.iter().zip(marks).zip(&self.heads).map(|((cell, mark), head)| {
                 let text = escape(self.show(cell, head, Style::Unicode));
-                match mark {
-                    Mark::None => text,
-                    Mark::Best => format!("**{text}**"),
-                    Mark::WithinNoise => format!("{text} †"),
-                }
+                let text = if mark.best() { format!("**{text}**") } else { text };
+                if mark.within_noise() { format!("{text} †") } else { text }
             });
             out.push_str(&format!("| {} |\n", cells.collect::<Vec<_>>().join(" | ")));
         }
@@ -82,14 +79,12 @@ impl Table {
         for (row, marks) in self.rows.iter().zip(&self.marks) {
             let cells = row.iter().zip(marks).zip(&self.heads).map(|((cell, mark), head)| {
                 let text = self.show(cell, head, Style::Latex);
-                match mark {
-                    Mark::None => text,
-                    Mark::Best if text.starts_with('$') => {
-                        format!("$\\boldsymbol{{{}}}$", text.trim_matches('$'))
-                    }
-                    Mark::Best => format!("\\textbf{{{text}}}"),
-                    Mark::WithinNoise => format!("{text}$^\\dagger$"),
-                }
+                let text = match mark.best() {
+                    true if text.starts_with('$') => format!("$\\boldsymbol{{{}}}$", text.trim_matches('$')),
+                    true => format!("\\textbf{{{text}}}"),
+                    false => text,
+                };
+                if mark.within_noise() { format!("{text}$^\\dagger$") } else { text }
             });
             out.push_str(&format!("    {} \\\\\n", cells.collect::<Vec<_>>().join(" & ")));
         }
@@ -122,7 +117,7 @@ impl Table {
 
     /// Whether some cell is marked as within the noise, so that [`NOTE`] belongs below.
     pub fn any_within_noise(&self) -> bool {
-        self.marks.iter().flatten().any(|mark| *mark == Mark::WithinNoise)
+        self.marks.iter().flatten().any(|mark| mark.within_noise())
     }
 }
 

@@ -36,6 +36,19 @@ pub enum Mark {
     None,
     /// The best of its column.
     Best,
-    /// Its interval overlaps that of the best.
+    /// Its difference from the baseline is within the noise.
     WithinNoise,
+    BestWithinNoise,
+}
+
+impl Mark {
+    /// Whether it is the best of its column.
+    pub fn best(self) -> bool {
+        matches!(self, Mark::Best | Mark::BestWithinNoise)
+    }
+
+    /// Whether its difference from the baseline is within the noise.
+    pub fn within_noise(self) -> bool {
+        matches!(self, Mark::WithinNoise | Mark::BestWithinNoise)
+    }
 }

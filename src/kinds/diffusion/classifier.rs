@@ -127,7 +127,7 @@ struct Noising {
 
 impl Noising {
     fn new(d: &Diffusion) -> Noising {
-        Noising { schedule: Schedule::new(d.schedule, d.timesteps) }
+        Noising { schedule: Schedule::new(&d.schedule, d.timesteps) }
     }
 
     /// √ᾱ_t x + √(1 − ᾱ_t) ε onto `out`, and the time that the classifier is told.
@@ -203,7 +203,7 @@ impl Stage for Classifier {
             channels: p.channels,
             features: p.features,
             time: match &p.diffusion {
-                Some(d) => Some(TimeConfig { embedding: d.embedding, schedule: name(d.schedule)? }),
+                Some(d) => Some(TimeConfig { embedding: d.embedding, schedule: d.schedule.to_string() }),
                 None => None,
             },
         };
@@ -247,11 +247,6 @@ impl Stage for Classifier {
         std::fs::write(ctx.output("accuracy")?, serde_json::to_string_pretty(&accuracy)? + "\n")?;
         Ok(())
     }
-}
-
-/// The name of a schedule in the YAML file.
-fn name(schedule: ScheduleKind) -> Result<String, serde_json::Error> {
-    serde_json::to_value(schedule).map(|name| name.as_str().unwrap_or_default().to_owned())
 }
 
 /// The accuracy on noisy test images, each once in each tenth of the times 1 … T.

@@ -52,6 +52,16 @@ fn dataset_writes_both_parts_and_says_what_they_are() -> Result<(), Box<dyn Erro
     for (name, path) in &outputs {
         assert_eq!(std::fs::read(path)?, std::fs::read(&again[name])?, "{name}");
     }
+    // What is held out is of the training items, which stay whole.
+    let params = json!({"name": "digits", "train": 100, "seed": 3, "held_out": 30});
+    let divided = run("dataset", params, &[], &folder.path().join("d")).map_err(|e| e.to_string())?;
+    for name in ["train", "test"] {
+        assert_eq!(std::fs::read(&divided[name])?, std::fs::read(&outputs[name])?);
+    }
+    let part = |name: &str| Dataset::load(&divided[name]);
+    let sum = |set: &Dataset| set.x.iter().map(|&v| f64::from(v)).sum::<f64>();
+    assert_eq!((part("held_out")?.count(), part("rest")?.count()), (30, 70));
+    assert_eq!(sum(&part("held_out")?) + sum(&part("rest")?), sum(&part("train")?));
     let params = json!({"name": "gaussians-25", "points": 50, "test": 20});
     let outputs = run("dataset", params, &[], &folder.path().join("c")).map_err(|e| e.to_string())?;
     assert_eq!(Dataset::load(&outputs["train"])?.shape, [50, 2]);
@@ -97,7 +107,7 @@ fn sample_quality_tells_a_good_model_from_a_bad_one() -> Result<(), Box<dyn Erro
     let train = item(&write("train", Toy::SwissRoll.draw(0, "train", 600))?, &[]);
     let test = item(&write("test", Toy::SwissRoll.draw(0, "test", 400))?, &[]);
     let inputs = [("samples", samples.clone()), ("train", vec![train]), ("test", vec![test])];
-    let params = json!({"baseline": {"model": "good"}, "seed": 5});
+    let params = json!({"baseline": {"model": "good"}, "margins": {"w2_squared": 0.02}, "seed": 5});
     let mut bytes = Vec::new();
     for threads in [1, 2] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
@@ -111,7 +121,10 @@ fn sample_quality_tells_a_good_model_from_a_bad_one() -> Result<(), Box<dyn Erro
 
     let quality = table(&folder.path().join("1/quality.parquet"))?;
     let names: Vec<&str> = quality.get_column_names().iter().map(|name| name.as_str()).collect();
-    assert_eq!(names, ["set", "model", "seed", "replicate", "features", "metric", "value", "standard_error"]);
+    assert_eq!(
+        names,
+        ["set", "model", "seed", "replicate", "features", "metric", "value", "standard_error", "degrees"]
+    );
     let summary = table(&folder.path().join("1/summary.parquet"))?;
     let text = |column: &str, row: usize| -> Result<Option<String>, Box<dyn Error>> {
         Ok(summary.column(column)?.str()?.get(row).map(str::to_owned))
@@ -124,14 +137,18 @@ fn sample_quality_tells_a_good_model_from_a_bad_one() -> Result<(), Box<dyn Erro
         seen += 1;
         let fraction = summary.column("fraction")?.f64()?.get(row).unwrap_or(f64::NAN);
         let within = summary.column("within_noise")?.bool()?.get(row);
+        let equivalent = summary.column("equivalent")?.bool()?.get(row);
         let n = summary.column("n")?.i64()?.get(row);
         match (text("set", row)?.as_deref(), text("model", row)?.as_deref()) {
             (Some("real"), None) => assert_eq!((fraction, n), (0.0, Some(3))),
             (Some("noise"), None) => assert_eq!((fraction, n), (1.0, Some(5))),
             (_, Some("good")) => assert!(fraction.abs() < 0.3 && within.is_none(), "{fraction}"),
-            (_, Some("also-good")) => assert!(fraction.abs() < 0.3 && within == Some(true), "{fraction}"),
+            (_, Some("also-good")) => {
+                assert!(fraction.abs() < 0.3 && within == Some(true) && equivalent.is_some(), "{fraction}")
+            }
             (_, Some("bad")) => {
-                assert!(fraction > 0.5 && within == Some(false) && n == Some(3), "{fraction}")
+                assert!(fraction > 0.5 && within == Some(false) && n == Some(3), "{fraction}");
+                assert_eq!(equivalent, Some(false));
             }
             other => return Err(format!("{other:?}").into()),
         }

@@ -46,6 +46,10 @@ pub struct Params {
     /// Test items, at least 1. Left out: all that there are; 297 for the digits, which have no fixed division.
     #[serde(default)]
     pub test: Option<usize>,
+    /// As many training items are real ones that a classifier does not see, for the floor of its view of samples: they are written by
+    /// themselves, and so are those that remain for the classifier. 0 for none.
+    #[serde(default)]
+    pub held_out: usize,
     /// For the densities in the plane: how many points are drawn for each of the two parts.
     #[serde(default = "points")]
     pub points: usize,
@@ -73,8 +77,8 @@ impl Stage for DatasetStage {
         Inputs::of(vec![Input::one("folder", about).optional()])
     }
 
-    fn outputs(_: &Params) -> Vec<Output> {
-        vec![
+    fn outputs(p: &Params) -> Vec<Output> {
+        let mut outputs = vec![
             Output::file("train", "train.safetensors", "the training items: x, and y if labelled"),
             Output::file("test", "test.safetensors", "the test items: x, and y if labelled"),
             Output::file(
@@ -82,7 +86,15 @@ impl Stage for DatasetStage {
                 "info.json",
                 "shapes, counts, grey levels, classes, source, licence, digests",
             ),
-        ]
+        ];
+        if p.held_out > 0 {
+            let about = "with `held_out`, as many of the training items";
+            outputs.push(Output::file("held_out", "held_out.safetensors", about));
+            let about =
+                "with `held_out`, the other training items: what a classifier that judges samples may see";
+            outputs.push(Output::file("rest", "rest.safetensors", about));
+        }
+        outputs
     }
 
     fn check(p: &Params) -> Vec<Issue> {
@@ -115,6 +127,11 @@ impl Stage for DatasetStage {
             Name::Gaussians25 => from_toy(p, Toy::Gaussians25)?,
             Name::TwoMoons => from_toy(p, Toy::TwoMoons)?,
         };
+        if p.held_out > 0 {
+            let [held_out, rest] = divided(p, &split.train)?;
+            held_out.save(ctx.output("held_out")?)?;
+            rest.save(ctx.output("rest")?)?;
+        }
         split.train.save(ctx.output("train")?)?;
         split.test.save(ctx.output("test")?)?;
         std::fs::write(ctx.output("info")?, info(p, &split)?)?;
@@ -174,6 +191,20 @@ fn limited(p: &Params, train: Dataset, test: Dataset, source: Source) -> Result<
     Ok(Split { train: part(train, "train", p.train)?, test: part(test, "test", p.test)?, source })
 }
 
+/// The training items that are held out, and the others, both in the order of the file.
+fn divided(p: &Params, train: &Dataset) -> Result<[Dataset; 2], StageError> {
+    let count = train.count();
+    if p.held_out >= count {
+        let message = format!("`held_out` is {}, but there are only {count} training items", p.held_out);
+        return Err(StageError::with_help(message, format!("set `held_out` below {count}")));
+    }
+    let mut order: Vec<usize> = (0..count).collect();
+    Streams::new(p.seed, "dataset held out").stream(0).shuffle(&mut order);
+    let mut parts = [order[..p.held_out].to_vec(), order[p.held_out..].to_vec()];
+    parts.iter_mut().for_each(|part| part.sort_unstable());
+    Ok(parts.map(|part| train.select(&part)))
+}
+
 /// The text of `info.json`.
 fn info(p: &Params, split: &Split) -> Result<String, StageError> {
     let part = |set: &Dataset| {
@@ -185,7 +216,7 @@ fn info(p: &Params, split: &Split) -> Result<String, StageError> {
             "class_counts": (0..classes).map(count).collect::<Vec<_>>(),
         })
     };
-    let info = json!({
+    let mut info = json!({
         "name": split.train.name,
         "train": part(&split.train),
         "test": part(&split.test),
@@ -196,5 +227,8 @@ fn info(p: &Params, split: &Split) -> Result<String, StageError> {
         "licence": split.source.licence,
         "files": split.source.files,
     });
+    if p.held_out > 0 {
+        info["held_out"] = json!(p.held_out);
+    }
     Ok(serde_json::to_string_pretty(&info)? + "\n")
 }

@@ -209,11 +209,11 @@ fn classifier(ctx: &Context, device: &Device, model: &Model) -> Result<Classifie
             "train it on noisy ones, with the schedule of the model",
         ));
     };
-    let schedule = serde_json::to_value(model.config.schedule)?;
-    if schedule != *time.schedule {
+    let schedule = model.config.schedule.to_string();
+    if schedule != time.schedule {
         return Err(StageError::with_help(
             format!(
-                "the classifier knows the noise of the schedule `{}`, the model that of {schedule}",
+                "the classifier knows the noise of the schedule `{}`, the model that of `{schedule}`",
                 time.schedule
             ),
             "train both with the same `schedule`",

@@ -2,6 +2,7 @@
 
 use crate::kinds::choice;
 use crate::kinds::columns::Columns;
+use crate::kinds::diffusion::compute::Compute;
 use crate::kinds::diffusion::guided_model::{Guidance, GuidedModel, differentiable, no_variance, stopped};
 use crate::kinds::rounds::{Rounds, Steps};
 use onsager_numerics::random::Streams;
@@ -42,6 +43,8 @@ pub struct Params {
     /// Where the networks run: `auto`, `cpu`, `cuda` or `metal`.
     #[schemars(extend("default" = "auto"))]
     pub device: DeviceClass,
+    /// Keeps the noise that each sample began with, for training on pairs of noise and sample (`pairing: given`).
+    pub keep_start: bool,
     /// Selects the random stream of each sample.
     pub seed: u64,
     /// Samples computed together on one thread; the result does not depend on it.
@@ -59,6 +62,7 @@ impl Default for Params {
             guidance: Guidance::default(),
             classes: None,
             device: DeviceClass::default(),
+            keep_start: false,
             seed: 0,
             batch: 16,
             clip_denoised: None,
@@ -66,6 +70,8 @@ impl Default for Params {
     }
 }
 
+/// The purpose of the random streams.
+const STREAM: &str = "sampling noise";
 /// Samples of a round, if a batch is not larger.
 const PER_ROUND: usize = 256;
 
@@ -86,7 +92,15 @@ impl Stage for Sample {
 
     fn outputs(p: &Params) -> Vec<Output> {
         let about = "the samples, laid out as a data set, with `y` the intended classes where there are any; images are cut to [−1, 1] at the end";
-        let mut outputs = vec![Output::file("samples", "samples.safetensors", about)];
+        let cost = "the calls of the networks: `evaluations` of one sample, and all";
+        let mut outputs = vec![
+            Output::file("samples", "samples.safetensors", about),
+            Output::file("info", "info.json", cost),
+        ];
+        if p.keep_start {
+            let about = "with `keep_start`, the noise that each sample began with";
+            outputs.push(Output::file("start", "start.safetensors", about));
+        }
         if matches!(p.sampler, Sampler::Refined(_)) {
             let about = "sample, and the action of its path before and after refinement";
             outputs.push(Output::file("actions", "actions.parquet", about));
@@ -127,7 +141,15 @@ impl Stage for Sample {
         shape.extend(&model.config.shape);
         let (y, classes) = guided.classes(0..p.count).unzip();
         let name = model.config.data.clone();
-        Dataset { x, shape, y, name, levels: model.config.levels, classes }.save(ctx.output("samples")?)?;
+        let samples = Dataset { x, shape, y, name, levels: model.config.levels, classes };
+        samples.save(ctx.output("samples")?)?;
+        let text = serde_json::to_string_pretty(&job.info())? + "\n";
+        std::fs::write(ctx.output("info")?, text)?;
+        if p.keep_start {
+            let streams = Streams::new(p.seed, STREAM);
+            let batch = Batch { streams: &streams, first: 0, count: p.count, size: model.size() };
+            Dataset { x: rounded(&batch.start()), ..samples }.save(ctx.output("start")?)?;
+        }
         if matches!(p.sampler, Sampler::Refined(_)) {
             let numbers = |values: &[f32]| values.iter().map(|&x| Some(f64::from(x))).collect::<Vec<_>>();
             let mut table = Columns::default();
@@ -196,6 +218,17 @@ impl Drawn {
     }
 }
 
+/// What a sampling has cost.
+#[derive(Serialize)]
+struct Info {
+    samples: usize,
+    steps: usize,
+    /// Calls of the network for one sample.
+    evaluations: usize,
+    #[serde(flatten)]
+    compute: Compute,
+}
+
 /// What all batches share.
 struct Job<'a> {
     p: &'a Params,
@@ -215,9 +248,31 @@ impl Job<'_> {
         }
     }
 
+    /// The calls of the model's network for one sample, and of these the differentiated ones. A scale of classifier-free guidance takes
+    /// two calls for one; of guidance by a classifier, its own network is called and differentiated as often as the model's is called.
+    fn info(&self) -> Info {
+        let (coarse, relaxed) = match self.p.sampler {
+            Sampler::Refined(r) => (self.plan.evaluations(), (r.iterations + 1) * (self.steps - 1)),
+            _ => (self.plan.evaluations(), 0),
+        };
+        let (twice, differentiated) = match self.p.guidance {
+            Guidance::ClassifierFree(_) => (2, 0),
+            Guidance::Classifier(_) => (2, coarse),
+            _ => (1, 0),
+        };
+        let evaluations = twice * (coarse + relaxed);
+        let calls = |of_one: usize| of_one as f64 * self.p.count as f64;
+        let compute = Compute {
+            forward_calls: calls(evaluations),
+            backward_calls: calls(relaxed * twice + differentiated),
+            ..Compute::default()
+        };
+        Info { samples: self.p.count, steps: self.steps, evaluations, compute }
+    }
+
     /// All samples, batch by batch on the threads granted.
     fn samples(&self) -> Result<Drawn, StageError> {
-        let streams = Streams::new(self.p.seed, "sampling noise");
+        let streams = Streams::new(self.p.seed, STREAM);
         let rounds = Rounds {
             items: self.p.count as u64,
             per_round: PER_ROUND.max(self.p.batch) as u64,

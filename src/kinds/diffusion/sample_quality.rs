@@ -1,23 +1,21 @@
 //! `sample-quality`: sets of samples against real data, between the floor (real against real) and the ceiling (noise).
 
+use super::quality_tables::{write_measurements, write_summaries};
 use onsager_numerics::random::Streams;
-use onsager_report::tables::parquet;
 use onsager_runner::kind::context::{Context, Item};
 use onsager_runner::kind::stage::{Checks, Input, Inputs, Issue, Output, Stage, StageError};
 use onsager_science::data::dataset::Dataset;
 use onsager_science::metrics::classifier_score::Probabilities;
-use onsager_science::metrics::comparison::{Measurement, Set, Summary, summarise};
+use onsager_science::metrics::comparison::summarise;
 use onsager_science::metrics::features::{Features, disjoint_subsets};
+use onsager_science::metrics::measurements::{Measurement, Set};
 use onsager_science::metrics::quality::{Reference, SampleSet, Score, Settings, memorisation};
 use onsager_science::nn::device::DeviceClass;
 use onsager_science::nn::networks::classifier::Classifier;
-use polars::frame::DataFrame;
-use polars::prelude::Column;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// What the ceiling consists of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -36,9 +34,11 @@ pub struct Params {
     /// Items of every set that is compared, and of the reference. Left out: as many as the smallest of the sample sets, the
     /// test items and half the training items allow.
     pub count: Option<usize>,
-    /// At most this many disjoint subsets of every set (as many as it has items for) and of noise, 1 or more; also the
-    /// blocks from which the error of the kernel distance comes.
+    /// At most this many disjoint subsets of every set (as many as it has items for) and of noise, 1 or more.
     pub subsets: usize,
+    /// Blocks of the reference and of every set, 2 or more: leaving them out one by one tells the error that the finite reference has,
+    /// and the bias of the Fréchet distance.
+    pub blocks: usize,
     /// Neighbours of precision, recall, density and coverage, 1 or more.
     pub k: usize,
     /// Random directions of the sliced transport distance, 1 or more.
@@ -50,6 +50,9 @@ pub struct Params {
     /// Labels that mark the baseline, for example `{model: ddpm}` (`null`: without this label). Every other group is
     /// compared with the baseline's group that has the same remaining labels. Left out: no comparison.
     pub baseline: BTreeMap<String, Value>,
+    /// For metrics by name, the difference from the baseline that counts as none, more than 0: whether a set is as good as the baseline
+    /// is tested against it. For example `{frechet_distance: 0.5}`.
+    pub margins: BTreeMap<String, f64>,
     /// Where the classifier runs, if there is one: `auto`, `cpu`, `cuda` or `metal`.
     #[schemars(extend("default" = "auto"))]
     pub device: DeviceClass,
@@ -62,34 +65,52 @@ impl Default for Params {
         Params {
             count: None,
             subsets: 5,
+            blocks: 5,
             k: 5,
             directions: 200,
             noise: Noise::Uniform,
             over: vec!["seed".to_owned()],
             baseline: BTreeMap::new(),
+            margins: BTreeMap::new(),
             device: DeviceClass::default(),
             seed: 0,
         }
     }
 }
 
+impl Params {
+    /// As many items are too few.
+    fn few(&self) -> usize {
+        self.k.max(self.blocks + 1)
+    }
+}
+
 /// The columns of the tables, which labels must not be named after.
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 26] = [
     "set",
     "replicate",
     "features",
     "metric",
     "value",
     "standard_error",
+    "degrees",
     "mean",
     "lower",
     "upper",
     "n",
     "basis",
     "fraction",
+    "floor_deviations",
     "difference",
+    "difference_lower",
+    "difference_upper",
+    "pairs",
     "p_value",
+    "p_corrected",
     "within_noise",
+    "detectable",
+    "p_equivalent",
+    "equivalent",
     "baseline",
     "count",
 ];
@@ -106,8 +127,16 @@ impl Stage for SampleQuality {
     fn inputs() -> Inputs {
         Inputs::of(vec![
             Input::many("samples", "sample files; their labels tell them apart"),
-            Input::one("train", "the training items: for memorisation, and for the floor"),
+            Input::one(
+                "train",
+                "the training items: for memorisation, and for the floor where there is no `held_out`",
+            ),
             Input::one("test", "real items that no model has seen: the reference"),
+            Input::one(
+                "held_out",
+                "real items that the classifier has not seen, nor has the reference: the floor",
+            )
+            .optional(),
             Input::one("classifier", "a classifier whose penultimate layer gives features (images only)")
                 .optional(),
         ])
@@ -125,9 +154,15 @@ impl Stage for SampleQuality {
         for (field, value) in [("subsets", p.subsets), ("k", p.k), ("directions", p.directions)] {
             checks.ensure(value >= 1, field, || "must be at least 1, but is 0".to_owned());
         }
-        checks.ensure(p.count.is_none_or(|count| count > p.k && count >= 2), "count", || {
-            format!("must be more than `k` = {} and at least 2, but is {}", p.k, p.count.unwrap_or(0))
+        checks.ensure(p.blocks >= 2, "blocks", || format!("must be at least 2, but is {}", p.blocks));
+        checks.ensure(p.count.is_none_or(|count| count > p.few()), "count", || {
+            format!("must be more than {}, for `k` and `blocks`, but is {}", p.few(), p.count.unwrap_or(0))
         });
+        for (metric, margin) in &p.margins {
+            checks.ensure(*margin > 0.0 && margin.is_finite(), &format!("margins.{metric}"), || {
+                format!("must be more than 0, but is {margin}")
+            });
+        }
         for axis in p.over.iter().filter(|axis| p.baseline.contains_key(*axis)) {
             checks.ensure(false, "baseline", || {
                 format!("`{axis}` is averaged over (`over`), so it marks nothing")
@@ -153,7 +188,7 @@ impl Stage for SampleQuality {
         }
         let measurements = measure(p, ctx, items, &axes)?;
         let over: Vec<usize> = p.over.iter().filter_map(position).collect();
-        let summaries = summarise(&measurements, &over, &baseline);
+        let summaries = summarise(&measurements, &over, &baseline, &p.margins);
         write_measurements(ctx.output("quality")?, &axes, &measurements)?;
         let kept: Vec<usize> = (0..axes.len()).filter(|axis| !over.contains(axis)).collect();
         write_summaries(ctx.output("summary")?, &axes, &kept, &summaries)
@@ -211,9 +246,14 @@ fn measure(
 ) -> Result<Vec<Measurement>, StageError> {
     let train = load(ctx.input("train")?, None)?;
     let test = load(ctx.input("test")?, Some(&train))?;
+    let held_out = match ctx.items("held_out") {
+        [item] => Some(load(item, Some(&train))?),
+        _ => None,
+    };
+    let real = held_out.as_ref().unwrap_or(&train);
     let samples: Vec<Dataset> =
         items.iter().map(|item| load(item, Some(&train))).collect::<Result<_, StageError>>()?;
-    let count = count(p, &samples, &train, &test)?;
+    let count = count(p, &samples, real, &test)?;
     // A device that there is not is an error without a classifier too.
     let device = p.device.device()?;
     let classifier = match ctx.items("classifier") {
@@ -228,7 +268,7 @@ fn measure(
     // The subsets of the test items: the first is the reference, all are controls of memorisation.
     let unseen: Vec<Dataset> =
         parts(&test, "quality test subsets").iter().map(|part| test.select(part)).collect();
-    let settings = Settings { k: p.k, blocks: p.subsets, directions: p.directions, seed: p.seed };
+    let settings = Settings { k: p.k, blocks: p.blocks, directions: p.directions, seed: p.seed };
     let reference = Reference::new(prepare(&unseen[0], view, classifier.as_ref())?, settings);
     let training = Features::from_f32(&train.x, train.size());
     let bench = Bench { classifier, reference, training, view };
@@ -246,10 +286,7 @@ fn measure(
             set,
             labels: labels.to_vec(),
             replicate: replicate as u32,
-            features: score.features,
-            metric: score.metric,
-            value: score.value,
-            error: score.error,
+            score,
         }));
     };
     for (item, set) in items.iter().zip(&samples) {
@@ -263,8 +300,8 @@ fn measure(
         step()?;
     }
     let labels = vec![Value::Null; axes.len()];
-    for (replicate, part) in parts(&train, "quality real subsets").iter().enumerate() {
-        add(Set::Real, &labels, replicate, bench.scores(&train.select(part))?);
+    for (replicate, part) in parts(real, "quality real subsets").iter().enumerate() {
+        add(Set::Real, &labels, replicate, bench.scores(&real.select(part))?);
     }
     for (replicate, part) in unseen.iter().enumerate() {
         add(Set::Real, &labels, replicate, bench.memorisation(part));
@@ -314,21 +351,27 @@ fn load(item: &Item, like: Option<&Dataset>) -> Result<Dataset, StageError> {
 }
 
 /// The number of items of every set.
-fn count(p: &Params, samples: &[Dataset], train: &Dataset, test: &Dataset) -> Result<usize, StageError> {
+fn count(p: &Params, samples: &[Dataset], real: &Dataset, test: &Dataset) -> Result<usize, StageError> {
     let smallest = samples.iter().map(Dataset::count).min().unwrap_or(usize::MAX);
     let most = smallest.min(test.count());
     let (count, most) = match p.count {
-        Some(count) => (count, most.min(train.count())),
-        None => (most.min(train.count() / 2), most),
+        Some(count) => (count, most.min(real.count())),
+        None => (most.min(real.count() / 2), most),
     };
-    if count > most || count <= p.k || count < 2 {
+    if count > most || count <= p.few() {
         let holds = format!(
-            "the smallest sample set holds {smallest} items, `test` {} and `train` {}",
+            "the smallest sample set holds {smallest} items, `test` {} and the real items beside it {}",
             test.count(),
-            train.count()
+            real.count()
         );
-        let message = format!("sets of {count} items cannot be compared with `k` = {}: {holds}", p.k);
-        return Err(StageError::with_help(message, "draw more samples, or set `count` and `k` lower"));
+        let message = format!(
+            "sets of {count} items cannot be compared with `k` = {} and `blocks` = {}: {holds}",
+            p.k, p.blocks
+        );
+        return Err(StageError::with_help(
+            message,
+            "draw more samples, or set `count`, `k` and `blocks` lower",
+        ));
     }
     Ok(count)
 }
@@ -372,68 +415,4 @@ fn noise(p: &Params, index: u64, like: &Dataset) -> Dataset {
         name: "noise".to_owned(),
         ..like.clone()
     }
-}
-
-/// A label column: whole numbers or numbers if all its labels are, else text.
-fn label_column<'a>(name: &str, values: impl Iterator<Item = &'a Value> + Clone) -> Column {
-    let known = || values.clone().filter(|value| !value.is_null());
-    if known().all(Value::is_i64) {
-        return Column::new(name.into(), values.map(Value::as_i64).collect::<Vec<_>>());
-    }
-    if known().all(Value::is_number) {
-        return Column::new(name.into(), values.map(Value::as_f64).collect::<Vec<_>>());
-    }
-    let text = |value: &Value| match value {
-        Value::Null => None,
-        Value::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
-    };
-    Column::new(name.into(), values.map(text).collect::<Vec<_>>())
-}
-
-fn write_measurements(path: &Path, axes: &[String], rows: &[Measurement]) -> Result<(), StageError> {
-    let mut columns = vec![Column::new("set".into(), rows.iter().map(|m| m.set.name()).collect::<Vec<_>>())];
-    for (i, axis) in axes.iter().enumerate() {
-        columns.push(label_column(axis, rows.iter().map(|m| &m.labels[i])));
-    }
-    columns.extend([
-        Column::new("replicate".into(), rows.iter().map(|m| i64::from(m.replicate)).collect::<Vec<_>>()),
-        Column::new("features".into(), rows.iter().map(|m| m.features).collect::<Vec<_>>()),
-        Column::new("metric".into(), rows.iter().map(|m| m.metric).collect::<Vec<_>>()),
-        Column::new("value".into(), rows.iter().map(|m| m.value).collect::<Vec<_>>()),
-        Column::new("standard_error".into(), rows.iter().map(|m| m.error).collect::<Vec<_>>()),
-    ]);
-    write_table(path, rows.len(), columns)
-}
-
-fn write_summaries(path: &Path, axes: &[String], kept: &[usize], rows: &[Summary]) -> Result<(), StageError> {
-    let numbers = |name: &str, value: &dyn Fn(&Summary) -> Option<f64>| {
-        Column::new(name.into(), rows.iter().map(value).collect::<Vec<_>>())
-    };
-    let mut columns = vec![Column::new("set".into(), rows.iter().map(|s| s.set.name()).collect::<Vec<_>>())];
-    for &i in kept {
-        columns.push(label_column(&axes[i], rows.iter().map(|s| &s.labels[i])));
-    }
-    columns.extend([
-        Column::new("features".into(), rows.iter().map(|s| s.features).collect::<Vec<_>>()),
-        Column::new("metric".into(), rows.iter().map(|s| s.metric).collect::<Vec<_>>()),
-        numbers("mean", &|s| Some(s.mean)),
-        numbers("lower", &|s| s.interval.map(|interval| interval.lower)),
-        numbers("upper", &|s| s.interval.map(|interval| interval.upper)),
-        Column::new("n".into(), rows.iter().map(|s| s.n as i64).collect::<Vec<_>>()),
-        Column::new("basis".into(), rows.iter().map(|s| s.basis.name()).collect::<Vec<_>>()),
-        numbers("fraction", &|s| s.fraction),
-        numbers("difference", &|s| s.versus.map(|versus| versus.difference)),
-        numbers("p_value", &|s| s.versus.and_then(|versus| versus.p_value)),
-        Column::new(
-            "within_noise".into(),
-            rows.iter().map(|s| s.versus.and_then(|versus| versus.within_noise())).collect::<Vec<_>>(),
-        ),
-    ]);
-    write_table(path, rows.len(), columns)
-}
-
-fn write_table(path: &Path, height: usize, columns: Vec<Column>) -> Result<(), StageError> {
-    let mut table = DataFrame::new(height, columns)?;
-    Ok(parquet::save(&mut table, path, Vec::new())?)
 }

@@ -1,6 +1,7 @@
 //! The `train` kind.
 
-use crate::kinds::choice;
+use super::train_params::Params;
+use crate::kinds::diffusion::compute::Compute;
 use crate::kinds::training::TrainingHost;
 use onsager_numerics::random::Streams;
 use onsager_report::tables::parquet;
@@ -10,7 +11,7 @@ use onsager_science::data::dataset::Dataset;
 use onsager_science::diffusion::discrete::batch::{Batch, Example, noised};
 use onsager_science::diffusion::discrete::importance::Importance;
 use onsager_science::diffusion::discrete::model::{Model, ModelConfig};
-use onsager_science::diffusion::discrete::objective::{Objective, Output as NetworkOutput};
+use onsager_science::diffusion::discrete::objective::Objective;
 use onsager_science::diffusion::discrete::schedule::ScheduleKind;
 use onsager_science::nn::device::DeviceClass;
 use onsager_science::nn::error::NnError;
@@ -24,113 +25,11 @@ use onsager_science::nn::training::fit::{Plan, Row, Step, Task, fit};
 use onsager_science::nn::training::trainer::Trainer;
 use polars::prelude::*;
 use rayon::prelude::*;
-use schemars::JsonSchema;
-use serde::de::Deserializer;
-use serde::ser::Serializer;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::borrow::Cow;
 
 /// Trains a diffusion model.
 pub struct Train;
-
-/// Parameters of `train`.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default, remote = "Self")]
-pub struct Params {
-    /// The network that predicts the noise: `unet` for images, `mlp` for points.
-    #[serde(deserialize_with = "choice::read")]
-    #[schemars(schema_with = "choice::schema::<NetworkConfig>")]
-    pub network: NetworkConfig,
-    /// The noise schedule.
-    pub schedule: ScheduleKind,
-    /// T, the number of diffusion steps, 1 to 10,000.
-    pub timesteps: usize,
-    /// What the network is trained on: `simple`, `vlb`, `hybrid`, `path-action`, `flow-matching`, `path-weighted`, or
-    /// `action-matching` (with the network `mlp`).
-    #[serde(deserialize_with = "choice::read")]
-    #[schemars(schema_with = "choice::schema::<Objective>")]
-    pub objective: Objective,
-    /// Tells the network the class of each sample, which must be labelled.
-    pub conditional: bool,
-    /// With `conditional`, the share of the samples that are trained without their class, 0 to below 1: what classifier-free
-    /// guidance needs.
-    pub drop_class: f64,
-    /// Adds uniform noise of one grey level's width to the images, so that they have a density; for likelihoods.
-    pub dequantise: bool,
-    /// Number of optimiser steps.
-    pub steps: u64,
-    /// Samples in a step (segments of K steps with `path-action`, so a step costs K times as much).
-    pub batch: usize,
-    /// AdamW's learning rate.
-    pub learning_rate: f64,
-    /// Steps over which the learning rate grows from zero.
-    pub warmup: u64,
-    /// AdamW's decoupled weight decay.
-    pub weight_decay: f64,
-    /// Decay of the moving average of the weights, 0 to below 1; the average is the model.
-    pub ema: f64,
-    /// The gradient's norm is cut to this; 0 leaves it alone.
-    pub clip: f64,
-    /// Where the network runs: `auto`, `cpu`, `cuda` or `metal`; `action-matching` on the CPU only.
-    #[schemars(extend("default" = "auto"))]
-    pub device: DeviceClass,
-    /// Selects the random streams: initial weights, order of the data, noise.
-    pub seed: u64,
-    /// Steps between checkpoints.
-    pub checkpoint_every: u64,
-    /// Steps between rows of the loss table.
-    pub validate_every: u64,
-}
-
-impl Default for Params {
-    fn default() -> Params {
-        Params {
-            network: NetworkConfig::default(),
-            schedule: ScheduleKind::Linear,
-            timesteps: 200,
-            objective: Objective::default(),
-            conditional: false,
-            drop_class: 0.1,
-            dequantise: false,
-            steps: 3000,
-            batch: 64,
-            learning_rate: 2e-3,
-            warmup: 100,
-            weight_decay: 0.0,
-            ema: 0.995,
-            clip: 1.0,
-            device: DeviceClass::default(),
-            seed: 0,
-            checkpoint_every: 500,
-            validate_every: 100,
-        }
-    }
-}
-
-/// What the device `auto` is depends on the objective: a potential is on the CPU.
-impl<'de> Deserialize<'de> for Params {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Params, D::Error> {
-        let p = Params::deserialize(deserializer)?;
-        Ok(Params { device: p.place(), ..p })
-    }
-}
-
-impl Serialize for Params {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Params::serialize(self, serializer)
-    }
-}
-
-impl Params {
-    fn potential(&self) -> bool {
-        self.objective.output() == NetworkOutput::Potential
-    }
-
-    /// Where the network runs.
-    fn place(&self) -> DeviceClass {
-        if self.potential() { self.device.of_cpu_only() } else { self.device }
-    }
-}
 
 #[derive(Serialize)]
 struct Info<'a> {
@@ -138,7 +37,7 @@ struct Info<'a> {
     shape: &'a [usize],
     parameters: usize,
     network: &'a NetworkConfig,
-    schedule: ScheduleKind,
+    schedule: &'a ScheduleKind,
     timesteps: usize,
     objective: Objective,
     conditional: bool,
@@ -146,6 +45,14 @@ struct Info<'a> {
     dequantise: bool,
     /// The kinetic action of the schedule's interpolant per number, for data of unit variance.
     kinetic_action: f64,
+    /// The same for these data.
+    kinetic_action_of_data: f64,
+    #[serde(flatten)]
+    compute: Compute,
+    /// Calls for the validation loss.
+    validation_calls: f64,
+    /// Batches whose pairs were found by a transport problem.
+    paired_batches: u64,
     steps: u64,
     batch: usize,
     learning_rate: f64,
@@ -160,14 +67,17 @@ struct Info<'a> {
 impl Stage for Train {
     type Params = Params;
     const KIND: &'static str = "train";
-    const SUMMARY: &'static str = "Trains a diffusion model on a data set: the usual ones (`simple`, `vlb`, `hybrid`, `flow-matching`) and the action-based \
-         ones (`path-action`, `path-weighted`, `action-matching`).";
+    const SUMMARY: &'static str = "Trains a diffusion model on a data set: the usual ones (`simple`, `v-prediction`, `vlb`, `hybrid`, `flow-matching`) and the action-based \
+         ones (`path-action`, `own-path`, `path-weighted`, `bridge-matching`, `action-matching`).";
     const NUMERIC: bool = true;
 
     fn inputs() -> Inputs {
         Inputs::of(vec![
             Input::one("data", "the data set to train on"),
             Input::one("validation", "a data set for the validation loss").optional(),
+            Input::one("noise", "with `pairing: given`, the noise from which each sample of `data` was drawn: the `start` of `sample`")
+                .optional(),
+            Compute::spent_input(),
         ])
     }
 
@@ -181,7 +91,11 @@ impl Stage for Train {
                  weights, fixed noise), effective_share and shift (of `path-weighted`: (Σ w)²/(n Σ w²) of a batch, and how far \
                  the weights move the mean of x²)",
             ),
-            Output::file("info", "info.json", "the number of parameters and the settings"),
+            Output::file(
+                "info",
+                "info.json",
+                "the number of parameters, the settings, and the calls of the network",
+            ),
         ]
     }
 
@@ -194,6 +108,9 @@ impl Stage for Train {
         checks.ensure((1..=10_000).contains(&timesteps), "timesteps", || {
             format!("must be from 1 to 10000, but is {timesteps}")
         });
+        if let Some(message) = p.schedule.issue(timesteps) {
+            checks.ensure(false, "schedule", || message);
+        }
         for (field, message) in p.objective.issues(timesteps) {
             let field = if field.is_empty() { "objective".to_owned() } else { format!("objective.{field}") };
             checks.ensure(false, &field, || message);
@@ -245,6 +162,9 @@ impl Stage for Train {
                 Some(validation)
             }
         };
+        let noise = noise(p, ctx, &data)?;
+        let second_moment =
+            data.x.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>() / data.x.len() as f64;
         let head = Head { variance: p.objective.learns_variance(), classes: classes(p, &data)? };
         if p.dequantise && data.levels.is_none() {
             return Err("`dequantise` needs images with grey levels".into());
@@ -256,7 +176,7 @@ impl Stage for Train {
             levels: data.levels,
             network: p.network.clone(),
             head,
-            schedule: p.schedule,
+            schedule: p.schedule.clone().of_data(second_moment),
             timesteps: p.timesteps,
             objective: p.objective,
             dequantised: p.dequantise,
@@ -275,25 +195,37 @@ impl Stage for Train {
             validate_every: Some(p.validate_every),
         };
         let order = Order::new(p.seed, data.count());
-        let mut task = Diffusion { p, model: &model, data: &data, validation: validation.as_ref(), order };
+        let (data, validation) = (&data, validation.as_ref());
+        let mut task = Diffusion { p, model: &model, data, noise: noise.as_ref(), validation, order };
         let importance = p.objective.importance(p.timesteps);
         let history = fit(&TrainingHost(ctx), plan, &mut trainer, &mut task, importance)?;
 
         let description = serde_json::to_string(&model.config)?;
         trainer.averaged(description).save(ctx.output("model")?)?;
         write_losses(&history.rows, ctx)?;
+        let (calls, samples) = (p.objective.calls(p.timesteps), p.steps as f64 * p.batch as f64);
+        let compute = Compute {
+            forward_calls: (samples * calls.forward).round(),
+            backward_calls: (samples * calls.backward).round(),
+            ..Compute::default()
+        };
+        let validations = history.rows.iter().filter(|row| row.validation.is_some()).count();
         let info = Info {
             data: &data.name,
             shape: &model.config.shape,
             parameters: trainer.parameter_count(),
             network: &p.network,
-            schedule: p.schedule,
+            schedule: &model.config.schedule,
             timesteps: p.timesteps,
             objective: p.objective,
             conditional: p.conditional,
             drop_class: p.drop_class,
             dequantise: p.dequantise,
             kinetic_action: model.schedule.kinetic_action(1.0),
+            kinetic_action_of_data: model.schedule.kinetic_action(second_moment),
+            compute: compute.with_spent(ctx)?,
+            validation_calls: (validations * validation.map_or(0, Dataset::count)) as f64,
+            paired_batches: if p.objective.pairs_batches() { p.steps } else { 0 },
             steps: p.steps,
             batch: p.batch,
             learning_rate: p.learning_rate,
@@ -306,6 +238,29 @@ impl Stage for Train {
         };
         std::fs::write(ctx.output("info")?, serde_json::to_string_pretty(&info)? + "\n")?;
         Ok(())
+    }
+}
+
+/// The noise of each sample, for an objective that takes it.
+fn noise(p: &Params, ctx: &Context, data: &Dataset) -> Result<Option<Dataset>, StageError> {
+    match (p.objective.takes_noise(), ctx.items("noise")) {
+        (true, [item, ..]) => {
+            let noise = Dataset::load(&item.path)?;
+            if noise.shape != data.shape {
+                let (found, wanted) = (&noise.shape, &data.shape);
+                let message = format!("`noise` has the shape {found:?}, `data` {wanted:?}");
+                return Err(StageError::with_help(
+                    message,
+                    "give `samples` and `start` of the same `sample` stage",
+                ));
+            }
+            Ok(Some(noise))
+        }
+        (true, []) => Err(StageError::with_help(
+            "`pairing: given` needs the noise of each sample",
+            "give the input `noise`: the output `start` of the `sample` stage that drew `data`, with `keep_start: true`",
+        )),
+        (false, _) => Ok(None),
     }
 }
 
@@ -327,6 +282,7 @@ struct Diffusion<'a> {
     p: &'a Params,
     model: &'a Model,
     data: &'a Dataset,
+    noise: Option<&'a Dataset>,
     validation: Option<&'a Dataset>,
     order: Order,
 }
@@ -336,14 +292,19 @@ impl Task for Diffusion<'_> {
     type State = Option<Importance>;
 
     fn step(&mut self, trainer: &Trainer, importance: &mut Option<Importance>) -> Result<Step, NnError> {
-        let Diffusion { p, model, data, order, .. } = self;
+        let Diffusion { p, model, data, noise: given, order, .. } = self;
         let noise = Streams::new(p.seed, "training noise");
         // A sample can take several network evaluations; blocks hold so many fewer of them.
         let block = (block_size(&model.config.shape, p.batch) / p.objective.evaluations()).max(1);
         let block = trainer.block(block, p.batch);
         let first = trainer.step() * p.batch as u64;
-        let examples: Vec<Example<'_>> =
-            (0..p.batch as u64).map(|i| example(p, model, data, order.at(first + i), first + i)).collect();
+        let examples: Vec<Example<'_>> = (0..p.batch as u64)
+            .map(|i| {
+                let index = order.at(first + i);
+                let noise = given.map(|noise| noise.item(index));
+                Example { noise, ..example(p, model, data, index, first + i) }
+            })
+            .collect();
         let streams: Vec<_> = (0..p.batch as u64).map(|i| noise.stream(first + i)).collect();
         let batch = Batch {
             examples: &examples,
@@ -386,7 +347,7 @@ fn example<'a>(p: &Params, model: &Model, data: &'a Dataset, index: usize, posit
         let half = 1.0 / f64::from(levels.max(2) - 1);
         x0.to_mut().iter_mut().for_each(|x| *x += (half * (2.0 * stream.uniform() - 1.0)) as f32);
     }
-    Example { x0, class, dropout }
+    Example { x0, class, dropout, noise: None }
 }
 
 /// The order in which the data are used: a new permutation for each pass.

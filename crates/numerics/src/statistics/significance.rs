@@ -1,19 +1,4 @@
-//! How likely a difference is by chance.
-
-use super::distributions::student_cdf;
-
-/// The two-sided p-value of Welch's test that two means agree, from their standard errors and degrees of freedom (infinite
-/// for an error that is known). Welch 1947; the combined degrees of freedom are Satterthwaite's.
-pub fn welch_p_value(difference: f64, errors: [f64; 2], degrees: [f64; 2]) -> f64 {
-    let squares = errors.map(|error| error * error);
-    let total = squares[0] + squares[1];
-    if total == 0.0 {
-        return if difference == 0.0 { 1.0 } else { 0.0 };
-    }
-    let share = |i: usize| squares[i] * squares[i] / degrees[i];
-    let combined = total * total / (share(0) + share(1));
-    2.0 * student_cdf(-difference.abs() / total.sqrt(), combined)
-}
+//! How far a sample is from a law.
 
 /// The Kolmogorov–Smirnov distance between a sample and a distribution function, and its asymptotic p-value with
 /// Stephens' correction for small samples (Stephens 1970); NaN for no values.
@@ -52,19 +37,6 @@ fn kolmogorov_tail(lambda: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::random::Streams;
-    use crate::statistics::{close, standard_error};
-
-    /// With equal sizes and equal variances Welch's test is the two-sample t-test; for {1,2,3} and {3,4,5} t = −√6 with 4
-    /// degrees of freedom, whose tails have a closed form.
-    #[test]
-    fn welch_agrees_with_the_two_sample_test() {
-        let (a, b) = ([1.0, 2.0, 3.0], [3.0, 4.0, 5.0]);
-        let p = welch_p_value(-2.0, [standard_error(&a), standard_error(&b)], [2.0, 2.0]);
-        let u: f64 = 6.0 / (4.0 + 6.0);
-        // P(|T| > t) with 4 degrees: 1 − sin θ (1 + cos²θ/2), sin²θ = t²/(4 + t²).
-        close(p, 1.0 - u.sqrt() * (1.0 + 0.5 * (1.0 - u)), 1e-13);
-        assert_eq!(welch_p_value(0.0, [0.0, 0.0], [2.0, 2.0]), 1.0);
-    }
 
     /// The p-values of uniform samples are uniform: their own KS distance has no small p-value, and a shift is seen.
     #[test]

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 use onsager_tables::cells::Style;
-use onsager_tables::table::{Mark, Table};
+use onsager_tables::table::Table;
 
 /// A cell of more characters is broken into lines.
 const WORDY: usize = 32;
@@ -37,11 +37,8 @@ pub fn html(table: &Table) -> Markup {
                         @for (i, ((cell, mark), head)) in row.iter().zip(marks).zip(&table.heads).enumerate() {
                             @let text = table.show(cell, head, Style::Unicode);
                             td class=[class(i)] {
-                                @match mark {
-                                    Mark::None => (text),
-                                    Mark::Best => b { (text) },
-                                    Mark::WithinNoise => { (text) sup { "†" } },
-                                }
+                                @if mark.best() { b { (text) } } @else { (text) }
+                                @if mark.within_noise() { sup { "†" } }
                             }
                         }
                     }

@@ -354,6 +354,18 @@ pub fn average(
     Ok(DataFrame::new(groups.len(), columns)?)
 }
 
+/// The frame with a further column `name_corrected`: the p-values `name`, corrected for the number of those that there are by Holm's
+/// method.
+pub fn corrected(frame: &DataFrame, name: &str, table: &str) -> Result<DataFrame, ReportError> {
+    let mut cells = numbers(frame, name, table)?;
+    let known: Vec<f64> = cells.iter().copied().flatten().collect();
+    let corrected = statistics::holm(&known);
+    cells.iter_mut().flatten().zip(corrected).for_each(|(cell, corrected)| *cell = corrected);
+    let mut columns = frame.columns().to_vec();
+    columns.push(Series::new(format!("{name}_corrected").into(), cells).into_column());
+    Ok(DataFrame::new(frame.height(), columns)?)
+}
+
 /// A row for each value of the columns `rows`; for each value of the column `heads` the columns `parts` (the end of the new
 /// name, and the column that it holds), all in the order of appearance.
 pub fn pivot(

@@ -102,6 +102,7 @@ mod tests {
                 value: text("value"),
                 lower: None,
                 upper: None,
+                within_noise: None,
             }),
             columns: vec![
                 ColumnSpec { title: Some(text("Model")), ..ColumnSpec::named("model") },
@@ -145,22 +146,47 @@ mod tests {
         assert_eq!(quality().latex(), expected);
     }
 
+    /// Which differences are within noise is told by the rows, not by intervals that overlap: those of b and a do.
     #[test]
-    fn overlapping_intervals_are_within_noise() {
-        let rows =
-            frame_of("m,v,v_lower,v_upper\na,1,0.9,1.1\nb,1.05,0.95,1.15\nc,2,1.9,2.1\nfloor,0,0,0.1\n");
+    fn the_rows_tell_what_is_within_noise() {
+        let rows = frame_of(
+            "m,metric,v,lower,upper,within_noise\nbase,fd,1.3,1.2,1.4,\na,fd,1,0.9,1.1,true\nb,fd,1.05,0.95,1.15,false\n\
+             c,fd,2,1.9,2.1,true\nfloor,fd,0,0,0.1,\n",
+        );
         let spec = TableSpec {
+            pivot: Some(Pivot {
+                rows: vec!["m".into()],
+                columns: "metric".into(),
+                value: "v".into(),
+                lower: None,
+                upper: None,
+                within_noise: None,
+            }),
             columns: vec![
                 ColumnSpec::named("m"),
-                ColumnSpec { best: Some(Best::Lower), ..ColumnSpec::named("v") },
+                ColumnSpec { best: Some(Best::Lower), ..ColumnSpec::named("fd") },
             ],
-            compete: serde_json::from_str(r#"{"m": ["a", "b", "c"]}"#).unwrap(),
+            compete: serde_json::from_str(r#"{"m": ["base", "a", "b", "c"]}"#).unwrap(),
             ..TableSpec::default()
         };
         let table = print::of(&rows, &spec).unwrap();
         let marks: Vec<_> = table.marks.iter().map(|row| row[1]).collect();
-        assert_eq!(marks, [Mark::Best, Mark::WithinNoise, Mark::None, Mark::None]);
-        assert!(table.markdown().contains("| b | 1.05 ± 0.10 † |\n"), "{}", table.markdown());
+        assert_eq!(marks, [Mark::None, Mark::BestWithinNoise, Mark::None, Mark::WithinNoise, Mark::None]);
+        assert!(table.markdown().contains("| a | **1.00 ± 0.10** † |\n"), "{}", table.markdown());
+        assert!(
+            table.latex().contains("a & $\\boldsymbol{1.00 \\pm 0.10}$$^\\dagger$ \\\\\n"),
+            "{}",
+            table.latex()
+        );
+    }
+
+    /// The rows of a table are one family: by hand, 0.01 · 3, 0.03 · 2, 0.04 raised to it.
+    #[test]
+    fn p_values_are_corrected_for_the_rows() {
+        let rows = frame_of("m,p\na,0.04\nb,0.01\nbase,\nc,0.03\n");
+        let spec = TableSpec { correct: vec!["p".into()], ..TableSpec::default() };
+        let table = print::of(&rows, &spec).unwrap();
+        assert_eq!(table.csv(), "m,p,p_corrected\na,0.04,0.06\nb,0.01,0.03\nbase,,\nc,0.03,0.06\n");
     }
 
     #[test]
@@ -197,6 +223,7 @@ mod tests {
             value: "value".into(),
             lower: None,
             upper: None,
+            within_noise: None,
         };
         let error =
             print::of(&frame_of(QUALITY), &TableSpec { pivot: Some(p), ..TableSpec::default() }).unwrap_err();

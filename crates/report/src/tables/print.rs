@@ -10,7 +10,7 @@ use polars::frame::DataFrame;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How a table is made from its rows. The steps are, in this order: filter, average, pivot, sort, choose columns.
+/// How a table is made from its rows. The steps are, in this order: filter, average, pivot, correct, sort, choose columns.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TableSpec {
@@ -27,6 +27,10 @@ pub struct TableSpec {
     /// Turn long rows (one per metric) into wide ones (a column per metric).
     #[serde(default)]
     pub pivot: Option<Pivot>,
+    /// Columns of p-values that are corrected for their number by Holm's method, so that the rows of the table are one family: `p_value`
+    /// becomes `p_value_corrected`.
+    #[serde(default)]
+    pub correct: Vec<String>,
     /// The columns to sort by; `-name` sorts downwards. Without it the order of the rows is kept.
     #[serde(default)]
     pub sort: Vec<String>,
@@ -75,6 +79,10 @@ pub struct Pivot {
     /// The column with the upper ends of the intervals; `value_upper` or `upper` where there is such a column.
     #[serde(default)]
     pub upper: Option<String>,
+    /// The column that says which differences from the baseline are within the noise, for †; `within_noise` where there is such a
+    /// column.
+    #[serde(default)]
+    pub within_noise: Option<String>,
 }
 
 /// One printed column.
@@ -98,10 +106,13 @@ pub struct ColumnSpec {
     /// The column with the upper end of the interval; `column_upper` where there is one.
     #[serde(default)]
     pub upper: Option<String>,
-    /// Which values are better: the best is set in bold, and every other whose interval overlaps that of the best, being
-    /// within the noise of it, gets a †.
+    /// Which values are better: the best is set in bold.
     #[serde(default)]
     pub best: Option<Best>,
+    /// The column that says which values differ from the baseline's within the noise: they get a †; `column_within_noise` where there
+    /// is one, as a pivot makes it.
+    #[serde(default)]
+    pub within_noise: Option<String>,
 }
 
 /// Which values are better.
@@ -120,7 +131,16 @@ impl ColumnSpec {
     /// A column printed under its own name.
     pub fn named(column: &str) -> ColumnSpec {
         let column = column.to_owned();
-        ColumnSpec { column, title: None, unit: None, digits: 3, lower: None, upper: None, best: None }
+        ColumnSpec {
+            column,
+            title: None,
+            unit: None,
+            digits: 3,
+            lower: None,
+            upper: None,
+            best: None,
+            within_noise: None,
+        }
     }
 }
 
@@ -132,6 +152,9 @@ pub fn of(rows: &DataFrame, spec: &TableSpec) -> Result<Table, ReportError> {
     }
     if let Some(p) = &spec.pivot {
         data = pivot(&data, p)?;
+    }
+    for p_values in &spec.correct {
+        data = frame::corrected(&data, p_values, "the table")?;
     }
     data = frame::sort(&data, &spec.sort, "the table")?;
     let columns = if spec.columns.is_empty() { every_column(&data) } else { spec.columns.clone() };
@@ -147,9 +170,10 @@ pub fn of(rows: &DataFrame, spec: &TableSpec) -> Result<Table, ReportError> {
     let compete: Vec<bool> = compete.iter().map(|passes| passes == Some(true)).collect();
     for column in &columns {
         let cells = column_cells(&data, column)?;
+        let noise = within_noise(&data, column)?;
         for ((cell, mark), (row, marks)) in cells
             .iter()
-            .zip(ranks(&cells, column.best, &compete))
+            .zip(emphasis(&cells, column.best, &compete, &noise))
             .zip(table.rows.iter_mut().zip(&mut table.marks))
         {
             row.push(cell.clone());
@@ -166,11 +190,11 @@ pub fn of(rows: &DataFrame, spec: &TableSpec) -> Result<Table, ReportError> {
     Ok(table)
 }
 
-/// Every column that is not an end of another's interval.
+/// Every column that is not an end of another's interval, or says which of its values are within noise.
 fn every_column(data: &DataFrame) -> Vec<ColumnSpec> {
     let names = frame::names(data);
     let is_end = |name: &String| {
-        let stem = name.strip_suffix("_lower").or_else(|| name.strip_suffix("_upper"));
+        let stem = ["_lower", "_upper", "_within_noise"].iter().find_map(|end| name.strip_suffix(end));
         stem.is_some_and(|stem| names.iter().any(|other| other == stem))
     };
     names.iter().filter(|name| !is_end(name)).map(|name| ColumnSpec::named(name)).collect()
@@ -209,32 +233,35 @@ fn column_cells(data: &DataFrame, column: &ColumnSpec) -> Result<Vec<Cell>, Repo
         .collect())
 }
 
-/// The emphasis of a column's cells.
-fn ranks(cells: &[Cell], best: Option<Best>, compete: &[bool]) -> Vec<Mark> {
-    let mut marks = vec![Mark::None; cells.len()];
-    let Some(best) = best else { return marks };
-    let sign = if best == Best::Lower { 1.0 } else { -1.0 };
-    let candidates = cells.iter().enumerate().filter(|(i, _)| compete[*i]);
-    let values =
-        candidates.filter_map(|(i, cell)| Some((i, sign * cell.value().filter(|value| !value.is_nan())?)));
-    let Some((first, _)) = values.min_by(|a, b| a.1.total_cmp(&b.1)) else { return marks };
-    marks[first] = Mark::Best;
-    if let Cell::Interval { lower, upper, .. } = cells[first] {
-        for (i, cell) in cells.iter().enumerate() {
-            if let Cell::Interval { lower: low, upper: high, .. } = *cell
-                && i != first
-                && compete[i]
-                && low <= upper
-                && high >= lower
-            {
-                marks[i] = Mark::WithinNoise;
-            }
+/// Which values of a column differ from the baseline's within the noise.
+fn within_noise(data: &DataFrame, column: &ColumnSpec) -> Result<Vec<bool>, ReportError> {
+    let usual = Some(format!("{}_within_noise", column.column)).filter(|name| data.column(name).is_ok());
+    match column.within_noise.clone().or(usual) {
+        Some(name) => {
+            let values = frame::values(data, &name, "the table")?;
+            Ok(values.into_iter().map(|value| value == Value::Bool(true)).collect())
         }
+        None => Ok(vec![false; data.height()]),
     }
-    marks
 }
 
-/// A row for each value of `rows`, a column (with `_lower` and `_upper`) for each value of `columns`, in the order of
+/// The emphasis of a column's cells.
+fn emphasis(cells: &[Cell], best: Option<Best>, compete: &[bool], noise: &[bool]) -> Vec<Mark> {
+    let sign = if best == Some(Best::Lower) { 1.0 } else { -1.0 };
+    let candidates = cells.iter().enumerate().filter(|(i, _)| best.is_some() && compete[*i]);
+    let values =
+        candidates.filter_map(|(i, cell)| Some((i, sign * cell.value().filter(|value| !value.is_nan())?)));
+    let first = values.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(first, _)| first);
+    let mark = |(i, noise): (usize, &bool)| match (first == Some(i), *noise) {
+        (true, true) => Mark::BestWithinNoise,
+        (true, false) => Mark::Best,
+        (false, true) => Mark::WithinNoise,
+        (false, false) => Mark::None,
+    };
+    noise.iter().enumerate().map(mark).collect()
+}
+
+/// A row for each value of `rows`, a column (with `_lower`, `_upper` and `_within_noise`) for each value of `columns`, in the order of
 /// appearance.
 fn pivot(data: &DataFrame, p: &Pivot) -> Result<DataFrame, ReportError> {
     let table = "the table";
@@ -246,5 +273,7 @@ fn pivot(data: &DataFrame, p: &Pivot) -> Result<DataFrame, ReportError> {
     if let (Some(lower), Some(upper)) = (find(&p.lower, "lower"), find(&p.upper, "upper")) {
         parts.extend([("_lower", lower), ("_upper", upper)]);
     }
+    let noise = Some("within_noise".to_owned()).filter(|name| data.column(name).is_ok());
+    parts.extend(p.within_noise.clone().or(noise).map(|name| ("_within_noise", name)));
     frame::pivot(data, &p.rows, &p.columns, &parts, table)
 }

@@ -5,6 +5,7 @@ use crate::cli::documents::{CompareDocument, CompareRow};
 use crate::cli::exit;
 use crate::compare::comparison::{self, Choice, ChoiceError, Compared};
 use crate::compare::gather::{self, GatherError, Missing, Note, Sample};
+use crate::compare::rows::Row;
 use crate::kind::registry::Registry;
 use crate::plan::resolve::Resolver;
 use crate::run::session::Session;
@@ -46,6 +47,12 @@ pub struct Compare {
     /// Show these columns only, in this order
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     columns: Vec<String>,
+    /// Compare with the rows for which this holds, for example `model=ddpm`; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    baseline: Vec<String>,
+    /// With `--baseline`: the difference of a metric that counts as none, for example `loss=0.1`; may be repeated
+    #[arg(long = "margin", value_name = "METRIC=NUMBER", requires = "baseline")]
+    margins: Vec<String>,
     /// The form of the table
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -85,14 +92,16 @@ impl Compare {
         if self.format == Format::Parquet && self.output.is_none() && !self.asked.json {
             return Err(CliError::Request("Parquet is no text: add `--output FILE`".to_owned()));
         }
-        let conditions: Result<Vec<_>, ChoiceError> =
-            self.conditions.iter().map(|text| text.parse()).collect();
+        let conditions =
+            |texts: &[String]| texts.iter().map(|text| text.parse()).collect::<Result<Vec<_>, ChoiceError>>();
         let mut choice = Choice {
             over: self.over.clone(),
             all_params: self.all_params,
-            conditions: conditions?,
+            conditions: conditions(&self.conditions)?,
             sort: self.sort.clone(),
             columns: self.columns.clone(),
+            baseline: conditions(&self.baseline)?,
+            margins: conditions(&self.margins)?,
         };
         let (samples, missing) = self.gather(registry)?;
         if self.over.is_empty() && !self.each {
@@ -222,7 +231,7 @@ fn text(table: &Table) -> String {
 
 /// The `--json` document.
 fn document(compared: Compared, notes: Vec<Note>, missing: Vec<Missing>) -> CompareDocument {
-    let row = |row: comparison::Row| CompareRow {
+    let row = |row: Row| CompareRow {
         experiment: row.experiment,
         params: row.params,
         points: row.points,

@@ -4,8 +4,8 @@
 //! `ONSAGER_UPDATE=1 cargo test --release -p onsager-runner --features remote documents`.
 
 use crate::cli::facts::{AttemptFacts, RunFacts};
-use crate::compare::comparison::Measured;
 use crate::compare::gather::{Missing, Note};
+use crate::compare::rows::Measured;
 use crate::plan::planned::{Planned, Verdict};
 use crate::run::rerun::Rerun;
 use crate::run::result::{Found, Standing};

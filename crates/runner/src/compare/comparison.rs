@@ -1,17 +1,14 @@
 //! One table of parameters and metrics: rows chosen, averaged over seeds, sorted, columns chosen.
 
+use crate::compare::baseline::{self, Baseline};
 use crate::compare::gather::Sample;
-use crate::compare::measure::Measure;
-use onsager_numerics::statistics::{mean, mean_interval};
+use crate::compare::rows::{Row, group};
 use onsager_tables::cells::{self, Cell};
 use onsager_tables::names::advice;
 use onsager_tables::names::did_you_mean;
 use onsager_tables::table::{Head, Mark, Table};
 use onsager_tables::value::Value;
-use schemars::JsonSchema;
-use serde::Serialize;
 use std::cmp::Ordering;
-use std::collections::HashMap;
 
 /// The column that tells experiments apart when there are several.
 const EXPERIMENT: &str = "experiment";
@@ -19,6 +16,12 @@ const EXPERIMENT: &str = "experiment";
 const COUNT: &str = "n";
 /// The end of the name of the column with the number of one metric, where it is another.
 const OWN_COUNT: &str = "_n";
+/// The end of the name of the column with a metric's difference from the baseline.
+const DIFFERENCE: &str = "_difference";
+/// That of the column with its corrected p-value.
+const P_VALUE: &str = "_p";
+/// That of the column with the corrected p-value of the difference reaching the margin.
+const P_EQUIVALENT: &str = "_p_equivalent";
 /// Significant digits of a metric without an interval.
 const DIGITS: usize = 4;
 
@@ -34,6 +37,10 @@ pub struct Choice {
     pub sort: Vec<String>,
     /// The columns to show, all of them when empty.
     pub columns: Vec<String>,
+    /// Conditions `model=ddpm` that mark the rows with which the others are compared.
+    pub baseline: Vec<Condition>,
+    /// For metrics, the difference from the baseline that counts as none: `loss=0.1`.
+    pub margins: Vec<Condition>,
 }
 
 /// `tubes>=40`: a condition on a parameter, or on the mean of a metric.
@@ -63,36 +70,14 @@ pub enum ChoiceError {
     NoNumber { column: String, text: String },
     #[error("there is no column `{column}`{}", advice(.help))]
     NoColumn { column: String, help: Option<String> },
+    #[error("`{text}` marks no baseline; write for example `model=ddpm`")]
+    Baseline { text: String },
+    #[error("`{text}` is no margin of a metric; write for example `loss=0.1`, with a number above 0")]
+    Margin { text: String },
+    #[error("no row is the baseline: none has {wanted}")]
+    NoBaseline { wanted: String },
     #[error("there is no parameter `{parameter}` to average over{}", advice(.help))]
     NoParameter { parameter: String, help: Option<String> },
-}
-
-/// A metric of a row.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-pub struct Measured {
-    /// The mean over the row's points that have a value; the value itself of one point. Null where there is none, or where it
-    /// is not finite.
-    pub value: Value,
-    /// The lower end of the mean's 95 % interval (Student's t), from two points on.
-    pub lower: Option<f64>,
-    /// Its upper end.
-    pub upper: Option<f64>,
-    /// The number of points that have a value.
-    pub n: usize,
-    /// Every point's value; null where it has none.
-    pub values: Vec<Value>,
-}
-
-/// A row: points that agree in all parameters but those averaged over.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Row {
-    pub experiment: String,
-    /// By name; those of `over` are left out.
-    pub params: serde_json::Map<String, serde_json::Value>,
-    /// The names of the points, or of the runs.
-    pub points: Vec<String>,
-    /// By name.
-    pub metrics: Vec<(String, Measured)>,
 }
 
 /// The rows with the names of their columns.
@@ -143,6 +128,37 @@ impl std::str::FromStr for Condition {
     }
 }
 
+impl Choice {
+    /// The rows to compare with, which there must be.
+    fn baseline(&self, rows: &[Row]) -> Result<Baseline, ChoiceError> {
+        let mut found = Baseline::default();
+        for condition in &self.baseline {
+            let Condition { column, value, .. } = condition;
+            if condition.comparison != Comparison::Equal {
+                return Err(ChoiceError::Baseline { text: format!("{column}={value}") });
+            }
+            let names = rows.iter().flat_map(|row| row.params.keys());
+            if !names.clone().any(|name| name == column) {
+                let help = did_you_mean(column, names.map(String::as_str), "there are");
+                return Err(ChoiceError::NoColumn { column: column.clone(), help });
+            }
+            found.marks.push((column.clone(), value.clone()));
+        }
+        for Condition { column, comparison, value } in &self.margins {
+            match value.number().filter(|margin| *margin > 0.0 && *comparison == Comparison::Equal) {
+                Some(margin) => found.margins.push((column.clone(), margin)),
+                None => return Err(ChoiceError::Margin { text: format!("{column}={value}") }),
+            }
+        }
+        if !found.marks.is_empty() && !rows.iter().any(|row| found.is(row)) {
+            let wanted: Vec<String> =
+                found.marks.iter().map(|(name, value)| format!("`{name}={value}`")).collect();
+            return Err(ChoiceError::NoBaseline { wanted: wanted.join(" and ") });
+        }
+        Ok(found)
+    }
+}
+
 impl Condition {
     fn holds(&self, value: &Value) -> bool {
         if value.missing() {
@@ -184,11 +200,18 @@ pub fn compare(samples: &[Sample], choice: &Choice) -> Result<Compared, ChoiceEr
     columns.extend(several.then(|| EXPERIMENT.to_owned()));
     columns.extend(parameters.iter().cloned());
     columns.extend((!over.is_empty()).then(|| COUNT.to_owned()));
-    let mut rows = group(samples, &grouping);
+    let mut rows = group(samples, &grouping, &over);
+    let baseline = choice.baseline(&rows)?;
+    let all_rows = if baseline.marks.is_empty() { Vec::new() } else { rows.clone() };
     for metric in &metrics {
         columns.push(metric.clone());
         if !over.is_empty() && rows.iter().any(|row| row.count_of(metric) != row.complete()) {
             columns.push(format!("{metric}{OWN_COUNT}"));
+        }
+        if !baseline.marks.is_empty() {
+            columns.extend([DIFFERENCE, P_VALUE].map(|end| format!("{metric}{end}")));
+            let margin = baseline.margins.iter().any(|(name, _)| name == metric);
+            columns.extend(margin.then(|| format!("{metric}{P_EQUIVALENT}")));
         }
     }
     let known = |column: &str| {
@@ -212,6 +235,7 @@ pub fn compare(samples: &[Sample], choice: &Choice) -> Result<Compared, ChoiceEr
         rows.retain(|row| condition.holds(&row.value(&condition.column)));
     }
     let left_out = before - rows.len();
+    baseline::compare(&mut rows, &all_rows, &baseline);
     let mut keys = Vec::new();
     for key in &choice.sort {
         let (column, down) = key.strip_prefix('-').map_or((key.as_str(), false), |column| (column, true));
@@ -246,89 +270,7 @@ pub fn seeds(samples: &[Sample]) -> Vec<String> {
     distinct(names.filter(|name| *name == "seed" || name.ends_with("_seed")))
 }
 
-/// The samples that agree in these parameters, groups in the order of their first sample.
-fn group(samples: &[Sample], by: &[&String]) -> Vec<Row> {
-    let mut groups: Vec<Vec<&Sample>> = Vec::new();
-    let mut index: HashMap<String, usize> = HashMap::new();
-    for sample in samples {
-        let key: Vec<_> = by.iter().map(|name| sample.param(name)).collect();
-        let at = *index.entry(format!("{} {key:?}", sample.experiment)).or_insert_with(|| {
-            groups.push(Vec::new());
-            groups.len() - 1
-        });
-        groups[at].push(sample);
-    }
-    groups.into_iter().map(|group| row(&group, by)).collect()
-}
-
-fn row(group: &[&Sample], by: &[&String]) -> Row {
-    let params = by.iter().filter_map(|name| {
-        let value = group[0].param(name)?;
-        Some(((*name).clone(), serde_json::to_value(value).unwrap_or_default()))
-    });
-    let mut metrics: Vec<(String, Measured)> = Vec::new();
-    for Measure { metric, value, .. } in group.iter().flat_map(|sample| &sample.metrics) {
-        match metrics.iter_mut().find(|(other, _)| other == metric) {
-            Some((_, measured)) => measured.values.push(value.clone()),
-            None => {
-                let values = vec![value.clone()];
-                let measured = Measured { value: Value::Null, lower: None, upper: None, n: 0, values };
-                metrics.push((metric.clone(), measured));
-            }
-        }
-    }
-    metrics.iter_mut().for_each(|(_, measured)| measured.summarize());
-    Row {
-        experiment: group[0].experiment.clone(),
-        params: params.collect(),
-        points: group.iter().map(|sample| sample.point.clone()).collect(),
-        metrics,
-    }
-}
-
-impl Measured {
-    /// Computes the mean and its interval over the values that there are; of texts, the one that all share. One that is not a
-    /// number makes the mean that: to leave it out would be to choose.
-    fn summarize(&mut self) {
-        let there: Vec<&Value> = self.values.iter().filter(|value| **value != Value::Null).collect();
-        self.n = there.len();
-        let Some(&first) = there.first() else { return };
-        if there.len() == 1 {
-            self.value = first.clone();
-            return;
-        }
-        let numbers: Vec<f64> = there.iter().filter_map(|value| value.number()).collect();
-        if numbers.len() == there.len() {
-            self.value = Value::Number(mean(&numbers));
-            let interval =
-                mean_interval(&numbers, 0.95).filter(|i| i.lower.is_finite() && i.upper.is_finite());
-            self.lower = interval.map(|interval| interval.lower);
-            self.upper = interval.map(|interval| interval.upper);
-        } else if there.iter().all(|value| *value == first) {
-            self.value = first.clone();
-        }
-    }
-}
-
-impl Sample {
-    fn param(&self, name: &str) -> Option<&Value> {
-        self.params.iter().find(|(other, _)| other == name).map(|(_, value)| value)
-    }
-}
-
 impl Row {
-    /// The number of points that have a value of a metric.
-    fn count_of(&self, metric: &str) -> usize {
-        self.metrics.iter().find(|(name, _)| name == metric).map_or(0, |(_, measured)| measured.n)
-    }
-
-    /// The number of points that have every metric.
-    fn complete(&self) -> usize {
-        let has =
-            |at: usize| self.metrics.iter().all(|(_, m)| m.values.get(at).is_some_and(|v| *v != Value::Null));
-        (0..self.points.len()).filter(|&at| has(at)).count()
-    }
-
     /// The value in a column.
     fn value(&self, column: &str) -> Value {
         if let Some((_, measured)) = self.metrics.iter().find(|(name, _)| name == column) {
@@ -340,9 +282,21 @@ impl Row {
             (None, COUNT) => Value::Integer(self.complete() as i64),
             (None, other) => match other.strip_suffix(OWN_COUNT) {
                 Some(metric) => Value::Integer(self.count_of(metric) as i64),
-                None => Value::Null,
+                None => self.versus(other).map_or(Value::Null, |(_, value)| Value::Number(value)),
             },
         }
+    }
+
+    /// What a column of the comparison with the baseline holds, with the ends of its interval.
+    fn versus(&self, column: &str) -> Option<(Option<(f64, f64)>, f64)> {
+        let of = |end: &str| {
+            let metric = column.strip_suffix(end)?;
+            self.metrics.iter().find(|(name, _)| name == metric)?.1.versus.as_ref()
+        };
+        let difference = || of(DIFFERENCE).map(|v| (v.lower.zip(v.upper), v.difference));
+        let p = || Some((None, of(P_VALUE)?.p_corrected?));
+        let equivalent = || Some((None, of(P_EQUIVALENT)?.p_equivalent?));
+        difference().or_else(p).or_else(equivalent)
     }
 
     /// The cell in a column; for people a number of a parameter is written as short as it can be.
@@ -354,6 +308,12 @@ impl Row {
                     Cell::Interval { value: *value, lower, upper }
                 }
                 (value, _) => plain(value),
+            };
+        }
+        if let Some((ends, value)) = self.versus(column) {
+            return match ends {
+                Some((lower, upper)) => Cell::Interval { value, lower, upper },
+                None => Cell::Number(value),
             };
         }
         match self.value(column) {
@@ -400,6 +360,7 @@ impl Compared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::measure::Measure;
 
     fn sample(width: i64, seed: i64, loss: f64) -> Sample {
         let params = vec![("width".into(), Value::Integer(width)), ("seed".into(), Value::Integer(seed))];

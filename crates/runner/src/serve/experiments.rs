@@ -99,7 +99,7 @@ pub fn page(looking: &Looking, ask: &Ask) -> Result<String, Fault> {
         all_params: ask.get("all").is_some(),
         conditions: conditions?,
         sort: ask.get("sort").map(str::to_owned).into_iter().collect(),
-        columns: Vec::new(),
+        ..Choice::default()
     };
     let compared = comparison::compare(&samples, &choice)?;
     let title = shell::stranger(name);

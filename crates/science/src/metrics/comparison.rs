@@ -1,58 +1,24 @@
 //! Summaries over seeds: means with intervals, the place between floor and ceiling, and which differences are noise.
+//!
+//! The error of a mean has two sources: the trainings (or, of one training, the disjoint subsets of its samples), and the finite
+//! reference, which all sets share. The first is their spread; the second is the jackknife's over the blocks of the reference, for the
+//! scores that have it ([`without_reference`](super::quality::Score::without_reference)). They add, with Satterthwaite's degrees of freedom.
 
+use super::measurements::{CONFIDENCE, Group, Measurement, Member, Set, group, with_reference};
 use super::quality::DISTANCES;
-use onsager_numerics::statistics::{Interval, mean, standard_error, student_quantile, welch_p_value};
+use super::versus::{self, Versus};
+use onsager_numerics::statistics::{Estimated, Interval, deviation, mean};
 use serde_json::Value;
 use std::collections::BTreeMap;
-
-/// The confidence of every interval.
-pub const CONFIDENCE: f64 = 0.95;
-
-/// What a set of samples is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Set {
-    /// Drawn from a model.
-    Generated,
-    /// Real items that are not in the reference: the floor.
-    Real,
-    /// Noise: the ceiling.
-    Noise,
-}
-
-impl Set {
-    /// The name in the tables.
-    pub fn name(self) -> &'static str {
-        match self {
-            Set::Generated => "generated",
-            Set::Real => "real",
-            Set::Noise => "noise",
-        }
-    }
-}
-
-/// One metric of one set.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Measurement {
-    pub set: Set,
-    /// A value per label axis, `Null` where the set has none.
-    pub labels: Vec<Value>,
-    /// Which of the disjoint subsets.
-    pub replicate: u32,
-    pub features: &'static str,
-    pub metric: &'static str,
-    pub value: f64,
-    /// The standard error from within the subset.
-    pub error: Option<f64>,
-}
 
 /// What an interval's error was estimated from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Basis {
     /// The spread over the label axes that are averaged over.
     Seeds,
-    /// The spread over disjoint subsets of one set: the error of the finite sample, not of training.
+    /// The spread over disjoint subsets of one set: the error of the finite samples, not of training.
     Subsets,
-    /// The spread within the only subset.
+    /// The spread over the items of the only subset, or over its blocks.
     Within,
     /// Nothing to estimate it from.
     None,
@@ -79,6 +45,8 @@ pub struct Summary {
     pub features: &'static str,
     pub metric: &'static str,
     pub mean: f64,
+    /// The mean with its error, unless there is nothing to estimate it from.
+    pub estimate: Option<Estimated>,
     /// The 95 % interval of the mean.
     pub interval: Option<Interval>,
     pub basis: Basis,
@@ -86,152 +54,82 @@ pub struct Summary {
     pub n: usize,
     /// (mean − floor)/(ceiling − floor), for distances.
     pub fraction: Option<f64>,
+    /// (mean − floor)/the deviation of the floor's subsets, for distances.
+    pub floor_deviations: Option<f64>,
     /// Against the baseline with the same other labels.
     pub versus: Option<Versus>,
-    error: f64,
-    degrees: f64,
-}
-
-/// A difference from the baseline.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Versus {
-    /// Mean minus the baseline's mean.
-    pub difference: f64,
-    /// Two-sided p-value of Welch's test, where both means have an error.
-    pub p_value: Option<f64>,
-}
-
-impl Versus {
-    /// Whether chance alone gives such a difference in more than 5 % of repetitions.
-    pub fn within_noise(&self) -> Option<bool> {
-        self.p_value.map(|p| p > 1.0 - CONFIDENCE)
-    }
 }
 
 /// Averages measurements over replicates, then over the axes `over`, in the order of their first appearance. `baseline`
-/// holds axes (by position) with the values that mark the baseline.
-pub fn summarise(measurements: &[Measurement], over: &[usize], baseline: &[(usize, Value)]) -> Vec<Summary> {
-    let labels_key = |labels: &[Value]| labels.iter().map(|v| format!("{v}\u{0}")).collect::<String>();
-    let mut index: BTreeMap<(&str, String, &str, &str), usize> = BTreeMap::new();
-    // Per group its labels and, per member (one labelled set), the measurements.
-    type Members<'a> = Vec<(String, Vec<&'a Measurement>)>;
-    let mut groups: Vec<(Vec<Value>, Members)> = Vec::new();
-    for m in measurements {
-        let mut labels = m.labels.clone();
-        for &axis in over {
-            labels[axis] = Value::Null;
-        }
-        let next = groups.len();
-        let group = *index.entry((m.set.name(), labels_key(&labels), m.features, m.metric)).or_insert(next);
-        if group == next {
-            groups.push((labels, Vec::new()));
-        }
-        let member = labels_key(&m.labels);
-        let members = &mut groups[group].1;
-        match members.iter_mut().find(|(key, _)| *key == member) {
-            Some((_, values)) => values.push(m),
-            None => members.push((member, vec![m])),
-        }
-    }
-    let mut summaries: Vec<Summary> = groups
-        .into_iter()
-        .filter_map(|(labels, members)| {
-            summary(labels, &members.into_iter().map(|(_, m)| m).collect::<Vec<_>>())
-        })
-        .collect();
-    for i in 0..summaries.len() {
-        let found = place(&summaries, &summaries[i]);
-        summaries[i].fraction = found;
-        let found = versus(&summaries, i, baseline);
-        summaries[i].versus = found;
+/// holds axes (by position) with the values that mark the baseline; `margins`, by the metric's name, the differences that count as none.
+pub fn summarise(
+    measurements: &[Measurement],
+    over: &[usize],
+    baseline: &[(usize, Value)],
+    margins: &BTreeMap<String, f64>,
+) -> Vec<Summary> {
+    let groups = group(measurements, over);
+    let mut summaries: Vec<Summary> = groups.iter().map(summary).collect();
+    let floors: Vec<_> = groups.iter().map(|of| place(&groups, &summaries, of)).collect();
+    let versus = versus::against(&groups, baseline, margins);
+    for ((summary, (fraction, deviations)), versus) in summaries.iter_mut().zip(floors).zip(versus) {
+        (summary.fraction, summary.floor_deviations, summary.versus) = (fraction, deviations, versus);
     }
     summaries
 }
 
 /// One group: its mean, and its error from the widest spread that it has.
-fn summary(labels: Vec<Value>, members: &[Vec<&Measurement>]) -> Option<Summary> {
-    let first = *members.first()?.first()?;
-    let values = |member: &[&Measurement]| member.iter().map(|m| m.value).collect::<Vec<f64>>();
-    let means: Vec<f64> = members.iter().map(|member| mean(&values(member))).collect();
-    let subsets = values(&members[0]);
-    let (basis, n, error, degrees) = if means.len() > 1 {
-        (Basis::Seeds, means.len(), standard_error(&means), (means.len() - 1) as f64)
-    } else if subsets.len() > 1 {
-        (Basis::Subsets, subsets.len(), standard_error(&subsets), (subsets.len() - 1) as f64)
-    } else {
-        match first.error.filter(|error| error.is_finite()) {
-            Some(error) => (Basis::Within, 1, error, f64::INFINITY),
-            None => (Basis::None, 1, f64::NAN, f64::NAN),
-        }
+fn summary(of: &Group<'_>) -> Summary {
+    let means: Vec<f64> = of.members.iter().map(Member::mean).collect();
+    let subsets = of.members[0].values();
+    let without: Vec<Vec<f64>> = of.members.iter().map(Member::without_reference).collect();
+    let (basis, n, estimate) = match (Estimated::mean(&means), Estimated::mean(&subsets)) {
+        (Some(estimate), _) => (Basis::Seeds, means.len(), Some(with_reference(estimate, &without))),
+        (None, Some(estimate)) => (Basis::Subsets, subsets.len(), Some(with_reference(estimate, &without))),
+        _ => match of.first().score.estimate.filter(|estimate| estimate.error.is_finite()) {
+            Some(estimate) => (Basis::Within, 1, Some(estimate)),
+            None => (Basis::None, 1, None),
+        },
     };
-    let centre = mean(&means);
-    let interval = (basis != Basis::None).then(|| {
-        let reach = student_quantile(0.5 + 0.5 * CONFIDENCE, degrees) * error;
-        Interval { lower: centre - reach, upper: centre + reach }
-    });
-    Some(Summary {
-        set: first.set,
-        labels,
-        features: first.features,
-        metric: first.metric,
-        mean: centre,
-        interval,
+    let given = if basis == Basis::Within { of.first().score.interval } else { None };
+    let (metric, features) = of.metric();
+    Summary {
+        set: of.set(),
+        labels: of.labels.clone(),
+        features,
+        metric,
+        mean: mean(&means),
+        estimate,
+        interval: given.or_else(|| estimate.map(|estimate| estimate.interval(CONFIDENCE))),
         basis,
         n,
         fraction: None,
+        floor_deviations: None,
         versus: None,
-        error,
-        degrees,
-    })
+    }
 }
 
-/// The place of a distance between the floor (0) and the ceiling (1).
-fn place(summaries: &[Summary], of: &Summary) -> Option<f64> {
-    if !DISTANCES.contains(&of.metric) {
-        return None;
+/// The place of a distance between the floor (0) and the ceiling (1), and above the floor in deviations of its subsets.
+fn place(groups: &[Group<'_>], summaries: &[Summary], of: &Group<'_>) -> (Option<f64>, Option<f64>) {
+    if !DISTANCES.contains(&of.metric().0) {
+        return (None, None);
     }
+    let own = of.members.iter().map(Member::mean).collect::<Vec<_>>();
     let end = |set| {
-        let same = |s: &&Summary| s.set == set && s.features == of.features && s.metric == of.metric;
-        summaries.iter().find(same).map(|s| s.mean)
+        let found = groups.iter().position(|g| g.set() == set && g.metric() == of.metric())?;
+        Some((&groups[found], summaries[found].mean))
     };
-    let (floor, ceiling) = (end(Set::Real)?, end(Set::Noise)?);
-    Some((of.mean - floor) / (ceiling - floor))
-}
-
-/// Compares a generated group with the baseline's group that has the same labels but for the baseline's axes.
-fn versus(summaries: &[Summary], i: usize, baseline: &[(usize, Value)]) -> Option<Versus> {
-    let of = &summaries[i];
-    if baseline.is_empty() || of.set != Set::Generated {
-        return None;
-    }
-    let mut labels = of.labels.clone();
-    for (axis, value) in baseline {
-        labels[*axis] = value.clone();
-    }
-    let (j, base) = summaries.iter().enumerate().find(|(_, s)| {
-        s.set == of.set
-            && s.features == of.features
-            && s.metric == of.metric
-            && s.labels.iter().zip(&labels).all(|(a, b)| same_value(a, b))
-    })?;
-    if i == j {
-        return None;
-    }
-    let difference = of.mean - base.mean;
-    let known = of.basis != Basis::None && base.basis != Basis::None;
-    let p_value =
-        known.then(|| welch_p_value(difference, [of.error, base.error], [of.degrees, base.degrees]));
-    Some(Versus { difference, p_value })
-}
-
-/// Equal, where 1 and 1.0 are the same number.
-pub fn same_value(a: &Value, b: &Value) -> bool {
-    a == b || matches!((a.as_f64(), b.as_f64()), (Some(a), Some(b)) if a == b)
+    let Some((floor, low)) = end(Set::Real) else { return (None, None) };
+    let above = mean(&own) - low;
+    let spread = deviation(&floor.members[0].values());
+    let fraction = end(Set::Noise).map(|(_, high)| above / (high - low));
+    (fraction, (spread > 0.0).then(|| above / spread))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::quality::Score;
     use serde_json::json;
 
     fn row(set: Set, labels: [Value; 2], replicate: u32, value: f64) -> Measurement {
@@ -239,10 +137,14 @@ mod tests {
             set,
             labels: labels.to_vec(),
             replicate,
-            features: "pixels",
-            metric: "frechet_distance",
-            value,
-            error: None,
+            score: Score {
+                features: "pixels",
+                metric: "frechet_distance",
+                value,
+                estimate: None,
+                interval: None,
+                without_reference: Vec::new(),
+            },
         }
     }
 
@@ -262,24 +164,34 @@ mod tests {
         for seed in 1..4 {
             rows.push(row(Set::Generated, [json!("b"), json!(seed)], 0, 4.0 + f64::from(seed)));
         }
-        let found = summarise(&rows, &[1], &[(0, json!("a"))]);
+        let found = summarise(&rows, &[1], &[(0, json!("a"))], &BTreeMap::new());
         assert_eq!(found.len(), 4);
         let [real, noise, a, b] = &found[..] else { return };
         assert_eq!((real.mean, real.basis, real.n, real.fraction), (1.0, Basis::Subsets, 2, Some(0.0)));
         assert_eq!((noise.mean, noise.basis, noise.interval), (11.0, Basis::None, None));
         assert_eq!((a.mean, a.n, a.basis, a.fraction), (4.0, 3, Basis::Seeds, Some(0.3)));
+        assert_eq!(a.floor_deviations, Some(3.0 / 2f64.sqrt()));
         let reach = 4.302652730 * 2.0 / 3f64.sqrt();
         assert!(a.interval.is_some_and(|i| (i.upper - 4.0 - reach).abs() < 1e-8));
-        assert_eq!((a.versus, b.labels.clone()), (None, vec![json!("b"), Value::Null]));
-        let versus = b.versus.unwrap_or(Versus { difference: f64::NAN, p_value: None });
-        // Welch: t = 2/sqrt(4/3 + 1/3) = 1.549, 2.941 degrees of freedom: p = 0.220881 by midpoint quadrature of the density.
-        assert_eq!((versus.difference, versus.within_noise()), (2.0, Some(true)));
-        assert!(versus.p_value.is_some_and(|p| (p - 0.220_880_840).abs() < 1e-8), "{:?}", versus.p_value);
+        assert_eq!((&a.versus, b.labels.clone()), (&None, vec![json!("b"), Value::Null]));
+        // Pairs 3, 2, 1: mean 2, deviation 1; t = 2 √3 with 2 degrees: p = 1 − t/√(2 + t²).
+        let versus = b.versus.clone().unwrap();
+        let t = 2.0 * 3f64.sqrt();
+        assert_eq!((versus.difference, versus.pairs, versus.within_noise()), (2.0, 3, Some(true)));
+        assert!((versus.p_value().unwrap() - (1.0 - t / (2.0 + t * t).sqrt())).abs() < 1e-9);
     }
 
+    /// The blocks of the reference widen the interval of a mean: leaving them out moves it by ±1 in two blocks, an error of 1.
     #[test]
-    fn numbers_are_the_same_in_either_notation() {
-        assert!(same_value(&json!(1), &json!(1.0)));
-        assert!(!same_value(&json!("1"), &json!(1)));
+    fn the_reference_widens_the_interval() {
+        let mut rows = Vec::new();
+        for seed in 0..3 {
+            let mut measurement = row(Set::Generated, [json!("a"), json!(seed)], 0, 5.0);
+            measurement.score.without_reference = vec![4.0, 6.0];
+            rows.push(measurement);
+        }
+        let found = summarise(&rows, &[1], &[], &BTreeMap::new());
+        let estimate = found[0].estimate.unwrap();
+        assert_eq!((estimate.value, estimate.error, estimate.degrees), (5.0, 1.0, 1.0));
     }
 }

@@ -1,6 +1,7 @@
 //! Rows of numbers: what every distance between two sets of samples works on.
 
 use onsager_numerics::random::Stream;
+use std::ops::Range;
 
 /// The features of some samples, one row each.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,10 +42,21 @@ impl Features {
         self.values.chunks_exact(self.dimension)
     }
 
+    /// All rows but these.
+    pub fn without(&self, rows: &Range<usize>) -> Features {
+        let d = self.dimension;
+        Features::new([&self.values[..rows.start * d], &self.values[rows.end * d..]].concat(), d)
+    }
+
     /// The rows of these indices.
     pub fn select(&self, indices: &[usize]) -> Features {
         Features::new(indices.iter().flat_map(|&i| self.row(i)).copied().collect(), self.dimension)
     }
+}
+
+/// The indices 0 … `of` − 1 in `blocks` blocks of consecutive ones, of equal size or one more.
+pub fn blocks(of: usize, blocks: usize) -> Vec<Range<usize>> {
+    (0..blocks).map(|b| b * of / blocks..(b + 1) * of / blocks).collect()
 }
 
 /// `parts` disjoint random subsets of `count` of the indices 0 … `of` − 1; fewer parts where they do not suffice.
@@ -109,6 +121,9 @@ mod tests {
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), 9);
+        assert_eq!(blocks(7, 3), [0..2, 2..4, 4..7]);
+        let set = Features::new(vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0], 2);
+        assert_eq!(set.without(&(1..2)), Features::new(vec![0.0, 1.0, 4.0, 5.0], 2));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The Fréchet distance between Gaussians fitted to two sets (Dowson and Landau 1982; for generative models Heusel et al.
 //! 2017, whose features are Inception's: on other features it is not the 'FID').
 
-use super::features::Features;
+use super::features::{Features, blocks};
 use super::linalg::{cholesky, congruence, moments, symmetric_eigenvalues, trace};
+use onsager_numerics::statistics;
+use rayon::prelude::*;
 
 /// A reference set, prepared once for any number of comparisons.
 #[derive(Debug, Clone)]
@@ -33,6 +35,57 @@ impl FrechetReference {
             .map(|value| value.max(0.0).sqrt())
             .sum();
         shift + self.trace + trace(&covariance, d) - 2.0 * root
+    }
+}
+
+/// A reference whose rows, in random order, are divided into blocks: leaving them out one by one tells the bias and the error
+/// of the distance.
+#[derive(Debug, Clone)]
+pub struct BlockedFrechet {
+    whole: FrechetReference,
+    without: Vec<FrechetReference>,
+}
+
+/// A Fréchet distance between laws, estimated from samples.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FrechetEstimate {
+    /// The distance between the Gaussians fitted to the samples. It lies too high, by about a/n of n samples.
+    pub plain: f64,
+    /// Without that bias: B F(n) − (B − 1) mean F(n − n/B), where a block of both sets is left out in each of B ways. A bias of the order 1/n²
+    /// is left.
+    pub value: f64,
+    /// `plain` with one block of both sets left out each.
+    pub without_both: Vec<f64>,
+    /// `plain` with one block of the reference left out each.
+    pub without_reference: Vec<f64>,
+}
+
+impl BlockedFrechet {
+    /// Prepares a reference of `parts` ≥ 2 blocks; `None` where one block less would leave fewer than two rows.
+    pub fn new(reference: &Features, parts: usize) -> Option<BlockedFrechet> {
+        if parts < 2 || reference.count() < parts || reference.count() - reference.count().div_ceil(parts) < 2
+        {
+            return None;
+        }
+        let without = blocks(reference.count(), parts)
+            .par_iter()
+            .map(|block| FrechetReference::new(&reference.without(block)))
+            .collect();
+        Some(BlockedFrechet { whole: FrechetReference::new(reference), without })
+    }
+
+    /// Compares rows in random order, at least as many as the reference must have.
+    pub fn estimate(&self, set: &Features) -> FrechetEstimate {
+        let parts = self.without.len();
+        let plain = self.whole.distance(set);
+        let without_both: Vec<f64> = blocks(set.count(), parts)
+            .par_iter()
+            .zip(&self.without)
+            .map(|(block, reference)| reference.distance(&set.without(block)))
+            .collect();
+        let without_reference = self.without.par_iter().map(|reference| reference.distance(set)).collect();
+        let value = parts as f64 * plain - (parts as f64 - 1.0) * statistics::mean(&without_both);
+        FrechetEstimate { plain, value, without_both, without_reference }
     }
 }
 
@@ -112,5 +165,27 @@ mod tests {
         let wanted = shift + traces - 2.0 * root;
         let found = FrechetReference::new(&a).distance(&b);
         assert!((found - wanted).abs() < 1e-6 * traces, "{found} {wanted}");
+    }
+
+    /// Between equal laws, in 8 dimensions with 100 rows each, the distance lies near d(d + 5)/(4 n) · 2 … of bias; without it the
+    /// mean of 200 draws lies within 4.5 of its standard errors of the distance, and at most a tenth of the bias is left.
+    #[test]
+    fn the_bias_is_extrapolated_away() {
+        for (shift, wanted) in [(0.0, 0.0), (0.5, 2.0)] {
+            let found: Vec<FrechetEstimate> = (0..200)
+                .map(|i| {
+                    let reference = normal_features(2 * i, 100, 8, 0.0);
+                    let reference = BlockedFrechet::new(&reference, 5).unwrap();
+                    reference.estimate(&normal_features(2 * i + 1, 100, 8, shift))
+                })
+                .collect();
+            let of = |f: fn(&FrechetEstimate) -> f64| found.iter().map(f).collect::<Vec<f64>>();
+            let (plain, value) = (of(|e| e.plain), of(|e| e.value));
+            let bias = statistics::mean(&plain) - wanted;
+            let left = statistics::mean(&value) - wanted;
+            println!("{shift}: bias {bias}, left {left} ± {}", statistics::standard_error(&value));
+            assert!(bias > 0.3, "{bias}");
+            assert!(left.abs() < 0.1 * bias + 4.5 * statistics::standard_error(&value), "{left} of {bias}");
+        }
     }
 }

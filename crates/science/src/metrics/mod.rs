@@ -3,11 +3,15 @@
 
 pub mod classifier_score;
 pub mod comparison;
+#[cfg(test)]
+mod coverage_tests;
 pub mod features;
 pub mod frechet;
 pub mod kernel_distance;
 pub mod linalg;
 pub mod manifold;
+pub mod measurements;
 pub mod nearest;
 pub mod quality;
+pub mod versus;
 pub mod wasserstein;

@@ -331,4 +331,35 @@ mod tests {
     fn intervals_cover_the_law_of_a_constant_force() {
         intervals_cover_the_law("force", System::ConstantForce { force: 0.5 });
     }
+
+    /// The bias of splitting: the mean of γ · 2mD over 20 draws, less what exact values give through the same widths and weights, and
+    /// less 1.
+    #[test]
+    fn the_mean_over_draws_covers_the_law() {
+        let widths = [0.25, 0.5, 0.75, 1.0];
+        let motion = Motion { system: System::Free, mass: 1.0, dt: 1.0 };
+        let least = least_action_path(&motion, 0.0, 10.0, STEPS).unwrap().path;
+        let found: Vec<[f64; 3]> = (0..20)
+            .map(|seed| {
+                let tubes = Tube::sample_many(&Streams::new(seed, "covered"), 60, STEPS);
+                let action: Vec<f64> =
+                    tubes.iter().map(|tube| motion.action(&tube.path(&least, 1.0))).collect();
+                let estimated = split(seed, &tubes, &widths);
+                let known = Widths { errors: estimated.errors.clone(), ..exact(&tubes, &widths) };
+                let limit = estimated.narrow_limit(&action).unwrap();
+                [limit.limit.value, known.narrow_limit(&action).unwrap().limit.value, limit.truncation]
+            })
+            .collect();
+        let of = |i: usize| found.iter().map(|f| f[i]).collect::<Vec<f64>>();
+        use onsager_numerics::statistics::{mean, standard_error};
+        println!(
+            "γ·2mD {} ± {}, of exact values {} ± {}, truncation {}",
+            mean(&of(0)),
+            standard_error(&of(0)),
+            mean(&of(1)),
+            standard_error(&of(1)),
+            mean(&of(2))
+        );
+        assert!((mean(&of(0)) - 1.0).abs() < 2.0 * standard_error(&of(0)));
+    }
 }

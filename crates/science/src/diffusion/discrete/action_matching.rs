@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn gaussian_data() {
         let v = 0.25f64;
-        let schedule = Schedule::new(ScheduleKind::Linear, 50);
+        let schedule = Schedule::new(&ScheduleKind::Linear, 50);
         let [first, last] = ends(&schedule);
         let action: f64 = (0..4000)
             .map(|i| {

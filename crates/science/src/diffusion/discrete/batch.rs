@@ -27,12 +27,14 @@ pub struct Example<'a> {
     pub class: Option<u32>,
     /// Selects its dropout masks, where there is dropout.
     pub dropout: Option<u64>,
+    /// The noise from which it was drawn, `[d]`, for pairs that are given.
+    pub noise: Option<&'a [f32]>,
 }
 
 impl<'a> Example<'a> {
-    /// A sample without class and dropout.
+    /// A sample alone.
     pub fn of(x0: &'a [f32]) -> Example<'a> {
-        Example { x0: Cow::Borrowed(x0), class: None, dropout: None }
+        Example { x0: Cow::Borrowed(x0), class: None, dropout: None, noise: None }
     }
 }
 

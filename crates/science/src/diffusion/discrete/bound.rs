@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn bound_of_gaussian_data() {
         let v: f64 = 0.3;
-        let schedule = Schedule::new(ScheduleKind::Linear, 25);
+        let schedule = Schedule::new(&ScheduleKind::Linear, 25);
         let denoiser = ExactDenoiser::<5> { data: Mixture::normal(v), schedule: schedule.clone() };
         let streams = Streams::new(1, "bound test");
         let batch = Batch { streams: &streams, first: 0, count: 2000, size: 5 };

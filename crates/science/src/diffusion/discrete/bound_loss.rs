@@ -312,7 +312,7 @@ mod tests {
     /// The slopes of every kind of term are those of the value (central differences of step 1e-5: errors of order 1e-8).
     #[test]
     fn slopes() {
-        let schedule = Schedule::new(ScheduleKind::Cosine, 30);
+        let schedule = Schedule::new(&ScheduleKind::Cosine, 30);
         for variance in [BoundVariance::Beta, BoundVariance::BetaTilde, BoundVariance::Learned] {
             for (t, levels) in [(1, Some(17)), (1, None), (2, Some(17)), (20, None), (30, None)] {
                 let c = Coefficients::new(&schedule, t, variance, levels);
@@ -346,7 +346,7 @@ mod tests {
     }
 
     fn slope(c: f32, learned: bool, seed: u64, loss: impl Fn(&Batch<'_>, &Linear) -> Tensor) -> (f64, f64) {
-        let schedule = Schedule::new(ScheduleKind::Linear, 12);
+        let schedule = Schedule::new(&ScheduleKind::Linear, 12);
         let x0 = [0.7f32, -0.2, 0.4, 0.1];
         let examples = [Example::of(&x0)];
         let streams = [Streams::new(seed, "bound loss").stream(0)];
@@ -374,7 +374,7 @@ mod tests {
         let vlb = Vlb::default();
         let mut compared = 0;
         for seed in 0..30 {
-            let schedule = Schedule::new(ScheduleKind::Linear, 12);
+            let schedule = Schedule::new(&ScheduleKind::Linear, 12);
             let t = 1 + Streams::new(seed, "bound loss").stream(0).below(12) as usize;
             let (_, bound) = slope(0.3, false, seed, |b, n| (vlb.batch(b, n).part)(0..1).unwrap());
             // By the closed form of the action's gradient with the x_t that the bound drew.

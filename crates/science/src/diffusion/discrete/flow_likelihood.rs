@@ -111,7 +111,7 @@ mod tests {
     /// and the prior's mismatch of ᾱ_T = 4e-5.
     #[test]
     fn flow_of_gaussian_data() {
-        let schedule = Schedule::new(ScheduleKind::Linear, 1000);
+        let schedule = Schedule::new(&ScheduleKind::Linear, 1000);
         let denoiser = ExactDenoiser::<3> { data: Mixture::normal(0.3), schedule };
         let mut x = vec![0.0; 60];
         Streams::new(1, "flow test").stream(0).fill_normal(&mut x);
@@ -130,7 +130,7 @@ mod tests {
     fn flow_of_a_mixture() {
         let spot = |x, y| Component { weight: 0.5, mean: [x, y], variance: 0.1 };
         let data = Mixture { components: vec![spot(-0.6, 0.4), spot(0.7, -0.3)] };
-        let denoiser = ExactDenoiser { data, schedule: Schedule::new(ScheduleKind::Cosine, 1000) };
+        let denoiser = ExactDenoiser { data, schedule: Schedule::new(&ScheduleKind::Cosine, 1000) };
         let x = [0.3f32, 0.1, -0.5, 0.6, 0.1, 0.9];
         let found = logs(&denoiser, Spacing::LogSnr, 120, &x, Divergence::Exact);
         for (found, x) in found.iter().zip(x.chunks_exact(2)) {

@@ -25,6 +25,9 @@ pub enum Pairing {
     Independent,
     /// Within a batch, the pairs of least total ‖x_0 − z‖²: of least kinetic action.
     OptimalTransport,
+    /// Each sample with the noise from which a model has drawn it: reflow (Liu 2023), which straightens the model's paths. The input `noise` of
+    /// `train` holds it.
+    Given,
 }
 
 /// Flow matching of random pairs, each weighted by exp(−γ A) with the action A = ½‖x_0 − z‖² of its path; the weights of a batch
@@ -54,9 +57,14 @@ impl FlowMatching {
     /// The loss of a batch.
     pub fn batch<'a>(&self, batch: &'a Batch<'a>, network: &'a impl Predictor) -> BatchLoss<'a> {
         let mut draws = draws(batch);
+        if self.pairing == Pairing::Given {
+            for (draw, example) in draws.iter_mut().zip(batch.examples) {
+                draw.noise = example.noise.map_or_else(Vec::new, <[f32]>::to_vec);
+            }
+        }
         if self.pairing == Pairing::OptimalTransport {
             let cost = |i: usize, j: usize| squared_length(&batch.examples[i].x0, &draws[j].noise);
-            let partner = assignment(draws.len(), cost);
+            let partner = optimal_partners(draws.len(), cost);
             let noise: Vec<Vec<f32>> = partner.iter().map(|&j| draws[j].noise.clone()).collect();
             draws.iter_mut().zip(noise).for_each(|(draw, noise)| draw.noise = noise);
         }
@@ -84,7 +92,12 @@ fn probabilities(actions: &[f64], gamma: f64) -> Vec<f64> {
     raw.into_iter().map(|w| w / mean).collect()
 }
 
-fn squared_length(x: &[f32], y: &[f32]) -> f64 {
+/// The pairs of least total cost: for each of `n` samples, its noise.
+pub(super) fn optimal_partners(n: usize, cost: impl Fn(usize, usize) -> f64) -> Vec<usize> {
+    assignment(n, &cost)
+}
+
+pub(super) fn squared_length(x: &[f32], y: &[f32]) -> f64 {
     x.iter().zip(y).map(|(x, y)| square(f64::from(*x) - f64::from(*y))).sum()
 }
 
@@ -171,7 +184,7 @@ mod tests {
         let examples: Vec<Example> = x0.chunks_exact(1).map(Example::of).collect();
         let streams = Streams::new(seed, "flow matching");
         let streams: Vec<Stream> = (0..x0.len()).map(|i| streams.stream(i as u64)).collect();
-        let schedule = Schedule::new(ScheduleKind::Linear, 10);
+        let schedule = Schedule::new(&ScheduleKind::Linear, 10);
         let scale = 1.0 / x0.len() as f64;
         let batch = Batch {
             examples: &examples,
@@ -223,7 +236,7 @@ mod tests {
         let x0 = data(0.25, 3, 400);
         let examples: Vec<Example> = x0.chunks_exact(1).map(Example::of).collect();
         let streams: Vec<Stream> = (0..400).map(|i| Streams::new(3, "flow matching").stream(i)).collect();
-        let schedule = Schedule::new(ScheduleKind::Linear, 10);
+        let schedule = Schedule::new(&ScheduleKind::Linear, 10);
         let batch = Batch {
             examples: &examples,
             streams: &streams,

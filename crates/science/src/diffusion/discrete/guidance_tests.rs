@@ -76,7 +76,7 @@ impl ClassDifferentiable for Spots {
 /// samples by DDIM, up to the rounding of the gradients to f32 (1e-7 each, 30 steps, stretched by 1/√ᾱ at most 160 in the first).
 #[test]
 fn guidance_by_the_exact_classifier() {
-    let schedule = Schedule::new(ScheduleKind::Linear, 1000);
+    let schedule = Schedule::new(&ScheduleKind::Linear, 1000);
     let spots = Spots::new(&schedule);
     let classes: Vec<u32> = (0..20).map(|i| i % 2).collect();
     let conditional = Conditional { model: &spots, classes: &classes };
@@ -110,7 +110,7 @@ fn guidance_by_the_exact_classifier() {
 /// w = 0 is the conditional model, w = −1 the unconditional one, and the noise is linear in w; so is the pull-back.
 #[test]
 fn classifier_free_guidance_is_linear() {
-    let schedule = Schedule::new(ScheduleKind::Linear, 100);
+    let schedule = Schedule::new(&ScheduleKind::Linear, 100);
     let spots = Spots::new(&schedule);
     let (classes, x, t) = ([1, 0], [0.5f32, -0.25, 0.0, 1.0], [40, 70]);
     let at = |scale| {

@@ -84,9 +84,9 @@ mod tests {
     #[test]
     fn h_0_is_ddim_and_h_1_the_ancestral_chain() {
         for kind in [ScheduleKind::Linear, ScheduleKind::Cosine] {
-            let schedule = Schedule::new(kind, 200);
+            let schedule = Schedule::new(&kind, 200);
             for (steps, spacing) in [(200, Spacing::Linspace), (13, Spacing::Trailing)] {
-                let ddim = Ddim { eta: 0.0, spacing };
+                let ddim = Ddim { eta: 0.0, spacing, ..Ddim::default() };
                 same(&plan(&schedule, 0.0, spacing, steps), &ddim.plan(&schedule, steps));
                 let ancestral = Ancestral { variance: ReverseVariance::BetaTilde, spacing };
                 same(&plan(&schedule, 1.0, spacing, steps), &ancestral.plan(&schedule, steps));
@@ -98,7 +98,7 @@ mod tests {
     /// first order in the step: halved steps halve the error, up to the next order (1 at 400 steps is 5 %).
     #[test]
     fn every_h_has_the_variance_of_the_data() {
-        let schedule = Schedule::new(ScheduleKind::Cosine, 1600);
+        let schedule = Schedule::new(&ScheduleKind::Cosine, 1600);
         let v = 0.25;
         let error = |h: f64, steps: usize| {
             let plan = plan(&schedule, h, Spacing::Trailing, steps);

@@ -6,6 +6,7 @@ pub mod batch;
 pub mod bound;
 pub mod bound_loss;
 pub mod bound_terms;
+pub mod bridge_matching;
 pub mod chain;
 pub mod ddim;
 pub mod denoiser;
@@ -24,6 +25,9 @@ pub mod model;
 mod model_denoiser;
 pub mod node;
 pub mod objective;
+#[cfg(test)]
+mod optimum_tests;
+pub mod own_path;
 pub mod path_action;
 #[cfg(test)]
 mod path_action_tests;
@@ -38,3 +42,4 @@ pub mod schedule;
 pub mod simple;
 #[cfg(test)]
 mod solver_tests;
+pub mod v_prediction;

@@ -68,7 +68,7 @@ impl Model {
                 parameters,
             )?)),
         };
-        let schedule = Schedule::new(config.schedule, config.timesteps);
+        let schedule = Schedule::new(&config.schedule, config.timesteps);
         Ok(Model { config, schedule, body })
     }
 
@@ -101,6 +101,11 @@ impl Model {
         let (a, b) = (f64::sqrt, |bar: f64| (1.0 - bar).sqrt());
         match self.config.objective.output() {
             Output::Noise => self.predict(x, &on(t.iter().map(|&t| self.schedule.network_time(t)).collect())),
+            // ε = √(1 − ᾱ) x + √ᾱ v.
+            Output::V => {
+                let v = self.predict(x, &on(t.iter().map(|&t| self.schedule.network_time(t)).collect()))?;
+                Ok(combine(x, &each(&b), &v, &each(&a))?)
+            }
             // x_τ = x/(a + b) with τ = a/(a + b), where z = x_τ − τ·velocity.
             Output::Velocity => {
                 let n = t.len();

@@ -32,7 +32,7 @@ impl Denoiser for Learned {
 /// paths, p > 0.001. With a learned variance too; there action + normaliser is −ln p of the path.
 #[test]
 fn twice_the_path_action_is_chi_squared() {
-    let schedule = Schedule::new(ScheduleKind::Linear, 20);
+    let schedule = Schedule::new(&ScheduleKind::Linear, 20);
     let denoiser = Learned(gaussian(&schedule, 0.5));
     let streams = Streams::new(3, "sampler test");
     for variance in [ReverseVariance::Beta, ReverseVariance::BetaTilde, ReverseVariance::Learned] {
@@ -53,7 +53,7 @@ fn twice_the_path_action_is_chi_squared() {
 #[test]
 fn the_discrete_girsanov_identity() {
     let (v, w) = (0.5, 0.8);
-    let schedule = Schedule::new(ScheduleKind::Cosine, 12);
+    let schedule = Schedule::new(&ScheduleKind::Cosine, 12);
     let (exact, wrong) = (gaussian::<4>(&schedule, v), gaussian::<4>(&schedule, w));
     let all: Vec<usize> = (1..=12).collect();
     let streams = Streams::new(4, "sampler test");

@@ -26,7 +26,7 @@
 //!     }
 //! }
 //!
-//! let schedule = Schedule::new(ScheduleKind::Linear, 1000);
+//! let schedule = Schedule::new(&ScheduleKind::Linear, 1000);
 //! let plan = Sampler::default().plan(&schedule, 50);
 //! let streams = Streams::new(1, "example");
 //! let batch = Batch { streams: &streams, first: 0, count: 1000, size: 2 };
@@ -57,6 +57,16 @@ impl Plan {
         match self {
             Plan::Chain(steps) => steps.len(),
             Plan::Heun(nodes) | Plan::DpmSolver(nodes) => nodes.len() - 1,
+        }
+    }
+}
+
+impl Plan {
+    /// The evaluations of the denoiser for one sample. The last step of Heun's, to clean data, takes one.
+    pub fn evaluations(&self) -> usize {
+        match self {
+            Plan::Heun(_) => 2 * self.steps() - 1,
+            _ => self.steps(),
         }
     }
 }

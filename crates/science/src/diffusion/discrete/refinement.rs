@@ -66,7 +66,7 @@ impl Refined {
             Coarse::Ancestral => {
                 Plan::Chain(Ancestral { variance: self.variance.into(), spacing }.plan(schedule, steps))
             }
-            Coarse::Ddim => Plan::Chain(Ddim { eta: 0.0, spacing }.plan(schedule, steps)),
+            Coarse::Ddim => Plan::Chain(Ddim { eta: 0.0, spacing, ..Ddim::default() }.plan(schedule, steps)),
             Coarse::Heun => Plan::Heun(Node::list(schedule, spacing, steps)),
             Coarse::DpmSolver => Plan::DpmSolver(Node::list(schedule, spacing, steps)),
         }

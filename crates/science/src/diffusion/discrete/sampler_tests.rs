@@ -33,7 +33,7 @@ pub(super) fn gaussian<const D: usize>(schedule: &Schedule, variance: f64) -> Ex
 const KINDS: [ScheduleKind; 2] = [ScheduleKind::Linear, ScheduleKind::Cosine];
 
 /// ln ᾱ_t for t = 0 … 1000, by sums of logarithms and by the closed form, apart from the last step of the cosine schedule, where β is cut to 0.999.
-fn log_alpha_bars(kind: ScheduleKind) -> Vec<f64> {
+fn log_alpha_bars(kind: &ScheduleKind) -> Vec<f64> {
     let mut logs: Vec<f64> = match kind {
         ScheduleKind::Linear => {
             let betas = (0..1000).map(|i| 1e-4 + f64::from(i) * ((0.02 - 1e-4) / 999.0));
@@ -48,7 +48,7 @@ fn log_alpha_bars(kind: ScheduleKind) -> Vec<f64> {
             (0..=1000).map(|t| log(f64::from(t)) - log(0.0)).collect()
         }
     };
-    if kind == ScheduleKind::Cosine {
+    if *kind == ScheduleKind::Cosine {
         logs[1000] = logs[999] + 0.001f64.ln();
     }
     logs
@@ -90,7 +90,7 @@ fn near(found: f64, wanted: f64, what: impl std::fmt::Display) {
 #[test]
 fn schedules_agree_with_logarithms_and_precisions() {
     for kind in KINDS {
-        let (schedule, logs) = (Schedule::new(kind, 1000), log_alpha_bars(kind));
+        let (schedule, logs) = (Schedule::new(&kind, 1000), log_alpha_bars(&kind));
         for t in 1..=1000 {
             let relative = schedule.alpha_bar(t) / logs[t].exp() - 1.0;
             assert!(relative.abs() < 1e-6, "{kind:?} {t}: {relative}");
@@ -112,8 +112,8 @@ fn schedules_agree_with_logarithms_and_precisions() {
 #[test]
 fn one_step_of_every_chain() {
     let x = 0.75;
-    for (kind, steps) in KINDS.into_iter().flat_map(|kind| [(kind, 1000), (kind, 37)]) {
-        let (schedule, logs) = (Schedule::new(kind, 1000), log_alpha_bars(kind));
+    for (kind, steps) in KINDS.into_iter().flat_map(|kind| [(kind.clone(), 1000), (kind, 37)]) {
+        let (schedule, logs) = (Schedule::new(&kind, 1000), log_alpha_bars(&kind));
         let spacing = Spacing::Linspace;
         let retained = spacing.retained(&schedule, steps);
         let point = |i: usize| {
@@ -157,7 +157,9 @@ fn one_step_of_every_chain() {
             }
             for eta in [0.0, 0.5, 1.0] {
                 for (i, step) in
-                    chain(Sampler::Ddim(Ddim { eta, spacing }).plan(&schedule, steps)).iter().enumerate()
+                    chain(Sampler::Ddim(Ddim { eta, spacing, ..Ddim::default() }).plan(&schedule, steps))
+                        .iter()
+                        .enumerate()
                 {
                     let (t, now, next) = point(i);
                     // σ² = η² β̃ of the retained steps, β̃ by precisions; 0 at the last.
@@ -183,7 +185,7 @@ fn one_step_of_the_solvers() {
     let x = 0.75;
     let stub = Stub { guided: false };
     for kind in KINDS {
-        let (schedule, logs) = (Schedule::new(kind, 1000), log_alpha_bars(kind));
+        let (schedule, logs) = (Schedule::new(&kind, 1000), log_alpha_bars(&kind));
         let clean =
             |x: f64, t: usize| (x - (-logs[t].exp_m1()).sqrt() * stub_noise(t)) * (-0.5 * logs[t]).exp();
         let mixed = |clean: f64, noise: f64, t: usize| {
@@ -238,9 +240,9 @@ fn one() -> Batch<'static> {
 /// no noise.
 #[test]
 fn ddim_with_eta_one_is_ancestral() {
-    let schedule = Schedule::new(ScheduleKind::Linear, 100);
+    let schedule = Schedule::new(&ScheduleKind::Linear, 100);
     for (steps, spacing) in [(100, Spacing::Leading), (13, Spacing::Trailing), (10, Spacing::LogSnr)] {
-        let ddim = Ddim { eta: 1.0, spacing }.plan(&schedule, steps);
+        let ddim = Ddim { eta: 1.0, spacing, ..Ddim::default() }.plan(&schedule, steps);
         let ancestral = Ancestral { variance: ReverseVariance::BetaTilde, spacing }.plan(&schedule, steps);
         for (a, b) in ddim.iter().zip(&ancestral) {
             assert_eq!(a.t, b.t);
@@ -254,7 +256,7 @@ fn ddim_with_eta_one_is_ancestral() {
 /// A model without a variance cannot be sampled with a learned one.
 #[test]
 fn a_missing_variance_is_an_error() {
-    let schedule = Schedule::new(ScheduleKind::Linear, 10);
+    let schedule = Schedule::new(&ScheduleKind::Linear, 10);
     let plan = Sampler::Ancestral(Ancestral { variance: ReverseVariance::Learned, ..Ancestral::default() })
         .plan(&schedule, 10);
     let found = follow(&gaussian::<1>(&schedule, 1.0), &plan, vec![0.0], one(), false, |_| Ok(()));
@@ -265,7 +267,7 @@ fn a_missing_variance_is_an_error() {
 /// data's.
 #[test]
 fn variance_of_gaussian_samples() {
-    let schedule = Schedule::new(ScheduleKind::Linear, 200);
+    let schedule = Schedule::new(&ScheduleKind::Linear, 200);
     let denoiser = gaussian::<20>(&schedule, 0.25);
     let streams = Streams::new(1, "sampler test");
     for sampler in [Sampler::default(), Sampler::Ddim(Ddim::default())] {
@@ -288,7 +290,7 @@ fn variance_of_gaussian_samples() {
 /// A sample depends on its index, not on the batch that it is computed in; the path ends in the sample. Of every sampler.
 #[test]
 fn batches_leave_no_trace() {
-    let schedule = Schedule::new(ScheduleKind::Linear, 20);
+    let schedule = Schedule::new(&ScheduleKind::Linear, 20);
     let denoiser = gaussian::<3>(&schedule, 0.5);
     let streams = Streams::new(2, "sampler test");
     let samplers = [

@@ -32,14 +32,14 @@ fn three_spots(schedule: Schedule) -> ExactDenoiser<2> {
 #[test]
 fn deterministic_samplers_have_their_order() {
     for kind in [ScheduleKind::Linear, ScheduleKind::Cosine] {
-        let denoiser = three_spots(Schedule::new(kind, 10_000));
+        let denoiser = three_spots(Schedule::new(&kind, 10_000));
         let streams = Streams::new(1, "starts");
         let batch = Batch { streams: &streams, first: 0, count: 100, size: 2 };
         let end = |plan: &Plan| sure(sample(&denoiser, plan, batch, false, || Ok(())));
         let exact = end(&Plan::Heun(Node::list(&denoiser.schedule, Spacing::Linspace, 10_000)));
         let spacing = Spacing::LogSnr;
         let samplers = [
-            (Sampler::Ddim(Ddim { eta: 0.0, spacing }), 1.0),
+            (Sampler::Ddim(Ddim { eta: 0.0, spacing, ..Ddim::default() }), 1.0),
             (Sampler::Heun(Heun { spacing }), 2.0),
             (Sampler::DpmSolver(DpmSolver { spacing }), 2.0),
         ];
@@ -60,7 +60,7 @@ fn deterministic_samplers_have_their_order() {
 /// 2.4 standard errors (t of 14 degrees at 97 %), of every sampler.
 #[test]
 fn every_sampler_reaches_the_floor() {
-    let denoiser = three_spots(Schedule::new(ScheduleKind::Linear, 1000));
+    let denoiser = three_spots(Schedule::new(&ScheduleKind::Linear, 1000));
     let law = Streams::new(2, "law");
     let points = |set: u64| {
         let mut stream = law.stream(set);
@@ -72,8 +72,8 @@ fn every_sampler_reaches_the_floor() {
     let samplers = [
         (Sampler::default(), 500),
         (Sampler::Ancestral(Ancestral { variance: ReverseVariance::BetaTilde, ..Ancestral::default() }), 500),
-        (Sampler::Ddim(Ddim { eta: 0.0, spacing }), 200),
-        (Sampler::Ddim(Ddim { eta: 0.5, spacing }), 200),
+        (Sampler::Ddim(Ddim { eta: 0.0, spacing, ..Ddim::default() }), 200),
+        (Sampler::Ddim(Ddim { eta: 0.5, spacing, ..Ddim::default() }), 200),
         (Sampler::Heun(Heun { spacing }), 50),
         (Sampler::DpmSolver(DpmSolver { spacing }), 50),
     ];
@@ -96,7 +96,7 @@ fn every_sampler_reaches_the_floor() {
 /// without noise, wherever the coarse path came from. On the way the action falls and falls.
 #[test]
 fn refinement_ends_on_the_path_of_least_action() {
-    let denoiser = three_spots(Schedule::new(ScheduleKind::Cosine, 200));
+    let denoiser = three_spots(Schedule::new(&ScheduleKind::Cosine, 200));
     let streams = Streams::new(4, "paths");
     let batch = Batch { streams: &streams, first: 0, count: 30, size: 2 };
     for from in [Coarse::Ddim, Coarse::Ancestral, Coarse::Heun] {
