@@ -60,6 +60,10 @@ pub enum ReportError {
     Draw { message: String },
     #[error("the text `{}` {source}", shortened(text))]
     Text { text: String, source: crate::page::markup::TextError },
+    #[error("cannot use the font of figures: {message}")]
+    Font { message: String },
+    #[error("cannot write the PDF")]
+    Pdf(#[from] std::io::Error),
     #[error("cannot encode a PNG image")]
     Png(#[from] png::EncodingError),
     #[error("`{input}` is neither an SVG nor a PNG image; refer to the `svg` or `png` output of a figure")]

@@ -1,5 +1,5 @@
 //! The runner of onsager: pipelines in YAML become a graph of tasks; each task has a content-hashed key; what the store does not
-//! know is executed in worker processes. The kind `command` runs any program.
+//! know is executed in worker processes. The kind `command` runs any program; `latex` builds a document.
 //!
 //! The modules, from the user down to the bytes; each uses only those below it.
 
@@ -9,6 +9,7 @@ pub mod compare;
 pub mod config;
 pub mod export;
 pub mod kind;
+pub mod latex;
 pub mod pages;
 pub mod pipeline;
 pub mod plan;
@@ -22,9 +23,10 @@ pub mod worker;
 
 crate::fingerprints!();
 
-/// The kinds that the runner itself has: `command`.
+/// The kinds that the runner itself has: `command` and `latex`.
 pub fn builtin() -> kind::registry::Registry {
     let mut registry = kind::registry::Registry::empty();
     registry.add::<command::CommandStage>(fingerprints::of("command"));
+    registry.add::<latex::LatexStage>(fingerprints::of("latex"));
     registry
 }

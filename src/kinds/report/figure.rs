@@ -1,4 +1,4 @@
-//! The stage kind `figure`: a figure of columns, or a grid of images, as SVG and PNG.
+//! The stage kind `figure`: a figure of columns, or a grid of images, as SVG, PNG and PDF.
 
 use onsager_report::figures::axis::Scale;
 use onsager_report::figures::grid::grid;
@@ -21,7 +21,7 @@ impl Stage for FigureStage {
 
     const KIND: &'static str = "figure";
     const SUMMARY: &'static str =
-        "Draws columns of tables, or grids of images, as an SVG and a PNG that are fit to print.";
+        "Draws columns of tables, or grids of images, as an SVG, a PNG and a PDF that are fit to print.";
 
     fn inputs() -> Inputs {
         Inputs::any()
@@ -31,6 +31,7 @@ impl Stage for FigureStage {
         vec![
             Output::file("svg", "figure.svg", "the figure as vector graphics"),
             Output::file("png", "figure.png", "the figure as pixels"),
+            Output::file("pdf", "figure.pdf", "the figure as vector graphics for a document"),
         ]
     }
 
@@ -142,6 +143,7 @@ impl Stage for FigureStage {
 fn write(plot: &Plot, ctx: &Context, drawing: &dyn Drawing) -> Result<(), StageError> {
     fs::write(ctx.output("svg")?, paper::svg(drawing)?)?;
     fs::write(ctx.output("png")?, paper::png(drawing, plot.resolution)?)?;
+    fs::write(ctx.output("pdf")?, paper::pdf(drawing)?)?;
     Ok(())
 }
 

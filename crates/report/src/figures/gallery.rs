@@ -75,10 +75,13 @@ fn check(name: &str, drawing: &dyn Drawing) -> String {
         }
     }
     assert_eq!(svg, paper::svg(drawing).unwrap());
+    let pdf = paper::pdf(drawing).unwrap();
+    assert_eq!(pdf, paper::pdf(drawing).unwrap());
     if let Ok(folder) = std::env::var("ONSAGER_GALLERY") {
         let folder = PathBuf::from(folder);
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join(format!("{name}.svg")), &svg).unwrap();
+        std::fs::write(folder.join(format!("{name}.pdf")), &pdf).unwrap();
         std::fs::write(folder.join(format!("{name}.png")), paper::png(drawing, 150.0).unwrap()).unwrap();
     }
     svg

@@ -4,12 +4,13 @@
 //!   in data coordinates. [`images`] reads samples for grids of images and scatters of points.
 //! - [`axis`] chooses ranges and ticks and gives them to plotters; [`layout`] finds room for panels, labels and legend.
 //! - [`draw`] makes a plotters chart of each panel, with its [`layers`] and the [`legend`]; [`grid`] draws the images.
-//! - [`paper`] is the page below: one drawing backend for SVG and PNG, its text in the embedded font. [`style`] has colours,
-//!   markers and sizes.
+//! - [`paper`] is the page below: one drawing backend for SVG, PNG and PDF, its text in the embedded font. [`pdf`] writes PDF with
+//!   the glyphs that are [`embedded`] in it. [`style`] has colours, markers and sizes.
 
 pub mod axis;
 pub mod compose;
 pub mod draw;
+pub mod embedded;
 pub mod figure;
 #[cfg(test)]
 mod gallery;
@@ -19,5 +20,6 @@ pub mod layers;
 pub mod layout;
 pub mod legend;
 pub mod paper;
+pub mod pdf;
 pub mod plot;
 pub mod style;

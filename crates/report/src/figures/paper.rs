@@ -1,9 +1,10 @@
-//! Paper to draw on: one backend of plotters for SVG and PNG.
+//! Paper to draw on: one backend of plotters for SVG, PNG and PDF.
 //!
 //! Lengths are printer's points (1/72 inch) from the upper left corner, which a page turns into the whole units of the
 //! backend. Text is set and measured in the embedded DejaVu Sans, so neither the layout nor the PNG depends on the fonts of
 //! a system; a text of several lines has line breaks in it, and the size of a font is that of its em.
 
+use super::pdf::Canvas;
 use super::style::Colour;
 use crate::error::ReportError;
 use base64::Engine;
@@ -28,8 +29,8 @@ const FONT: &str = "DejaVu Sans, Verdana, sans-serif";
 const LINE_HEIGHT: f64 = (1901.0 + 483.0) / 2048.0;
 /// From one line of a text to the next, in units of its size.
 pub const LEADING: f64 = 1.2;
-/// Units of the SVG's coordinates per point: plotters draws on whole units.
-const SVG_UNITS: f64 = 20.0;
+/// Units of the coordinates of SVG and PDF per point: plotters draws on whole units.
+const VECTOR_UNITS: f64 = 20.0;
 /// Each pixel of a PNG is the mean of this many by this many.
 const SUPERSAMPLING: usize = 3;
 
@@ -48,15 +49,22 @@ pub trait Drawing {
 /// The drawing as SVG: text stays text, lengths are in points.
 pub fn svg(drawing: &dyn Drawing) -> Result<String, ReportError> {
     let (width, height) = drawing.size();
-    let size = ((width * SVG_UNITS).round() as u32, (height * SVG_UNITS).round() as u32);
+    let size = ((width * VECTOR_UNITS).round() as u32, (height * VECTOR_UNITS).round() as u32);
     let (mut svg, mut pictures) = (String::new(), String::new());
-    paint(drawing, Paper::Svg(SVGBackend::with_string(&mut svg, size), &mut pictures), SVG_UNITS)?;
+    paint(drawing, Paper::Svg(SVGBackend::with_string(&mut svg, size), &mut pictures), VECTOR_UNITS)?;
     let head = format!("width=\"{}\" height=\"{}\"", size.0, size.1);
     let mut svg = svg.replacen(&head, &format!("width=\"{width:.2}pt\" height=\"{height:.2}pt\""), 1);
     if let Some(end) = svg.rfind("</svg>") {
         svg.insert_str(end, &pictures);
     }
     Ok(svg)
+}
+
+/// The drawing as PDF of one page: text stays text, and the font is in it.
+pub fn pdf(drawing: &dyn Drawing) -> Result<Vec<u8>, ReportError> {
+    let mut canvas = Canvas::new(drawing.size(), VECTOR_UNITS)?;
+    paint(drawing, Paper::Pdf(&mut canvas), VECTOR_UNITS)?;
+    canvas.finish()
 }
 
 /// The drawing as PNG with this many pixels per inch.
@@ -177,15 +185,16 @@ pub fn text_width(text: &str, size: f64, bold: bool) -> f64 {
     font.box_size(text).map_or(0.0, |(width, _)| f64::from(width) / 1000.0 * size)
 }
 
-/// The backend: an SVG, with the pictures that are to be embedded in it, or pixels.
+/// The backend: an SVG, with the pictures that are to be embedded in it, pixels, or a PDF.
 pub enum Paper<'a> {
     Svg(SVGBackend<'a>, &'a mut String),
     Pixels(BitMapBackend<'a>),
+    Pdf(&'a mut Canvas),
 }
 
 type Drawn = Result<(), DrawingErrorKind<io::Error>>;
 
-/// The error of either backend.
+/// The error of any backend.
 fn either<E: Error + Send + Sync + 'static>(error: DrawingErrorKind<E>) -> DrawingErrorKind<io::Error> {
     match error {
         DrawingErrorKind::DrawingError(error) => DrawingErrorKind::DrawingError(io::Error::other(error)),
@@ -199,6 +208,7 @@ macro_rules! on {
         match $paper {
             Paper::Svg($backend, _) => $call.map_err(either),
             Paper::Pixels($backend) => $call.map_err(either),
+            Paper::Pdf($backend) => $call,
         }
     };
 }
@@ -210,6 +220,7 @@ impl DrawingBackend for Paper<'_> {
         match self {
             Paper::Svg(svg, _) => svg.get_size(),
             Paper::Pixels(pixels) => pixels.get_size(),
+            Paper::Pdf(canvas) => canvas.get_size(),
         }
     }
 
@@ -266,6 +277,7 @@ impl DrawingBackend for Paper<'_> {
     ) -> Drawn {
         let pixels = match self {
             Paper::Svg(svg, _) => return svg.draw_path(path, style),
+            Paper::Pdf(canvas) => return canvas.draw_path(path, style),
             Paper::Pixels(pixels) => pixels,
         };
         let path: Vec<_> = path.into_iter().collect();
@@ -298,6 +310,7 @@ impl DrawingBackend for Paper<'_> {
         let (factor, baseline) = match self {
             Paper::Svg(..) => (1.24, 0.76),
             Paper::Pixels(_) => (LINE_HEIGHT, 0.5 * LINE_HEIGHT),
+            Paper::Pdf(_) => (1.0, 0.0),
         };
         let lines = text.lines().count().saturating_sub(1) as f64 * LEADING;
         let first = match style.anchor().v_pos {
@@ -360,6 +373,9 @@ impl Drawable<Paper<'_>> for Picture {
                     "<image x=\"{left}\" y=\"{top}\" width=\"{width}\" height=\"{height}\" preserveAspectRatio=\"none\" \
                      style=\"image-rendering:pixelated\" href=\"data:image/png;base64,{data}\"/>\n"
                 ));
+            }
+            Paper::Pdf(canvas) => {
+                canvas.picture([(left, top), (right, bottom)], self.columns, self.rows, &self.rgb);
             }
             Paper::Pixels(pixels) => {
                 let share = |length: i32, i: usize, n: usize| {

@@ -1,5 +1,6 @@
 //! Why a command failed.
 
+use crate::command::packages::packages;
 use crate::command::shell::fill::FillError;
 use crate::kind::error::StageError;
 use onsager_tables::names::either;
@@ -8,10 +9,17 @@ use std::process::ExitStatus;
 
 /// A tool that does not say what it is.
 #[derive(Debug, thiserror::Error)]
-#[error("the tool `{command}` does not say what it is: {reason}; install it, or correct the stage's `tools`")]
+#[error("the tool `{command}` does not say what it is: {reason}; {}", advice(.command))]
 pub struct ToolError {
     pub command: String,
     pub reason: String,
+}
+
+fn advice(command: &str) -> String {
+    match packages(command.split_whitespace().next().unwrap_or_default()) {
+        Some(packages) => format!("install {packages}"),
+        None => "install it, or correct the stage's `tools`".to_owned(),
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

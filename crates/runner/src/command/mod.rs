@@ -5,6 +5,7 @@ pub mod error;
 pub mod find;
 pub mod listing;
 pub mod metrics;
+pub mod packages;
 pub mod processes;
 pub mod sandbox;
 pub mod shell;
@@ -264,7 +265,7 @@ fn confined(
 }
 
 /// Waits for the command, and ends what it leaves behind: that could still change the outputs.
-fn wait(group: Pid, ctx: &Context) -> io::Result<ExitStatus> {
+pub(crate) fn wait(group: Pid, ctx: &Context) -> io::Result<ExitStatus> {
     ctx.program_started(group.as_raw_nonzero().get());
     // It is not reaped yet, so that its number cannot stand for another process when the group is killed.
     let ended = rustix::io::retry_on_intr(|| {

@@ -2,7 +2,7 @@
 
 use crate::kind::context::Context;
 use crate::kind::fields::{Field, Fields};
-use crate::kind::stage::{Inputs, Issue, Output, Stage, StageError};
+use crate::kind::stage::{Inputs, Issue, Output, Stage, StageError, Tool};
 use onsager_tables::head::Heads;
 use onsager_tables::read::Parquet;
 use serde_json::Value;
@@ -36,6 +36,8 @@ pub struct Parsed {
     /// The parameters with their defaults filled in, fields in the order of the type: what enters the key.
     pub canonical: Value,
     pub outputs: Vec<Output>,
+    /// The programs that are asked for their versions.
+    pub tools: Vec<Tool>,
     /// Values that were refused; the parameters are good when there are none.
     pub issues: Vec<Issue>,
 }
@@ -171,7 +173,12 @@ impl<S: Stage> Kind for Entry<S> {
         let typed: S::Params = typed(params)?;
         let canonical = serde_json::to_value(&typed)
             .map_err(|error| ParamError { field: String::new(), message: error.to_string() })?;
-        Ok(Parsed { canonical, outputs: S::outputs(&typed), issues: S::check(&typed) })
+        Ok(Parsed {
+            canonical,
+            outputs: S::outputs(&typed),
+            tools: S::tools(&typed),
+            issues: S::check(&typed),
+        })
     }
 
     fn run(&self, params: &Value, ctx: &Context) -> Result<(), StageError> {

@@ -35,6 +35,12 @@ pub trait Stage: Send + Sync + 'static {
     /// The outputs with these parameters, in a fixed order.
     fn outputs(params: &Self::Params) -> Vec<Output>;
 
+    /// The programs that it is computed with, for a kind that starts some: what they say of their versions enters the key.
+    fn tools(params: &Self::Params) -> Vec<Tool> {
+        let _ = params;
+        Vec::new()
+    }
+
     /// Refuses parameters that have the right types but wrong values, field by field.
     fn check(params: &Self::Params) -> Vec<Issue> {
         let _ = params;
@@ -117,6 +123,14 @@ impl Output {
     pub fn file(name: &str, file: &str, about: &str) -> Output {
         Output { name: name.into(), file: file.into(), folder: false, optional: false, about: about.into() }
     }
+}
+
+/// A program that a kind starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tool {
+    pub name: &'static str,
+    /// What tells its version: `latexmk --version`.
+    pub command: String,
 }
 
 /// A parameter whose value is refused.

@@ -1,6 +1,6 @@
 //! Tasks in the making.
 
-use crate::kind::stage::Output;
+use crate::kind::stage::{Output, Tool};
 use crate::pipeline::expand::instance::Instance;
 use crate::pipeline::graph::Params;
 use crate::pipeline::spec::resources::Resources;
@@ -17,6 +17,8 @@ pub struct Draft {
     pub params: Params,
     /// None when the parameters have errors, so that the outputs are not known.
     pub outputs: Option<Arc<Vec<Output>>>,
+    /// The programs that its kind starts.
+    pub tools: Vec<Tool>,
     pub resources: Arc<Resources>,
     pub sandbox: bool,
     /// The draft, and its output, whose items the instance stands for while they are not known.

@@ -77,8 +77,17 @@ impl<'a> Parts<'a> {
         let sandbox = stage.fields.has(Field::Sandbox) && self.sandbox(scope, sink, &mut sound);
         let instance = Instance::default();
         let encoded = Params::new(&Value::Null);
-        let mut draft =
-            Draft { id, stage: at, instance, params: encoded, outputs: None, resources, sandbox, open: None };
+        let mut draft = Draft {
+            id,
+            stage: at,
+            instance,
+            params: encoded,
+            outputs: None,
+            tools: Vec::new(),
+            resources,
+            sandbox,
+            open: None,
+        };
         let Some(kind) = kind else { return draft };
         let site = match stage.params {
             _ if own_fields => Site { node: Some(stage.node), span: stage.span, task: &draft.id },
@@ -95,6 +104,7 @@ impl<'a> Parts<'a> {
                 outputs::check(stage, &files.collect::<Vec<_>>(), sink);
             }
             draft.params = Params::new(&parsed.canonical);
+            draft.tools = parsed.tools;
             // What they are is told by the kind.
             let plain = parsed.outputs.into_iter().map(|output| Output { about: String::new(), ..output });
             draft.outputs = Some(same_as(&mut self.last.0, Arc::new(plain.collect())));

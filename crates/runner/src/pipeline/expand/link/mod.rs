@@ -7,7 +7,7 @@ mod select;
 pub use edges::{Linked, Links, order};
 
 use crate::kind::registry::Registry;
-use crate::kind::stage::Inputs;
+use crate::kind::stage::{Inputs, Tool};
 use crate::pipeline::expand::draft::{Draft, Drafts};
 use crate::pipeline::expand::interpolate::Scope;
 use crate::pipeline::expand::when;
@@ -68,6 +68,10 @@ pub fn link(
             });
             let mut inputs: Vec<_> = given.collect();
             inputs.extend(linker.computed_with(stage, draft));
+            let asked = |tool: &Tool| {
+                (format!("tools.{}", tool.name), vec![Source::Tool { command: tool.command.clone() }])
+            };
+            inputs.extend(draft.tools.iter().map(asked));
             let after =
                 stage.after.iter().flat_map(|&(text, span)| linker.after(text, span, draft)).collect();
             let when = stage.when.and_then(|entry| linker.when(entry, draft)).map(Box::new);
