@@ -3,7 +3,7 @@
 use crate::numbers::claims::{Claim, Operator, Over, Sign, Term, metric_of};
 use crate::numbers::number::Number;
 use crate::numbers::show;
-use onsager_numerics::statistics::{mean, standard_error, welch_p_value};
+use onsager_numerics::statistics::{Estimated, NORMAL_QUANTILE, mean};
 use onsager_tables::cells::{Style, significant};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -139,17 +139,10 @@ impl At<'_> {
     fn test(&self, left: &Term, sign: Sign, right: &Term, chance: f64) -> Answer {
         let (direction, told) = self.compare(left, sign, right)?;
         let (a, b) = (self.tested(left)?, self.tested(right)?);
-        let (p, test) = match a.pairs(&b) {
-            Some(differences) => {
-                let error = standard_error(&differences);
-                let degrees = (differences.len() - 1) as f64;
-                let p = welch_p_value(mean(&differences), [error, 0.0], [degrees, f64::INFINITY]);
-                (p, format!("paired t-test over {} seeds", differences.len()))
-            }
-            None => {
-                let p = welch_p_value(a.value - b.value, [a.error, b.error], [a.degrees, b.degrees]);
-                (p, "Welch's t-test".to_owned())
-            }
+        let pairs = a.pairs(&b).and_then(|pairs| Some((Estimated::mean(&pairs)?, pairs.len())));
+        let (p, test) = match pairs {
+            Some((difference, seeds)) => (difference.p_value(), format!("paired t-test over {seeds} seeds")),
+            None => (a.estimate.minus(b.estimate).p_value(), "Welch's t-test".to_owned()),
         };
         let told = format!("{told}; p = {} ({test}, two-sided)", significant(p, 2, Style::Unicode));
         Ok((direction && p < chance, told))
@@ -157,24 +150,20 @@ impl At<'_> {
 
     /// What a test needs to know of a term; a number that is written has no error.
     fn tested(&self, term: &Term) -> Result<Tested, NoAnswer> {
-        let Term::Name(name) = term else {
-            let value = self.value(term)?;
-            return Ok(Tested { value, error: 0.0, degrees: f64::INFINITY, samples: Vec::new() });
-        };
-        let number = self.find(name)?;
         let value = self.value(term)?;
-        let samples = number.samples.clone();
-        if samples.len() > 1 {
-            let values: Vec<f64> = samples.iter().map(|(_, value)| *value).collect();
-            let degrees = (values.len() - 1) as f64;
-            return Ok(Tested { value, error: standard_error(&values), degrees, samples });
+        let known = |error| Tested {
+            estimate: Estimated { value, error, degrees: f64::INFINITY },
+            samples: Vec::new(),
+        };
+        let Term::Name(name) = term else { return Ok(known(0.0)) };
+        let number = self.find(name)?;
+        let values: Vec<f64> = number.samples.iter().map(|(_, value)| *value).collect();
+        if let Some(estimate) = Estimated::mean(&values) {
+            return Ok(Tested { estimate, samples: number.samples.clone() });
         }
-        // A standard error that a result tells counts as known, and so does half the width of a normal interval.
-        let half = number
-            .interval()
-            .map(|(lower, upper)| 0.5 * (upper - lower) / onsager_numerics::statistics::NORMAL_QUANTILE);
-        let error = number.error.or(half).ok_or_else(|| NoAnswer::NoError { name: name.clone() })?;
-        Ok(Tested { value, error, degrees: f64::INFINITY, samples: Vec::new() })
+        // A standard error that a result tells counts as known, and so does the width of a normal interval.
+        let half = number.interval().map(|(lower, upper)| 0.5 * (upper - lower) / NORMAL_QUANTILE);
+        number.error.or(half).map(known).ok_or_else(|| NoAnswer::NoError { name: name.clone() })
     }
 
     fn value(&self, term: &Term) -> Result<f64, NoAnswer> {
@@ -247,9 +236,7 @@ impl At<'_> {
 
 /// One side of a test.
 struct Tested {
-    value: f64,
-    error: f64,
-    degrees: f64,
+    estimate: Estimated,
     samples: Vec<(String, f64)>,
 }
 
