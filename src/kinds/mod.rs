@@ -48,5 +48,7 @@ pub fn builtin() -> Registry {
     registry.extend(onsager_runner::builtin());
     let features = [("science", true), ("cuda", cfg!(feature = "cuda")), ("metal", cfg!(feature = "metal"))];
     features.iter().filter(|(_, there)| *there).for_each(|(name, _)| _ = registry.built_with(name));
+    // In the place of the runner's own, which reads no Parquet.
+    registry.add::<report::values::ValuesStage>(of("values"));
     registry
 }

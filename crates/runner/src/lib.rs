@@ -10,7 +10,9 @@ pub mod config;
 pub mod export;
 pub mod kind;
 pub mod latex;
+pub mod numbers;
 pub mod pages;
+pub mod paper;
 pub mod pipeline;
 pub mod plan;
 pub mod run;
@@ -18,15 +20,17 @@ pub mod run;
 pub mod serve;
 pub mod store;
 pub mod trust;
+pub mod values;
 pub mod words;
 pub mod worker;
 
 crate::fingerprints!();
 
-/// The kinds that the runner itself has: `command` and `latex`.
+/// The kinds that the runner itself has: `command`, `latex` and `values`.
 pub fn builtin() -> kind::registry::Registry {
     let mut registry = kind::registry::Registry::empty();
     registry.add::<command::CommandStage>(fingerprints::of("command"));
     registry.add::<latex::LatexStage>(fingerprints::of("latex"));
+    registry.add::<values::Values>(fingerprints::of("values"));
     registry
 }

@@ -1,5 +1,6 @@
 //! The stage kind `report`: one self-contained HTML page of figures, tables and text.
 
+use crate::kinds::report::claims;
 use crate::kinds::report::figure::{labels, required};
 use onsager_report::error::ReportError;
 use onsager_report::page::html::{Block, Image, Page, Section, Source};
@@ -48,7 +49,8 @@ pub struct SectionParams {
     /// The figures: inputs that hold an SVG or a PNG, as `figure.svg`.
     #[serde(default)]
     pub figures: Vec<Reference>,
-    /// The tables: inputs that hold a Parquet or CSV table, as `table.parquet` (which brings its headings and caption).
+    /// The tables: inputs that hold a Parquet or CSV table, as `table.parquet` (which brings its headings and caption); `values.json`
+    /// is a table of the claims in it.
     #[serde(default)]
     pub tables: Vec<Reference>,
 }
@@ -131,10 +133,14 @@ impl Stage for ReportStage {
             for reference in &section.tables {
                 let (name, caption) = reference.parts();
                 for item in required(ctx, name)? {
-                    let table = Box::new(presentation::load(&item.path)?);
+                    let bytes = fs::read(&item.path)?;
+                    let table = match claims::table(&bytes) {
+                        Some(claims) => Box::new(claims),
+                        None => Box::new(presentation::load(&item.path)?),
+                    };
                     let caption = if caption.is_empty() { &table.caption } else { caption };
                     let caption = full_caption(caption, item);
-                    let source = source(item, &fs::read(&item.path)?);
+                    let source = source(item, &bytes);
                     blocks.push(Block::Table { name: name.into(), table, caption, source });
                 }
             }

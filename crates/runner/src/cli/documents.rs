@@ -6,7 +6,9 @@
 use crate::cli::facts::{AttemptFacts, RunFacts};
 use crate::compare::gather::{Missing, Note};
 use crate::compare::rows::Measured;
+use crate::paper::check::Finding;
 use crate::plan::planned::{Planned, Verdict};
+use crate::run::claims::Checked;
 use crate::run::rerun::Rerun;
 use crate::run::result::{Found, Standing};
 use crate::store::digest::Digest;
@@ -61,13 +63,39 @@ pub struct RunDocument {
     /// The run's name.
     pub run: String,
     pub pipeline: String,
-    /// The exit code: 0 done, 1 a task failed, 130 interrupted.
+    /// The exit code: 0 done, 1 a task failed, 3 a claim fails or is stale (with `--check-claims`), 130 interrupted.
     pub exit: u8,
     pub interrupted: bool,
     pub seconds: f64,
     pub tasks: RunTasks,
     /// The outputs of every executed or cached task, by task and by the output's name.
     pub outputs: BTreeMap<String, BTreeMap<String, RunOutput>>,
+    /// What became of the pipeline's claims, in its order.
+    pub claims: Vec<Checked>,
+}
+
+/// A paper beside its run: `paper check --json`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct PaperCheck {
+    /// The pipeline's file.
+    pub pipeline: String,
+    /// The exit code: 0 nothing is wrong, 1 something is.
+    pub exit: u8,
+    pub findings: Vec<Finding>,
+    /// Numbers, figures and tables that the text does not use.
+    pub unused: Vec<String>,
+    /// How often the text names something of the run.
+    pub used: usize,
+}
+
+/// A paper as one archive: `paper tarball --json`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct PaperTarball {
+    pub output: PathBuf,
+    /// Their paths in the archive.
+    pub files: Vec<String>,
+    #[schemars(with = "String")]
+    pub sha256: Digest,
 }
 
 /// The tasks by how they ended, each list in the order of the graph.

@@ -36,6 +36,8 @@ fn all() -> Vec<(&'static str, Value)> {
         ("compare", schema::<CompareDocument>()),
         ("diff", schema::<Difference>()),
         ("kinds", schema::<Vec<Reference>>()),
+        ("paper check", schema::<PaperCheck>()),
+        ("paper tarball", schema::<PaperTarball>()),
         ("init", schema::<InitDocument>()),
         ("key list", schema::<KeyList>()),
         ("store verify", schema::<Report>()),
@@ -79,6 +81,7 @@ example of its output to `tests/json.rs`, which checks what the program prints a
 | 0 | done |
 | 1 | a task failed, something in the store is damaged, a file or the store cannot be read or written, or standard output is full |
 | 2 | the request is wrong: an argument, a pipeline file, a name that does not exist |
+| 3 | all is computed, and a claim of the pipeline fails or is stale (`run --check-claims`) |
 | 130 | interrupted: by Ctrl-C, by SIGTERM, or because the terminal was closed |
 
 ## Errors

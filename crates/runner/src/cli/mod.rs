@@ -24,6 +24,7 @@ mod list;
 mod log;
 mod man;
 mod metrics;
+mod paper;
 mod past;
 mod plan;
 mod progress;
@@ -89,6 +90,7 @@ enum Command {
     Diff(diff::Diff),
     Export(export::Export),
     Report(report::Report),
+    Paper(paper::Paper),
     Kinds(kinds::Kinds),
     Key(key::Key),
     Store(store::Store),
@@ -169,6 +171,7 @@ pub fn main(registry: Registry) -> ExitCode {
         Command::Diff(command) => command.execute(&registry),
         Command::Export(command) => command.execute(&registry),
         Command::Report(command) => command.execute(&registry),
+        Command::Paper(command) => command.execute(&registry),
         Command::Kinds(command) => command.execute(&registry),
         Command::Key(command) => command.execute(),
         Command::Store(command) => command.execute(&registry),

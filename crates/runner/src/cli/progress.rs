@@ -226,6 +226,7 @@ impl Observer for Progress {
             Event::TaskCheckpoint { .. }
             | Event::TaskMetric { .. }
             | Event::RunCommit(_)
+            | Event::ClaimsJudged { .. }
             | Event::RunFinished { .. }
             | Event::ResultFound { .. }
             | Event::RunTasks { .. } => {}

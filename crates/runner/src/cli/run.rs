@@ -7,12 +7,14 @@ use crate::cli::progress::Progress;
 use crate::cli::remote::choice::Choice;
 use crate::export::tensorboard::Live;
 use crate::kind::registry::Registry;
+use crate::numbers::claims::judge::Outcome;
 use crate::pages::names::shell_word;
 use crate::pipeline::files::project_root;
+use crate::run::claims::Checked;
 use crate::run::error::SessionError;
 use crate::run::events::{Event, Interrupt, Observer};
 use crate::run::options::Summary;
-use crate::run::outcome::{Finished, Outcome, Watcher};
+use crate::run::outcome::{self, Finished, Watcher};
 use crate::run::session::{self, Session};
 use crate::run::settings::Request;
 use crate::run::state::TaskState;
@@ -63,6 +65,9 @@ pub struct Run {
     /// Send the results that are made to the remote store
     #[arg(long, conflicts_with = "no_remote")]
     push: bool,
+    /// End with exit code 3 where a claim of the pipeline fails, or is of what the run has not computed
+    #[arg(long)]
+    check_claims: bool,
     /// After the run, wait until the pipeline or a file that it reads changes, and run again
     #[arg(long)]
     watch: bool,
@@ -97,26 +102,28 @@ impl Run {
             store: session.store(),
             remote: String::new(),
             fetched: Vec::new(),
+            check_claims: self.check_claims,
             tensorboard: self.tensorboard.as_ref().map(|folder| Live::new(session.store(), folder)),
         };
         if self.watch {
             session.watch(&request, &mut screen);
             return Ok(exit::INTERRUPTED);
         }
-        let outcome = session.run(&request, &mut screen)?;
-        let code = match &outcome {
-            Outcome::Unchanged { name, tasks, skipped } => {
+        let ended = session.run(&request, &mut screen)?;
+        let code = match &ended {
+            outcome::Outcome::Unchanged { name, tasks, skipped, claims } => {
                 let numbers = [*tasks, 0, tasks - skipped, 0, *skipped];
-                common::print(&outputs_and_counts(session.store(), name, numbers, ""));
-                exit::DONE
+                let counts = outputs_and_counts(session.store(), name, numbers, "");
+                common::print(&(judged(claims) + &counts));
+                claims_code(claims, self.check_claims)
             }
-            Outcome::Finished(finished) => {
+            outcome::Outcome::Finished(finished) => {
                 screen.ended(Ok(finished));
-                exit_code(&finished.summary)
+                exit_code(&finished.summary, self.check_claims)
             }
         };
         // Freeing a large graph piece by piece takes longer than to look it all over; it ends with the process.
-        std::mem::forget(outcome);
+        std::mem::forget(ended);
         Ok(code)
     }
 
@@ -159,6 +166,7 @@ struct Screen<'a> {
     /// The remote store that results came from, and their tasks.
     remote: String,
     fetched: Vec<String>,
+    check_claims: bool,
     /// Until it cannot write any more.
     tensorboard: Option<Live>,
 }
@@ -217,7 +225,8 @@ impl Watcher for Screen<'_> {
         match outcome {
             Ok(finished) if self.json => {
                 let fetched = std::mem::take(&mut self.fetched);
-                common::print_json(&document(finished, self.store, fetched));
+                let exit = exit_code(&finished.summary, self.check_claims);
+                common::print_json(&document(finished, self.store, fetched, exit));
             }
             Ok(finished) => {
                 common::print(&report(finished, self.store, &self.came()));
@@ -272,6 +281,7 @@ fn report(Finished { graph, summary }: &Finished, store: &Store, came: &str) -> 
         let why = if summary.interrupted { "interrupted" } else { "not run" };
         text += &format!("{why}: {}; give the same command to go on\n", common::plural(left, "task"));
     }
+    text += &judged(&summary.claims);
     let all = summary.states.iter().flatten().count();
     let executed = count(|state| matches!(state, TaskState::Executed { .. }));
     let cached = count(|state| matches!(state, TaskState::Cached { .. }));
@@ -281,6 +291,22 @@ fn report(Finished { graph, summary }: &Finished, store: &Store, came: &str) -> 
         0 => outputs_and_counts(store, &graph.name, numbers, came),
         _ => counts(numbers, came),
     }
+}
+
+/// What became of the claims: what fails or is stale, line by line, and how many hold.
+fn judged(claims: &[Checked]) -> String {
+    if claims.is_empty() {
+        return String::new();
+    }
+    let count = |outcome| claims.iter().filter(|claim| claim.outcome == outcome).count();
+    let wrong = claims.iter().filter(|claim| claim.outcome != Outcome::Holds);
+    let mut text: String = wrong.map(|claim| claim.line() + "\n").collect();
+    let parts = [(Outcome::Holds, "hold"), (Outcome::Fails, "failed"), (Outcome::Stale, "stale")];
+    let parts = parts.map(|(outcome, word)| (count(outcome), word));
+    let told = parts.iter().filter(|(count, word)| *count > 0 || *word == "hold");
+    let told: Vec<String> = told.map(|(count, word)| format!("{count} {word}")).collect();
+    text += &format!("{}: {}\n", common::plural(claims.len(), "claim"), told.join(", "));
+    text
 }
 
 /// What a person looks at next: the log of what failed, else the page, figure or metrics that the pipeline ends with.
@@ -332,18 +358,28 @@ fn pool(text: &str) -> Result<(String, u32), String> {
     read.ok_or_else(|| "write a name and a number, like `gpu=1`".to_owned())
 }
 
-fn exit_code(summary: &Summary) -> u8 {
+fn claims_code(claims: &[Checked], check: bool) -> u8 {
+    let wrong = check && claims.iter().any(|claim| claim.outcome != Outcome::Holds);
+    if wrong { exit::CLAIM } else { exit::DONE }
+}
+
+fn exit_code(summary: &Summary, check_claims: bool) -> u8 {
     if summary.interrupted {
         exit::INTERRUPTED
     } else if summary.count(|state| matches!(state, TaskState::Failed { .. })) > 0 {
         exit::FAILED
     } else {
-        exit::DONE
+        claims_code(&summary.claims, check_claims)
     }
 }
 
 /// The `--json` document.
-fn document(Finished { graph, summary }: &Finished, store: &Store, fetched: Vec<String>) -> RunDocument {
+fn document(
+    Finished { graph, summary }: &Finished,
+    store: &Store,
+    fetched: Vec<String>,
+    exit: u8,
+) -> RunDocument {
     let mut tasks = RunTasks { fetched, ..RunTasks::default() };
     let mut outputs = BTreeMap::new();
     for (task, (state, made)) in graph.tasks.iter().zip(summary.states.iter().zip(&summary.outputs)) {
@@ -372,10 +408,11 @@ fn document(Finished { graph, summary }: &Finished, store: &Store, fetched: Vec<
     RunDocument {
         run: summary.run.clone(),
         pipeline: graph.name.clone(),
-        exit: exit_code(summary),
+        exit,
         interrupted: summary.interrupted,
         seconds: summary.seconds,
         tasks,
         outputs,
+        claims: summary.claims.clone(),
     }
 }

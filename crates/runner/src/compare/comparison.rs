@@ -3,6 +3,7 @@
 use crate::compare::baseline::{self, Baseline};
 use crate::compare::gather::Sample;
 use crate::compare::rows::{Row, group};
+use crate::numbers::seeds::is_seed;
 use onsager_tables::cells::{self, Cell};
 use onsager_tables::names::advice;
 use onsager_tables::names::did_you_mean;
@@ -267,7 +268,7 @@ fn distinct<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
 /// The parameters that are averaged over unless told otherwise: `seed`, and those that end in `_seed`.
 pub fn seeds(samples: &[Sample]) -> Vec<String> {
     let names = samples.iter().flat_map(|sample| &sample.params).map(|(name, _)| name);
-    distinct(names.filter(|name| *name == "seed" || name.ends_with("_seed")))
+    distinct(names.filter(|name| is_seed(name)))
 }
 
 impl Row {

@@ -17,6 +17,8 @@ pub trait Kind: Send + Sync {
     fn numeric(&self) -> bool;
     /// Whether it needs a thread pool.
     fn parallel(&self) -> bool;
+    /// Whether its stages are given the pipeline's metrics.
+    fn takes_metrics(&self) -> bool;
     /// The digest of everything that the kind is built from.
     fn fingerprint(&self) -> &str;
     /// The fields of its stages that hold its parameters; without any they stand under `params`.
@@ -151,6 +153,10 @@ impl<S: Stage> Kind for Entry<S> {
 
     fn parallel(&self) -> bool {
         S::PARALLEL
+    }
+
+    fn takes_metrics(&self) -> bool {
+        S::METRICS
     }
 
     fn fingerprint(&self) -> &str {

@@ -26,6 +26,10 @@ pub trait Stage: Send + Sync + 'static {
     /// Whether it computes in this process, inside a thread pool of the granted size.
     const PARALLEL: bool = true;
 
+    /// Whether its stages are given the pipeline's metrics: as the parameters `numbers` and `swept`, with what they are read from as
+    /// inputs. The parameter `metrics` chooses some.
+    const METRICS: bool = false;
+
     /// The fields of a stage that hold the parameters, for a kind that takes none under `params`, as `command` does.
     const FIELDS: Fields = Fields::NONE;
 

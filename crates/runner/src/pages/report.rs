@@ -54,6 +54,7 @@ pub fn page(
     let body = html! {
         (summary::section(account, &stages, store.is_going(&account.run), &metrics))
         (summary::failures(store, account))
+        (summary::claims(account))
         (results::section(&shown, &sources))
         (timeline::section(account))
         (graph::section(&stages, &made, &arrows))
@@ -69,6 +70,7 @@ pub fn page(
     // What is there.
     let sections = [
         ("failed", "Failures"),
+        ("claims", "Claims"),
         ("results", "Figures"),
         ("timeline", "Timeline"),
         ("graph", "Graph"),

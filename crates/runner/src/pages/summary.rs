@@ -1,6 +1,7 @@
 //! What a run was and how it ended: the first that a reader sees.
 
 use crate::compare::history::Past;
+use crate::numbers::claims::judge::Outcome;
 use crate::pages::graph::Counts;
 use crate::pages::graph::Stage;
 use crate::pages::names::{pipeline_word, shell_word};
@@ -71,6 +72,39 @@ pub fn section(account: &Account, stages: &[Stage], going: bool, metrics: &[(Str
             }
         }
     }
+}
+
+/// What became of the pipeline's claims.
+pub fn claims(account: &Account) -> Markup {
+    html! {
+        @if !account.claims.is_empty() {
+            h2 id="claims" { "Claims" }
+            div.scroll tabindex="0" role="region" aria-label="Claims" {
+                table {
+                    thead { tr { th scope="col" { "Claim" } th scope="col" { "It" } th scope="col" { "Reached" } th scope="col" { "Where" } } }
+                    tbody {
+                        @for claim in &account.claims {
+                            tr {
+                                td { @if let Some(text) = &claim.text { (stranger(text)) br; } code { (stranger(&claim.claim)) } }
+                                td { (judged(claim.outcome)) }
+                                td { (stranger(&claim.reached)) }
+                                td.code { (stranger(&format!("{}:{}:{}", claim.file, claim.line, claim.column))) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn judged(outcome: Outcome) -> Markup {
+    let (colour, word) = match outcome {
+        Outcome::Holds => ("cached", "holds"),
+        Outcome::Fails => ("failed", "fails"),
+        Outcome::Stale => ("skipped", "is stale"),
+    };
+    html! { span class={ "state state-" (colour) } { (word) } }
 }
 
 /// What went wrong, with the ends of the logs.

@@ -1,10 +1,12 @@
 //! From a tree with everything laid over it to a graph.
 
 use crate::kind::registry::Registry;
+use crate::pipeline::expand::claims;
 use crate::pipeline::expand::interpolate::Scope;
 use crate::pipeline::expand::items::Known;
 use crate::pipeline::expand::link::{self, Links};
 use crate::pipeline::expand::metrics;
+use crate::pipeline::expand::numbers::{self, Given};
 use crate::pipeline::expand::publish;
 use crate::pipeline::expand::tasks;
 use crate::pipeline::expand::when;
@@ -36,9 +38,13 @@ pub fn build(overlaid: &Overlaid, site: &Site, known: &Known, sink: &Sink) -> Op
     let params = tasks::params(spec.params, registry, sink);
     let scope = Scope { registry, params: &params, declared: spec.params, instance: None, files: None };
     let pools = resources::pools(spec.pools, &scope, sink);
-    let drafts = tasks::expand(&spec, &params, &pools, known, registry, sink);
-    let linked = link::link(&spec, &drafts, &params, root, registry, sink);
+    let mut drafts = tasks::expand(&spec, &params, &pools, known, registry, sink);
     let metrics = metrics::resolve(&spec, &drafts, &scope, sink);
+    let declared: Vec<&str> = spec.metrics.iter().map(|metric| metric.key.as_str()).collect();
+    let claims = claims::read(spec.claims, &declared, sink);
+    let given = Given { metrics: &metrics, declared: &declared, claims: &claims, swept: &[] };
+    numbers::give(&spec, &mut drafts, given, registry, sink);
+    let linked = link::link(&spec, &drafts, &params, root, registry, sink);
     let outputs = drafts.stages.iter().map(|range| {
         let first = range.as_ref().and_then(|range| drafts.tasks.get(range.start));
         first.and_then(|draft| draft.outputs.clone())
@@ -120,6 +126,7 @@ pub fn build(overlaid: &Overlaid, site: &Site, known: &Known, sink: &Sink) -> Op
         stages,
         about,
         pools,
+        claims,
         search: None,
         sources: Vec::new(),
         recipe: None,

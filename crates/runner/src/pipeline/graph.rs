@@ -7,6 +7,7 @@ use crate::pipeline::experiments::overrides::Overrides;
 use crate::pipeline::experiments::sweep::search::Search;
 use crate::pipeline::shared::{self, same_as};
 use crate::pipeline::spec::about::About;
+use crate::pipeline::spec::claims::Claimed;
 use crate::pipeline::spec::metrics::Metric;
 use crate::pipeline::spec::reference::{self, ReferenceError};
 pub use crate::pipeline::spec::resources::Resources;
@@ -47,6 +48,8 @@ pub struct Graph {
     pub about: About,
     /// The pools that tasks take places of, with their sizes.
     pub pools: Vec<(String, u32)>,
+    /// What is claimed of the metrics; a run tells what became of it.
+    pub claims: Vec<Claimed>,
     /// The search that gives an experiment its points.
     pub search: Option<Search>,
     /// The files that the pipeline was read from, with the digest of each.

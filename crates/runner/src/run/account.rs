@@ -2,6 +2,7 @@
 
 use crate::command::usage::Usage;
 use crate::pipeline::graph::Point;
+use crate::run::claims::Checked;
 use crate::run::commit::Commit;
 use crate::run::events::{Event, JobOf, Stamped};
 use crate::run::facts::Facts;
@@ -40,6 +41,8 @@ pub struct Account {
     /// When the latest line was written.
     pub last: Option<Timestamp>,
     pub ended: Option<Ended>,
+    /// What became of the pipeline's claims.
+    pub claims: Vec<Checked>,
     /// Those that the record names.
     pub tasks: BTreeMap<String, TaskAccount>,
     /// Their names in the order of the graph, as far as that is known.
@@ -217,6 +220,7 @@ impl Account {
                 self.order = tasks;
             }
             Event::Note { text } => self.notes.push(text),
+            Event::ClaimsJudged { claims } => self.claims = claims,
             Event::RunFinished { manifest, executed, cached, failed, skipped, interrupted, seconds } => {
                 self.ended =
                     Some(Ended { manifest, executed, cached, failed, skipped, interrupted, seconds });

@@ -4,6 +4,7 @@ use crate::pipeline::graph::Task;
 use crate::plan::error::EngineError;
 use crate::plan::resolve::Resolver;
 use crate::run::away::Away;
+use crate::run::claims;
 use crate::run::commit::Asked;
 use crate::run::description::Description;
 use crate::run::events::{Event, Interrupt, Observer, Record};
@@ -420,6 +421,7 @@ impl Scheduler<'_, '_> {
             states,
             outputs: std::mem::take(&mut self.results),
             manifest,
+            claims: Vec::new(),
             // Or all tasks were stopped where they run.
             interrupted: self.interrupts > 0 || stopped,
             seconds: started.elapsed().as_secs_f64(),
@@ -430,6 +432,10 @@ impl Scheduler<'_, '_> {
         // An interrupt that came too late to stop anything changed nothing.
         summary.interrupted &=
             summary.count(|state| matches!(state, TaskState::Interrupted | TaskState::NotRun)) > 0;
+        summary.claims = claims::check(graph, &summary.outputs, self.store, self.resolver.registry.parquet());
+        if !summary.claims.is_empty() {
+            self.emit(Event::ClaimsJudged { claims: summary.claims.clone() })?;
+        }
         self.emit(Event::RunFinished {
             manifest,
             executed: summary.count(|state| matches!(state, TaskState::Executed { .. })),
@@ -439,8 +445,7 @@ impl Scheduler<'_, '_> {
             interrupted: summary.interrupted,
             seconds: summary.seconds,
         })?;
-        let unchanged =
-            Unchanged::of(&self.resolver, &self.view, self.store, &summary.states, manifest, begin, since);
+        let unchanged = Unchanged::of(&self.resolver, &self.view, self.store, &summary, begin, since);
         Ok(Ended { summary, unchanged })
     }
 }

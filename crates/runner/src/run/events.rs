@@ -2,6 +2,7 @@
 
 use crate::command::usage::Usage;
 use crate::pipeline::graph::Point;
+use crate::run::claims::Checked;
 use crate::run::commit::Commit;
 use crate::run::facts::Facts;
 use crate::run::waits::Waits;
@@ -250,6 +251,10 @@ pub enum Event {
     /// Ctrl-C was pressed: running tasks save their checkpoints.
     Interrupting {
         running: usize,
+    },
+    /// What became of the pipeline's claims; just before the run has finished. There is none without claims.
+    ClaimsJudged {
+        claims: Vec<Checked>,
     },
     RunFinished {
         /// The tasks of the run that have a result, with their keys: see [`crate::store::manifests`].

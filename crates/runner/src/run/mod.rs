@@ -1,6 +1,7 @@
 //! Running: the scheduler brings every selected task to a final state, and keeps the record, the store's index and the view.
 
 pub mod account;
+pub mod claims;
 pub mod commit;
 pub mod description;
 pub mod doctor;

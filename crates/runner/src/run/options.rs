@@ -1,6 +1,7 @@
 //! What a run is asked for, and how it ended.
 
 use crate::pipeline::graph::{Graph, Task};
+use crate::run::claims::Checked;
 use crate::run::pools::{Capacity, Sizes};
 use crate::run::state::TaskState;
 use crate::store::digest::Digest;
@@ -99,6 +100,8 @@ pub struct Summary {
     pub outputs: Vec<Option<Vec<Content>>>,
     /// The tasks of the run that have a result, with their keys: see [`crate::store::manifests`].
     pub manifest: Digest,
+    /// What became of the pipeline's claims.
+    pub claims: Vec<Checked>,
     pub interrupted: bool,
     pub seconds: f64,
 }

@@ -1,6 +1,7 @@
 //! What a session's runs come to.
 
 use crate::pipeline::graph::Graph;
+use crate::run::claims::Checked;
 use crate::run::error::SessionError;
 use crate::run::events::Observer;
 use crate::run::options::Summary;
@@ -10,7 +11,7 @@ use std::path::Path;
 pub enum Outcome {
     /// Nothing that it rests on has changed since the last run: all `tasks` of the pipeline `name` are cached, but those that are
     /// skipped.
-    Unchanged { name: String, tasks: usize, skipped: usize },
+    Unchanged { name: String, tasks: usize, skipped: usize, claims: Vec<Checked> },
     /// It looked at the tasks.
     Finished(Box<Finished>),
 }

@@ -175,7 +175,8 @@ impl<'r> Session<'r> {
     pub fn run(&self, request: &Request, observer: &mut dyn Observer) -> Result<Outcome, SessionError> {
         if let Some(last) = self.nothing_changed(request) {
             record_unchanged(&self.store, &last, request, self.registry)?;
-            return Ok(Outcome::Unchanged { name: last.name, tasks: last.tasks, skipped: last.skipped });
+            let Unchanged { name, tasks, skipped, claims, .. } = last;
+            return Ok(Outcome::Unchanged { name, tasks, skipped, claims });
         }
         loop {
             let finished = self.run_graph(self.graph_to_run()?, request, observer)?;

@@ -7,8 +7,10 @@
 use crate::command::tools::Question;
 use crate::plan::graph_cache::GraphCache;
 use crate::plan::resolve::Resolver;
+use crate::run::claims::Checked;
 use crate::run::events::Event;
 use crate::run::facts::Facts;
+use crate::run::options::Summary;
 use crate::run::state::TaskState;
 use crate::store::Store;
 use crate::store::chosen::Chosen;
@@ -34,6 +36,8 @@ pub struct Unchanged {
     pub tasks: usize,
     /// How many of them are not to run.
     pub skipped: usize,
+    /// What became of the pipeline's claims.
+    pub claims: Vec<Checked>,
     /// The tasks and their keys.
     manifest: Digest,
     /// Every file with its stat data; a relative path starts at the `artifacts` folder.
@@ -75,8 +79,7 @@ impl Unchanged {
         resolver: &Resolver,
         view: &View,
         store: &Store,
-        states: &[Option<TaskState>],
-        manifest: Digest,
+        summary: &Summary,
         started: &Event,
         since: SystemTime,
     ) -> Option<Unchanged> {
@@ -84,7 +87,7 @@ impl Unchanged {
         let external = resolver.settled_external(since)?;
         let mut files = Vec::new();
         let mut skipped = 0;
-        for (task, state) in graph.tasks.iter().zip(states) {
+        for (task, state) in graph.tasks.iter().zip(&summary.states) {
             if let Some(TaskState::Skipped { .. }) = state {
                 skipped += 1;
                 continue;
@@ -104,7 +107,8 @@ impl Unchanged {
             name: graph.name.clone(),
             tasks: graph.tasks.len(),
             skipped,
-            manifest,
+            claims: summary.claims.clone(),
+            manifest: summary.manifest,
             files,
             external,
             tools: resolver.tools(),
@@ -129,7 +133,9 @@ impl Unchanged {
             interrupted: false,
             seconds: 0.0,
         };
-        vec![started, finished]
+        let judged = Event::ClaimsJudged { claims: self.claims.clone() };
+        let judged = (!self.claims.is_empty()).then_some(judged);
+        std::iter::once(started).chain(judged).chain([finished]).collect()
     }
 }
 

@@ -3,7 +3,9 @@
 use crate::pipeline::expand::draft::{Draft, Drafts};
 use crate::pipeline::expand::instance::{is_name, normal};
 use crate::pipeline::expand::interpolate::Scope;
-use crate::pipeline::spec::metrics::{AGGREGATES, Aggregate, FIELDS, Metric, MetricTask, Pick};
+use crate::pipeline::spec::metrics::{
+    AGGREGATES, Aggregate, FIELDS, FORMS, Form, Metric, MetricTask, Pick, Show, Spread,
+};
 use crate::pipeline::spec::reference::{self, Reference};
 use crate::pipeline::spec::{self, Spec};
 use crate::pipeline::yaml::node::{Entry, Node, Yaml};
@@ -18,8 +20,8 @@ pub fn resolve(spec: &Spec, drafts: &Drafts, scope: &Scope, sink: &Sink) -> Vec<
 
 fn metric(entry: &Entry, spec: &Spec, drafts: &Drafts, scope: &Scope, sink: &Sink) -> Option<Metric> {
     let name = &entry.key;
-    if !is_name(name) {
-        let help = "use letters, digits, `_` and `-`, starting with a letter";
+    if !name.split('.').all(is_name) {
+        let help = "use letters, digits, `_`, `-` and dots between, each part starting with a letter";
         sink.help(entry.span, format!("`{name}` cannot be the name of a metric"), help);
         return None;
     }
@@ -84,8 +86,76 @@ fn metric(entry: &Entry, spec: &Spec, drafts: &Drafts, scope: &Scope, sink: &Sin
         .into_iter()
         .map(|draft| MetricTask { task: draft.id.clone(), labels: draft.instance.labels() })
         .collect();
-    let metric = Metric { name: name.clone(), from: text.to_owned(), tasks, output, pick: pick? };
+    let spread = spread(name, &given, sink);
+    let show = show(&given, sink);
+    let metric =
+        Metric { name: name.clone(), from: text.to_owned(), tasks, output, pick: pick?, spread, show };
     (sink.count() == before).then_some(metric)
+}
+
+/// Where the interval of a metric stands.
+fn spread<'e>(name: &str, given: &dyn Fn(&str) -> Option<&'e Entry>, sink: &Sink) -> Option<Spread> {
+    let text = |entry: Option<&'e Entry>| entry.and_then(|entry| spec::text(entry, sink)).map(str::to_owned);
+    match (given("lower"), given("upper"), given("error")) {
+        (None, None, None) => None,
+        (lower @ Some(_), upper @ Some(_), None) => {
+            Some(Spread::Ends { lower: text(lower)?, upper: text(upper)? })
+        }
+        (None, None, error @ Some(_)) => text(error).map(Spread::Error),
+        (lower, upper, error) => {
+            let message = format!("metric `{name}` has half an interval, or two");
+            let at = error.or(lower).or(upper)?;
+            sink.help(at.span, message, "give both `lower` and `upper`, or `error`, the standard error");
+            None
+        }
+    }
+}
+
+/// How a metric is written.
+fn show<'e>(given: &dyn Fn(&str) -> Option<&'e Entry>, sink: &Sink) -> Show {
+    let count = |field: &str, range: std::ops::RangeInclusive<u64>| {
+        let entry = given(field)?;
+        let value = match &entry.value.value {
+            Yaml::Number(number) => number.as_u64().filter(|value| range.contains(value)),
+            _ => None,
+        };
+        if value.is_none() {
+            let message =
+                format!("`{field}` must be a whole number from {} to {}", range.start(), range.end());
+            sink.error(spec::shown(entry), message);
+        }
+        value.map(|value| value as usize)
+    };
+    if let (Some(_), Some(decimals)) = (given("digits"), given("decimals")) {
+        let help = "keep `digits` for significant digits, `decimals` for digits after the point";
+        sink.help(decimals.span, "a metric has both `digits` and `decimals`", help);
+    }
+    let text = |field: &str| given(field).and_then(|entry| spec::text(entry, sink)).map(str::to_owned);
+    let form = text("form").and_then(|form| {
+        let known = [Form::Auto, Form::Plain, Form::Scientific, Form::Percent];
+        let found = FORMS.iter().zip(known).find(|(name, _)| **name == form);
+        if found.is_none() {
+            let help = did_you_mean(&form, FORMS, "there are");
+            let span = given("form").map(|entry| entry.value.span);
+            sink.add(span, format!("there is no form `{form}`"), help);
+        }
+        found.map(|(_, form)| form)
+    });
+    let thousands = given("thousands").is_some_and(|entry| match entry.value.value {
+        Yaml::Bool(value) => value,
+        _ => {
+            sink.error(spec::shown(entry), "`thousands` must be `true` or `false`");
+            false
+        }
+    });
+    Show {
+        digits: count("digits", 1..=17),
+        decimals: count("decimals", 0..=17),
+        form: form.unwrap_or_default(),
+        unit: text("unit"),
+        thousands,
+        about: text("about"),
+    }
 }
 
 /// The tasks that make an artifact, and the name of their output.

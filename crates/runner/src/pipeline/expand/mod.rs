@@ -2,6 +2,7 @@
 
 pub mod apart;
 pub mod axes;
+pub mod claims;
 pub mod draft;
 pub mod env;
 pub mod fan;
@@ -12,6 +13,7 @@ pub mod link;
 pub mod lint;
 pub mod matrix;
 pub mod metrics;
+pub mod numbers;
 pub mod order;
 pub mod outputs;
 pub mod parts;

@@ -6,7 +6,7 @@ use crate::pipeline::yaml::node::{Entry, Node, Yaml};
 use crate::pipeline::yaml::sink::{Sink, Span};
 
 /// The fields of an experiment.
-pub const FIELDS: [&str; 12] = [
+pub const FIELDS: [&str; 13] = [
     "name",
     "title",
     "description",
@@ -19,6 +19,7 @@ pub const FIELDS: [&str; 12] = [
     "sweep",
     "stages",
     "metrics",
+    "claims",
 ];
 
 /// An experiment as written.
@@ -36,6 +37,8 @@ pub struct Experiment<'a> {
     /// Stages of its own, which run once, over all points.
     pub stages: Option<&'a Entry>,
     pub metrics: &'a [Entry],
+    /// More claims than those of the pipeline.
+    pub claims: Option<&'a Entry>,
 }
 
 /// Reads the tree of an experiment's file; what cannot be read is reported and left out.
@@ -50,6 +53,7 @@ pub fn read<'a>(root: &'a Node, sink: &Sink) -> Option<Experiment<'a>> {
         sweep: None,
         stages: None,
         metrics: &[],
+        claims: None,
     };
     for entry in root.entries()? {
         match entry.key.as_str() {
@@ -68,6 +72,7 @@ pub fn read<'a>(root: &'a Node, sink: &Sink) -> Option<Experiment<'a>> {
             "sweep" => experiment.sweep = Some(entry),
             "stages" => experiment.stages = Some(entry),
             "metrics" => experiment.metrics = spec::mapping(entry, sink),
+            "claims" => experiment.claims = Some(entry),
             _ => spec::unknown(entry, &FIELDS, "an experiment", sink),
         }
     }

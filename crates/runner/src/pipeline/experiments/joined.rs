@@ -12,6 +12,7 @@ use crate::pipeline::assemble::Site;
 use crate::pipeline::expand::instance::normal;
 use crate::pipeline::expand::items::Known;
 use crate::pipeline::expand::link;
+use crate::pipeline::expand::numbers::{self, Given};
 use crate::pipeline::expand::publish;
 use crate::pipeline::expand::tasks;
 use crate::pipeline::graph::{Graph, Source, StageInfo, Task, label_text};
@@ -29,7 +30,12 @@ pub fn add(graph: &mut Graph, name: &str, stages: &Entry, params: Vec<Entry>, si
     let tree = Node { span, value: Yaml::Map(entries) };
     let Some(mut spec) = spec::read(&tree, site.registry, sink) else { return };
     let params = tasks::params(spec.params, site.registry, sink);
-    let drafts = tasks::expand(&spec, &params, &graph.pools, &Known::default(), site.registry, sink);
+    let mut drafts = tasks::expand(&spec, &params, &graph.pools, &Known::default(), site.registry, sink);
+    let metrics = graph.points.first().map(|point| point.metrics.as_slice()).unwrap_or_default();
+    let declared: Vec<&str> = metrics.iter().map(|metric| metric.name.as_str()).collect();
+    let (claims, swept) = (graph.claims.as_slice(), graph.swept.as_slice());
+    let given = Given { metrics, declared: &declared, claims, swept };
+    numbers::give(&spec, &mut drafts, given, site.registry, sink);
     // What is made at the points is found here; the rest is linked as in a pipeline.
     let mut made: Vec<Vec<(&str, Span, Vec<(&str, Span)>)>> = Vec::new();
     for stage in &mut spec.stages {
@@ -88,6 +94,11 @@ pub fn add(graph: &mut Graph, name: &str, stages: &Entry, params: Vec<Entry>, si
             }
         }
         let Some(draft) = drafts.tasks.get(at) else { continue };
+        for (input, from, _) in numbers::inputs(&draft.params) {
+            let mut sources = Vec::new();
+            artifacts(graph, &from, stage.span, "", &mut sources, sink);
+            inputs.push((input, sources));
+        }
         let (Some(outputs), Some((kind, _))) = (&draft.outputs, stage.kind) else { continue };
         graph.stages.push(StageInfo {
             name: stage.name.to_owned(),

@@ -1,5 +1,6 @@
 //! From an experiment to one graph: its pipeline at every point of its sweep.
 
+use crate::numbers::claims::metric_of;
 use crate::pipeline::assemble::{self, Site};
 use crate::pipeline::expand::items::Known;
 use crate::pipeline::expand::tasks::TASKS;
@@ -12,10 +13,12 @@ use crate::pipeline::experiments::sweep::setting::{Setting, place};
 use crate::pipeline::files::{self, apply_overrides};
 use crate::pipeline::graph::{Graph, SelectError, StageInfo};
 use crate::pipeline::include;
+use crate::pipeline::spec::metrics::Metric;
 use crate::pipeline::yaml::node::{Entry, Node, Yaml};
 use crate::pipeline::yaml::sink::Sink;
 use crate::store::short::short;
 use onsager_tables::names::did_you_mean;
+use std::path::Path;
 
 /// The folder of the project that keeps the points of searches.
 const SEARCHES: &str = "searches";
@@ -47,6 +50,7 @@ pub fn load(tree: &Node, site: &Site, given: &Overrides, known: &Known, sink: &m
     experiment.params.iter().for_each(|entry| overlaid.apply(entry, Overlay::Merge, sink));
     let sets = apply_overrides(&mut overlaid, given, sink);
     override_metrics(&mut overlaid.tree, &experiment, sink);
+    add_claims(&mut overlaid.tree, experiment.claims);
     let state = site.root.join(SEARCHES).join(experiment.name).with_extension("json");
     let (settings, search) = match experiment.sweep {
         Some(sweep) => read(sweep, &state, sink)?,
@@ -70,7 +74,7 @@ pub fn load(tree: &Node, site: &Site, given: &Overrides, known: &Known, sink: &m
             // Other points have more of the same.
             return None;
         };
-        keep(&mut graph, &experiment, sink);
+        keep(&mut graph, &experiment, site.file, sink);
         tasks += graph.tasks.len();
         if let (true, Some(sweep)) = (tasks > TASKS, experiment.sweep) {
             sink.error(sweep.span, format!("the experiment has more than {TASKS} tasks"));
@@ -148,8 +152,21 @@ fn override_metrics(tree: &mut Node, experiment: &Experiment, sink: &Sink) {
     }
 }
 
+/// The experiment's claims stand behind the pipeline's.
+fn add_claims(tree: &mut Node, claims: Option<&Entry>) {
+    let (Yaml::Map(fields), Some(own)) = (&mut tree.value, claims) else { return };
+    match (fields.iter_mut().find(|field| field.key == "claims"), &own.value.value) {
+        (Some(Entry { value: Node { value: Yaml::List(claims), .. }, .. }), Yaml::List(more)) => {
+            claims.extend(more.iter().cloned());
+        }
+        // What is no list is reported where the claims are read.
+        (Some(field), _) => *field = own.clone(),
+        (None, _) => fields.push(own.clone()),
+    }
+}
+
 /// Leaves out the tasks that the experiment does not ask for, and the pipeline's metrics of them.
-fn keep(graph: &mut Graph, experiment: &Experiment, sink: &Sink) {
+fn keep(graph: &mut Graph, experiment: &Experiment, file: &Path, sink: &Sink) {
     if experiment.tasks.is_empty() {
         return;
     }
@@ -191,6 +208,11 @@ fn keep(graph: &mut Graph, experiment: &Experiment, sink: &Sink) {
         point.fanned.retain(|fanned| there.contains(fanned.over.as_str()));
         point.metrics.retain(|metric| metric.tasks.iter().all(|t| there.contains(t.task.as_str())));
     }
+    // The pipeline's claims of what is left out are, too.
+    let metrics: Vec<&Metric> = graph.points.iter().flat_map(|point| &point.metrics).collect();
+    let left = |name: &&str| metrics.iter().any(|metric| metric.name == metric_of(name));
+    let own = file.display().to_string();
+    graph.claims.retain(|claimed| claimed.file == own || claimed.claim.names().iter().all(&left));
 }
 
 /// Renumbers the tasks that inputs come from.
@@ -211,6 +233,7 @@ fn join(name: &str, site: &Site, graphs: Vec<(String, Graph)>) -> Graph {
         stages: Vec::new(),
         pools: graphs.first().map(|(_, graph)| graph.pools.clone()).unwrap_or_default(),
         about: graphs.first().map(|(_, graph)| graph.about.clone()).unwrap_or_default(),
+        claims: graphs.first().map(|(_, graph)| graph.claims.clone()).unwrap_or_default(),
         search: None,
         sources: Vec::new(),
         recipe: None,

@@ -3,7 +3,7 @@
 use crate::pipeline::experiments::sweep::draws::Method;
 use crate::pipeline::experiments::sweep::search::GOALS;
 use crate::pipeline::experiments::sweep::setting::POINTS;
-use crate::pipeline::schema::shared::{about, metric, metrics, name_and_slug};
+use crate::pipeline::schema::shared::{about, claims, metric, metrics, name_and_slug};
 use serde_json::{Value, json};
 
 /// The schema (draft 2020-12) of experiments.
@@ -72,6 +72,7 @@ pub fn experiment() -> Value {
                 "$ref": "pipeline.schema.json#/properties/stages",
             },
             "metrics": dropping(metrics()),
+            "claims": claims(),
         },
         "$defs": definitions,
     })

@@ -61,6 +61,7 @@ pub fn pipeline(registry: &Registry) -> Value {
                 "additionalProperties": {"$ref": "#/$defs/stage"},
             },
             "metrics": shared::metrics(),
+            "claims": shared::claims(),
         },
         "$defs": definitions,
     })

@@ -1,6 +1,6 @@
 //! What the schemas of pipelines and experiments share: names and metrics.
 
-use crate::pipeline::spec::metrics::AGGREGATES;
+use crate::pipeline::spec::metrics::{AGGREGATES, FORMS};
 use serde_json::{Map, Value, json};
 
 /// The definitions of names.
@@ -48,8 +48,30 @@ pub fn metrics() -> Value {
     json!({
         "description": "The numbers by which runs and experiments are compared.",
         "type": ["object", "null"],
-        "propertyNames": {"$ref": "#/$defs/name"},
+        "propertyNames": {"pattern": r"^[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*)*$"},
         "additionalProperties": {"$ref": "#/$defs/metric"},
+    })
+}
+
+/// The field `claims` of pipelines and experiments.
+pub fn claims() -> Value {
+    let about = "As in `free.slope within 0.5 ± 0.02`, `a < b with p < 0.05`, `min over seeds of a > 0.9`, `a in its interval of 0.5`.";
+    json!({
+        "description": "What is claimed of the metrics. Every run tells what became of it.",
+        "type": ["array", "null"],
+        "items": {"anyOf": [
+            {"description": about, "type": "string", "minLength": 1},
+            {
+                "type": "object",
+                "required": ["claim"],
+                "additionalProperties": false,
+                "properties": {
+                    "claim": {"description": about, "type": "string", "minLength": 1},
+                    "name": {"description": "What `\\onsagerclaim` calls it.", "type": "string", "minLength": 1},
+                    "text": {"description": "The claim in words.", "type": "string", "minLength": 1},
+                },
+            },
+        ]},
     })
 }
 
@@ -70,7 +92,17 @@ pub fn metric() -> Value {
                 "additionalProperties": {"anyOf": [scalar, {"type": "array", "items": scalar}]},
             },
             "aggregate": {"description": "One value from several rows.", "enum": AGGREGATES},
+            "lower": {"description": "The column or field with the lower end of its 95 % interval.", "type": "string", "minLength": 1},
+            "upper": {"description": "The column or field with the upper end.", "type": "string", "minLength": 1},
+            "error": {"description": "The column or field with its standard error.", "type": "string", "minLength": 1},
+            "digits": {"description": "Significant digits in a text.", "type": "integer", "minimum": 1, "maximum": 17},
+            "decimals": {"description": "Digits after the point in a text.", "type": "integer", "minimum": 0, "maximum": 17},
+            "form": {"description": "How it is written in a text: with powers of ten where they are needed, never, always, or as a percentage.", "enum": FORMS},
+            "unit": {"description": "The unit in a text, as in `m^2/s`.", "type": "string", "minLength": 1},
+            "thousands": {"description": "Whether there is a space between thousands in a text.", "type": "boolean"},
+            "about": {"description": "What the number is, in words.", "type": "string", "minLength": 1},
         },
+        "dependentRequired": {"lower": ["upper"], "upper": ["lower"]},
         "oneOf": [
             {"required": ["field"], "properties": {"where": false, "aggregate": false}},
             {"required": ["column"]},

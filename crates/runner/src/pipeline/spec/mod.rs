@@ -2,6 +2,7 @@
 
 pub mod about;
 pub mod checks;
+pub mod claims;
 pub mod metrics;
 pub mod reference;
 pub mod resources;
@@ -17,8 +18,19 @@ use std::collections::HashMap;
 /// The longest name that becomes the name of a folder.
 const LONGEST: usize = 100;
 /// The fields of a pipeline.
-pub const FIELDS: [&str; 10] =
-    ["name", "title", "description", "license", "authors", "include", "params", "pools", "stages", "metrics"];
+pub const FIELDS: [&str; 11] = [
+    "name",
+    "title",
+    "description",
+    "license",
+    "authors",
+    "include",
+    "params",
+    "pools",
+    "stages",
+    "metrics",
+    "claims",
+];
 /// The fields of a stage; those of [`Field`] belong to some kinds only.
 pub const STAGE_FIELDS: [&str; 17] = [
     "kind",
@@ -48,6 +60,7 @@ pub struct Spec<'a> {
     pub pools: &'a [Entry],
     pub stages: Vec<Stage<'a>>,
     pub metrics: &'a [Entry],
+    pub claims: Option<&'a Entry>,
     /// The position of each stage by name.
     pub by_name: HashMap<&'a str, usize>,
 }
@@ -119,8 +132,15 @@ pub fn read<'a>(root: &'a Node, registry: &Registry, sink: &Sink) -> Option<Spec
         );
         return None;
     };
-    let mut spec =
-        Spec { name: "", params: &[], pools: &[], stages: Vec::new(), metrics: &[], by_name: HashMap::new() };
+    let mut spec = Spec {
+        name: "",
+        params: &[],
+        pools: &[],
+        stages: Vec::new(),
+        metrics: &[],
+        claims: None,
+        by_name: HashMap::new(),
+    };
     for entry in entries {
         let value = &entry.value;
         match entry.key.as_str() {
@@ -135,6 +155,7 @@ pub fn read<'a>(root: &'a Node, registry: &Registry, sink: &Sink) -> Option<Spec
             "params" => spec.params = mapping(entry, sink),
             "pools" => spec.pools = mapping(entry, sink),
             "metrics" => spec.metrics = mapping(entry, sink),
+            "claims" => spec.claims = Some(entry),
             "stages" => {
                 for stage in mapping(entry, sink) {
                     slug(&stage.key, stage.span, "the name of a stage", sink);

@@ -146,6 +146,13 @@ impl Sink {
         self.whole(span.text).get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 
+    /// The file, line and column of a span.
+    pub fn where_is(&self, span: Span) -> Option<(String, usize, usize)> {
+        let text = self.texts.get(span.text as usize)?;
+        let Place { file, line, column, .. } = place(text, &line_starts(&text.text), span);
+        Some((file, line, column))
+    }
+
     /// The part of `span` that holds `part`, else the whole span.
     pub fn narrow(&self, span: Span, part: &str) -> Span {
         match self.text(span).find(part) {

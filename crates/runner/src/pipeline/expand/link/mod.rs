@@ -10,6 +10,7 @@ use crate::kind::registry::Registry;
 use crate::kind::stage::{Inputs, Tool};
 use crate::pipeline::expand::draft::{Draft, Drafts};
 use crate::pipeline::expand::interpolate::Scope;
+use crate::pipeline::expand::numbers;
 use crate::pipeline::expand::when;
 use crate::pipeline::graph::{Source, When};
 use crate::pipeline::spec::reference::{Reference, ReferenceError};
@@ -72,6 +73,9 @@ pub fn link(
                 (format!("tools.{}", tool.name), vec![Source::Tool { command: tool.command.clone() }])
             };
             inputs.extend(draft.tools.iter().map(asked));
+            if kind.is_some_and(|kind| kind.takes_metrics()) {
+                inputs.extend(linker.metrics(draft));
+            }
             let after =
                 stage.after.iter().flat_map(|&(text, span)| linker.after(text, span, draft)).collect();
             let when = stage.when.and_then(|entry| linker.when(entry, draft)).map(Box::new);
@@ -158,6 +162,19 @@ impl Linker<'_> {
             self.sink.help(input_span(input), message, self.choice(input, &sources, draft));
         }
         sources
+    }
+
+    /// What the metrics are read from that a task was given. Those of a sweep's points are found where the points are.
+    fn metrics(&mut self, draft: &Draft) -> Vec<(String, Vec<Source>)> {
+        let mut inputs = Vec::new();
+        for (input, from, name) in numbers::inputs(&draft.params) {
+            let Some(entry) = self.spec.metrics.iter().find(|entry| entry.key == name) else { continue };
+            let span = entry.value.get("from").map_or(entry.span, |from| from.value.span);
+            let mut sources = Vec::new();
+            self.artifacts(&from, span, "", draft, &mut sources);
+            inputs.push((input, sources));
+        }
+        inputs
     }
 
     /// How to choose one artifact.
