@@ -202,10 +202,10 @@ impl Stage for Classifier {
             classes: train.classes.map_or(seen, |classes| seen.max(classes as usize)),
             channels: p.channels,
             features: p.features,
-            time: match &p.diffusion {
-                Some(d) => Some(TimeConfig { embedding: d.embedding, schedule: d.schedule.to_string() }),
-                None => None,
-            },
+            time: p
+                .diffusion
+                .as_ref()
+                .map(|d| TimeConfig { embedding: d.embedding, schedule: d.schedule.to_string() }),
         };
         let device = p.device.device()?;
         let parameters = Parameters::random(p.seed, &device);
