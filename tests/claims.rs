@@ -144,3 +144,16 @@ fn values_and_the_report_of_the_run_have_them() {
     );
     assert!(page.contains("pipeline.yaml:18:5"));
 }
+
+#[cfg(feature = "science")]
+#[test]
+fn the_page_of_a_pipeline_shows_them() {
+    let stages = "  values: {kind: values, params: {metrics: [a.*, b.*]}}\n  page: {kind: report, inputs: {claims: values.json}, \
+                  params: {title: T, sections: [{heading: H, tables: [claims]}]}}\nmetrics:\n";
+    let project = Project::new(&PIPELINE.replace("metrics:\n", stages));
+    let ran = project.run(&[]);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let page = project.read("artifacts/p/page/report.html");
+    assert!(page.contains("a is better (a.score &lt; b.score with p &lt; 0.05)"), "{page}");
+    assert!(page.contains("p = 0.0082 (paired t-test over 3 seeds, two-sided)"), "{page}");
+}

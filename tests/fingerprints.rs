@@ -295,14 +295,15 @@ fn every_registered_kind_has_its_fingerprint_and_no_two_are_equal() {
     let registered: BTreeSet<&str> = registry.iter().map(|kind| kind.name()).collect();
     let of_an_example =
         |fingerprint: &Fingerprint| fingerprint.files.iter().any(|part| part.name.starts_with("examples/"));
-    let listed: BTreeMap<&str, &str> = fingerprints()
+    // The runner's `values`, which reads no Parquet, has another of that name in its place.
+    let listed: BTreeSet<(&str, &str)> = fingerprints()
         .filter(|fingerprint| !of_an_example(fingerprint))
         .map(|fingerprint| (fingerprint.kind, fingerprint.digest))
         .collect();
-    let names: BTreeSet<&str> = listed.keys().copied().collect();
+    let names: BTreeSet<&str> = listed.iter().map(|(kind, _)| *kind).collect();
     assert_eq!(registered, names, "every `impl Stage for` is registered, and the reverse");
     for kind in registry.iter() {
-        assert_eq!(kind.fingerprint(), listed[kind.name()], "{}", kind.name());
+        assert!(listed.contains(&(kind.name(), kind.fingerprint())), "{}", kind.name());
     }
     let digests: BTreeSet<&str> = fingerprints().map(|fingerprint| fingerprint.digest).collect();
     assert_eq!(digests.len(), fingerprints().count());
