@@ -6,6 +6,7 @@
 
 use super::pdf::Canvas;
 use super::style::Colour;
+pub use super::style::Point;
 use crate::error::ReportError;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -33,9 +34,6 @@ pub const LEADING: f64 = 1.2;
 const VECTOR_UNITS: f64 = 20.0;
 /// Each pixel of a PNG is the mean of this many by this many.
 const SUPERSAMPLING: usize = 3;
-
-/// A position in points.
-pub type Point = (f64, f64);
 
 /// A page and what is on it.
 pub trait Drawing {

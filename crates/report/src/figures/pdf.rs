@@ -2,7 +2,7 @@
 //! or where it was made.
 
 use super::embedded::{Font, deflated};
-use super::paper::Point;
+use super::style::Point;
 use crate::error::ReportError;
 use pdf_writer::types::{LineCapStyle, LineJoinStyle};
 use pdf_writer::{Content, Filter, Finish, Name, Pdf, Rect, Ref, Str};

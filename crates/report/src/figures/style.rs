@@ -3,6 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// A position in printer's points.
+pub type Point = (f64, f64);
+
 /// Points per millimetre.
 pub const MM: f64 = 72.0 / 25.4;
 /// Sizes of text in points: titles, labels and legend, tick labels.
