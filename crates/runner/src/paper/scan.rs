@@ -179,6 +179,6 @@ mod tests {
         assert_eq!(&text[found[1].options[0].clone()], "width={a]}");
         assert_eq!(&text[found[1].arguments[0].clone()], "x_{1}");
         assert!(found[2].arguments.is_empty() && found[3].arguments.is_empty());
-        assert_eq!(place("a\nbé c", 5), (2, 4));
+        assert_eq!(place("a\nbé c", 6), (2, 4));
     }
 }
