@@ -88,6 +88,6 @@ mod tests {
         assert!(read("\"simpel\"").unwrap_err().to_string().contains("unknown variant `simpel`"));
         assert!(read("7").is_err());
         let schema = schemars::schema_for!(Holder).to_value().to_string();
-        assert!(schema.contains(r#""enum":["simple","vlb","#), "{schema}");
+        assert!(schema.contains(r#""enum":["simple","v-prediction","vlb","#), "{schema}");
     }
 }
