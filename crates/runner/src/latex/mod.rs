@@ -112,7 +112,9 @@ fn build(params: &Params, folder: &Path, ctx: &Context) -> Result<(), StageError
     }
     let log = Log::read(&folder.join(DOCUMENT).with_extension("log"))?;
     if !status.success() {
-        return Err(match log.fault(&layout).or_else(|| read::bibtex(folder)) {
+        // latexmk also gives up where it looks in vain for what BibTeX would make of references that are not there.
+        let missing = || read::no_bibliography(folder).ok().flatten();
+        return Err(match log.fault(&layout).or_else(|| read::bibtex(folder)).or_else(missing) {
             Some(fault) => fault.advised(&layout, ctx.root()),
             None => LatexError::Failed { program: params.engine.name(), status }.into(),
         });
