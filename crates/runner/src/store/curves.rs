@@ -1,7 +1,7 @@
 //! Curves: what tasks measure while they go on, like the loss of a training, by step.
 //!
 //! The curves of a key are one file of JSON lines, a line for each point. The one attempt that has the task appends to it, so a point is
-//! there as soon as it is measured, and no kill takes it away; of steps that are shorter than [`GATHER`] a few go together. While the task
+//! there as soon as it is measured, and no kill takes it away; of steps that are shorter than 20 ms a few go together. While the task
 //! is unfinished, the file lies with its checkpoints and obeys their rules; of a finished one it is `metrics/<key>.jsonl`.
 //!
 //! An attempt that goes on from a checkpoint measures once more what came after that. So before its first point is written, everything is

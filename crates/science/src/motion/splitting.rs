@@ -106,9 +106,10 @@ impl Splitting {
 /// (2c/3 − 3v²/4)/n² is left.
 fn bend(relative: &[f64]) -> f64 {
     let n = relative.len() as f64;
-    let power = |exponent: i32| relative.iter().map(|r| r.powi(exponent)).sum::<f64>();
-    let variance = power(2) / (n - 1.0);
-    let third = if n > 2.0 { n * power(3) / ((n - 1.0) * (n - 2.0)) } else { 0.0 };
+    let squares = relative.iter().map(|r| r * r).sum::<f64>();
+    let cubes = relative.iter().map(|r| r * r * r).sum::<f64>();
+    let variance = squares / (n - 1.0);
+    let third = if n > 2.0 { n * cubes / ((n - 1.0) * (n - 2.0)) } else { 0.0 };
     variance / (2.0 * n) + (2.0 / 3.0 * third - 0.75 * variance * variance) / (n * n)
 }
 
