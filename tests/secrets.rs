@@ -206,6 +206,7 @@ fn no_command_tells_what_the_environment_logs_in_with() {
         &["init", "new"],
         &["jobs", "--json"],
         &["kinds", "--json"],
+        &["man", "pages"],
         &["top"],
         &["key", "list", "--json"],
         &["push", "pipeline.yaml", "--json"],

@@ -47,7 +47,7 @@ impl Splitting {
     /// exact. Nothing where a repeat ends with the probability 0, beyond steps of 38 σ.
     ///
     /// With the mean P of R repeats and its standard error s, the error of −ln P is s/P to first order. The logarithm bends: E(−ln P)
-    /// lies s²/(2P²) too high, which is taken off ([`bend`]), and so is what is left of the order 1/R².
+    /// lies s²/(2P²) too high, which is taken off, and so is what is left of the order 1/R².
     pub fn neg_ln_p(&self, index: u64, tube: &Tube) -> Option<NegLnP> {
         let logarithms: Vec<f64> =
             (0..self.repeats).into_par_iter().map(|repeat| self.repeat(index, repeat as u64, tube)).collect();
