@@ -54,7 +54,9 @@ fn both_papers_are_built_and_built_again_to_the_same_bytes() {
     assert_eq!(status, 0, "{stdout}{stderr}");
     for paper in PAPERS {
         let log = first.onsager(&["log", EXPERIMENT, paper]).stdout;
-        assert!(!log.contains("undefined references"), "{paper}: {log}");
+        // The first pass of LaTeX knows no reference yet.
+        let last = log.rsplit("Run number").next().unwrap_or_default();
+        assert!(!last.contains("undefined references"), "{paper}: {log}");
         let Some(text) = text(&first, paper) else { continue };
         assert!(!text.contains("??") && !text.contains(" fails]"), "{paper}: {text}");
     }
