@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Project, Ran, first_on_path, ran};
+use common::{Project, Ran, first_on_path, ran, there_is_tex};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -36,16 +36,6 @@ The slope is $\slope$, as \cite{onsager} says.
 
 const REFERENCES: &str =
     "@article{onsager, author={L. Onsager}, title={Fluctuations}, journal={Phys. Rev.}, year={1953}}\n";
-
-/// Whether this machine can build documents.
-fn there_is_tex() -> bool {
-    let there = |program: &str| Command::new(program).arg("--version").output().is_ok();
-    if there("latexmk") && there("pdflatex") {
-        return true;
-    }
-    println!("skipped: there is no latexmk or no pdflatex; `.ci/setup` installs them");
-    false
-}
 
 fn project() -> Project {
     let project = Project::new(PIPELINE);

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Project, Ran, names, repository};
+use common::{Project, Ran, names, repository, there_is_tex};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -45,9 +45,8 @@ fn text(project: &Project, paper: &str) -> Option<String> {
 
 #[test]
 fn both_papers_are_built_and_built_again_to_the_same_bytes() {
-    let there = |program: &str| Command::new(program).arg("--version").output().is_ok();
-    if !there("latexmk") || !there("pdflatex") {
-        return println!("skipped: there is no latexmk or no pdflatex; `.ci/setup` installs them");
+    if !there_is_tex() {
+        return;
     }
     let first = project();
     let Ran { status, stdout, stderr } = first.onsager(&["run", EXPERIMENT]);

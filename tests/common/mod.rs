@@ -127,6 +127,16 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// Whether this machine can build documents; if not, it says so.
+pub fn there_is_tex() -> bool {
+    let there = |program: &str| Command::new(program).arg("--version").output().is_ok();
+    if there("latexmk") && there("pdflatex") {
+        return true;
+    }
+    println!("skipped: there is no latexmk or no pdflatex; `.ci/setup` installs them");
+    false
+}
+
 /// Lets a command find the programs of a folder before those that it finds already.
 pub fn first_on_path<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
     let own = command.get_envs().find(|(name, _)| *name == "PATH").and_then(|(_, path)| path);

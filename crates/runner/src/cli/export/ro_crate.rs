@@ -90,15 +90,7 @@ impl RoCrate {
             });
             return Ok(exit::DONE);
         }
-        common::print(&format!(
-            "exported run {} of `{}` to `{}`: {}, {}, {}\n",
-            moved.run,
-            moved.pipeline,
-            self.output.display(),
-            text::counted(moved.tasks, "task"),
-            text::counted(moved.objects, "object"),
-            text::size(moved.bytes),
-        ));
+        common::print(&text::exported(&moved, &self.output));
         notes.iter().for_each(|note| common::print_error(&format!("note: {note}")));
         Ok(exit::DONE)
     }

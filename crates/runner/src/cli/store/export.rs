@@ -62,15 +62,7 @@ impl Export {
         if self.place.json {
             common::print_json(&moved);
         } else {
-            common::print(&format!(
-                "exported run {} of `{}` to `{}`: {}, {}, {}\n",
-                moved.run,
-                moved.pipeline,
-                self.output.display(),
-                text::counted(moved.tasks, "task"),
-                text::counted(moved.objects, "object"),
-                text::size(moved.bytes),
-            ));
+            common::print(&text::exported(&moved, &self.output));
         }
         Ok(exit::DONE)
     }

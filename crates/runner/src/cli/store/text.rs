@@ -5,12 +5,25 @@ use crate::config::trust::Trust;
 use crate::config::{self, Config};
 use crate::pipeline::project;
 use crate::store::Store;
-use crate::store::archive::ArchiveError;
+use crate::store::archive::{ArchiveError, Moved};
 use crate::store::files::StoreError;
 use crate::trust::keyring::{self, KeyringError};
 pub use crate::words::size;
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// What an export to this file came to.
+pub fn exported(moved: &Moved, file: &Path) -> String {
+    format!(
+        "exported run {} of `{}` to `{}`: {}, {}, {}\n",
+        moved.run,
+        moved.pipeline,
+        file.display(),
+        counted(moved.tasks, "task"),
+        counted(moved.objects, "object"),
+        size(moved.bytes),
+    )
+}
 
 /// Which store.
 #[derive(Args)]
