@@ -27,6 +27,16 @@ pub enum Noise {
     Gaussian,
 }
 
+/// What distances and overlap are computed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum On {
+    /// The items themselves, and the penultimate layer of the classifier where there is one.
+    All,
+    /// The classifier's penultimate layer alone, without the distances to training images: on pixels of large images all this takes long.
+    Classifier,
+}
+
 /// The parameters of `sample-quality`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -39,6 +49,8 @@ pub struct Params {
     /// Blocks of the reference and of every set, 2 or more: leaving them out one by one tells the error that the finite reference has,
     /// and the bias of the Fréchet distance.
     pub blocks: usize,
+    /// What distances and overlap are computed on.
+    pub on: On,
     /// Neighbours of precision, recall, density and coverage, 1 or more.
     pub k: usize,
     /// Random directions of the sliced transport distance, 1 or more.
@@ -66,6 +78,7 @@ impl Default for Params {
             count: None,
             subsets: 5,
             blocks: 5,
+            on: On::All,
             k: 5,
             directions: 200,
             noise: Noise::Uniform,
@@ -233,9 +246,11 @@ fn described(item: &Item) -> String {
 struct Bench {
     classifier: Option<Classifier>,
     reference: Reference,
-    training: Features,
+    /// For the distances to the nearest training item; none where they are left out.
+    training: Option<Features>,
     /// `pixels` or `points`.
     view: &'static str,
+    on: On,
 }
 
 fn measure(
@@ -264,14 +279,20 @@ fn measure(
         let mut stream = Streams::new(p.seed, purpose).stream(0);
         disjoint_subsets(of.count(), count, p.subsets, &mut stream)
     };
+    if p.on == On::Classifier && classifier.is_none() {
+        return Err(StageError::with_help(
+            "`on: classifier` needs the input `classifier`",
+            "give it, or leave `on` out",
+        ));
+    }
     let view = if train.is_images() { "pixels" } else { "points" };
     // The subsets of the test items: the first is the reference, all are controls of memorisation.
     let unseen: Vec<Dataset> =
         parts(&test, "quality test subsets").iter().map(|part| test.select(part)).collect();
     let settings = Settings { k: p.k, blocks: p.blocks, directions: p.directions, seed: p.seed };
-    let reference = Reference::new(prepare(&unseen[0], view, classifier.as_ref())?, settings);
-    let training = Features::from_f32(&train.x, train.size());
-    let bench = Bench { classifier, reference, training, view };
+    let reference = Reference::new(prepare(&unseen[0], view, p.on, classifier.as_ref())?, settings);
+    let training = (p.on == On::All).then(|| Features::from_f32(&train.x, train.size()));
+    let bench = Bench { classifier, reference, training, view, on: p.on };
 
     let total = (items.len() + 2) as u64;
     let mut done = 0;
@@ -318,11 +339,12 @@ fn measure(
 
 impl Bench {
     fn scores(&self, set: &Dataset) -> Result<Vec<Score>, StageError> {
-        Ok(self.reference.scores(&prepare(set, self.view, self.classifier.as_ref())?))
+        Ok(self.reference.scores(&prepare(set, self.view, self.on, self.classifier.as_ref())?))
     }
 
     fn memorisation(&self, set: &Dataset) -> Vec<Score> {
-        memorisation(self.view, &Features::from_f32(&set.x, set.size()), &self.training)
+        let Some(training) = &self.training else { return Vec::new() };
+        memorisation(self.view, &Features::from_f32(&set.x, set.size()), training)
     }
 }
 
@@ -380,9 +402,13 @@ fn count(p: &Params, samples: &[Dataset], real: &Dataset, test: &Dataset) -> Res
 fn prepare(
     set: &Dataset,
     view: &'static str,
+    on: On,
     classifier: Option<&Classifier>,
 ) -> Result<SampleSet, StageError> {
-    let mut views = vec![(view, Features::from_f32(&set.x, set.size()))];
+    let mut views = match on {
+        On::All => vec![(view, Features::from_f32(&set.x, set.size()))],
+        On::Classifier => Vec::new(),
+    };
     let mut probabilities = None;
     if let Some(classifier) = classifier {
         let found = classifier.evaluate(&set.x, &set.shape)?;
