@@ -112,11 +112,17 @@ fn a_run_is_pushed_by_its_name() {
     );
     let again = onsager(&other, &["pull", name]);
     assert_eq!(again.stdout, "pulled 0 results from `lab`, 0 B; 3 known here\n", "{}", again.stderr);
+    let latest = onsager(&other, &["pull", "last"]);
+    assert_eq!(latest.stdout, again.stdout, "{}", latest.stderr);
     assert_eq!(names(&run(&other, &[])["tasks"]["executed"]), Vec::<String>::new());
     let proof = place.path().join(format!("runs/{name}.proof.json"));
     let signed = fs::read(&proof).expect("who vouches for it");
     assert_eq!(onsager(&other, &["push", name]).stdout, "pushed 0 results to `lab`, 0 B; 3 there already\n");
     assert_eq!(fs::read(&proof).ok(), Some(signed));
+    for word in ["last", &name[..name.len() - 2]] {
+        let again = onsager(&one, &["push", word]);
+        assert_eq!(again.stdout, "pushed 0 results to `lab`, 0 B; 3 there already\n", "{}", again.stderr);
+    }
     for (command, message) in [
         ("push", "error: there is no pipeline file and no run `nothing`\n"),
         (

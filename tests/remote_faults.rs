@@ -5,7 +5,7 @@ mod common;
 
 use common::chain::CHAIN;
 use common::servers::{self, Place, Served, files, onsager, proxy, shared_moto};
-use common::{Project, names};
+use common::{Project, names, ran, until};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -344,4 +344,43 @@ fn what_no_record_names_is_removed_and_nothing_else() {
     let all = onsager(&one, &["remote", "gc", "--grace", "0s", "--older-than", "0s"]);
     assert!(all.stdout.ends_with("; 0 files left\n"), "{} {}", all.stdout, all.stderr);
     assert_eq!(files(&place.path().join("cas")).len(), 0);
+}
+
+#[test]
+fn upkeep_that_is_interrupted_tells_what_it_did_and_takes_its_mark_away() {
+    let Some((proxy, _, one)) = behind_proxy() else { return };
+    for (command, path, done, told) in [
+        (
+            &["remote", "gc", "--grace", "0s"][..],
+            "records/main/",
+            "removed 0 objects, 0 B, 0 records and 0 files of runs\n",
+            "interrupted; give the same command to go on\n",
+        ),
+        (
+            &["remote", "verify"][..],
+            "cas/",
+            "read 0 objects, 0 B, and 0 records: 0 wrong\n",
+            "interrupted, and nothing was removed; the same command begins anew\n",
+        ),
+    ] {
+        proxy.faults(json!([{"kind": "slow", "seconds": 600, "method": "GET", "path": path}]));
+        proxy.requests();
+        let mut command = servers::command(&one, command);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        // It has looked at what the store is, and left its mark.
+        let mut requests = 0;
+        until("its requests", || {
+            requests += proxy.requests();
+            requests >= 2
+        });
+        let process = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(process, rustix::process::Signal::INT).expect("a signal");
+        let ended = ran(child.wait_with_output().expect("its end"));
+        assert_eq!((ended.status, ended.stdout.as_str(), ended.stderr.as_str()), (130, done, told));
+        // Nobody has to wait for it.
+        proxy.faults(json!([]));
+        let verified = onsager(&one, &["remote", "verify"]);
+        assert_eq!(verified.status, 0, "{} {}", verified.stdout, verified.stderr);
+    }
+    assert_eq!(onsager(&one, &["push", "pipeline.yaml", "--anew"]).status, 0);
 }

@@ -34,10 +34,11 @@ use std::path::PathBuf;
 ///   onsager pull experiments/quickstart.yaml
 ///   onsager pull pipelines/path-action.yaml law --remote lab
 ///   onsager pull 2026-05-01T12-00-00-3fa9c1d2
+///   onsager pull last
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Pull {
-    /// A pipeline's file, or a run's name
+    /// A pipeline's file, a run's name, or `last` for the run that was sent there last
     #[arg(value_name = "FILE|RUN")]
     what: PathBuf,
     /// Of a file, only these tasks and what they need: a stage, or instances like `motion[system=free]`; of a run, further runs
@@ -107,11 +108,12 @@ impl Pull {
             for run in
                 std::iter::once(self.what.to_string_lossy().into_owned()).chain(self.words.iter().cloned())
             {
-                all.add(pull::run(&remote, &store, &run).await?);
+                let latest = if run == "last" { pull::latest(&remote).await? } else { None };
+                all.add(pull::run(&remote, &store, &latest.unwrap_or(run)).await?);
             }
             Ok::<_, RemoteError>(all)
         };
-        let done = shown(&runtime, (&remote.name, &remote.counters), &interrupts, all);
+        let done = shown(&runtime, (&remote.name, &remote.counters), (&interrupts, 1), all);
         files::remove(&work)?;
         let Some(report) = done else {
             common::print_error(

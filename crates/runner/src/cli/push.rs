@@ -7,6 +7,7 @@ use crate::cli::progress::difference_text;
 use crate::cli::remote::choice::Choice;
 use crate::cli::store::text;
 use crate::cli::transfer::shown;
+use crate::compare::history::{self, HistoryError};
 use crate::kind::registry::Registry;
 use crate::pipeline::files::project_root;
 use crate::plan::planned::{Verdict, plan};
@@ -34,10 +35,11 @@ use std::time::Duration;
 ///   onsager push experiments/quickstart.yaml
 ///   onsager push pipelines/path-action.yaml law --remote lab
 ///   onsager push 2026-05-01T12-00-00-3fa9c1d2
+///   onsager push last
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Push {
-    /// A pipeline's file, or a run's name
+    /// A pipeline's file, or a run: its name or the beginning of one, or `last`
     #[arg(value_name = "FILE|RUN")]
     what: String,
     /// Of a file, only these tasks and what they need; of a run, further runs
@@ -74,7 +76,7 @@ impl Push {
         let pusher = Arc::new(runtime.block_on(Pusher::begin(remote, cargo.store.clone(), self.anew))?);
         let without = cargo.without;
         let work = pusher.clone().all(cargo.actions, cargo.runs);
-        let report = shown(&runtime, (&name, &counters), &interrupts, work);
+        let report = shown(&runtime, (&name, &counters), (&interrupts, 1), work);
         // What was sent is noted, and the mark goes, whatever came of the rest.
         let ended = runtime.block_on(pusher.end());
         let Some(report) = report else {
@@ -119,13 +121,15 @@ impl Push {
     fn of_runs(&self, root: &Path) -> Result<Cargo, CliError> {
         let artifacts = self.asked.given.artifacts.clone().unwrap_or_else(|| root.join("artifacts"));
         let store = Store::at(&artifacts)?;
-        let all = runs::all(&store)?;
+        let (all, past) = (runs::all(&store)?, history::runs(&store, None)?);
         let (mut actions, mut chosen, mut seen, mut without) = (Vec::new(), Vec::new(), HashSet::new(), 0);
         for word in std::iter::once(&self.what).chain(&self.words) {
-            let run = all
-                .iter()
-                .find(|run| run.id == *word)
-                .ok_or_else(|| CliError::Request(format!("there is no pipeline file and no run `{word}`")))?;
+            let unknown = || CliError::Request(format!("there is no pipeline file and no run `{word}`"));
+            let id = match history::find(&past, word, None) {
+                Err(HistoryError::Unknown { .. } | HistoryError::NoRun { .. }) => return Err(unknown()),
+                found => &found?.run,
+            };
+            let run = all.iter().find(|run| run.id == *id).ok_or_else(unknown)?;
             for key in run.results.values().filter(|key| seen.insert(**key)) {
                 match store.actions().get(key)? {
                     Some(action) => actions.push(action),

@@ -5,10 +5,12 @@ use crate::cli::store::text::size;
 use crate::store::remote::elsewhere::Traffic;
 #[cfg(feature = "remote")]
 use crate::store::remote::server::Counters;
+#[cfg(feature = "remote")]
+use crate::store::remote::transport::interruptible;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 #[cfg(feature = "remote")]
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 /// How often it is told where there are no bars.
@@ -77,29 +79,21 @@ impl Transfer {
     }
 }
 
-/// Does work with a remote store, and shows how far its transfer is. None where the user ends it.
+/// Does work with a remote store, and shows how far its transfer is. None where the user ends it, by Ctrl-C pressed so often.
 #[cfg(feature = "remote")]
 pub fn shown<T>(
     runtime: &tokio::runtime::Runtime,
     (name, counters): (&str, &Counters),
-    interrupts: &AtomicUsize,
+    interrupts: (&AtomicUsize, usize),
     work: impl Future<Output = T>,
 ) -> Option<T> {
     let mut transfer = Transfer::new(name, None);
-    runtime.block_on(async {
-        let mut work = std::pin::pin!(work);
-        loop {
-            match tokio::time::timeout(Duration::from_millis(100), &mut work).await {
-                Ok(done) => return Some(done),
-                Err(_) if interrupts.load(Ordering::Relaxed) > 0 => return None,
-                Err(_) => {
-                    if let Some(line) = transfer.show(counters.traffic()) {
-                        crate::cli::common::print_error(&line);
-                    }
-                }
-            }
+    let tell = || {
+        if let Some(line) = transfer.show(counters.traffic()) {
+            crate::cli::common::print_error(&line);
         }
-    })
+    };
+    runtime.block_on(async { interruptible(interrupts, work, tell).await })
 }
 
 impl Drop for Transfer {

@@ -1,8 +1,8 @@
-//! Copies of files, hashed on their way.
+//! Copies of files: hashed on their way, or where that was done before, as quickly as the file system can.
 
 use crate::store::digest::Digest;
 use crate::store::files::StoreError;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -13,18 +13,34 @@ const BLOCK: usize = 4096;
 /// Copies a file's bytes into a new, empty one: as a reflink where the file system can, else byte by byte, and what is sparse stays
 /// sparse. Gives the digest and the number of the bytes that were read.
 pub fn copy(from: &Path, target: &mut File) -> Result<(Digest, u64), StoreError> {
-    let mut source = File::open(from).map_err(StoreError::io("open", from))?;
+    let source = File::open(from).map_err(StoreError::io("open", from))?;
     #[cfg(target_os = "linux")]
     if rustix::fs::ioctl_ficlone(&*target, &source).is_ok() {
         // Of the clone, which nobody else has: the source may be edited meanwhile.
         return Digest::of_open(target).map_err(StoreError::io("copy", from));
     }
-    bytes(&mut source, target).map_err(StoreError::io("copy", from))
+    bytes(&source, target).map_err(StoreError::io("copy", from))
 }
 
-fn bytes(source: &mut File, target: &mut File) -> io::Result<(Digest, u64)> {
+/// The same of an open file, without its digest.
+pub fn unhashed(mut source: &File, target: &mut File) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    if rustix::fs::ioctl_ficlone(&*target, source).is_ok() {
+        return Ok(());
+    }
+    if is_sparse(&source.metadata()?) {
+        return bytes(source, target).map(|_| ());
+    }
+    io::copy(&mut source, target).map(|_| ())
+}
+
+fn is_sparse(data: &Metadata) -> bool {
+    data.blocks() * 512 < data.len()
+}
+
+fn bytes(source: &File, target: &mut File) -> io::Result<(Digest, u64)> {
     let data = source.metadata()?;
-    if data.blocks() * 512 >= data.len() {
+    if !is_sparse(&data) {
         return Digest::reading(source, data.len(), |bytes| target.write_all(bytes));
     }
     // The gap after the last byte that was written.
@@ -71,6 +87,10 @@ mod tests {
             let (source, target) = (fs::metadata(path(name)).unwrap(), fs::metadata(to).unwrap());
             assert_eq!(source.len(), target.len());
             assert!(target.blocks() <= source.blocks() + 64, "{name}: {} blocks", target.blocks());
+            let to = path(&format!("{name}-unhashed"));
+            unhashed(&File::open(path(name)).unwrap(), &mut File::create_new(&to).unwrap()).unwrap();
+            assert_eq!(copied, Digest::of_file(&to).unwrap());
+            assert!(fs::metadata(to).unwrap().blocks() <= source.blocks() + 64, "{name}");
         }
     }
 }

@@ -165,16 +165,21 @@ pub fn json(path: &Path, value: &impl Serialize) -> Result<Vec<u8>, StoreError> 
 
 /// Writes a file whole or not at all.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    write_whole(path, bytes, true)
+    write_finished(path, bytes, File::sync_data).map(drop)
 }
 
 /// The same without waiting for the disk: a machine that loses its power may lose the file, or keep it torn. For what is checked when it
 /// is read, and can be made anew.
 pub fn write_soon(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    write_whole(path, bytes, false)
+    write_finished(path, bytes, |_| Ok(())).map(drop)
 }
 
-fn write_whole(path: &Path, bytes: &[u8], sync: bool) -> Result<(), StoreError> {
+/// The same with something to do before the file gets its name. Gives the file.
+pub fn write_finished(
+    path: &Path,
+    bytes: &[u8],
+    finish: impl FnOnce(&File) -> io::Result<()>,
+) -> Result<File, StoreError> {
     let temporary = temporary_beside(path);
     let written = (|| {
         let mut file = match File::create(&temporary) {
@@ -185,10 +190,8 @@ fn write_whole(path: &Path, bytes: &[u8], sync: bool) -> Result<(), StoreError> 
             file => file?,
         };
         file.write_all(bytes)?;
-        if sync {
-            file.sync_data()?;
-        }
-        fs::rename(&temporary, path)
+        finish(&file)?;
+        fs::rename(&temporary, path).map(|()| file)
     })();
     written.map_err(|error| {
         // The temporary file is of no use to anyone; the first error is the one to tell.

@@ -15,6 +15,7 @@ use crate::store::proof::Origin;
 use crate::store::runs::{self, Foreign};
 use crate::store::text;
 use crate::store::unpack::LARGEST;
+use crate::store::written::Written;
 use crate::store::{untar, unzip};
 use crate::trust::judge::judge;
 use crate::trust::record;
@@ -153,7 +154,7 @@ fn admit(
             ))));
         }
     }
-    let staged = Objects::new(work.join("objects"));
+    let staged = Objects::new(work.join("objects"), Written::default());
     for (name, action) in &actions {
         for (_, content) in action.outputs.iter().filter(|(_, content)| !content.is_absent()) {
             let of_record = |message| damaged(Fault::Contradicted { name: (*name).to_owned(), message });

@@ -77,6 +77,7 @@ pub mod verify;
 pub mod view;
 pub mod walk;
 pub mod watcher;
+pub mod written;
 pub mod zip;
 
 use digest::Digest;
@@ -93,6 +94,7 @@ pub struct Store {
     artifacts: PathBuf,
     root: PathBuf,
     locks: locks::Locks,
+    written: written::Written,
 }
 
 /// The working folder of a run or of a tool, which is its own until this is dropped.
@@ -128,7 +130,7 @@ impl Store {
     pub fn at(artifacts: &Path) -> Result<Store, StoreError> {
         let artifacts = std::path::absolute(artifacts).map_err(StoreError::io("find", artifacts))?;
         let root = artifacts.join(".onsager");
-        Ok(Store { locks: locks::Locks::new(&root), root, artifacts })
+        Ok(Store { locks: locks::Locks::new(&root), root, artifacts, written: Default::default() })
     }
 
     /// Whether it was made already.
@@ -142,7 +144,7 @@ impl Store {
     }
 
     pub fn objects(&self) -> objects::Objects {
-        objects::Objects::new(self.root.join("objects"))
+        objects::Objects::new(self.root.join("objects"), self.written.clone())
     }
 
     pub fn actions(&self) -> actions::Actions {

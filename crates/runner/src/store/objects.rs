@@ -6,10 +6,11 @@ use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
 use crate::store::listing::{self, Entry, ListError, Listed};
 use crate::store::walk::{self, Kind};
+use crate::store::written::{Mark, Written};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -80,11 +81,17 @@ const STORED: i64 = 1;
 #[derive(Debug, Clone)]
 pub struct Objects {
     root: PathBuf,
+    pub(super) written: Written,
 }
 
 impl Objects {
-    pub(super) fn new(root: PathBuf) -> Objects {
-        Objects { root }
+    pub(super) fn new(root: PathBuf, written: Written) -> Objects {
+        Objects { root, written }
+    }
+
+    /// For what only looks at files outside the store.
+    fn nowhere() -> Objects {
+        Objects::new(PathBuf::new(), Written::default())
     }
 
     /// Where the object of this digest is, or would be.
@@ -158,7 +165,7 @@ impl Objects {
         if size.is_some_and(|size| size != data.len()) {
             return Ok(Held::Damaged);
         }
-        if data.mtime() == STORED && data.mtime_nsec() == 0 {
+        if is_unwritten(&data) {
             return Ok(Held::Sound);
         }
         if self.is_itself(digest)? {
@@ -250,7 +257,7 @@ impl Objects {
     /// The content of a file or folder outside the store, which is left where it is. A link in it that leads nowhere counts as the
     /// text that it says.
     pub fn measure(path: &Path) -> Result<Content, StoreError> {
-        Objects::new(PathBuf::new()).describe(path, None, &|_, _| Ok(()), &|_, _| Ok(()), &|_, _| Ok(()))
+        Objects::nowhere().describe(path, None, &|_, _| Ok(()), &|_, _| Ok(()), &|_, _| Ok(()))
     }
 
     /// The content of what is chosen; `note` is told of each link that leads nowhere, and what it says, `list` of the list of a folder.
@@ -267,7 +274,7 @@ impl Objects {
             list(bytes, digest);
             Ok(())
         };
-        Objects::new(PathBuf::new()).describe(&chosen.path, Some(chosen), &link, &|_, _| Ok(()), &list)
+        Objects::nowhere().describe(&chosen.path, Some(chosen), &link, &|_, _| Ok(()), &list)
     }
 
     fn describe(
@@ -371,13 +378,34 @@ impl Objects {
 
     /// Keeps these bytes as an object.
     pub(super) fn keep(&self, bytes: &[u8], digest: &Digest) -> Result<(), StoreError> {
+        self.write(bytes, digest).map(drop)
+    }
+
+    /// The same with bytes that have just come from elsewhere, and were hashed.
+    pub(super) fn receive(&self, bytes: &[u8], digest: &Digest) -> Result<(), StoreError> {
+        match self.write(bytes, digest)? {
+            Some(file) => self.note_written(&file, digest),
+            None => Ok(()),
+        }
+    }
+
+    fn write(&self, bytes: &[u8], digest: &Digest) -> Result<Option<File>, StoreError> {
         let target = self.path(digest);
         if renew(&target)? {
-            return Ok(());
+            return Ok(None);
         }
-        files::write_atomic(&target, bytes)?;
-        let marked = File::open(&target).and_then(|file| protect(&file));
-        marked.map_err(StoreError::io("protect", &target))
+        let finish = |file: &File| file.sync_data().and_then(|()| protect(file));
+        files::write_finished(&target, bytes, finish).map(Some)
+    }
+
+    /// Notes that this process has written the file itself, of bytes with this digest, if it became an object and nobody else wrote to
+    /// it since.
+    pub(super) fn note_written(&self, file: &File, digest: &Digest) -> Result<(), StoreError> {
+        let data = file.metadata().map_err(StoreError::io("read", &self.path(digest)))?;
+        if is_unwritten(&data) {
+            self.written.note(*digest, Mark::of(&data));
+        }
+        Ok(())
     }
 
     /// The list of a folder, if the object is one and its bytes are those of its name.
@@ -426,6 +454,11 @@ fn protect(file: &File) -> io::Result<()> {
     mark(file)
 }
 
+/// Whether an object was not written to since it came into the store.
+fn is_unwritten(data: &Metadata) -> bool {
+    data.mtime() == STORED && data.mtime_nsec() == 0
+}
+
 fn mark(file: &File) -> io::Result<()> {
     file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(STORED as u64))
 }
@@ -449,8 +482,11 @@ fn renew(object: &Path) -> Result<bool, StoreError> {
     let renewed = (|| {
         let file = File::open(object)?;
         let data = file.metadata()?;
-        let sound = data.mtime() == STORED && data.mtime_nsec() == 0;
-        if sound { file.set_permissions(fs::Permissions::from_mode(0o444)).map(|()| true) } else { Ok(false) }
+        if is_unwritten(&data) {
+            file.set_permissions(fs::Permissions::from_mode(0o444)).map(|()| true)
+        } else {
+            Ok(false)
+        }
     })();
     match renewed {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => Ok(false),

@@ -145,6 +145,7 @@ mod with {
                 | RemoteError::ReadOnly { .. }
                 | RemoteError::NoKey { .. }
                 | RemoteError::NoRun { .. }) => CliError::Request(error.to_string()),
+                error @ RemoteError::Interrupted => CliError::Interrupted(error.to_string()),
                 error => CliError::Remote(error.to_string()),
             }
         }

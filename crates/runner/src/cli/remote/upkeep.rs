@@ -7,6 +7,7 @@ use crate::cli::store::text::{counted, size};
 use crate::cli::transfer::shown;
 use crate::config::Config;
 use crate::pipeline::spec::resources;
+use crate::run::workers;
 use crate::store::remote::check::{self, Abilities};
 use crate::store::remote::error::RemoteError;
 use crate::store::remote::link::runtime;
@@ -21,6 +22,9 @@ use std::time::Duration;
 
 /// How many things that are wrong are shown one by one.
 const SHOWN: usize = 20;
+
+/// Nobody counts Ctrl-C here: it ends the program at once, and what that did can be done again.
+static AT_ONCE: AtomicUsize = AtomicUsize::new(0);
 
 /// Which remote store.
 #[derive(Args)]
@@ -121,13 +125,13 @@ impl Which {
     fn tell<T: Serialize>(
         &self,
         remote: &Remote,
+        interrupts: &AtomicUsize,
         work: impl Future<Output = Result<T, RemoteError>>,
         text: impl Fn(&T) -> String,
     ) -> Result<T, CliError> {
         let runtime = runtime().map_err(remote.failed("open"))?;
-        // Ctrl-C ends the program at once: what it does can be done again.
-        let never = AtomicUsize::new(0);
-        let done = shown(&runtime, (&remote.name, &remote.counters), &never, work);
+        // The work itself looks at the first Ctrl-C, if it must end something; the second one ends it.
+        let done = shown(&runtime, (&remote.name, &remote.counters), (interrupts, 2), work);
         let done = done.ok_or(RemoteError::Interrupted)??;
         if self.json {
             common::print_json(&done);
@@ -141,7 +145,7 @@ impl Which {
 impl Check {
     pub fn execute(&self) -> Result<u8, CliError> {
         let remote = self.which.open()?;
-        let found = self.which.tell(&remote, check::check(&remote), abilities)?;
+        let found = self.which.tell(&remote, &AT_ONCE, check::check(&remote), abilities)?;
         Ok(if found.same_bytes == Some(false) { exit::FAILED } else { exit::DONE })
     }
 }
@@ -172,7 +176,7 @@ fn abilities(found: &Abilities) -> String {
 impl Du {
     pub fn execute(&self) -> Result<u8, CliError> {
         let remote = self.which.open()?;
-        self.which.tell(&remote, du::space(&remote), table)?;
+        self.which.tell(&remote, &AT_ONCE, du::space(&remote), table)?;
         Ok(exit::DONE)
     }
 }
@@ -202,7 +206,13 @@ impl Gc {
     pub fn execute(&self) -> Result<u8, CliError> {
         let remote = self.which.open()?;
         let options = Options { grace: self.grace, older_than: self.older_than, dry_run: self.dry_run };
-        self.which.tell(&remote, gc::collect(&remote, &options), swept)?;
+        let interrupts = workers::interrupts()?;
+        let work = gc::collect(&remote, &options, &interrupts);
+        let done = self.which.tell(&remote, &interrupts, work, swept)?;
+        if done.interrupted {
+            common::print_error("interrupted; give the same command to go on");
+            return Ok(exit::INTERRUPTED);
+        }
         Ok(exit::DONE)
     }
 }
@@ -210,13 +220,15 @@ impl Gc {
 fn swept(swept: &Swept) -> String {
     let verb = if swept.dry_run { "would remove" } else { "removed" };
     let mut text = format!(
-        "{verb} {}, {}, {} and {} of runs; {} left",
+        "{verb} {}, {}, {} and {} of runs",
         counted(swept.objects, "object"),
         size(swept.bytes),
         counted(swept.records, "record"),
         counted(swept.runs, "file"),
-        counted(swept.left, "file"),
     );
+    if !swept.interrupted {
+        text += &format!("; {} left", counted(swept.left, "file"));
+    }
     if swept.young > 0 {
         text += &format!(", {} of them without a record but too young", count(swept.young as u64));
     }
@@ -227,7 +239,13 @@ impl Verify {
     pub fn execute(&self) -> Result<u8, CliError> {
         let remote = self.which.open()?;
         let remove = !self.dry_run && remote.place.is_writable();
-        let found = self.which.tell(&remote, verify::verify(&remote, remove), verified)?;
+        let interrupts = workers::interrupts()?;
+        let work = verify::verify(&remote, remove, &interrupts);
+        let found = self.which.tell(&remote, &interrupts, work, verified)?;
+        if found.interrupted {
+            common::print_error("interrupted, and nothing was removed; the same command begins anew");
+            return Ok(exit::INTERRUPTED);
+        }
         Ok(if found.wrong.is_empty() { exit::DONE } else { exit::FAILED })
     }
 }

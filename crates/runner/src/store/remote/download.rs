@@ -118,7 +118,7 @@ impl Fetcher {
             if size.is_some_and(|size| size != bytes.len() as u64) || Digest::of(&bytes) != digest {
                 return Ok(Came::Wrong);
             }
-            objects.keep(&bytes, &digest)?;
+            objects.receive(&bytes, &digest)?;
             Ok(Came::Right)
         })
         .await
@@ -293,9 +293,9 @@ impl Incoming {
         }
         let _gate = store.enter_gate()?;
         store.objects().ingest(&path, &digest, &folder)?;
+        store.objects().note_written(&file, &digest)?;
         // It stays where the store had the object meanwhile.
         files::remove(&path)?;
-        drop(file);
         Ok(Came::Right)
     }
 }

@@ -74,6 +74,12 @@ pub fn is_run(id: &str) -> bool {
     !id.is_empty() && !id.starts_with('.') && id.chars().all(plain)
 }
 
+/// The run that the name of its record says.
+pub fn run_of(name: &str) -> Option<&str> {
+    let id = name.strip_prefix(RUNS)?.strip_prefix('/')?.strip_suffix(".jsonl")?;
+    is_run(id).then_some(id)
+}
+
 /// The digest that an object's or a manifest's name says.
 pub fn digest_of(name: &str) -> Option<Digest> {
     let digest: Digest = name.rsplit('/').next()?.parse().ok()?;
@@ -101,6 +107,8 @@ mod tests {
         assert_eq!(key_of(&record("main", &key)), Some(("main", key)));
         assert_eq!(key_of(&record_of("pr-1", &key, &content)), Some(("pr-1", key)));
         assert_eq!(key_of("records/main/x.json"), None);
+        assert_eq!(run_of(&run("2026-05-01T12-00-00-3fa9c1d2")), Some("2026-05-01T12-00-00-3fa9c1d2"));
+        assert_eq!((run_of(&run_proof("x")), run_of("runs/a/b.jsonl")), (None, None));
         assert!(is_run("2026-05-01T12-00-00-3fa9c1d2") && !is_run("../x") && !is_run("a/b"));
     }
 }

@@ -60,6 +60,13 @@ enum Came {
     Missing(Option<(String, String)>),
 }
 
+/// The run that was sent there last.
+pub async fn latest(remote: &Remote) -> Result<Option<String>, RemoteError> {
+    let there = remote.transport.list(layout::RUNS).await.map_err(remote.failed_at("list", layout::RUNS))?;
+    let latest = there.iter().filter_map(|entry| Some((entry.modified, layout::run_of(&entry.name)?))).max();
+    Ok(latest.map(|(_, run)| run.to_owned()))
+}
+
 /// Takes a run. Its record says which results those are, so it must count as they must.
 pub async fn run(remote: &Remote, store: &Store, id: &str) -> Result<Report, RemoteError> {
     let no_run = || RemoteError::NoRun { remote: remote.name.clone(), run: id.to_owned() };

@@ -13,13 +13,15 @@ use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// The longest wait between two tries.
 const LONGEST: Duration = Duration::from_secs(20);
 /// How long nothing may arrive.
 const SILENCE: Duration = Duration::from_secs(60);
+/// How soon Ctrl-C is noticed.
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// How often something is tried, and the first wait between two tries.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +63,22 @@ where
         }
     }
     attempt().await
+}
+
+/// Work that may be given up at any moment: none where Ctrl-C was pressed so often before it was done. Does something now and then.
+pub async fn interruptible<T>(
+    interrupts: (&AtomicUsize, usize),
+    work: impl Future<Output = T>,
+    mut meanwhile: impl FnMut(),
+) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    loop {
+        match tokio::time::timeout(GLANCE, &mut work).await {
+            Ok(done) => return Some(done),
+            Err(_) if interrupts.0.load(Ordering::Relaxed) >= interrupts.1 => return None,
+            Err(_) => meanwhile(),
+        }
+    }
 }
 
 /// Work with files, beside the network.

@@ -9,11 +9,12 @@ use crate::store::remote::layout;
 use crate::store::remote::layout::Entry;
 use crate::store::remote::marker::{Cleaning, age, now_there};
 use crate::store::remote::opened::Remote;
-use crate::store::remote::transport::Transport;
+use crate::store::remote::transport::{Transport, interruptible};
 use crate::store::remote::upkeep::survey::Survey;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// What is to go.
@@ -44,10 +45,43 @@ pub struct Swept {
     pub left: usize,
     /// What no record names, but is younger than the grace time.
     pub young: usize,
+    /// Whether Ctrl-C ended it before all of it went.
+    #[serde(skip)]
+    pub interrupted: bool,
 }
 
-/// Removes what nobody needs.
-pub async fn collect(remote: &Remote, options: &Options) -> Result<Swept, RemoteError> {
+/// How many things are removed, before Ctrl-C is looked at again: as many as S3 takes at once.
+const TOGETHER: usize = 1000;
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Record,
+    Run,
+    Object,
+}
+
+impl Swept {
+    fn add(&mut self, kind: Kind, files: &[&Entry]) {
+        match kind {
+            Kind::Record => self.records += files.len(),
+            Kind::Run => self.runs += files.len(),
+            Kind::Object => {
+                self.objects += files.len();
+                self.bytes += files.iter().map(|file| file.size).sum::<u64>();
+            }
+        }
+        if !matches!(kind, Kind::Run) {
+            self.left -= files.len();
+        }
+    }
+}
+
+/// Removes what nobody needs, until Ctrl-C.
+pub async fn collect(
+    remote: &Remote,
+    options: &Options,
+    interrupts: &AtomicUsize,
+) -> Result<Swept, RemoteError> {
     if !remote.place.is_writable() {
         return Err(RemoteError::ReadOnly { remote: remote.name.clone() });
     }
@@ -55,13 +89,13 @@ pub async fn collect(remote: &Remote, options: &Options) -> Result<Swept, Remote
         return Err(RemoteError::Empty { remote: remote.name.clone() });
     };
     if options.dry_run {
-        return sweep(remote, options, now_there(remote).await?).await;
+        return sweep(remote, options, now_there(remote).await?, interrupts).await;
     }
     let cleaning = Cleaning::begin(remote).await?;
     // Before anything goes: whatever others noted of what is there does not count any more.
     format.sweeps += 1;
     let swept = match remote.write_document(layout::FORMAT, &format).await {
-        Ok(()) => sweep(remote, options, cleaning.now).await,
+        Ok(()) => sweep(remote, options, cleaning.now, interrupts).await,
         Err(error) => Err(error),
     };
     let ended = cleaning.end(remote).await;
@@ -71,8 +105,29 @@ pub async fn collect(remote: &Remote, options: &Options) -> Result<Swept, Remote
     swept.and_then(|swept| ended.map(|()| swept))
 }
 
-async fn sweep(remote: &Remote, options: &Options, now: i64) -> Result<Swept, RemoteError> {
-    let survey = Survey::of(remote).await?;
+async fn sweep(
+    remote: &Remote,
+    options: &Options,
+    now: i64,
+    interrupts: &AtomicUsize,
+) -> Result<Swept, RemoteError> {
+    let mut swept = Swept {
+        remote: remote.name.clone(),
+        dry_run: options.dry_run,
+        objects: 0,
+        bytes: 0,
+        records: 0,
+        runs: 0,
+        left: 0,
+        young: 0,
+        interrupted: false,
+    };
+    let Some(survey) = interruptible((interrupts, 1), Survey::of(remote), || {}).await else {
+        swept.interrupted = true;
+        return Ok(swept);
+    };
+    let survey = survey?;
+    swept.left = survey.objects.len() + survey.records.len();
     let old = |entry: &Entry| {
         let age = age(entry, now);
         age >= options.grace && options.older_than.is_some_and(|oldest| age >= oldest)
@@ -81,7 +136,7 @@ async fn sweep(remote: &Remote, options: &Options, now: i64) -> Result<Swept, Re
     let mut records = Vec::new();
     for found in &survey.records {
         match &found.record {
-            _ if old(&found.entry) => records.push(found.entry.name.clone()),
+            _ if old(&found.entry) => records.push(&found.entry),
             Ok(record) => needed.extend(survey.objects_of(record)),
             // What it names is not known.
             Err(fault) if fault.is_newer() => {
@@ -96,32 +151,28 @@ async fn sweep(remote: &Remote, options: &Options, now: i64) -> Result<Swept, Re
     let mut runs = Vec::new();
     for folder in [layout::RUNS, layout::MANIFESTS] {
         let there = remote.transport.list(folder).await.map_err(remote.failed_at("list", folder))?;
-        runs.extend(there.into_iter().filter(old).map(|entry| entry.name));
+        runs.extend(there.into_iter().filter(old));
     }
-    let (mut objects, mut bytes, mut young) = (Vec::new(), 0, 0);
-    for (digest, entry) in survey.objects.iter().filter(|(digest, _)| !needed.contains(*digest)) {
+    let mut objects = Vec::new();
+    for (_, entry) in survey.objects.iter().filter(|(digest, _)| !needed.contains(*digest)) {
         if age(entry, now) < options.grace {
-            young += 1;
-            continue;
+            swept.young += 1;
+        } else {
+            objects.push(entry);
         }
-        objects.push(layout::object(digest));
-        bytes += entry.size;
     }
-    let swept = Swept {
-        remote: remote.name.clone(),
-        dry_run: options.dry_run,
-        objects: objects.len(),
-        bytes,
-        records: records.len(),
-        runs: runs.len(),
-        left: survey.objects.len() + survey.records.len() - objects.len() - records.len(),
-        young,
-    };
-    if !options.dry_run {
-        for names in [records, runs, objects] {
-            if !names.is_empty() {
+    let runs = runs.iter().collect();
+    for (kind, files) in [(Kind::Record, records), (Kind::Run, runs), (Kind::Object, objects)] {
+        for files in files.chunks(TOGETHER) {
+            if !options.dry_run {
+                if interrupts.load(Ordering::Relaxed) > 0 {
+                    swept.interrupted = true;
+                    return Ok(swept);
+                }
+                let names = files.iter().map(|file| file.name.clone()).collect();
                 remote.transport.delete(names).await.map_err(remote.failed("clean"))?;
             }
+            swept.add(kind, files);
         }
     }
     Ok(swept)

@@ -6,13 +6,14 @@ use crate::store::remote::error::RemoteError;
 use crate::store::remote::layout;
 use crate::store::remote::marker::Cleaning;
 use crate::store::remote::opened::Remote;
-use crate::store::remote::transport::{self, count};
+use crate::store::remote::transport::{self, count, interruptible};
 use crate::store::remote::upkeep::survey::Survey;
 use futures::{StreamExt, TryStreamExt};
 use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicUsize;
 
 /// How many objects are read at once.
 const READ: usize = 8;
@@ -39,17 +40,24 @@ pub struct Verified {
     /// How many records do not count here: nobody who is trusted vouches for them. They stay.
     pub untrusted: usize,
     pub wrong: Vec<Wrong>,
+    /// Whether Ctrl-C ended it before everything was read: then nothing was removed.
+    #[serde(skip)]
+    pub interrupted: bool,
 }
 
-/// Reads everything. With `remove`, what is wrong goes.
-pub async fn verify(remote: &Remote, remove: bool) -> Result<Verified, RemoteError> {
+/// Reads everything, until Ctrl-C. With `remove`, what is wrong goes.
+pub async fn verify(
+    remote: &Remote,
+    remove: bool,
+    interrupts: &AtomicUsize,
+) -> Result<Verified, RemoteError> {
     let Some(mut format) = remote.format().await? else {
         return Err(RemoteError::Empty { remote: remote.name.clone() });
     };
     let cleaning = if remove { Some(Cleaning::begin(remote).await?) } else { None };
-    let verified = look(remote).await;
+    let verified = look(remote, interrupts).await;
     let done = match verified {
-        Ok(mut verified) if remove && !verified.wrong.is_empty() => {
+        Ok(mut verified) if remove && !verified.interrupted && !verified.wrong.is_empty() => {
             format.sweeps += 1;
             let noted = remote.write_document(layout::FORMAT, &format).await;
             let names = verified.wrong.iter().map(|wrong| wrong.name.clone()).collect();
@@ -68,49 +76,70 @@ pub async fn verify(remote: &Remote, remove: bool) -> Result<Verified, RemoteErr
     done
 }
 
-async fn look(remote: &Remote) -> Result<Verified, RemoteError> {
-    let survey = Survey::of(remote).await?;
+async fn look(remote: &Remote, interrupts: &AtomicUsize) -> Result<Verified, RemoteError> {
+    let mut verified = Verified {
+        remote: remote.name.clone(),
+        objects: 0,
+        bytes: 0,
+        records: 0,
+        untrusted: 0,
+        wrong: Vec::new(),
+        interrupted: true,
+    };
+    let Some(survey) = interruptible((interrupts, 1), Survey::of(remote), || {}).await else {
+        return Ok(verified);
+    };
+    let survey = survey?;
     survey.objects.values().for_each(|entry| count(&remote.counters.to_receive, entry.size));
     let read = futures::stream::iter(&survey.objects).map(|(digest, entry)| async move {
-        Ok::<_, RemoteError>((*digest, is_itself(remote, digest, entry.size).await?))
+        Ok::<_, RemoteError>((*digest, entry.size, is_itself(remote, digest, entry.size).await?))
     });
-    let read: Vec<(Digest, bool)> = read.buffer_unordered(READ).try_collect().await?;
-    let damaged: BTreeSet<Digest> =
-        read.iter().filter(|(_, right)| !right).map(|(digest, _)| *digest).collect();
+    let mut read = read.buffer_unordered(READ);
+    let mut damaged: BTreeSet<Digest> = BTreeSet::new();
     let wrong = |name: &str, message: String| Wrong { name: name.to_owned(), message, removed: false };
-    let mut found: Vec<Wrong> = damaged
-        .iter()
-        .map(|digest| wrong(&layout::object(digest), "its bytes are not those of its name".to_owned()))
-        .collect();
-    let mut untrusted = 0;
+    let all = async {
+        while let Some((digest, size, right)) = read.try_next().await? {
+            verified.objects += 1;
+            verified.bytes += size;
+            if !right {
+                damaged.insert(digest);
+                let message = "its bytes are not those of its name".to_owned();
+                verified.wrong.push(wrong(&layout::object(&digest), message));
+            }
+        }
+        Ok::<_, RemoteError>(())
+    };
+    match interruptible((interrupts, 1), all, || {}).await {
+        None => {
+            verified.wrong.sort();
+            return Ok(verified);
+        }
+        Some(all) => all?,
+    }
     for there in &survey.records {
         let record = match &there.record {
             Err(fault) if fault.is_newer() => {
-                untrusted += 1;
+                verified.untrusted += 1;
                 continue;
             }
             Err(fault) => {
-                found.push(wrong(&there.entry.name, fault.to_string()));
+                verified.wrong.push(wrong(&there.entry.name, fault.to_string()));
                 continue;
             }
             Ok(record) => record,
         };
-        untrusted += usize::from(remote.policy.judge(record).is_err());
+        verified.untrusted += usize::from(remote.policy.judge(record).is_err());
         let objects = survey.objects_of(record);
         let gone = |digest: &&Digest| damaged.contains(*digest) || !survey.objects.contains_key(*digest);
         if let Some(digest) = objects.iter().find(gone) {
-            found.push(wrong(&there.entry.name, format!("its object {} is damaged or gone", digest.short())));
+            let message = format!("its object {} is damaged or gone", digest.short());
+            verified.wrong.push(wrong(&there.entry.name, message));
         }
     }
-    found.sort();
-    Ok(Verified {
-        remote: remote.name.clone(),
-        objects: survey.objects.len(),
-        bytes: survey.objects.values().map(|entry| entry.size).sum(),
-        records: survey.records.len(),
-        untrusted,
-        wrong: found,
-    })
+    verified.wrong.sort();
+    verified.records = survey.records.len();
+    verified.interrupted = false;
+    Ok(verified)
 }
 
 /// Whether the bytes of an object are those of its name.
