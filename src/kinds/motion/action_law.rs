@@ -14,8 +14,8 @@ pub struct ActionLaw;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Params {
-    /// Tubes with fewer counts than this, at least 1, are left out of counting's fit: below about 20 the logarithm of a
-    /// count is biased and its error no longer normal.
+    /// Tubes with fewer counts than this, at least 1, are left out of counting's correlations: below about 20 the logarithm of a count is
+    /// biased. The fit has all tubes, as it is one of the counts themselves.
     pub minimum_count: u64,
 }
 

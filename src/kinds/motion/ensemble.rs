@@ -3,7 +3,7 @@
 use crate::kinds::motion::tube_table::TubeTable;
 use onsager_runner::kind::context::Item;
 use onsager_runner::kind::stage::StageError;
-use onsager_science::motion::law::{Law, Sample, Scores, counting_variance};
+use onsager_science::motion::law::{Counts, Law, Sample, Scores};
 use serde_json::Value;
 
 /// The estimators in the order of the outputs.
@@ -130,19 +130,23 @@ impl Ensemble {
             return None;
         }
         let used = |k: usize| !counting || self.count[k].is_some_and(|count| count >= minimum_count);
-        let sample_of = |tubes: &[usize]| Sample {
-            action: tubes.iter().map(|&k| self.action[k]).collect(),
-            action_hamiltonian: tubes.iter().map(|&k| self.action_hamiltonian[k]).collect(),
-            deviation: tubes.iter().map(|&k| self.deviation[k]).collect(),
-            neg_ln_p: tubes.iter().filter_map(|&k| values[k]).collect(),
-            variance: counting.then(|| {
-                let variance =
-                    |k: usize| Some(counting_variance(self.count[k]?, self.arrived?)).filter(|v| *v > 0.0);
-                tubes.iter().map(|&k| variance(k).unwrap_or(f64::INFINITY)).collect()
-            }),
+        let sample_of = |tubes: &[usize]| -> Option<Sample> {
+            let counts = |arrived: u64| Counts {
+                counts: tubes.iter().map(|&k| self.count[k].unwrap_or(0) as f64).collect(),
+                arrived: arrived as f64,
+                minimum: minimum_count as f64,
+            };
+            Some(Sample {
+                action: tubes.iter().map(|&k| self.action[k]).collect(),
+                action_hamiltonian: tubes.iter().map(|&k| self.action_hamiltonian[k]).collect(),
+                deviation: tubes.iter().map(|&k| self.deviation[k]).collect(),
+                neg_ln_p: tubes.iter().map(|&k| values[k].unwrap_or(f64::INFINITY)).collect(),
+                counts: if counting { Some(counts(self.arrived?)) } else { None },
+            })
         };
-        let fitted: Vec<usize> = tubes.iter().copied().filter(|&k| used(k)).collect();
-        let law = Law::fit(&sample_of(&fitted), 2.0 * self.mass * self.diffusion);
+        // A tube in which nothing was counted has no value, and yet says something.
+        let fitted: Vec<usize> = if counting { (0..self.tube.len()).collect() } else { tubes.clone() };
+        let law = Law::fit(&sample_of(&fitted)?, 2.0 * self.mass * self.diffusion);
         // Against the exact values: all tubes by splitting; by counting those whose expected count is at least 20.
         let scored = match estimator {
             "counting" => Some(&self.counting),
@@ -175,7 +179,7 @@ impl Ensemble {
             omega_t: self.omega_t,
             width,
             action_least: self.action_least,
-            sample: sample_of(&tubes),
+            sample: sample_of(&tubes)?,
             law,
             rows: tubes
                 .iter()

@@ -67,16 +67,9 @@ pub fn write_points(fits: &[Fit], ctx: &Context) -> Result<(), StageError> {
         let line = |action: &f64| fit.law.map_or(f64::NAN, |law| law.gamma.value * action + law.intercept);
         fit.sample.action.iter().map(line).collect()
     };
-    // What is predicted up to a constant gets the one that makes its mean that of the tubes used.
     let shifted = |fit: &Fit, exponents: Vec<f64>| -> Vec<f64> {
-        let used: Vec<f64> = fit
-            .rows
-            .iter()
-            .zip(fit.sample.neg_ln_p.iter().zip(&exponents))
-            .filter_map(|(row, (value, exponent))| row.used.then_some(value - exponent))
-            .collect();
-        let shift = used.iter().sum::<f64>() / used.len() as f64;
-        exponents.into_iter().map(|exponent| exponent + shift).collect()
+        let level = fit.sample.level(&exponents);
+        exponents.into_iter().map(|exponent| exponent + level).collect()
     };
     let predicted =
         |fit: &Fit| shifted(fit, fit.sample.corrected().iter().map(|action| action / two_m_d(fit)).collect());

@@ -1,5 +1,6 @@
 //! The law −ln P = γ A + c over the tubes of one ensemble, and γ over a sweep of the noise.
 
+use crate::stats::counts::{CountLine, Counted};
 use crate::stats::regression::Line;
 use onsager_numerics::statistics::{NORMAL_QUANTILE, pearson};
 
@@ -12,10 +13,20 @@ pub struct Sample {
     pub action_hamiltonian: Vec<f64>,
     /// The deviation predicted for the potential's curvature, see [`super::action::Motion::deviation`].
     pub deviation: Vec<f64>,
-    /// −ln P of each tube.
+    /// −ln P of each tube, infinite where nothing was counted.
     pub neg_ln_p: Vec<f64>,
-    /// The sampling variance of −ln P where it was counted, see [`counting_variance`]; nothing where it is exact.
-    pub variance: Option<Vec<f64>>,
+    /// What was counted, where P was.
+    pub counts: Option<Counts>,
+}
+
+/// The particles in each tube, of those that arrive.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Counts {
+    pub counts: Vec<f64>,
+    pub arrived: f64,
+    /// Tubes with fewer counts are left out of the correlations, where a logarithm of the count itself is needed: that of a small one is
+    /// biased.
+    pub minimum: f64,
 }
 
 /// An estimated value with its 95 % interval.
@@ -28,11 +39,9 @@ pub struct Estimate {
 
 /// The fitted law.
 ///
-/// Exact probabilities and those by splitting are fitted by ordinary least squares, counted ones by weights 1/(v + s²): v is the
-/// variance of the count, and s² that of what the law leaves out (curvature, width), the same for all tubes and as large as
-/// makes the squared residuals what they should be (Paule and Mandel 1982), else the best counted tubes alone would decide. The
-/// 95 % interval of γ is that of the slope in either case, by the t distribution with n − 2 degrees of freedom and errors scaled by the
-/// scatter around the line; so it is not sampling error alone.
+/// Exact probabilities and those by splitting are fitted by ordinary least squares; the 95 % interval of γ is that of the slope, by the t
+/// distribution with n − 2 degrees of freedom and errors scaled by the scatter around the line, so it is not sampling error alone.
+/// Counted ones are fitted by the likelihood of the counts, all of them, with that scatter beside their own variance: see [`CountLine`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Law {
     /// γ, in units of 1/action.
@@ -49,42 +58,44 @@ pub struct Law {
     pub gamma_corrected: Estimate,
     /// The correlation between ln P and the corrected action.
     pub r_corrected: f64,
-    /// Squared residuals per degree of freedom, weighted where counted.
+    /// Squared residuals per degree of freedom; of counts, over their variances.
     pub chi_squared: f64,
     /// The slope of the residual 2mD (−ln P) − A against the predicted deviation, 1 for narrow tubes; nothing for a linear
     /// potential, where no deviation is predicted.
     pub residual_slope: Option<Estimate>,
     /// The correlation of the two.
     pub residual_r: Option<f64>,
-    /// The number of tubes used.
+    /// The number of tubes fitted.
     pub tubes: usize,
 }
 
 impl Law {
-    /// Fits the law; `two_m_d` is 2 m D. Nothing for fewer than three tubes, or tubes of equal action.
+    /// Fits the law; `two_m_d` is 2 m D. Nothing for fewer than three tubes, of which enough was counted, or tubes of equal action.
     pub fn fit(sample: &Sample, two_m_d: f64) -> Option<Law> {
-        let weights: Option<Vec<f64>> = match &sample.variance {
-            Some(variance) => Some(weights(&sample.action, &sample.neg_ln_p, variance)?),
-            None => None,
-        };
-        let weights = weights.as_deref();
-        let line = Line::fit(&sample.action, &sample.neg_ln_p, weights)?;
-        let residual = sample.residual(two_m_d);
         let curved = sample.deviation.iter().any(|&deviation| deviation != 0.0);
-        let residual_line = if curved { Line::fit(&sample.deviation, &residual, weights) } else { None };
         let corrected = sample.corrected();
+        let seen = sample.seen();
+        if seen.len() < 3 {
+            return None;
+        }
+        let of = |column: &[f64]| -> Vec<f64> { seen.iter().map(|&k| column[k]).collect() };
+        let neg_ln_p = of(&sample.neg_ln_p);
+        let r = |column: &[f64]| Some(-pearson(&of(column), &neg_ln_p)?);
+        let fitted = sample.line(&sample.action)?;
+        let residual_slope = if curved { sample.residual_slope(two_m_d) } else { None };
         Some(Law {
-            gamma: slope_of(&line),
-            gamma_error: line.slope_error,
-            intercept: line.intercept,
-            r: -pearson(&sample.action, &sample.neg_ln_p)?,
-            r_hamiltonian: -pearson(&sample.action_hamiltonian, &sample.neg_ln_p)?,
-            gamma_corrected: slope_of(&Line::fit(&corrected, &sample.neg_ln_p, weights)?),
-            r_corrected: -pearson(&corrected, &sample.neg_ln_p)?,
-            chi_squared: line.chi_squared,
-            residual_slope: residual_line.as_ref().map(slope_of),
-            residual_r: residual_line.and_then(|_| pearson(&sample.deviation, &residual)),
-            tubes: line.points,
+            gamma: slope_of(&fitted),
+            gamma_error: fitted.slope_error,
+            intercept: fitted.intercept,
+            r: r(&sample.action)?,
+            r_hamiltonian: r(&sample.action_hamiltonian)?,
+            gamma_corrected: slope_of(&sample.line(&corrected)?),
+            r_corrected: r(&corrected)?,
+            chi_squared: fitted.chi_squared,
+            residual_slope,
+            residual_r: residual_slope
+                .and_then(|_| pearson(&of(&sample.deviation), &of(&sample.residual(two_m_d)))),
+            tubes: fitted.points,
         })
     }
 }
@@ -100,6 +111,49 @@ impl Sample {
     pub fn deviation_share(&self) -> Option<f64> {
         let share = spread(&self.deviation) / spread(&self.action);
         share.is_finite().then_some(share)
+    }
+
+    /// The constant c of −ln P = exponent + c that gives the tubes their mean −ln P, or the particles counted in them.
+    pub fn level(&self, exponents: &[f64]) -> f64 {
+        match &self.counts {
+            None => {
+                self.neg_ln_p.iter().zip(exponents).map(|(value, exponent)| value - exponent).sum::<f64>()
+                    / exponents.len() as f64
+            }
+            Some(counted) => {
+                let expected: f64 = exponents.iter().map(|exponent| libm::exp(-exponent)).sum();
+                libm::log(counted.arrived * expected / counted.counts.iter().sum::<f64>())
+            }
+        }
+    }
+
+    /// The tubes whose −ln P can stand for itself.
+    fn seen(&self) -> Vec<usize> {
+        let all = 0..self.neg_ln_p.len();
+        match &self.counts {
+            None => all.collect(),
+            Some(counted) => all.filter(|&k| counted.counts[k] >= counted.minimum).collect(),
+        }
+    }
+
+    /// −ln P against `x`.
+    fn line(&self, x: &[f64]) -> Option<Line> {
+        match &self.counts {
+            None => Line::fit(x, &self.neg_ln_p, None),
+            Some(counted) => counted.line(x, &vec![0.0; x.len()]),
+        }
+    }
+
+    /// The slope of the residual against the deviation; of counts, −ln P = (A + slope · deviation)/2mD + c.
+    fn residual_slope(&self, two_m_d: f64) -> Option<Estimate> {
+        match &self.counts {
+            None => Some(slope_of(&Line::fit(&self.deviation, &self.residual(two_m_d), None)?)),
+            Some(counted) => {
+                let law: Vec<f64> = self.action.iter().map(|action| action / two_m_d).collect();
+                let Estimate { value, lower, upper } = slope_of(&counted.line(&self.deviation, &law)?);
+                Some(Estimate { value: two_m_d * value, lower: two_m_d * lower, upper: two_m_d * upper })
+            }
+        }
     }
 
     /// The residual 2mD (−ln P) − A of each tube, an action.
@@ -136,21 +190,11 @@ fn spread(values: &[f64]) -> f64 {
     (values.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / (n - 1.0)).sqrt()
 }
 
-/// The weights 1/(v + s²) for which χ² per degree of freedom is 1, by bisection; s = 0 where it is at most 1 without. Nothing where no
-/// line can be fitted.
-fn weights(x: &[f64], y: &[f64], variance: &[f64]) -> Option<Vec<f64>> {
-    let with = |scatter: f64| -> Vec<f64> { variance.iter().map(|v| 1.0 / (v + scatter)).collect() };
-    let chi_squared = |scatter: f64| Line::fit(x, y, Some(&with(scatter))).map(|line| line.chi_squared);
-    if chi_squared(0.0)? <= 1.0 {
-        return Some(with(0.0));
+impl Counts {
+    fn line(&self, x: &[f64], offset: &[f64]) -> Option<Line> {
+        let counted = Counted { counts: &self.counts, trials: self.arrived };
+        CountLine::fit(x, offset, counted).map(|fitted| fitted.line)
     }
-    // Twice the mean square around the unweighted line is too much.
-    let (mut low, mut high) = (0.0, 2.0 * Line::fit(x, y, None)?.chi_squared);
-    for _ in 0..60 {
-        let middle = 0.5 * (low + high);
-        if chi_squared(middle)? > 1.0 { low = middle } else { high = middle }
-    }
-    Some(with(high))
 }
 
 fn slope_of(line: &Line) -> Estimate {
@@ -259,27 +303,6 @@ mod tests {
             let gaps: Vec<f64> =
                 sample.corrected().iter().zip(&sample.neg_ln_p).map(|(a, value)| value - 0.5 * a).collect();
             assert!(gaps.iter().all(|gap| (gap - gaps[0]).abs() < 0.01), "{system:?}: {gaps:?}");
-        }
-    }
-
-    /// Points y = 2x + noise of variance v + s² around a line: s² comes out, within 4.5 of its relative errors √(2/n), however unequal
-    /// v are; and none where there is none.
-    #[test]
-    fn scatter_beyond_the_counts() {
-        let n = 2000;
-        let mut stream = Streams::new(8, "scatter").stream(0);
-        let x: Vec<f64> = (0..n).map(|_| stream.uniform()).collect();
-        let variance: Vec<f64> = x.iter().map(|x| 1e-4 + 1e-2 * x).collect();
-        for scatter in [0.0, 0.04] {
-            let y: Vec<f64> = x
-                .iter()
-                .zip(&variance)
-                .map(|(x, v)| 2.0 * x + (v + scatter).sqrt() * stream.normal())
-                .collect();
-            let found: Vec<f64> =
-                weights(&x, &y, &variance).unwrap().iter().zip(&variance).map(|(w, v)| 1.0 / w - v).collect();
-            let tolerance = 4.5 * (0.045 + 0.1 * scatter) * (2.0 / f64::from(n)).sqrt();
-            assert!(found.iter().all(|s| (s - scatter).abs() < tolerance), "{scatter}: {}", found[0]);
         }
     }
 

@@ -1,3 +1,4 @@
 //! Fits and their intervals.
 
+pub mod counts;
 pub mod regression;
