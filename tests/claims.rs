@@ -134,7 +134,8 @@ fn values_and_the_report_of_the_run_have_them() {
     let document: Value = serde_json::from_str(&project.read("artifacts/p/values/values.json")).unwrap();
     assert_eq!(outcomes(&document["claims"]), ["holds", "holds"], "those whose numbers it has");
     let tex = project.read("artifacts/p/values/values.tex");
-    assert!(tex.contains("\\onsager@claim{better}{holds}{a is better}{a.score is 5.0 $\\pm$ 9.9, "), "{tex}");
+    let better = "\\onsager@claim{better}{holds}{a is better (\\texttt{a.score < b.score with p < 0.05})}{a.score is 5.0 $\\pm$ 9.9, ";
+    assert!(tex.contains(better), "{tex}");
     let ran = project.onsager(&["report", "-o", "run.html"]);
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     let page = project.read("run.html");
@@ -156,4 +157,10 @@ fn the_page_of_a_pipeline_shows_them() {
     let page = project.read("artifacts/p/page/report.html");
     assert!(page.contains("a is better (a.score &lt; b.score with p &lt; 0.05)"), "{page}");
     assert!(page.contains("p = 0.0082 (paired t-test over 3 seeds, two-sided)"), "{page}");
+    // What the numbers were read from has a place there, which the marks of a text lead to.
+    let document: Value = serde_json::from_str(&project.read("artifacts/p/values/values.json")).unwrap();
+    for source in document["sources"].as_object().unwrap().values() {
+        let place = &source["sha256"][0].as_str().unwrap()[..7];
+        assert!(page.contains(&format!("<tr id=\"{place}\"><td>fit.scores, by values.json</td>")), "{page}");
+    }
 }

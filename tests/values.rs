@@ -199,3 +199,40 @@ fn latex_typesets_the_numbers_and_knows_what_was_meant() {
         assert!(log.contains(line), "{line} is not in\n{log}");
     }
 }
+
+/// Where a source is on a page: the first digits of its first artifact's digest.
+fn places(document: &Value) -> Vec<String> {
+    let sources = document["sources"].as_object().unwrap().values();
+    sources.map(|source| source["sha256"][0].as_str().unwrap()[..7].to_owned()).collect()
+}
+
+#[test]
+fn the_page_of_the_run_has_a_place_for_every_source() {
+    let project = finished(PIPELINE);
+    assert_eq!(project.onsager(&["report", "-o", "run.html"]).status, 0);
+    let page = project.read("run.html");
+    let places = places(&values(&project));
+    assert_eq!(places.len(), 4);
+    for place in places {
+        assert_eq!(page.matches(&format!(" id=\"{place}\"")).count(), 1, "{place}");
+    }
+}
+
+#[test]
+fn marks_lead_to_the_page() {
+    let project = finished(
+        &PIPELINE.replace("inputs: {law: drawn.pdf, slopes: drawn.latex}", "inputs: {slopes: drawn.latex}"),
+    );
+    let text = "\\documentclass{article}\n\\pdfcompresslevel=0\\pdfobjcompresslevel=0\n\\usepackage{hyperref}\n\
+                \\usepackage[links]{onsager}\n\\onsagerpage{https://example.org/run.html}\n\
+                \\begin{document}\n\\onsager{free.slope} \\onsagertable{slopes}\n\\end{document}\n";
+    let Some((sound, log)) = latex(&project, text) else { return };
+    assert!(sound, "{log}");
+    let pdf = std::fs::read(project.path("artifacts/p/values/text.pdf")).unwrap();
+    let pdf = String::from_utf8_lossy(&pdf);
+    let document = values(&project);
+    for id in [&document["values"]["free.slope"]["source"], &document["tables"]["slopes"]["source"]] {
+        let place = &document["sources"][id.as_str().unwrap()]["sha256"][0].as_str().unwrap()[..7];
+        assert!(pdf.contains(&format!("(https://example.org/run.html#{place})")), "{place}");
+    }
+}

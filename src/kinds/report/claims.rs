@@ -1,15 +1,27 @@
-//! The claims in a `values.json`, as a table of a page.
+//! What a page shows of a `values.json`: its claims as a table, and what its numbers were read from.
 
+use onsager_report::page::html::Origin;
 use onsager_runner::numbers::claims::judge::Outcome;
-use onsager_runner::values::document::{Claim, Document, FORMAT};
+use onsager_runner::values::document::{Claim, Document, FORMAT, Source};
 use onsager_tables::cells::Cell;
 use onsager_tables::table::{Head, Mark, Table};
 use onsager_tables::value::Names;
 
-/// The table, if the file is what a stage of the kind `values` writes.
+/// What a stage of the kind `values` writes; nothing for other files.
+fn document(bytes: &[u8]) -> Option<Document> {
+    serde_json::from_slice(bytes).ok().filter(|document: &Document| document.format == FORMAT)
+}
+
+/// The claims.
 pub fn table(bytes: &[u8]) -> Option<Table> {
-    let document: Document = serde_json::from_slice(bytes).ok()?;
-    (document.format == FORMAT).then(|| of(&document.claims))
+    Some(of(&document(bytes)?.claims))
+}
+
+/// What the numbers, figures and tables come from, so that the marks of a text find it on the page; nothing for other files.
+pub fn sources(bytes: &[u8], file: &str) -> Vec<Origin> {
+    let sources = document(bytes).map(|document| document.sources).unwrap_or_default();
+    let origin = |Source { from, sha256, .. }| Origin { name: format!("{from}, by {file}"), digests: sha256 };
+    sources.into_values().map(origin).collect()
 }
 
 fn of(claims: &[Claim]) -> Table {

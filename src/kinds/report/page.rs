@@ -3,7 +3,7 @@
 use crate::kinds::report::claims;
 use crate::kinds::report::figure::{labels, required};
 use onsager_report::error::ReportError;
-use onsager_report::page::html::{Block, Image, Page, Section, Source};
+use onsager_report::page::html::{Block, Image, Origin, Page, Section, Source};
 use onsager_report::page::markup::{self, TextError};
 use onsager_report::tables::presentation;
 use onsager_runner::kind::context::{Context, Item};
@@ -152,7 +152,10 @@ impl Stage for ReportStage {
         }
         for items in ctx.inputs().values() {
             for item in items {
-                page.provenance.push((item_name(item), sha256(&fs::read(&item.path)?)));
+                let bytes = fs::read(&item.path)?;
+                let name = item_name(item);
+                page.provenance.extend(claims::sources(&bytes, &name));
+                page.provenance.push(Origin { name, digests: vec![sha256(&bytes)] });
             }
         }
         fs::write(ctx.output("html")?, page.html()?)?;

@@ -9,7 +9,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use onsager_tables::render::NOTE;
 use onsager_tables::table::Table;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A page.
 #[derive(Debug, Clone, Default)]
@@ -20,8 +20,16 @@ pub struct Page {
     /// In the markup of [`super::markup`], like all texts and captions.
     pub summary: String,
     pub sections: Vec<Section>,
-    /// What the page was made from: name and SHA-256 of each file.
-    pub provenance: Vec<(String, String)>,
+    /// What the page was made from: each file with its SHA-256, and what its numbers were read from.
+    pub provenance: Vec<Origin>,
+}
+
+/// Artifacts that something on the page comes from.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    pub name: String,
+    /// The SHA-256 of each.
+    pub digests: Vec<String>,
 }
 
 /// A part of the page.
@@ -257,23 +265,34 @@ fn below(download: Markup, source: &Source) -> Markup {
     }
 }
 
-/// What the page was made from.
-fn provenance(files: &[(String, String)]) -> Markup {
+/// What the page was made from. A link from a text leads to a row by the first digits of a digest, as the marks of `onsager.sty` have it.
+fn provenance(origins: &[Origin]) -> Markup {
+    let mut places = BTreeSet::new();
+    let mut rows = Vec::new();
+    for Origin { name, digests } in origins {
+        for digest in digests {
+            let place = digest.get(..PLACE).filter(|place| places.insert(*place));
+            rows.push(html! { tr id=[place] { td { (name) } td { code { (digest) } } } "\n" });
+        }
+    }
     html! {
         footer {
             details {
                 summary { "Provenance" }
-                p { "The files that this page was made from, with the SHA-256 of their contents." }
+                p { "The files that this page was made from, and those that its numbers were read from, with the SHA-256 of their contents." }
                 div.scroll tabindex="0" role="region" aria-label="Files that the page was made from" {
                     table {
                         thead { tr { th scope="col" { "File" } th scope="col" { "SHA-256" } } }
-                        tbody { @for (name, digest) in files { tr { td { (name) } td { code { (digest) } } } "\n" } }
+                        tbody { @for row in &rows { (row) } }
                     }
                 }
             }
         }
     }
 }
+
+/// How many digits of a digest name its row.
+const PLACE: usize = 7;
 
 /// `figure-1` for `Figure 1`.
 fn anchor(number: &str) -> String {

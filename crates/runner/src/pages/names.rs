@@ -1,6 +1,9 @@
-//! Names of tasks, taken apart, and as words of commands.
+//! Names of tasks, taken apart, and as words of commands; and of places on a page.
 
 use crate::pipeline::files::folder_of_project;
+use crate::store::objects::Content;
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::path::Path;
 
 /// The point of a sweep and the stage that a task belongs to: `tubes=40`, `motion` of `tubes=40/motion[system=free]`.
@@ -16,6 +19,22 @@ pub fn point_and_stage(task: &str) -> (&str, &str) {
 /// What an element of the page is called: a letter and digits, whatever the name is.
 pub fn anchor(kind: &str, number: usize) -> String {
     format!("{kind}-{number}")
+}
+
+/// How many digits of an artifact's digest are its place on a page, as the marks of `onsager.sty` have it.
+const DIGITS: usize = 7;
+
+/// The places of artifacts on a page, which links from a text lead to: the first digits of the digest, each once.
+#[derive(Default)]
+pub struct Places(RefCell<HashSet<String>>);
+
+impl Places {
+    /// What an element is called that tells of this artifact; nothing where another one does already.
+    pub fn once(&self, content: &Content) -> Option<String> {
+        let mut place = content.digest.to_string();
+        place.truncate(DIGITS);
+        self.0.borrow_mut().insert(place.clone()).then_some(place)
+    }
 }
 
 /// A word as a shell reads it, in quotes only where it must be.

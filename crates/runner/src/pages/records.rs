@@ -1,7 +1,7 @@
 //! What entered the keys of tasks: kind, code, parameters and inputs, and what they made.
 
 use crate::pages::made::{Made, Origin, Record};
-use crate::pages::names::anchor;
+use crate::pages::names::{Places, anchor};
 use crate::pages::shell::stranger;
 use crate::pages::tasks::Numbers;
 use crate::words::{duration, plural, size};
@@ -15,7 +15,7 @@ const INPUTS: usize = 40;
 const LONGEST: usize = 2000;
 
 /// The section: the tasks of these chains, each once.
-pub fn section(made: &Made, told: &[String], numbers: &Numbers) -> Markup {
+pub fn section(made: &Made, told: &[String], numbers: &Numbers, places: &Places) -> Markup {
     let mut blocks = Vec::new();
     let mut bytes = 0;
     for task in told {
@@ -23,7 +23,7 @@ pub fn section(made: &Made, told: &[String], numbers: &Numbers) -> Markup {
         if bytes > BYTES {
             break;
         }
-        let block = block(task, record, *number, numbers).into_string();
+        let block = block(task, record, *number, numbers, places).into_string();
         bytes += block.len();
         blocks.push(block);
     }
@@ -41,7 +41,7 @@ pub fn section(made: &Made, told: &[String], numbers: &Numbers) -> Markup {
     }
 }
 
-fn block(task: &str, record: &Record, number: usize, numbers: &Numbers) -> Markup {
+fn block(task: &str, record: &Record, number: usize, numbers: &Numbers, places: &Places) -> Markup {
     let Record { action, kind, code, kernel, inputs } = record;
     let skipped =
         |field: &str| field == "kind" || field == "code" || field == "kernel" || field.starts_with("inputs");
@@ -74,7 +74,7 @@ fn block(task: &str, record: &Record, number: usize, numbers: &Numbers) -> Marku
                     }
                     @if inputs.len() > INPUTS { dt { "Inputs" } dd { "and " (inputs.len() - INPUTS) " more" } }
                     @for (name, content) in &action.outputs {
-                        dt { "Output " (stranger(name)) } dd { code { (short(&content.to_string())) } ", " (size(content.size)) }
+                        dt { "Output " (stranger(name)) } dd id=[places.once(content)] { code { (short(&content.to_string())) } ", " (size(content.size)) }
                     }
                 }
             }

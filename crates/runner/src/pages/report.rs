@@ -3,6 +3,7 @@
 use crate::compare::difference::{self, Difference};
 use crate::compare::history::Past;
 use crate::pages::made::Made;
+use crate::pages::names::Places;
 use crate::pages::reasons::Reasons;
 use crate::pages::results::{self, Sources};
 use crate::pages::shell::{Assets, Shell};
@@ -50,7 +51,16 @@ pub fn page(
     told.retain(|task| made.record(task).is_some());
 
     let commits = results::commits(store, account, &made, &shown)?;
-    let sources = Sources { store, account, made: &made, parquet, numbers: &numbers, commits: &commits };
+    let places = Places::default();
+    let sources = Sources {
+        store,
+        account,
+        made: &made,
+        parquet,
+        numbers: &numbers,
+        commits: &commits,
+        places: &places,
+    };
     let body = html! {
         (summary::section(account, &stages, store.is_going(&account.run), &metrics))
         (summary::failures(store, account))
@@ -62,7 +72,7 @@ pub fn page(
         (tasks::section(account, &stages, &reasons, &numbers))
         (tasks::cached(account, &made))
         (differences::section(&differences))
-        (records::section(&made, &told, &numbers))
+        (records::section(&made, &told, &numbers, &places))
         (summary::facts(store, account, past))
         p.muted.small { "Made by onsager " (env!("CARGO_PKG_VERSION")) " from the record of the run and the store." }
     };

@@ -2,7 +2,7 @@
 
 use crate::pages::graph;
 use crate::pages::made::{Made, Record, field};
-use crate::pages::names::{anchor, pipeline_word, point_and_stage, shell_word};
+use crate::pages::names::{Places, anchor, pipeline_word, point_and_stage, shell_word};
 use crate::pages::shell::{command, stranger};
 use crate::pages::tasks::Numbers;
 use crate::run::account::Account;
@@ -132,6 +132,7 @@ pub struct Sources<'a> {
     pub numbers: &'a Numbers<'a>,
     /// What was checked out in the runs that made the results.
     pub commits: &'a Commits,
+    pub places: &'a Places,
 }
 
 /// The commits of runs, by the names of these.
@@ -268,7 +269,7 @@ fn how(result: &Shown, sources: &Sources, output: Option<&str>) -> Markup {
             }
             ul.plain.small {
                 @for (name, content, _) in &result.outputs {
-                    li { code { (content.to_string()) } " " (stranger(name)) ", " (size(content.size)) }
+                    li id=[sources.places.once(content)] { code { (content.to_string()) } " " (stranger(name)) ", " (size(content.size)) }
                 }
             }
             p.small {

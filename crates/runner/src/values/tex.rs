@@ -45,8 +45,10 @@ pub fn text(document: &Document, wanted: &[Wanted]) -> String {
     for claim in &document.claims {
         let Some(name) = &claim.name else { continue };
         let outcome = if claim.judged.outcome == Outcome::Holds { "holds" } else { "fails" };
-        let says = claim.text.as_ref().unwrap_or(&claim.claim);
-        let (says, reached) = (latex_text(says), latex_text(&claim.judged.reached));
+        let checked = format!("\\texttt{{{}}}", latex_text(&claim.claim));
+        let says =
+            claim.text.as_ref().map_or(checked.clone(), |text| format!("{} ({checked})", latex_text(text)));
+        let reached = latex_text(&claim.judged.reached);
         line(&mut out, "claim", &[&tex_name(name), outcome, &says, &reached]);
     }
     let uses = uses(document);
