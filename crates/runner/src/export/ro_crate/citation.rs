@@ -31,10 +31,12 @@ pub fn cff(told: &Told) -> String {
     text += "authors:\n";
     for author in &about.authors {
         let (given, family) = author.names();
-        let mut fields = vec![("family-names", family.to_owned())];
+        let kind = if author.is_group() { "name" } else { "family-names" };
+        let mut fields = vec![(kind, family.to_owned())];
         fields.extend((!given.is_empty()).then(|| ("given-names", given.to_owned())));
         fields.extend(author.orcid.iter().map(|orcid| ("orcid", format!("{ORCID}{orcid}"))));
-        fields.extend(author.affiliation.iter().map(|affiliation| ("affiliation", affiliation.clone())));
+        let affiliation = author.affiliation.iter().filter(|_| !author.is_group());
+        fields.extend(affiliation.map(|affiliation| ("affiliation", affiliation.clone())));
         fields.extend(author.email.iter().map(|email| ("email", email.clone())));
         for (at, (field, value)) in fields.iter().enumerate() {
             let indent = if at == 0 { "  - " } else { "    " };

@@ -55,7 +55,10 @@ pub fn document(told: &Told, store: &Store, parquet: Option<&dyn Parquet>) -> Op
     let creators: Vec<Value> = about
         .authors
         .iter()
-        .map(|author| json!({"@type": "sc:Person", "name": author.full_name()}))
+        .map(|author| {
+            let kind = if author.is_group() { "sc:Organization" } else { "sc:Person" };
+            json!({"@type": kind, "name": author.full_name()})
+        })
         .collect();
     let licenses: Vec<String> =
         about.licenses().iter().map(|id| format!("https://spdx.org/licenses/{id}")).collect();

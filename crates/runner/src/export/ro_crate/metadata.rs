@@ -97,6 +97,10 @@ fn one_or_all(mut values: Vec<Value>) -> Value {
 
 fn person(author: &Author, entities: &mut Entities) -> Value {
     let (given, family) = author.names();
+    if author.is_group() {
+        let fields = json!({"@type": "Organization", "name": family, "email": author.email});
+        return entities.add(&local("organization", family), fields);
+    }
     let affiliation = author.affiliation.as_ref().map(|name| {
         entities.add(&local("organization", name), json!({"@type": "Organization", "name": name}))
     });

@@ -71,6 +71,11 @@ impl Author {
         }
     }
 
+    /// Whether it is a group, whose name is all that it has: `The developers of onsager,`.
+    pub fn is_group(&self) -> bool {
+        self.name.trim().ends_with(',')
+    }
+
     /// `Ada Lovelace`, however it was written.
     pub fn full_name(&self) -> String {
         let (given, family) = self.names();
