@@ -49,13 +49,16 @@ fn both_papers_are_built_and_built_again_to_the_same_bytes() {
         return;
     }
     let first = project();
-    let Ran { status, stdout, stderr } = first.onsager(&["run", EXPERIMENT]);
+    let Ran { status, stdout, stderr } = first.onsager(&["run", EXPERIMENT, "--check-claims"]);
     assert_eq!(status, 0, "{stdout}{stderr}");
     for paper in PAPERS {
         let log = first.onsager(&["log", EXPERIMENT, paper]).stdout;
         // The first pass of LaTeX knows no reference yet.
         let last = log.rsplit("Run number").next().unwrap_or_default();
-        assert!(!last.contains("undefined references"), "{paper}: {log}");
+        assert!(!last.contains("undefined references") && !last.contains("Overfull"), "{paper}: {log}");
+        let text = format!("papers/{paper}/paper.tex");
+        let checked = first.onsager(&["paper", "check", &text, "--pipeline", EXPERIMENT]);
+        assert_eq!(checked.status, 0, "{}{}", checked.stdout, checked.stderr);
         let Some(text) = text(&first, paper) else { continue };
         assert!(!text.contains("??") && !text.contains(" fails]"), "{paper}: {text}");
     }
@@ -72,7 +75,15 @@ fn both_papers_are_built_and_built_again_to_the_same_bytes() {
     }
     // Another seed of the random motion: other numbers in the one paper, the other is as it was.
     let before = pdf(&second, "path-action");
-    let ran = second.onsager(&["run", EXPERIMENT, "path-action", "--set", "seed=8"]);
-    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let ran = second.onsager(&["run", EXPERIMENT, "--set", "seed=2", "--check-claims"]);
+    assert_eq!(ran.status, 3, "{}{}", ran.stdout, ran.stderr);
+    let fails = ran
+        .stdout
+        .lines()
+        .find(|line| line.contains("`free.slope.narrow within 0.49868 ± 0.000005` fails: "));
+    let place = fails.and_then(|line| line.split_once(": ")).map(|(place, _)| place);
+    let at = place.and_then(|place| place.strip_prefix("experiments/paper-in-small.yaml:"));
+    assert!(at.is_some_and(|at| at.split(':').all(|number| number.parse::<u32>().is_ok())), "{}", ran.stdout);
     assert!(before != pdf(&second, "path-action"));
+    assert!(pdf(&first, "feynman") == pdf(&second, "feynman"));
 }
