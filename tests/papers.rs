@@ -56,11 +56,11 @@ fn both_papers_are_built_and_built_again_to_the_same_bytes() {
         // The first pass of LaTeX knows no reference yet.
         let last = log.rsplit("Run number").next().unwrap_or_default();
         assert!(!last.contains("undefined references") && !last.contains("Overfull"), "{paper}: {log}");
-        let text = format!("papers/{paper}/paper.tex");
-        let checked = first.onsager(&["paper", "check", &text, "--pipeline", EXPERIMENT]);
+        let source = format!("papers/{paper}/paper.tex");
+        let checked = first.onsager(&["paper", "check", &source, "--pipeline", EXPERIMENT]);
         assert_eq!(checked.status, 0, "{}{}", checked.stdout, checked.stderr);
-        let Some(text) = text(&first, paper) else { continue };
-        assert!(!text.contains("??") && !text.contains(" fails]"), "{paper}: {text}");
+        let Some(read) = text(&first, paper) else { continue };
+        assert!(!read.contains("??") && !read.contains(" fails]"), "{paper}: {read}");
     }
     let second = project();
     copy(&first.path("artifacts"), &second.path("artifacts"));
