@@ -39,7 +39,8 @@ impl CountLine {
             x.iter().zip(counted.counts).filter_map(|(x, count)| (*count > 0.0).then_some(*x)).collect();
         let (middle, spread) = (mean(x), deviation(x));
         // Two different x with counts make the slope finite; x that differ by rounding are not different.
-        if met.len() < 3 || !(deviation(&met) > 1e-12 * spread) {
+        let differ = deviation(&met) > 1e-12 * spread;
+        if met.len() < 3 || !differ {
             return None;
         }
         let problem = Problem {
