@@ -92,6 +92,7 @@ pub enum CliError {
     /// Something with a server or a remote store that did not work.
     Remote(String),
     /// Work with one that Ctrl-C ended.
+    #[cfg(feature = "remote")]
     Interrupted(String),
     /// A result that is not there, or not what the pipeline says now.
     NoResult(String),
@@ -102,9 +103,9 @@ pub enum CliError {
 impl CliError {
     pub fn code(&self) -> u8 {
         match self {
-            CliError::Session(SessionError::Engine(EngineError::Interrupted)) | CliError::Interrupted(_) => {
-                exit::INTERRUPTED
-            }
+            CliError::Session(SessionError::Engine(EngineError::Interrupted)) => exit::INTERRUPTED,
+            #[cfg(feature = "remote")]
+            CliError::Interrupted(_) => exit::INTERRUPTED,
             CliError::Session(SessionError::Engine(_))
             | CliError::Report(_)
             | CliError::Output(_)
@@ -133,6 +134,7 @@ impl fmt::Display for CliError {
                 write!(f, "error: cannot write `{}`: {source}", path.display())
             }
             CliError::Output(error) => write!(f, "error: cannot write to standard output: {error}"),
+            #[cfg(feature = "remote")]
             CliError::Interrupted(message) => f.write_str(message),
             CliError::NoResult(message) | CliError::Remote(message) | CliError::Request(message) => {
                 write!(f, "error: {message}")

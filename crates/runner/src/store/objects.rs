@@ -6,7 +6,7 @@ use crate::store::digest::Digest;
 use crate::store::files::{self, StoreError};
 use crate::store::listing::{self, Entry, ListError, Listed};
 use crate::store::walk::{self, Kind};
-use crate::store::written::{Mark, Written};
+use crate::store::written::Written;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -382,6 +382,7 @@ impl Objects {
     }
 
     /// The same with bytes that have just come from elsewhere, and were hashed.
+    #[cfg(feature = "remote")]
     pub(super) fn receive(&self, bytes: &[u8], digest: &Digest) -> Result<(), StoreError> {
         match self.write(bytes, digest)? {
             Some(file) => self.note_written(&file, digest),
@@ -400,10 +401,11 @@ impl Objects {
 
     /// Notes that this process has written the file itself, of bytes with this digest, if it became an object and nobody else wrote to
     /// it since.
+    #[cfg(feature = "remote")]
     pub(super) fn note_written(&self, file: &File, digest: &Digest) -> Result<(), StoreError> {
         let data = file.metadata().map_err(StoreError::io("read", &self.path(digest)))?;
         if is_unwritten(&data) {
-            self.written.note(*digest, Mark::of(&data));
+            self.written.note(*digest, crate::store::written::Mark::of(&data));
         }
         Ok(())
     }

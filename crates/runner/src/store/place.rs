@@ -148,7 +148,7 @@ fn damaged(digest: &Digest) -> StoreError {
     StoreError::DamagedObject { digest: digest.to_string() }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "remote"))]
 mod tests {
     use super::*;
     use crate::store::Store;
