@@ -116,15 +116,19 @@ impl Stage for Train {
             checks.ensure(false, &field, || message);
         }
         let potential = p.potential();
-        checks.ensure(!potential || matches!(p.network, NetworkConfig::Mlp(_)), "network", || {
-            "must be `mlp` for `action-matching`, which needs second derivatives".into()
+        let (name, dropout) = match &p.network {
+            NetworkConfig::Unet(c) => ("network.unet.dropout", c.dropout),
+            NetworkConfig::Mlp(c) => ("network.mlp.dropout", c.dropout),
+        };
+        checks.ensure(!potential || dropout == 0.0, name, || {
+            format!("must be 0 for `action-matching`, whose potential is the same at every call, but is {dropout}")
         });
         checks.ensure(!potential || !p.conditional, "conditional", || {
             "must be false for `action-matching`, whose potential is not told classes".into()
         });
         checks.ensure(!potential || p.place() == DeviceClass::Cpu, "device", || {
             format!(
-                "must be `cpu` or left out for `action-matching`, whose potential needs second derivatives, but is `{}`",
+                "must be `cpu` or left out for `action-matching`, whose potential is differentiated twice, but is `{}`",
                 p.device.name()
             )
         });
@@ -203,7 +207,7 @@ impl Stage for Train {
         let description = serde_json::to_string(&model.config)?;
         trainer.averaged(description).save(ctx.output("model")?)?;
         write_losses(&history.rows, ctx)?;
-        let (calls, samples) = (p.objective.calls(p.timesteps), p.steps as f64 * p.batch as f64);
+        let (calls, samples) = (p.objective.calls(p.timesteps, &p.network), p.steps as f64 * p.batch as f64);
         let compute = Compute {
             forward_calls: (samples * calls.forward).round(),
             backward_calls: (samples * calls.backward).round(),

@@ -23,7 +23,7 @@ pub struct Params {
     /// T, the number of diffusion steps, 1 to 10,000.
     pub(super) timesteps: usize,
     /// What the network is trained on: `simple`, `v-prediction`, `vlb`, `hybrid`, `path-action`, `own-path`, `flow-matching`, `path-weighted`,
-    /// `bridge-matching`, or `action-matching` (with the network `mlp`).
+    /// `bridge-matching`, or `action-matching`.
     #[serde(deserialize_with = "choice::read")]
     #[schemars(schema_with = "choice::schema::<Objective>")]
     pub(super) objective: Objective,

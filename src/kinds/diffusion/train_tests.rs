@@ -151,3 +151,30 @@ fn a_classifier_learns() {
     assert!(classifier.evaluate(&images.x, &[80, 36]).is_err());
     assert!(Classifier::load(&data, &candle_core::Device::Cpu).is_err());
 }
+
+/// A U-Net learns the potential of two kinds of images: what is drawn from it lies along their difference, 0.5 to either side of
+/// the middle, where noise would lie within 1/6. One that drops numbers is refused.
+#[test]
+fn a_unet_learns_a_potential() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = images(folder.path());
+    let params = json!({
+        "network": {"unet": {"channels": 8, "groups": 2, "embedding": 8}}, "objective": "action-matching", "timesteps": 20,
+        "steps": 150, "batch": 16, "learning_rate": 0.005, "ema": 0.5,
+    });
+    run("train", &params, &[("data", &data)], folder.path(), u64::MAX).unwrap();
+    let out = folder.path().join("samples");
+    let model = folder.path().join("model.safetensors");
+    let params = json!({"count": 16, "sampler": "heun", "steps": 20});
+    run("sample", &params, &[("model", &model)], &out, u64::MAX).unwrap();
+    let samples = Dataset::load(&out.join("samples.safetensors")).unwrap();
+    let along = samples.x.chunks_exact(36).map(|x| {
+        let signed = x.iter().enumerate().map(|(i, x)| if i % 6 < 3 { *x } else { -x });
+        (signed.sum::<f32>() / 36.0).abs()
+    });
+    let along: Vec<f32> = along.collect();
+    assert!(along.iter().all(|a| (0.3..0.7).contains(a)), "{along:?}");
+    let dropping = json!({"network": {"unet": {"dropout": 0.1}}, "objective": "action-matching"});
+    let issues = builtin().get("train").unwrap().parse(&dropping).unwrap().issues;
+    assert!(issues.len() == 1 && format!("{issues:?}").contains("network.unet.dropout"), "{issues:?}");
+}

@@ -8,10 +8,11 @@
 //! which differs from ½ ∫ E‖∇s − u‖² dθ by a constant, u being the one gradient field that moves the law. The three
 //! expectations share x_0 and ε, which lowers the noise of their sum.
 
-use super::batch::{Batch, BatchLoss, Example, rows};
+use super::batch::{Batch, BatchLoss, Example};
 use super::schedule::Schedule;
 use crate::nn::error::NnError;
 use crate::nn::kernels::raw;
+use crate::nn::networks::potential::MovingPoints;
 use crate::nn::training::loss::combine;
 use candle_core::Tensor;
 use onsager_numerics::arithmetic::square;
@@ -26,9 +27,8 @@ pub struct ActionMatching {}
 
 /// A potential as training sees it; time is 10·θ/(π/2).
 pub trait PotentialPredictor: Sync {
-    /// s and its rate, [n, 2], along the tangents of x [n, 2d] (each point, then its velocity) while time passes at `rate`;
-    /// differentiable in the parameters.
-    fn rates(&self, x: &Tensor, times: &[f32], rate: f64) -> Result<Tensor, NnError>;
+    /// Σ weights·(s, ṡ) over moving points as [1, 1], ṡ being the rate of s along (v, 1); differentiable in the parameters.
+    fn weighted(&self, at: MovingPoints<'_>, weights: &[[f32; 2]]) -> Result<Tensor, NnError>;
 
     /// ∇s [n, d] at x [n, d].
     fn gradient(&self, x: &[f32], times: &[f32]) -> Result<Vec<f32>, NnError>;
@@ -69,33 +69,28 @@ impl ActionMatching {
                 let times = chosen.iter().map(|(_, between, _)| angle_time(angle(*between)));
                 (points.collect(), times.collect())
             };
-            let size = batch.size();
             let (between, times) = at(&|between| between);
             let velocity = network.gradient(&between, &times)?;
             let still = vec![0.0; between.len()];
             let (first, first_times) = at(&|_| ends[0]);
             let (last, last_times) = at(&|_| ends[1]);
-            // All points in one call: those at rest give their value, those between their rate.
-            let points = [&between[..], &first, &last].concat();
-            let velocities = [&velocity[..], &still, &still].concat();
-            let moving = points.chunks_exact(size).zip(velocities.chunks_exact(size));
-            let moving: Vec<f32> = moving.flat_map(|(x, v)| [x, v].concat()).collect();
-            let rates = network.rates(
-                &rows(moving.chunks_exact(2 * size))?,
-                &[&times[..], &first_times, &last_times].concat(),
-                RATE,
-            )?;
             let n = chosen.len();
             let (per, span) = (batch.per_number(), ends[1] - ends[0]);
             let weight = |value: f64, rate: f64| {
                 let row = [(per * value) as f32, (per * rate) as f32];
                 vec![row; n]
             };
-            let weights = [weight(0.0, span), weight(1.0, 0.0), weight(-1.0, 0.0)].concat();
+            // All points in one call: those at rest give their value, those between their rate.
+            let points = MovingPoints {
+                x: &[&between[..], &first, &last].concat(),
+                v: &[&velocity[..], &still, &still].concat(),
+                times: &[&times[..], &first_times, &last_times].concat(),
+                rate: RATE,
+            };
+            let sum = network
+                .weighted(points, &[weight(0.0, span), weight(1.0, 0.0), weight(-1.0, 0.0)].concat())?;
             // The rate counts ‖∇s‖² whole; its half, as a number without gradient, is taken back.
             let half: f64 = velocity.iter().map(|v| 0.5 * square(f64::from(*v))).sum();
-            let weights = raw::tensor(weights.into_flattened(), (3 * n, 2))?;
-            let sum = (rates * weights)?.sum_all()?.reshape((1, 1))?;
             let back = raw::tensor(vec![(per * span * half) as f32], (1, 1))?;
             Ok(combine(&sum, &[1.0], &back, &[-1.0])?.reshape(())?)
         })
@@ -130,17 +125,16 @@ mod tests {
     }
 
     impl PotentialPredictor for Quadratic {
-        fn rates(&self, x: &Tensor, times: &[f32], _rate: f64) -> Result<Tensor, NnError> {
-            let x = raw::values(x)?;
-            let plain: Vec<f32> = x
-                .chunks_exact(2)
-                .zip(times)
-                .flat_map(|(row, &time)| {
-                    let ((f, slope), x, v) = (self.f(time), f64::from(row[0]), f64::from(row[1]));
-                    [(0.5 * f * x * x) as f32, (f * x * v + 0.5 * slope * x * x) as f32]
+        fn weighted(&self, at: MovingPoints<'_>, weights: &[[f32; 2]]) -> Result<Tensor, NnError> {
+            let points = at.rows().zip(at.times).zip(weights);
+            let plain: f64 = points
+                .map(|(((x, v), &time), weights)| {
+                    let ((f, slope), x, v) = (self.f(time), f64::from(x[0]), f64::from(v[0]));
+                    let (value, rate) = (0.5 * f * x * x, f * x * v + 0.5 * slope * x * x);
+                    value * f64::from(weights[0]) + rate * f64::from(weights[1])
                 })
-                .collect();
-            Ok(raw::tensor(plain, (times.len(), 2))?.broadcast_mul(self.c.as_tensor())?)
+                .sum();
+            Ok(raw::tensor(vec![plain as f32], (1, 1))?.broadcast_mul(self.c.as_tensor())?)
         }
 
         fn gradient(&self, x: &[f32], times: &[f32]) -> Result<Vec<f32>, NnError> {

@@ -10,7 +10,7 @@ use crate::nn::layers::conditions::Conditions;
 use crate::nn::layers::parameters::Parameters;
 use crate::nn::networks::head::Head;
 use crate::nn::networks::network::{Network, NetworkConfig};
-use crate::nn::networks::potential::Potential;
+use crate::nn::networks::potential::{MovingPoints, Potential};
 use crate::nn::training::loss::combine;
 use crate::nn::training::weights::Weights;
 use candle_core::{Device, Tensor};
@@ -56,17 +56,10 @@ enum Body {
 impl Model {
     /// The model of this description, with these parameters, on their device.
     pub fn new(config: ModelConfig, parameters: &Parameters) -> Result<Model, NnError> {
-        let body = match (config.objective.output(), &config.network) {
-            (Output::Potential, NetworkConfig::Mlp(c)) => {
-                Body::Potential(Potential::new(c, &config.shape, parameters)?)
-            }
-            (Output::Potential, NetworkConfig::Unet(_)) => return Err(NnError::NoSecondDerivative),
-            _ => Body::Network(Box::new(Network::new(
-                &config.network,
-                &config.shape,
-                config.head,
-                parameters,
-            )?)),
+        let (network, shape) = (&config.network, &config.shape);
+        let body = match config.objective.output() {
+            Output::Potential => Body::Potential(Potential::new(network, shape, parameters)?),
+            _ => Body::Network(Box::new(Network::new(network, shape, config.head, parameters)?)),
         };
         let schedule = Schedule::new(&config.schedule, config.timesteps);
         Ok(Model { config, schedule, body })
@@ -130,23 +123,23 @@ impl Predictor for Model {
     fn predict(&self, x: &Tensor, on: &Conditions) -> Result<Tensor, NnError> {
         match &self.body {
             Body::Network(network) => network.forward(x, on),
-            Body::Potential(_) => Err(NnError::NoSecondDerivative),
+            Body::Potential(_) => Err(NnError::Potential),
         }
     }
 }
 
 impl PotentialPredictor for Model {
-    fn rates(&self, x: &Tensor, times: &[f32], rate: f64) -> Result<Tensor, NnError> {
+    fn weighted(&self, at: MovingPoints<'_>, weights: &[[f32; 2]]) -> Result<Tensor, NnError> {
         match &self.body {
-            Body::Potential(potential) => potential.rates(x, times, rate),
-            Body::Network(_) => Err(NnError::NoSecondDerivative),
+            Body::Potential(potential) => potential.weighted(at, weights),
+            Body::Network(_) => Err(NnError::Potential),
         }
     }
 
     fn gradient(&self, x: &[f32], times: &[f32]) -> Result<Vec<f32>, NnError> {
         match &self.body {
             Body::Potential(potential) => potential.gradient(x, times),
-            Body::Network(_) => Err(NnError::NoSecondDerivative),
+            Body::Network(_) => Err(NnError::Potential),
         }
     }
 }

@@ -51,7 +51,7 @@ impl ClassDifferentiable for Model {
         let c = raw::tensor(cotangent(&values), shape)?;
         let gradients = (noise * c)?.sum_all()?.backward()?;
         // A potential has no gradient of its noise.
-        let gradient = gradients.get(&x).ok_or(NnError::NoSecondDerivative)?;
+        let gradient = gradients.get(&x).ok_or(NnError::Potential)?;
         Ok((values, raw::values(&gradient.contiguous()?)?))
     }
 }

@@ -10,6 +10,7 @@ use super::own_path::OwnPath;
 use super::path_segment::PathAction;
 use super::simple::Simple;
 use super::v_prediction::VPrediction;
+use crate::nn::networks::network::NetworkConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -101,7 +102,7 @@ impl Objective {
     pub fn evaluations(&self) -> usize {
         match self {
             Objective::PathAction(p) => p.k,
-            Objective::ActionMatching(_) => 3,
+            Objective::ActionMatching(_) => 4,
             _ => 1,
         }
     }
@@ -112,8 +113,8 @@ impl Objective {
         *self == optimal || matches!(self, Objective::BridgeMatching(_))
     }
 
-    /// How often the network is called for one sample of a step of T = `timesteps`, on average.
-    pub fn calls(&self, timesteps: usize) -> Calls {
+    /// How often this network is called for one sample of a step of T = `timesteps`, on average.
+    pub fn calls(&self, timesteps: usize, network: &NetworkConfig) -> Calls {
         let same = |calls: f64| Calls { forward: calls, backward: calls };
         match self {
             // Of the K steps of a segment those in 1 … T; the roll-out begins with the first of them.
@@ -122,8 +123,11 @@ impl Objective {
                 same(if p.lambda > 0.0 { kept + (p.k - 1) as f64 } else { kept })
             }
             Objective::OwnPath(p) => Calls { forward: p.k as f64, backward: 1.0 },
-            // The gradient ∇s at a point between the ends, and the values or rates at all three.
-            Objective::ActionMatching(_) => same(4.0),
+            // The gradient ∇s at a point between the ends, the values at both, and the rate, which takes a U-Net two calls.
+            Objective::ActionMatching(_) => same(match network {
+                NetworkConfig::Mlp(_) => 4.0,
+                NetworkConfig::Unet(_) => 5.0,
+            }),
             _ => same(1.0),
         }
     }
