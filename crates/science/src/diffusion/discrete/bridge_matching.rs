@@ -94,29 +94,36 @@ const SETTLED: f64 = 1e-6;
 fn sinkhorn(costs: &[Vec<f64>], epsilon: f64) -> Vec<Vec<f64>> {
     let n = costs.len();
     let uniform = -libm::log(n as f64);
+    let rows: Vec<Vec<f64>> =
+        costs.iter().map(|row| row.iter().map(|cost| cost / epsilon).collect()).collect();
+    let columns: Vec<Vec<f64>> = (0..n).map(|j| rows.iter().map(|row| row[j]).collect()).collect();
     let (mut f, mut g) = (vec![0.0; n], vec![0.0; n]);
-    // −ln Σ exp(…) of terms, by their largest.
-    let soft = |terms: &mut dyn Iterator<Item = f64>| -> f64 {
-        let terms: Vec<f64> = terms.collect();
-        let most = terms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut terms = vec![0.0; n];
+    // −ln Σ exp(potential − cost), by the largest term.
+    let mut soft = |potentials: &[f64], costs: &[f64]| -> f64 {
+        let mut most = f64::NEG_INFINITY;
+        for ((term, potential), cost) in terms.iter_mut().zip(potentials).zip(costs) {
+            *term = potential - cost;
+            most = most.max(*term);
+        }
         -most - libm::log(terms.iter().map(|term| libm::exp(term - most)).sum())
     };
     for _ in 0..ITERATIONS {
         let mut worst = 0.0f64;
-        for i in 0..n {
-            let new = uniform + soft(&mut (0..n).map(|j| g[j] - costs[i][j] / epsilon));
-            worst = worst.max((new - f[i]).abs());
-            f[i] = new;
+        for (f, costs) in f.iter_mut().zip(&rows) {
+            let new = uniform + soft(&g, costs);
+            worst = worst.max((new - *f).abs());
+            *f = new;
         }
-        for j in 0..n {
-            g[j] = uniform + soft(&mut (0..n).map(|i| f[i] - costs[i][j] / epsilon));
+        for (g, costs) in g.iter_mut().zip(&columns) {
+            *g = uniform + soft(&f, costs);
         }
         if worst < SETTLED {
             break;
         }
     }
     let row = |i: usize| -> Vec<f64> {
-        let row: Vec<f64> = (0..n).map(|j| libm::exp(f[i] + g[j] - costs[i][j] / epsilon)).collect();
+        let row: Vec<f64> = (0..n).map(|j| libm::exp(f[i] + g[j] - rows[i][j])).collect();
         let sum: f64 = row.iter().sum();
         row.iter().map(|p| p / sum).collect()
     };
