@@ -121,7 +121,9 @@ impl Stage for Train {
             NetworkConfig::Mlp(c) => ("network.mlp.dropout", c.dropout),
         };
         checks.ensure(!potential || dropout == 0.0, name, || {
-            format!("must be 0 for `action-matching`, whose potential is the same at every call, but is {dropout}")
+            format!(
+                "must be 0 for `action-matching`, whose potential is the same at every call, but is {dropout}"
+            )
         });
         checks.ensure(!potential || !p.conditional, "conditional", || {
             "must be false for `action-matching`, whose potential is not told classes".into()

@@ -12,7 +12,7 @@ use super::batch::{Batch, BatchLoss, Example};
 use super::schedule::Schedule;
 use crate::nn::error::NnError;
 use crate::nn::kernels::raw;
-use crate::nn::networks::potential::MovingPoints;
+use crate::nn::networks::moving_points::MovingPoints;
 use crate::nn::training::loss::combine;
 use candle_core::Tensor;
 use onsager_numerics::arithmetic::square;

@@ -4,7 +4,7 @@
 //! Parameters, by name: `0.{w,b}` … for the layers [in, out], `time.0.w` … for the embedding's share in them, `out.w`.
 
 use super::mlp::MlpConfig;
-use super::potential::MovingPoints;
+use super::moving_points::MovingPoints;
 use crate::nn::error::NnError;
 use crate::nn::kernels::buffer::Buffer;
 use crate::nn::kernels::pointwise::{add_bias, add_row_sums, sigmoid, silu, silu_gradient, vectorised};

@@ -4,6 +4,7 @@ pub mod classifier;
 pub mod head;
 pub mod mlp;
 pub mod mlp_potential;
+pub mod moving_points;
 pub mod network;
 pub mod potential;
 pub mod rows;

@@ -4,6 +4,7 @@
 //! it is the gradient of the rate ṡ = v·∇s + ∂s/∂t of s along (v, 1), since ½∂‖∇s‖² = v·∂∇s.
 
 use super::mlp_potential::MlpPotential;
+use super::moving_points::MovingPoints;
 use super::network::NetworkConfig;
 use super::unet_potential::UnetPotential;
 use crate::nn::error::NnError;
@@ -15,23 +16,6 @@ use candle_core::Tensor;
 pub enum Potential {
     Mlp(MlpPotential),
     Unet(Box<UnetPotential>),
-}
-
-/// Points x [n, d], their velocities v [n, d] and their times [n], while time passes at `rate`.
-#[derive(Debug, Clone, Copy)]
-pub struct MovingPoints<'a> {
-    pub x: &'a [f32],
-    pub v: &'a [f32],
-    pub times: &'a [f32],
-    pub rate: f64,
-}
-
-impl<'a> MovingPoints<'a> {
-    /// Each point with its velocity.
-    pub fn rows(self) -> impl Iterator<Item = (&'a [f32], &'a [f32])> {
-        let size = (self.x.len() / self.times.len().max(1)).max(1);
-        self.x.chunks_exact(size).zip(self.v.chunks_exact(size))
-    }
 }
 
 impl Potential {

@@ -6,7 +6,7 @@
 //! that has passed where that is less, since near the data the potential bends at that scale. Rounding then costs about 1e-4 of the rate.
 
 use super::head::Head;
-use super::potential::MovingPoints;
+use super::moving_points::MovingPoints;
 use super::unet::{Unet, UnetConfig};
 use crate::nn::error::NnError;
 use crate::nn::kernels::raw;
