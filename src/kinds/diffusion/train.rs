@@ -130,7 +130,7 @@ impl Stage for Train {
         });
         checks.ensure(!potential || p.place() == DeviceClass::Cpu, "device", || {
             format!(
-                "must be `cpu` or left out for `action-matching`, whose potential is differentiated twice, but is `{}`",
+                "must be `cpu` or left out for `action-matching`, whose potential is computed on the CPU only, but is `{}`",
                 p.device.name()
             )
         });
@@ -301,7 +301,7 @@ impl Task for Diffusion<'_> {
         let Diffusion { p, model, data, noise: given, order, .. } = self;
         let noise = Streams::new(p.seed, "training noise");
         // A sample can take several network evaluations; blocks hold so many fewer of them.
-        let block = (block_size(&model.config.shape, p.batch) / p.objective.evaluations()).max(1);
+        let block = (block_size(&model.config.shape, p.batch) / p.objective.evaluations(&p.network)).max(1);
         let block = trainer.block(block, p.batch);
         let first = trainer.step() * p.batch as u64;
         let examples: Vec<Example<'_>> = (0..p.batch as u64)

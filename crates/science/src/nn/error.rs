@@ -30,7 +30,9 @@ pub enum NnError {
     WeightShape { name: String, found: Vec<usize>, expected: Vec<usize> },
     #[error("{what} has shape {found:?} where {expected} is needed")]
     Shape { what: &'static str, found: Vec<usize>, expected: String },
-    #[error("a model of `action-matching` is a potential, and no other model is: train the model again")]
+    #[error(
+        "the model gives a potential where a network is needed, or the reverse: `action-matching` alone trains a potential"
+    )]
     Potential,
     #[error(
         "class {class} for a network of {classes} classes: they count from 0, and {classes} stands for none"
@@ -38,7 +40,7 @@ pub enum NnError {
     Class { class: u32, classes: usize },
     #[error("parameters that were read from a file are fixed: they cannot be trained")]
     Fixed,
-    #[error("{what} runs on the CPU only, because it differentiates twice: set `device: cpu`")]
+    #[error("{what} runs on the CPU only: set `device: cpu`")]
     CpuOnly { what: &'static str },
     #[error("`device: {device}`, and {why}: {help}")]
     NoDevice { device: &'static str, why: String, help: &'static str },

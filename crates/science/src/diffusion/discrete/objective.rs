@@ -99,10 +99,14 @@ impl Objective {
     }
 
     /// How often the network is evaluated for one sample at most, for the memory that it takes.
-    pub fn evaluations(&self) -> usize {
+    pub fn evaluations(&self, network: &NetworkConfig) -> usize {
         match self {
             Objective::PathAction(p) => p.k,
-            Objective::ActionMatching(_) => 4,
+            // The ends, and between them the rate.
+            Objective::ActionMatching(_) => match network {
+                NetworkConfig::Mlp(_) => 3,
+                NetworkConfig::Unet(_) => 4,
+            },
             _ => 1,
         }
     }

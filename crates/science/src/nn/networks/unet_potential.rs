@@ -1,6 +1,6 @@
 //! A potential s(x, t) = x·u(x, t) of images, u being a U-Net whose result has the shape of the images.
 //!
-//! For a normal law of data the exact s is quadratic in x, and u a number times x. The rate of s along a moving point is a central difference
+//! Every smooth potential has this form but for its value at x = 0, which the loss does not see. The rate of s along a moving point is a central difference
 //! (as in Pang 2020, *Efficient learning of generative models via finite-difference score matching*): its error is a sixth of the squared
 //! step times the third derivative along the motion, and the U-Net needs no second derivatives. The step is 1/256, or a sixteenth of the time
 //! that has passed where that is less, since near the data the potential bends at that scale. Rounding then costs about 1e-4 of the rate.
@@ -44,7 +44,7 @@ impl UnetPotential {
         }
     }
 
-    /// Σ weights·(s, ṡ) over moving points as [1, 1]; see [`super::potential::Potential::weighted`].
+    /// Σ weights·(s, ṡ) over moving points, at times above 0, as [1, 1]; see [`super::potential::Potential::weighted`].
     pub fn weighted(&self, at: MovingPoints<'_>, weights: &[[f32; 2]]) -> Result<Tensor, NnError> {
         let mut rows = Rows::default();
         for (((x, v), &time), &[value, rate]) in at.rows().zip(at.times).zip(weights) {
@@ -76,10 +76,7 @@ impl UnetPotential {
         let x = Var::from_tensor(&raw::tensor(x.to_vec(), (times.len(), self.size))?)?;
         let u = self.unet.forward(&x, &Conditions::at(times))?;
         let gradients = (u * x.as_tensor())?.sum_all()?.backward()?;
-        match gradients.get(&x) {
-            Some(gradient) => Ok(raw::values(gradient)?),
-            None => Ok(vec![0.0; x.elem_count()]),
-        }
+        Ok(raw::values(gradients.get(&x).ok_or(NnError::Potential)?)?)
     }
 }
 
