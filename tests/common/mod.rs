@@ -185,12 +185,12 @@ pub fn with_their_data(folder: &str) -> Vec<PathBuf> {
     const CLOTHING: &str = "/usr/share/datasets/fashion-mnist";
     let mut found = Vec::new();
     for entry in fs::read_dir(repository().join(folder)).expect("a folder").flatten() {
-        let Ok(text) = fs::read_to_string(entry.path()) else { continue }; // a folder of templates
+        let file = entry.path();
+        let Ok(text) = fs::read_to_string(&file) else { continue }; // a folder of templates
         if text.contains(CLOTHING) && !Path::new(CLOTHING).exists() {
-            let file = entry.path();
             println!("skipped {}: there is no {CLOTHING}, which `.ci/setup` installs", file.display());
         } else {
-            found.push(entry.path());
+            found.push(file);
         }
     }
     found

@@ -12,7 +12,7 @@ use crate::nn::kernels::raw;
 use crate::nn::kernels::resample::{concat, split};
 use crate::nn::layers::linear::Dense;
 use crate::nn::layers::operation::{Fused, apply1};
-use crate::nn::layers::parameters::{Init, Pack, PackBuilder, PackGradient, Parameters, Path, Slot, View};
+use crate::nn::layers::parameters::{Init, Pack, PackBuilder, PackGradient, Parameters, Slot, View};
 use crate::nn::layers::time_embedding::{time_embedding, time_embedding_rate};
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -53,8 +53,7 @@ struct PotentialTape {
 }
 
 impl MlpPotential {
-    /// A potential of data of any `shape`, taken as one vector. It is on the CPU alone: other devices run candle's
-    /// operations, which are differentiable once.
+    /// A potential of data of any `shape`, taken as one vector.
     pub fn new(c: &MlpConfig, shape: &[usize], parameters: &Parameters) -> Result<MlpPotential, NnError> {
         let size: usize = shape.iter().product();
         let mut p = PackBuilder::default();
@@ -71,10 +70,7 @@ impl MlpPotential {
         let out = Dense::without_bias(&mut p, "out", inputs, 1, Init::FanIn(inputs));
         let layers = Arc::new(PotentialLayers { size, embedding: c.embedding, layers, out });
         let pack = parameters.build(|vb| p.build(&vb))?;
-        match pack.path() {
-            Path::Fused => Ok(MlpPotential { layers, pack }),
-            Path::Generic => Err(NnError::CpuOnly { what: "a potential" }),
-        }
+        Ok(MlpPotential { layers, pack })
     }
 
     /// Σ weights·(s, ṡ) over moving points as [1, 1]; see [`super::potential::Potential::weighted`].

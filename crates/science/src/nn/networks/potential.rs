@@ -8,7 +8,7 @@ use super::moving_points::MovingPoints;
 use super::network::NetworkConfig;
 use super::unet_potential::UnetPotential;
 use crate::nn::error::NnError;
-use crate::nn::layers::parameters::Parameters;
+use crate::nn::layers::parameters::{Parameters, Path};
 use candle_core::Tensor;
 
 /// The potential of a gradient flow.
@@ -19,12 +19,16 @@ pub enum Potential {
 }
 
 impl Potential {
-    /// A potential of data of `shape` (one sample's), with these parameters. It is on the CPU alone.
+    /// A potential of data of `shape` (one sample's), with these parameters. It is on the CPU alone: other devices run candle's
+    /// operations, which are differentiable once.
     pub fn new(
         config: &NetworkConfig,
         shape: &[usize],
         parameters: &Parameters,
     ) -> Result<Potential, NnError> {
+        if parameters.path() == Path::Generic {
+            return Err(NnError::CpuOnly { what: "a potential" });
+        }
         Ok(match config {
             NetworkConfig::Mlp(c) => Potential::Mlp(MlpPotential::new(c, shape, parameters)?),
             NetworkConfig::Unet(c) => Potential::Unet(Box::new(UnetPotential::new(c, shape, parameters)?)),

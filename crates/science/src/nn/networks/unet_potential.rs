@@ -11,7 +11,7 @@ use super::unet::{Unet, UnetConfig};
 use crate::nn::error::NnError;
 use crate::nn::kernels::raw;
 use crate::nn::layers::conditions::Conditions;
-use crate::nn::layers::parameters::{Parameters, Path};
+use crate::nn::layers::parameters::Parameters;
 use candle_core::{Tensor, Var};
 
 /// A U-Net that is a potential.
@@ -38,10 +38,7 @@ impl UnetPotential {
     /// A potential of images of `shape` [channels, height, width].
     pub fn new(c: &UnetConfig, shape: &[usize], parameters: &Parameters) -> Result<UnetPotential, NnError> {
         let unet = parameters.build(|vb| Unet::new(c, shape, Head::default(), vb))?;
-        match parameters.path() {
-            Path::Fused => Ok(UnetPotential { unet, size: shape.iter().product() }),
-            Path::Generic => Err(NnError::CpuOnly { what: "a potential" }),
-        }
+        Ok(UnetPotential { unet, size: shape.iter().product() })
     }
 
     /// Σ weights·(s, ṡ) over moving points, at times above 0, as [1, 1]; see [`super::potential::Potential::weighted`].
