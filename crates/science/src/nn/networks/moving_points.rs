@@ -1,6 +1,6 @@
 //! Points that move, for the rate of a function along their motion.
 
-/// Points x [n, d], their velocities v [n, d] and their times [n], while time passes at `rate`.
+/// Points `x: [n, d]`, their velocities `v: [n, d]` and their `times: [n]`, while time passes at `rate`.
 #[derive(Debug, Clone, Copy)]
 pub struct MovingPoints<'a> {
     pub x: &'a [f32],
