@@ -5,13 +5,14 @@
 //! - [`axis`] chooses ranges and ticks and gives them to plotters; [`layout`] finds room for panels, labels and legend.
 //! - [`draw`] makes a plotters chart of each panel, with its [`layers`] and the [`legend`]; [`grid`] draws the images.
 //! - [`paper`] is the page below: one drawing backend for SVG, PNG and PDF, its text in the embedded font. [`pdf`] writes PDF with
-//!   the glyphs that are [`embedded`] in it. [`style`] has colours, markers and sizes.
+//!   the glyphs that are [`embedded`] in it. [`fonts`] are DejaVu's. [`style`] has colours, markers and sizes.
 
 pub mod axis;
 pub mod compose;
 pub mod draw;
 pub mod embedded;
 pub mod figure;
+pub mod fonts;
 #[cfg(test)]
 mod gallery;
 pub mod grid;

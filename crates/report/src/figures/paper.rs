@@ -4,6 +4,7 @@
 //! backend. Text is set and measured in the embedded DejaVu Sans, so neither the layout nor the PNG depends on the fonts of
 //! a system; a text of several lines has line breaks in it, and the size of a font is that of its em.
 
+use super::fonts;
 use super::pdf::Canvas;
 use super::style::Colour;
 pub use super::style::Point;
@@ -90,7 +91,7 @@ pub fn png(drawing: &dyn Drawing, resolution: f64) -> Result<Vec<u8>, ReportErro
 }
 
 fn paint(drawing: &dyn Drawing, paper: Paper, scale: f64) -> Result<(), ReportError> {
-    fonts();
+    register();
     let page = Page { area: paper.into_drawing_area(), scale };
     page.area.fill(&WHITE)?;
     drawing.draw(&page)?;
@@ -162,12 +163,12 @@ fn rgba(colour: Colour) -> RGBAColor {
     RGBAColor(colour.0, colour.1, colour.2, colour.3)
 }
 
-fn fonts() {
+fn register() {
     static REGISTERED: Once = Once::new();
     REGISTERED.call_once(|| {
         // The fonts are part of the program, so they are never invalid; a failure would show as a drawing error.
-        let _ = register_font(FONT, FontStyle::Normal, dejavu::sans::regular());
-        let _ = register_font(FONT, FontStyle::Bold, dejavu::sans::bold());
+        let _ = register_font(FONT, FontStyle::Normal, fonts::regular());
+        let _ = register_font(FONT, FontStyle::Bold, fonts::bold());
     });
 }
 
@@ -178,7 +179,7 @@ fn font(size: f64, bold: bool) -> TextStyle<'static> {
 
 /// The width of a text of one line in points.
 pub fn text_width(text: &str, size: f64, bold: bool) -> f64 {
-    fonts();
+    register();
     let font = font(1000.0 * LINE_HEIGHT, bold).font;
     font.box_size(text).map_or(0.0, |(width, _)| f64::from(width) / 1000.0 * size)
 }

@@ -2,6 +2,7 @@
 //! or where it was made.
 
 use super::embedded::{Font, deflated};
+use super::fonts;
 use super::style::Point;
 use crate::error::ReportError;
 use pdf_writer::types::{LineCapStyle, LineJoinStyle};
@@ -40,10 +41,8 @@ const QUARTER: f32 = 0.552_284_8;
 impl Canvas {
     /// A page of this size in points, with so many units per point.
     pub fn new(size: Point, units: f64) -> Result<Canvas, ReportError> {
-        let fonts = [
-            Font::new("DejaVuSans", dejavu::sans::regular())?,
-            Font::new("DejaVuSans-Bold", dejavu::sans::bold())?,
-        ];
+        let fonts =
+            [Font::new("DejaVuSans", fonts::regular())?, Font::new("DejaVuSans-Bold", fonts::bold())?];
         let mut content = Content::new();
         // From the upper left corner downwards, as plotters counts.
         let scale = (1.0 / units) as f32;

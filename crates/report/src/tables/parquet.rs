@@ -7,10 +7,18 @@ use onsager_tables::value::Value;
 use polars::datatypes::{ArrowDataType, ArrowTimeUnit as TimeUnit};
 use polars::frame::DataFrame;
 use polars::prelude::{
-    KeyValueMetadata, ParquetCompression, ParquetReader, ParquetWriter, SerReader, StatisticsOptions,
+    ArrowSchema, CompatLevel, DataType, ParquetReader, PlSmallStr, PolarsError, PolarsResult, SerReader,
 };
-use polars_parquet::parquet::metadata::SchemaDescriptor;
+use polars_parquet::parquet::CowBuffer;
+use polars_parquet::parquet::compression::Compression;
+use polars_parquet::parquet::metadata::{KeyValue, SchemaDescriptor};
+use polars_parquet::parquet::page::{CompressedDataPage, CompressedDictPage, CompressedPage, DictPage, Page};
 use polars_parquet::parquet::schema::types::{ParquetType, PrimitiveType};
+use polars_parquet::write::{
+    CompressionOptions, DynIter, DynStreamingIterator, FallibleStreamingIterator, FileWriter,
+    StatisticsOptions, Version, WriteOptions, array_to_columns, get_dtype_encoding, schema_to_metadata_key,
+    to_parquet_schema,
+};
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,14 +29,81 @@ pub fn save(data: &mut DataFrame, path: &Path, metadata: Vec<(String, String)>) 
     let file = File::create(path).map_err(|source| ReportError::Write { path: path.into(), source })?;
     // What frames were stacked from must not show in the file.
     data.rechunk_mut();
-    let metadata = Some(metadata).filter(|pairs| !pairs.is_empty()).map(KeyValueMetadata::from_static);
-    let writer = ParquetWriter::new(file)
-        .with_compression(ParquetCompression::Uncompressed)
-        .with_statistics(StatisticsOptions::empty())
-        .with_row_group_size(Some(data.height().max(1)))
-        .set_parallel(false)
-        .with_key_value_metadata(metadata);
-    writer.finish(data).map(|_| ()).map_err(|source| ReportError::Table { path: path.into(), source })
+    write(data, file, metadata).map_err(|source| ReportError::Table { path: path.into(), source })
+}
+
+const OPTIONS: WriteOptions = WriteOptions {
+    statistics: StatisticsOptions {
+        min_value: false,
+        max_value: false,
+        distinct_count: false,
+        null_count: false,
+        binary_statistics_truncate_length: None,
+    },
+    version: Version::V1,
+    compression: CompressionOptions::Uncompressed,
+    data_page_size: None,
+};
+
+/// The bytes are those of polars' `ParquetWriter`, which would bring five compressors into the program.
+fn write(data: &DataFrame, file: File, metadata: Vec<(String, String)>) -> PolarsResult<()> {
+    let level = CompatLevel::newest();
+    let named = |name: &PlSmallStr, kind: &DataType| (name.clone(), kind.to_arrow_field(name.clone(), level));
+    let schema: ArrowSchema = data.schema().iter().map(|(name, kind)| named(name, kind)).collect();
+    let types = to_parquet_schema(&schema)?;
+    let encodings: Vec<_> = schema.iter_values().map(|field| get_dtype_encoding(&field.dtype)).collect();
+    let mut writer = FileWriter::try_new(file, schema, OPTIONS)?;
+    for rows in data.iter_chunks(level, false).filter(|rows| !rows.is_empty()) {
+        let mut columns = Vec::new();
+        for ((array, kind), encodings) in rows.columns().iter().zip(types.fields()).zip(&encodings) {
+            let pages = array_to_columns(array, kind.clone(), OPTIONS, encodings)?;
+            let pages = pages.into_iter().map(|pages| Pages { pages, now: None });
+            columns.extend(pages.map(|pages| Ok(DynStreamingIterator::new(pages))));
+        }
+        writer.write(rows.len() as u64, DynIter::new(columns.into_iter()))?;
+    }
+    let pairs = metadata.into_iter().map(|(key, text)| KeyValue { key, value: Some(text) });
+    let pairs = [schema_to_metadata_key(writer.schema())].into_iter().chain(pairs).collect();
+    writer.end(Some(pairs)).map(|_| ())
+}
+
+/// The pages of a column, one at a time.
+struct Pages {
+    pages: DynIter<'static, PolarsResult<Page>>,
+    now: Option<CompressedPage>,
+}
+
+impl FallibleStreamingIterator for Pages {
+    type Item = CompressedPage;
+    type Error = PolarsError;
+
+    fn advance(&mut self) -> PolarsResult<()> {
+        self.now = self.pages.next().transpose()?.map(uncompressed);
+        Ok(())
+    }
+
+    fn get(&self) -> Option<&CompressedPage> {
+        self.now.as_ref()
+    }
+}
+
+/// The page as it enters the file.
+fn uncompressed(page: Page) -> CompressedPage {
+    match page {
+        Page::Data(mut page) => {
+            let buffer = std::mem::take(page.buffer_mut());
+            // The columns are flat, so a row has one value.
+            let (size, rows) = (buffer.len(), page.num_rows.unwrap_or(page.num_values()));
+            let (header, buffer) = (page.header().clone(), CowBuffer::Owned(buffer));
+            let kind = page.descriptor;
+            let none = Compression::Uncompressed;
+            CompressedPage::Data(CompressedDataPage::new(header, buffer, none, size, kind, rows))
+        }
+        Page::Dict(DictPage { buffer, num_values, is_sorted }) => {
+            let (size, none) = (buffer.len(), Compression::Uncompressed);
+            CompressedPage::Dict(CompressedDictPage::new(buffer, none, size, num_values, is_sorted))
+        }
+    }
 }
 
 /// Reads a Parquet file, with the column types that [`frame`] knows. Dates and times become texts as ISO 8601 writes them,

@@ -47,13 +47,16 @@ mod version;
 use crate::cli::common::CliError;
 use crate::cli::documents::ErrorDocument;
 use crate::kind::registry::Registry;
+use crate::run::logging;
 use crate::run::workers;
 use crate::trust::keyring;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io;
 use std::process::ExitCode;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Runs experiment pipelines: stages as a content-hashed graph, cached, resumable, byte-identical on every run.
 #[derive(Parser)]
@@ -144,11 +147,10 @@ pub fn main(registry: Registry) -> ExitCode {
             return ExitCode::from(printed.map_or_else(|error| failure::print(&error), |()| exit::DONE));
         }
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(log_filter())
-        .with_writer(std::io::stderr)
-        .with_ansi(colour::on_stderr())
-        .init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colour::on_stderr());
+    let filter =
+        logging::asked(LevelFilter::WARN).with_targets(SILENT.map(|library| (library, LevelFilter::OFF)));
+    tracing_subscriber::registry().with(filter).with(lines).init();
     let code = match cli.command {
         Command::Init(command) => command.execute(&registry),
         Command::Run(command) => command.execute(&registry),
@@ -200,10 +202,3 @@ pub fn main(registry: Registry) -> ExitCode {
 
 /// The libraries that talk to servers: what they log has headers and addresses in it, which may hold secrets.
 const SILENT: [&str; 6] = ["h2", "hyper", "hyper_util", "object_store", "reqwest", "rustls"];
-
-/// What is logged, as `ONSAGER_LOG` says.
-fn log_filter() -> EnvFilter {
-    let given = EnvFilter::try_from_env("ONSAGER_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    let off = SILENT.iter().filter_map(|library| format!("{library}=off").parse().ok());
-    off.fold(given, EnvFilter::add_directive)
-}

@@ -13,6 +13,7 @@ pub mod executors;
 pub mod facts;
 pub mod grow;
 pub mod growth;
+pub mod logging;
 pub mod options;
 pub mod outcome;
 pub mod places;

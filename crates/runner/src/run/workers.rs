@@ -8,6 +8,7 @@ use crate::config::profiles::Profile;
 use crate::kind::registry::Registry;
 use crate::plan::error::EngineError;
 use crate::run::doctor::{self, DOCTOR};
+use crate::run::logging;
 use crate::run::program::this_program;
 use crate::store::Store;
 use crate::store::digest::Digest;
@@ -26,7 +27,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::layer;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// The first argument of a worker process.
 pub const WORKER: &str = "onsager-worker";
@@ -175,16 +179,13 @@ fn serve(registry: &Registry, arguments: &[OsString]) -> Result<(), WorkerError>
     let kernel: Level = kernel.to_str().ok_or(WorkerError::Arguments)?.parse()?;
     Level::pin(kernel)?;
     let log = TaskLog::default();
-    let filter = EnvFilter::try_from_env("ONSAGER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(false)
-        .with_writer(move || writer.clone());
+    let lines = layer().with_ansi(false).with_writer(move || writer.clone());
+    let filtered = tracing_subscriber::registry().with(logging::asked(LevelFilter::INFO));
     if log_format == "json" {
-        subscriber.json().init()
+        filtered.with(lines.json()).init()
     } else {
-        subscriber.init()
+        filtered.with(lines).init()
     }
     let store = Store::at(artifacts.as_ref())?;
     Ok(serve::serve(registry, &store, &log)?)
