@@ -43,6 +43,10 @@ pub enum ReportError {
     #[error("nothing to draw: {reason}")]
     Empty { reason: String },
     #[error(
+        "nothing to draw: every point is {side} `{end}` of the {axis} axis, {limit}, the nearest at {nearest}; change `{end}`, or leave it out"
+    )]
+    Hidden { axis: &'static str, end: &'static str, limit: f64, side: &'static str, nearest: f64 },
+    #[error(
         "the {axis} axis is logarithmic but has the value {value}; use a linear scale, or filter it out with `where`"
     )]
     NotPositive { axis: &'static str, value: f64 },

@@ -2,6 +2,7 @@
 
 use super::axis::{Scale, Span, range, ticks};
 use super::figure::{Cell, Datum, Detail, Figure, Geometry, Layer, Panel, Quartiles};
+use super::limits;
 use super::plot::{AxisSpec, ColourSpec, Columns, Frames, MarkKind, MarkSpec, NumberOrColumn, Plot};
 use super::style::{Colour, LineStyle, MARKERS, PALETTE};
 use crate::error::ReportError;
@@ -46,7 +47,13 @@ impl Plot {
         {
             return Err(ReportError::Empty { reason: "no row passes the filters of the marks".into() });
         }
-        let used = panels.iter().flat_map(|(_, layers)| layers).any(|(_, layer)| !is_rule(layer));
+        let drawn = panels
+            .iter()
+            .flat_map(|(_, layers)| layers)
+            .map(|(_, layer)| layer)
+            .filter(|layer| !is_rule(layer));
+        let used = drawn.clone().next().is_some();
+        limits::check(self, drawn)?;
         let categories = if used && self.categorical(frames) { categories } else { Vec::new() };
         let (category, row) =
             (self.text_column(frames, |mark| &mark.x), self.text_column(frames, |mark| &mark.y));

@@ -113,3 +113,11 @@ pub struct Datum {
     pub y: f64,
     pub interval: Option<(f64, f64)>,
 }
+
+impl Datum {
+    /// The lowest and the highest y that are drawn.
+    pub fn ends(&self) -> (f64, f64) {
+        let (low, high) = self.interval.unwrap_or((self.y, self.y));
+        (low.min(self.y), high.max(self.y))
+    }
+}

@@ -21,7 +21,7 @@ pub fn bold() -> &'static [u8] {
 
 fn unpacked(packed: &[u8]) -> Vec<u8> {
     let mut font = Vec::new();
-    // A part of the program is never damaged; if it were, drawing would fail for want of a font.
+    // Cannot fail: the bytes are part of the program.
     let _ = GzDecoder::new(packed).read_to_end(&mut font);
     font
 }

@@ -566,6 +566,10 @@ fn what_cannot_be_drawn_says_why() {
     assert!(low.contains("to 0.1") && low.contains("set `max` above"), "{low}");
     assert!(axis("x", serde_json::json!({"min": 2, "max": 2})).contains("from 2 to 2"));
     assert_eq!(
+        axis("y", serde_json::json!({"min": 0.5, "max": 3})),
+        "nothing to draw: every point is below `min` of the y axis, 0.5, the nearest at -2; change `min`, or leave it out"
+    );
+    assert_eq!(
         axis("x", serde_json::json!({"min": 0, "scale": "log"})),
         "the x axis is logarithmic, so `min` must be above 0, but it is 0; raise it, or leave it out"
     );

@@ -5,7 +5,7 @@
 //! - [`axis`] chooses ranges and ticks and gives them to plotters; [`layout`] finds room for panels, labels and legend.
 //! - [`draw`] makes a plotters chart of each panel, with its [`layers`] and the [`legend`]; [`grid`] draws the images.
 //! - [`paper`] is the page below: one drawing backend for SVG, PNG and PDF, its text in the embedded font. [`pdf`] writes PDF with
-//!   the glyphs that are [`embedded`] in it. [`fonts`] are DejaVu's. [`style`] has colours, markers and sizes.
+//!   the glyphs that are [`embedded`] in it. [`fonts`] has the DejaVu fonts. [`style`] has colours, markers and sizes.
 
 pub mod axis;
 pub mod compose;
@@ -20,6 +20,7 @@ pub mod images;
 pub mod layers;
 pub mod layout;
 pub mod legend;
+pub mod limits;
 pub mod paper;
 pub mod pdf;
 pub mod plot;

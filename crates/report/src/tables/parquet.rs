@@ -198,3 +198,48 @@ pub fn metadata(path: &Path, key: &str) -> Result<Option<String>, ReportError> {
 fn open(path: &Path) -> Result<File, ReportError> {
     File::open(path).map_err(|source| ReportError::Read { path: path.into(), source })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use polars::prelude::{Column, ParquetCompression, ParquetWriter};
+
+    /// The bytes of polars' own writer, with the options that ours stands for.
+    fn of_polars(data: &mut DataFrame) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        data.rechunk_mut();
+        ParquetWriter::new(&mut bytes)
+            .with_compression(ParquetCompression::Uncompressed)
+            .with_statistics(OPTIONS.statistics)
+            .with_row_group_size(Some(data.height().max(1)))
+            .set_parallel(false)
+            .finish(data)
+            .unwrap();
+        bytes
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_polars() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.parquet");
+        let rows = 400_000; // over a megabyte, so several pages
+        let whole: Vec<Option<i64>> = (0..rows).map(|i| (i % 7 > 0).then_some(i * i)).collect();
+        let numbers: Vec<f64> = (0..rows).map(|i| (i as f64).sqrt()).collect();
+        let texts: Vec<String> = (0..rows).map(|i| format!("set {}", i % 11)).collect();
+        let truths: Vec<Option<bool>> = (0..rows).map(|i| (i % 3 > 0).then_some(i % 2 == 0)).collect();
+        let columns = vec![
+            Column::new("whole".into(), whole),
+            Column::new("number".into(), numbers),
+            Column::new("text".into(), texts),
+            Column::new("truth".into(), truths),
+            Column::new("nothing".into(), vec![None::<f64>; rows as usize]),
+        ];
+        let frame = DataFrame::new(rows as usize, columns).unwrap();
+        let mut stacked = frame.head(Some(3));
+        stacked.vstack_mut(&frame.tail(Some(4))).unwrap();
+        for mut data in [frame.head(Some(0)), frame.head(Some(1)), stacked, DataFrame::empty(), frame] {
+            save(&mut data, &path, Vec::new()).unwrap();
+            assert!(std::fs::read(&path).unwrap() == of_polars(&mut data), "{:?}", data.shape());
+        }
+    }
+}

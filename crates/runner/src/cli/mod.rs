@@ -148,8 +148,7 @@ pub fn main(registry: Registry) -> ExitCode {
         }
     };
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colour::on_stderr());
-    let filter =
-        logging::asked(LevelFilter::WARN).with_targets(SILENT.map(|library| (library, LevelFilter::OFF)));
+    let filter = logging::asked(LevelFilter::WARN);
     tracing_subscriber::registry().with(filter).with(lines).init();
     let code = match cli.command {
         Command::Init(command) => command.execute(&registry),
@@ -199,6 +198,3 @@ pub fn main(registry: Registry) -> ExitCode {
         _ => ExitCode::from(done),
     }
 }
-
-/// The libraries that talk to servers: what they log has headers and addresses in it, which may hold secrets.
-const SILENT: [&str; 6] = ["h2", "hyper", "hyper_util", "object_store", "reqwest", "rustls"];
