@@ -7,7 +7,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 const SILENT: [&str; 8] =
     ["h2", "hyper", "hyper_util", "object_store", "reqwest", "rustls", "ureq", "ureq_proto"];
 
-/// What is asked for; `level` and above where nothing is, or where it cannot be read. Libraries in [`SILENT`] stay silent.
+/// What is asked for; `level` and above where nothing is, or where it cannot be read. Libraries that talk to servers stay silent.
 pub fn asked(level: LevelFilter) -> Targets {
     let text = env::var("ONSAGER_LOG").unwrap_or_default();
     let parts: Vec<&str> = text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
