@@ -26,12 +26,12 @@ fn beyond(
     spec: &AxisSpec,
     data: impl Iterator<Item = (f64, f64)> + Clone,
 ) -> Result<(), ReportError> {
-    // With one end given, the other is that of the data.
+    // With one end given, the other is that of the data; ends in the wrong order are refused with the ticks.
     let (Some(min), Some(max)) = (spec.min, spec.max) else { return Ok(()) };
     let lowest = data.clone().map(|(low, _)| low).fold(f64::INFINITY, f64::min);
     let highest = data.map(|(_, high)| high).fold(f64::NEG_INFINITY, f64::max);
     let hidden = |end, limit, side, nearest| ReportError::Hidden { axis, end, limit, side, nearest };
-    match lowest <= highest {
+    match lowest <= highest && min < max {
         true if lowest > max => Err(hidden("max", max, "above", lowest)),
         true if highest < min => Err(hidden("min", min, "below", highest)),
         _ => Ok(()),
