@@ -53,11 +53,21 @@ pub fn significant(value: f64, digits: usize, style: Style) -> String {
     wrap(&format!("{value:.decimals$}"), style)
 }
 
+/// The number with so many digits after the point: a count with none is `102400`.
+pub fn fixed(value: f64, decimals: usize, style: Style) -> String {
+    if let Some(special) = special(value, style) {
+        return special;
+    }
+    let text = format!("{value:.decimals$}");
+    let zero = text.chars().all(|c| matches!(c, '-' | '0' | '.'));
+    wrap(if zero { text.trim_start_matches('-') } else { &text }, style)
+}
+
 /// The value with its interval: `0.996 ± 0.012` with two significant digits of the half-width, and
 /// `0.996 [0.990, 1.020]` when the two sides differ by more than a tenth of the width.
 pub fn interval(value: f64, lower: f64, upper: f64, digits: usize, style: Style) -> String {
     let width = upper - lower;
-    if !(value.is_finite() && width.is_finite() && width > 0.0) {
+    if !spans(value, width) {
         return significant(value, digits, style);
     }
     let symmetric = ((upper - value) - (value - lower)).abs() <= 0.1 * width;
@@ -114,6 +124,11 @@ fn special(value: f64, style: Style) -> Option<String> {
     }
 }
 
+/// Whether an interval of this width is one.
+fn spans(value: f64, width: f64) -> bool {
+    value.is_finite() && width.is_finite() && width > 0.0
+}
+
 /// The decimal exponent after rounding to `digits`: 0 for 9.96 with two digits is 1.
 fn exponent(value: f64, digits: usize) -> i32 {
     let text = format!("{value:.*e}", digits.saturating_sub(1));
@@ -154,6 +169,15 @@ impl Cell {
     /// Whether it is aligned like a number.
     pub fn numeric(&self) -> bool {
         !matches!(self, Cell::Text(_) | Cell::Bool(_) | Cell::Empty)
+    }
+
+    /// The value of a number that is printed without an interval.
+    pub fn single(&self) -> Option<f64> {
+        match self {
+            Cell::Number(value) => Some(*value),
+            Cell::Interval { value, lower, upper } => (!spans(*value, upper - lower)).then_some(*value),
+            Cell::Empty | Cell::Bool(_) | Cell::Text(_) | Cell::Integer(_) => None,
+        }
     }
 
     /// The value for ranking.
@@ -225,6 +249,20 @@ mod tests {
         }
         assert_eq!(significant(-1.25e-7, 3, Latex), "$-1.25\\times10^{-7}$");
         assert_eq!(significant(f64::NAN, 3, Unicode), "NaN");
+    }
+
+    #[test]
+    fn digits_after_the_point() {
+        for (value, decimals, text) in [
+            (102_400.0, 0, "102400"),
+            (0.0, 0, "0"),
+            (-0.004, 2, "0.00"),
+            (-2.5e9, 1, "−2500000000.0"),
+            (f64::NAN, 0, "NaN"),
+        ] {
+            assert_eq!(fixed(value, decimals, Unicode), text);
+        }
+        assert_eq!(fixed(-1.25, 1, Latex), "$-1.2$");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A table as CSV, Markdown and LaTeX.
 
-use crate::cells::{Cell, Style, latex_text};
+use crate::cells::{Cell, Style, fixed, latex_text};
 use crate::columns::Columns;
 use crate::table::{Head, Table};
 use crate::value::Value;
@@ -103,9 +103,10 @@ impl Table {
             Cell::Bool(value) => self.names.of(&head.name, &value.to_string()),
             _ => None,
         };
-        match named {
-            Some(name) => Cell::Text(name.to_owned()).show(head.digits, style),
-            None => cell.show(head.digits, style),
+        match (named, cell.single().zip(head.decimals)) {
+            (Some(name), _) => Cell::Text(name.to_owned()).show(head.digits, style),
+            (None, Some((value, decimals))) => fixed(value, decimals, style),
+            (None, None) => cell.show(head.digits, style),
         }
     }
 

@@ -26,6 +26,9 @@ pub struct Head {
     pub unit: Option<String>,
     /// Significant digits of plain numbers.
     pub digits: usize,
+    /// Digits after the point of plain numbers, in place of `digits`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decimals: Option<usize>,
 }
 
 /// The emphasis of a cell.

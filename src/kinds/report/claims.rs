@@ -30,6 +30,7 @@ fn of(claims: &[Claim]) -> Table {
         title: title.to_owned(),
         unit: None,
         digits: 3,
+        decimals: None,
     };
     let row = |claim: &Claim| {
         let outcome = match claim.judged.outcome {

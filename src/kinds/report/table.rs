@@ -41,6 +41,10 @@ impl Stage for TableStage {
             checks.ensure((1..=17).contains(&digits), &format!("columns[{i}].digits"), || {
                 format!("must be from 1 to 17, but is {digits}")
             });
+            let decimals = column.decimals.unwrap_or(0);
+            checks.ensure(decimals <= 17, &format!("columns[{i}].decimals"), || {
+                format!("must be from 0 to 17, but is {decimals}")
+            });
         }
         if let Some(average) = &spec.average {
             checks.ensure(!average.values.is_empty(), "average.values", || {

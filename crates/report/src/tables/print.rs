@@ -100,6 +100,9 @@ pub struct ColumnSpec {
     /// Significant digits of plain numbers, 1 to 17 (an interval sets its own: two digits of its half-width).
     #[serde(default = "three")]
     pub digits: usize,
+    /// Digits after the point of plain numbers, 0 to 17, in place of `digits`; 0 for counts.
+    #[serde(default)]
+    pub decimals: Option<usize>,
     /// The column with the lower end of the interval; `column_lower` where there is one.
     #[serde(default)]
     pub lower: Option<String>,
@@ -136,6 +139,7 @@ impl ColumnSpec {
             title: None,
             unit: None,
             digits: 3,
+            decimals: None,
             lower: None,
             upper: None,
             best: None,
@@ -185,6 +189,7 @@ pub fn of(rows: &DataFrame, spec: &TableSpec) -> Result<Table, ReportError> {
             title: title.unwrap_or_else(|| column.column.replace('_', " ")),
             unit: column.unit.clone(),
             digits: column.digits,
+            decimals: column.decimals,
         });
     }
     Ok(table)

@@ -345,6 +345,7 @@ impl Compared {
             title: column.clone(),
             unit: None,
             digits: DIGITS,
+            decimals: None,
         };
         let cells = |row: &Row| self.columns.iter().map(|column| row.cell(column, people)).collect();
         Table {
