@@ -3,13 +3,12 @@
 use super::axis::{Scale, Span, range, ticks};
 use super::figure::{Cell, Detail, Figure, Geometry, Layer, Panel};
 use super::limits;
-use super::marks::{self, Drawn};
+use super::marks::{self, Drawn, Layers, is_category};
 use super::plot::{AxisSpec, ColourSpec, Columns, Frames, MarkSpec, NumberOrColumn, Plot};
 use crate::error::ReportError;
 use crate::tables::frame;
 use onsager_tables::error::TableError;
 use onsager_tables::value::Name;
-use polars::frame::DataFrame;
 
 impl Plot {
     /// The figure of these tables.
@@ -194,14 +193,6 @@ impl Plot {
             _ => false,
         })
     }
-}
-
-/// The panels by key (None for marks of all panels), in the order of appearance; layers with the index of their mark.
-pub(super) type Layers = (Option<String>, Vec<(usize, Layer)>);
-
-/// Whether a column's values are categories: texts that are no timestamps.
-pub(super) fn is_category(data: &DataFrame, column: &str) -> bool {
-    frame::has_texts(data, column) && !frame::has_times(data, column)
 }
 
 fn cells_of(layer: &Layer) -> &[Cell] {

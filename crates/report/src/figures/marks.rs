@@ -1,6 +1,5 @@
 //! From the rows of each mark to its layers: divided into panels and series, at their places.
 
-use super::compose::{Layers, is_category};
 use super::figure::{Cell, Datum, Detail, Geometry, Layer};
 use super::plot::{Columns, Frames, MarkKind, MarkSpec, NumberOrColumn, Plot};
 use super::style::{Colour, LineStyle, MARKERS, PALETTE};
@@ -11,6 +10,9 @@ use onsager_tables::cells::{Style, significant};
 use onsager_tables::value::Value;
 use polars::frame::DataFrame;
 use std::collections::HashSet;
+
+/// The panels by key (None for marks of all panels), in the order of appearance; layers with the index of their mark.
+pub(super) type Layers = (Option<String>, Vec<(usize, Layer)>);
 
 /// What tells a series apart, and its text in the legend.
 #[derive(Clone)]
@@ -301,6 +303,11 @@ impl Build<'_> {
             false => frame::numbers(group, x, table),
         }
     }
+}
+
+/// Whether a column's values are categories: texts that are no timestamps.
+pub(super) fn is_category(data: &DataFrame, column: &str) -> bool {
+    frame::has_texts(data, column) && !frame::has_times(data, column)
 }
 
 /// The places of values among the categories; new ones are added.
