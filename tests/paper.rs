@@ -107,6 +107,22 @@ paper/paper.tex:4:83: `0.50` is `slope` (0.498765); write `\\onsager[2]{slope}`
 }
 
 #[test]
+fn an_appendix_behind_the_references_is_read_and_the_references_are_not() {
+    let behind = "\\begin{thebibliography}{9}
+\\bibitem{a} A, 0.499 (1983).
+\\end{thebibliography}
+\\appendix
+It is 0.499.
+\\end{document}
+0.499";
+    let expected = "\
+paper/paper.tex:12:7: `0.499` is `slope` (0.498765); write `\\onsager[3]{slope}`
+1 place to mend; 7 uses of the run
+";
+    assert_eq!(check(&finished(&TEXT.replace("\\end{document}", behind))), (1, expected.to_owned()));
+}
+
+#[test]
 fn names_figures_and_claims_that_the_run_does_not_have_are_found() {
     let text = TEXT
         .replace("\\onsager{slope}", "\\onsager{slpoe}")

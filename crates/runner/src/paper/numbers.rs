@@ -107,10 +107,15 @@ pub fn by_hand(source: &Source, values: &BTreeMap<String, Value>) -> Vec<ByHand>
     let silent = source.calls.iter().filter(|call| SILENT.contains(&call.name.as_str()));
     let silent = silent.flat_map(|call| call.options.iter().chain(&call.arguments)).cloned();
     let mut text = without(&source.plain, silent.collect::<Vec<_>>());
-    // What stands before the document is set-up, and behind its references is none of ours.
-    let start = source.plain.find("\\begin{document}").unwrap_or(0);
-    let stop = source.plain.find("\\begin{thebibliography}").unwrap_or(text.len());
-    text = without(&text, [0..start, stop..text.len()]);
+    // What stands before the document is set-up, what stands behind it is not printed, and the references are none of ours.
+    let plain = &source.plain;
+    let start = plain.find("\\begin{document}").unwrap_or(0);
+    let stop = plain.find("\\end{document}").unwrap_or(plain.len());
+    let references = plain.match_indices("\\begin{thebibliography}").map(|(from, _)| {
+        let length = plain[from..].find("\\end{thebibliography}");
+        from..length.map_or(plain.len(), |length| from + length)
+    });
+    text = without(&text, references.chain([0..start, stop..plain.len()]));
     let mut found = Vec::new();
     for written in written(&text) {
         let line_start = source.text[..written.range.start].rfind('\n').map_or(0, |at| at + 1);
