@@ -128,8 +128,16 @@ impl Build<'_> {
 
     /// The legend's text for the values of the series columns.
     fn series_label(&self, mark: &MarkSpec, columns: &[String], values: &[Value]) -> String {
-        let shown =
-            columns.iter().zip(values).map(|(column, value)| self.plot.name(column, &value.to_string()));
+        let shown = columns.iter().zip(values).map(|(column, value)| {
+            let text = value.to_string();
+            match value {
+                // A minus sign, where the number has no name.
+                Value::Number(_) | Value::Integer(_) if self.plot.names.of(column, &text).is_none() => {
+                    text.replace('-', "−")
+                }
+                _ => self.plot.name(column, &text),
+            }
+        });
         match &mark.label {
             Some(template) if template.contains('{') => {
                 columns.iter().zip(shown).fold(template.clone(), |text, (column, value)| {

@@ -96,7 +96,7 @@ impl At<'_> {
                 let off = (found - wanted).abs();
                 // The ends count, and what a float makes of `0.5 ± 0.02` is no reason to fail.
                 let holds = off <= reach * (1.0 + 4.0 * f64::EPSILON) + 4.0 * f64::EPSILON * wanted.abs();
-                let told = self.told(&[value, of])?;
+                let told = self.told_to(&[value, of], *reach)?;
                 Ok((holds, if holds { told } else { format!("{told}, {} outside", short(off - reach)) }))
             }
             Claim::Between { value, low, high } => {
@@ -208,13 +208,25 @@ impl At<'_> {
         found.ok_or_else(|| NoAnswer::NoNumber { name: name.to_owned() })
     }
 
-    /// `free.slope is 0.498 ± 0.012, x is 3`: what the terms are that are not written as numbers.
     fn told(&self, terms: &[&Term]) -> Result<String, NoAnswer> {
+        self.told_to(terms, f64::INFINITY)
+    }
+
+    /// `free.slope is 0.498 ± 0.012, x is 3`: what the terms are that are not written as numbers, with the digits that a difference
+    /// of `reach` needs.
+    fn told_to(&self, terms: &[&Term], reach: f64) -> Result<String, NoAnswer> {
         let mut told = Vec::new();
         for term in terms {
             match term {
                 Term::Literal(_) => {}
-                Term::Name(name) => told.push(format!("{name} is {}", show::plainly(self.find(name)?))),
+                Term::Name(name) => {
+                    let number = self.find(name)?;
+                    let text = match (number.value.number(), number.interval()) {
+                        (Some(value), None) => fine(value, reach).unwrap_or_else(|| show::plainly(number)),
+                        _ => show::plainly(number),
+                    };
+                    told.push(format!("{name} is {text}"));
+                }
                 Term::OverSeeds(over, name) => {
                     let word = match over {
                         Over::Min => "least",
@@ -224,9 +236,8 @@ impl At<'_> {
                     told.push(format!("the {word} {name} is {}", short(self.value(term)?)));
                 }
                 Term::Compute(..) => {
-                    let mut names = Vec::new();
-                    term.names(&mut names);
-                    told.push(format!("{} gives {}", names.join(" with "), short(self.value(term)?)));
+                    let value = self.value(term)?;
+                    told.push(format!("{term} is {}", fine(value, reach).unwrap_or_else(|| short(value))));
                 }
             }
         }
@@ -261,6 +272,13 @@ impl Tested {
     }
 }
 
+/// The value with the digits that a difference of `reach` needs, where that is more than usual.
+fn fine(value: f64, reach: f64) -> Option<String> {
+    let digits = libm::ceil(libm::log10(value.abs() / reach)) + 1.0;
+    (digits > DIGITS as f64 + 1.0 && digits <= 17.0)
+        .then(|| significant(value, digits as usize, Style::Unicode))
+}
+
 fn short(value: f64) -> String {
     significant(value, DIGITS, Style::Unicode)
 }
@@ -281,6 +299,16 @@ mod tests {
     fn judged(text: &str, numbers: &[Number]) -> (Outcome, String) {
         let Judged { outcome, reached } = judge(&read(text).unwrap(), numbers);
         (outcome, reached)
+    }
+
+    #[test]
+    fn what_was_reached_is_told_with_the_digits_that_the_claim_needs() {
+        let numbers = [number("a", -5.311_909, None, &[]), number("p", 0.2, None, &[])];
+        let said = |text: &str| judged(text, &numbers).1;
+        assert_eq!(said("a within -5.3119 ± 0.0001"), "a is −5.31191");
+        assert_eq!(said("a within -5 ± 1"), "a is −5.312");
+        assert_eq!(said("p > 0.01 / 3"), "p is 0.2000, 0.01 / 3 is 0.00333");
+        assert_eq!(said("(a - p) * 2 < 0"), "(a - p) * 2 is −11.0");
     }
 
     #[test]
@@ -305,7 +333,7 @@ mod tests {
         );
         assert_eq!(
             said("2 * slope > two"),
-            (Outcome::Fails, "slope gives 0.946, two is 2.000: off by 1.05".into())
+            (Outcome::Fails, "2 * slope is 0.946, two is 2.000: off by 1.05".into())
         );
         assert_eq!(said("nothing > 1"), (Outcome::Fails, "`nothing` has no value".into()));
         assert_eq!(

@@ -11,7 +11,9 @@
 pub mod judge;
 pub mod read;
 
+use onsager_tables::cells::plain;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// What is claimed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,6 +96,37 @@ impl Term {
             Term::Compute(left, _, right) => {
                 left.names(names);
                 right.names(names);
+            }
+        }
+    }
+}
+
+/// As it is written in a claim, with brackets where one sum or quotient is in another.
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = |term: &Term| match term {
+            Term::Compute(..) => format!("({term})"),
+            term => term.to_string(),
+        };
+        match self {
+            Term::Literal(value) => write!(f, "{}", plain(*value)),
+            Term::Name(name) => write!(f, "{name}"),
+            Term::OverSeeds(over, name) => {
+                let over = match over {
+                    Over::Min => "min",
+                    Over::Max => "max",
+                    Over::Mean => "mean",
+                };
+                write!(f, "{over} over seeds of {name}")
+            }
+            Term::Compute(left, operator, right) => {
+                let sign = match operator {
+                    Operator::Plus => '+',
+                    Operator::Minus => '-',
+                    Operator::Times => '*',
+                    Operator::By => '/',
+                };
+                write!(f, "{} {sign} {}", inner(left), inner(right))
             }
         }
     }
